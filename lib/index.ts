@@ -9,3 +9,13 @@ export type {
   SignOperation,
   VerifyPolicy,
 } from './keys/private-key.ts';
+export { configureEngine, type EngineSettings } from './engine/admission.ts';
+export { type EngineStats, engineStats } from './engine/stats.ts';
+export {
+  type ConnectionOptions,
+  connect,
+  createSecureContext,
+  createServer,
+  type SecureContextOptions,
+  type TlsOptions,
+} from './tls.ts';

@@ -1,0 +1,38 @@
+{
+  "targets": [
+    {
+      "target_name": "keyless_tls",
+      "sources": [
+        "native/alpn_decision.cc",
+        "native/binding.cc",
+        "native/binding_contexts.cc",
+        "native/binding_endpoints.cc",
+        "native/binding_handshakes.cc",
+        "native/deferred_callbacks.cc",
+        "native/endpoint.cc",
+        "native/environment.cc",
+        "native/handshake.cc",
+        "native/key_record.cc",
+        "native/operation.cc",
+        "native/platform.cc",
+        "native/premaster.cc",
+        "native/provider/asym_cipher.cc",
+        "native/provider/key_management.cc",
+        "native/provider/provider.cc",
+        "native/provider/signature.cc",
+        "native/server_limits.cc",
+        "native/signature_schemes.cc",
+        "native/ssl_slots.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden", "-fno-exceptions"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "xcode_settings": {
+        "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+        "GCC_ENABLE_CPP_EXCEPTIONS": "NO",
+        "GCC_SYMBOLS_PRIVATE_EXTERN": "YES"
+      }
+    }
+  ]
+}

@@ -1,0 +1,153 @@
+/**
+ * The typed contract with the addon, and its loader. Nothing else in the library may load it.
+ *
+ * The numbers here are native/'s enumerations: change both or neither.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { KeylessError } from '../errors.ts';
+
+/** Where a handshake stands; the low bits of what a step returns (native/handshake.h, HandshakeState). */
+export const HandshakeStep = {
+  WANT_READ: 0,
+  WANT_WRITE: 1,
+  WANT_SIGN: 2,
+  WANT_DECRYPT: 3,
+  DONE: 4,
+  FAILED: 5,
+} as const;
+
+/** Mask for {@link HandshakeStep} in what a step returns. */
+export const STEP_MASK = 0x0f;
+/** Callbacks of Node's wait for {@link Addon.replay}. */
+export const FLAG_REPLAY = 0x10;
+/** A new session is among them. */
+export const FLAG_NEW_SESSION = 0x20;
+
+/** Why a result was not taken (native/operation.h, ResultCheck). */
+export const ResultProblem = {
+  WRONG_SIZE: -1,
+  MALFORMED: -2,
+  BAD_SIGNATURE: -3,
+  GONE: -4,
+} as const;
+
+/** Why a context took no key (native/binding_contexts.cc, KeyProblem). */
+export const KeyProblem = {
+  NO_CONTEXT: -1,
+  BAD_CERTIFICATE: -2,
+  UNSUPPORTED_KEY: -3,
+  MISMATCH: -4,
+} as const;
+
+/** A pending operation as OpenSSL asked for it. */
+export interface RawOperation {
+  readonly key: number;
+  readonly scheme: number;
+  readonly clientVersion: number;
+  readonly input: Buffer;
+  readonly servername: string | undefined;
+}
+
+/** What a socketless endpoint is made of; native/endpoint.h. */
+export interface RawEndpointOptions {
+  readonly server: boolean;
+  readonly certificateChains: readonly string[];
+  readonly ca: string | undefined;
+  readonly ciphers: string | undefined;
+  readonly sigalgs: string | undefined;
+  readonly groups: string | undefined;
+  readonly servername: string | undefined;
+  readonly alpn: Uint8Array;
+  readonly minVersion: number | undefined;
+  readonly maxVersion: number | undefined;
+  readonly requestCert: boolean;
+}
+
+/** The addon's functions; each is described where it is defined, in native/binding*.cc. */
+export interface Addon {
+  readonly platformProblem: string;
+  setParkListener(listener: () => void): void;
+  stats(): { handshakes: number; paused: number };
+  beginContext(): void;
+  useKey(certificate: Uint8Array, digests: number, pss: boolean): number;
+  keyId(certificate: Uint8Array): Buffer | undefined;
+  takeReleasedKeys(): number[];
+  attachLast(): number;
+  arm(id: number, sigalgs: string | undefined, withoutDecrypt: boolean): void;
+  watchAlpn(id: number): void;
+  alpnOffer(id: number): Buffer | undefined;
+  decideAlpn(id: number, offset: number): void;
+  takeParked(): number[];
+  drive(id: number): number;
+  refuse(id: number): number;
+  operation(id: number): RawOperation | undefined;
+  supply(id: number, bytes: Uint8Array, verify: boolean): number;
+  fail(id: number): number;
+  replay(id: number): boolean;
+  lastSignatureIsBad(id: number): boolean;
+  clearErrors(): void;
+  dispose(id: number): void;
+  takeReason(): string | undefined;
+  createEndpoint(options: RawEndpointOptions): number | undefined;
+  startEndpoint(id: number): number | undefined;
+  feed(id: number, bytes: Uint8Array): void;
+  drain(id: number): Buffer;
+  read(id: number, into: Uint8Array): number;
+  write(id: number, bytes: Uint8Array): boolean;
+  describe(id: number): {
+    protocol: string;
+    cipher: string | undefined;
+    alpnProtocol: string | undefined;
+    servername: string | undefined;
+  };
+  removeEndpoint(id: number): void;
+}
+
+const FILE = 'keyless_tls.node';
+
+/** A working copy's own build comes first, then what the package carries. */
+function candidates(): string[] {
+  const root = new URL('../../../', import.meta.url);
+  const target = `${process.platform}-${process.arch}`;
+  return [`build/Release/${FILE}`, `prebuilds/${target}/${FILE}`].map((path) => fileURLToPath(new URL(path, root)));
+}
+
+function load(): Addon {
+  const path = candidates().find((candidate) => existsSync(candidate));
+  if (path === undefined) {
+    throw new KeylessError(
+      'ERR_KEYLESS_PLATFORM',
+      `There is no binary of keyless-tls for ${process.platform}-${process.arch}. ` +
+        'Build it in a clone of the repository with "npm install".',
+    );
+  }
+  try {
+    return createRequire(import.meta.url)(path) as Addon;
+  } catch (cause) {
+    throw new KeylessError(
+      'ERR_KEYLESS_PLATFORM',
+      'The binary of keyless-tls cannot be loaded: it needs a Node.js that exports OpenSSL 3, as the official ' +
+        'builds of Node.js 20 to 26 do (Electron and musl builds do not).',
+      { cause },
+    );
+  }
+}
+
+let loaded: Addon | undefined;
+
+/**
+ * The addon, loaded at the first call.
+ *
+ * @throws KeylessError ERR_KEYLESS_PLATFORM where handshakes cannot be paused
+ */
+export function addon(): Addon {
+  if (loaded !== undefined) return loaded;
+  const candidate = load();
+  if (candidate.platformProblem !== '') {
+    throw new KeylessError('ERR_KEYLESS_PLATFORM', candidate.platformProblem);
+  }
+  loaded = candidate;
+  return loaded;
+}

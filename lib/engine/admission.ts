@@ -1,0 +1,91 @@
+/**
+ * How many handshakes may stand paused at once. Each holds a job's stack (34 KB on OpenSSL 3.0), and whoever can open
+ * connections can make them; beyond the limit they wait without a job, beyond twice the limit they are refused.
+ */
+import { KeylessError } from '../errors.ts';
+import { handshakeRefused } from './channels.ts';
+
+/** A handshake that may be driven now or must wait. */
+export interface Admittable {
+  /** Go on: it is your turn. */
+  admit(): void;
+  /** There is no room. */
+  refuse(error: KeylessError): void;
+}
+
+const DEFAULT_MAX_PAUSED = 10_000;
+const MAX_PAUSED = 1_000_000;
+
+let maxPaused = DEFAULT_MAX_PAUSED;
+let admitted = 0;
+let refused = 0;
+/** In order of arrival; what has died meanwhile is taken out by {@link withdraw}. */
+const waiting = new Set<Admittable>();
+
+/** Process-wide settings of the engine. */
+export interface EngineSettings {
+  /**
+   * Handshakes of this thread that may be paused at once, 1 to 1,000,000; default 10,000. As many again wait in a
+   * queue; more are refused with ERR_KEYLESS_TOO_MANY_HANDSHAKES.
+   */
+  readonly maxPausedHandshakes?: number | undefined;
+}
+
+/**
+ * Changes settings of this thread's engine; what is `undefined` stays as it is.
+ *
+ * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT
+ */
+export function configureEngine(settings: EngineSettings): void {
+  const { maxPausedHandshakes: limit } = settings;
+  if (limit === undefined) return;
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAUSED) {
+    throw new KeylessError(
+      'ERR_KEYLESS_INVALID_ARGUMENT',
+      `"maxPausedHandshakes" must be an integer from 1 to ${MAX_PAUSED}.`,
+    );
+  }
+  maxPaused = limit;
+}
+
+/** Lets a parked handshake go on, now or when another has finished, or refuses it. */
+export function enter(handshake: Admittable): void {
+  if (admitted < maxPaused) {
+    admitted += 1;
+    handshake.admit();
+    return;
+  }
+  if (waiting.size < maxPaused) {
+    waiting.add(handshake);
+    return;
+  }
+  refused += 1;
+  if (handshakeRefused.hasSubscribers) handshakeRefused.publish({ paused: admitted, queued: waiting.size });
+  handshake.refuse(
+    new KeylessError(
+      'ERR_KEYLESS_TOO_MANY_HANDSHAKES',
+      `${admitted} handshakes are paused and ${waiting.size} wait: the key servers do not keep up. Add key servers, ` +
+        'or raise maxPausedHandshakes (about 34 KB of memory each).',
+    ),
+  );
+}
+
+/** A handshake that was admitted needs no job any more: the next one may have its place. */
+export function leave(): void {
+  admitted -= 1;
+  const [next] = waiting;
+  if (next === undefined || admitted >= maxPaused) return;
+  waiting.delete(next);
+  admitted += 1;
+  next.admit();
+}
+
+/** A handshake that waits has died. @returns whether it was waiting */
+export function withdraw(handshake: Admittable): boolean {
+  return waiting.delete(handshake);
+}
+
+/** Counters for {@link engineStats}. */
+export function admissionStats(): { admitted: number; queued: number; refused: number } {
+  return { admitted, queued: waiting.size, refused };
+}

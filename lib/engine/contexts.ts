@@ -1,0 +1,157 @@
+/** SecureContexts with keyless keys: made by Node, given their keys by the addon. */
+import { X509Certificate } from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
+import tls from 'node:tls';
+import { KeylessError } from '../errors.ts';
+import type { PrivateKey } from '../keys/private-key.ts';
+import { addon, KeyProblem } from './addon.ts';
+import { type KeyEntry, makeKeyEntry, rememberKey } from './key-entry.ts';
+import { schemeLimits } from './schemes.ts';
+import { holdsPrivateKey, isPrivateKey, SealedKeys } from './sealed-keys.ts';
+
+/** What the hook must know of a context. */
+export interface KeylessContext {
+  readonly entries: readonly KeyEntry[];
+  /** OpenSSL's list of signature algorithms; `undefined`: no limit. */
+  readonly sigalgs: string | undefined;
+  /** An RSA key of this context cannot decrypt, so its servers must not offer RSA key exchange. */
+  readonly withoutDecrypt: boolean;
+}
+
+/** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
+const contexts = new WeakMap<object, KeylessContext>();
+let made = 0;
+
+/** The keyless side of a native context; `undefined`: its keys are all Node's. */
+export function keylessContext(native: unknown): KeylessContext | undefined {
+  return typeof native === 'object' && native !== null ? contexts.get(native) : undefined;
+}
+
+/** Whether any keyless context was ever made here; until then the hook has nothing to do. */
+export function anyKeylessContext(): boolean {
+  return made > 0;
+}
+
+type ContextOptions = tls.SecureContextOptions & { readonly key?: unknown };
+
+function leafCertificates(cert: unknown): X509Certificate[] {
+  const list = Array.isArray(cert) ? cert : [cert];
+  return list.filter(Boolean).map((pem: string | Buffer) => new X509Certificate(pem));
+}
+
+function sameKey(certificate: X509Certificate, spki: Uint8Array): boolean {
+  return certificate.publicKey.export({ type: 'spki', format: 'der' }).equals(spki);
+}
+
+/** Node pairs keys and certificates by content; what has no content to compare is paired by its place. */
+function keyFor(certificate: X509Certificate, index: number, keys: readonly unknown[]): PrivateKey | undefined {
+  const known = keys.find((key) => isPrivateKey(key) && key.publicKey && sameKey(certificate, key.publicKey));
+  if (known !== undefined) return known as PrivateKey;
+  const candidate = keys.length === 1 ? keys[0] : keys[index];
+  return isPrivateKey(candidate) && candidate.publicKey === undefined ? candidate : undefined;
+}
+
+function describe(certificate: X509Certificate): string {
+  return `the certificate "${certificate.subject.replaceAll('\n', ', ')}"`;
+}
+
+function pairs(keys: readonly unknown[], certificates: readonly X509Certificate[]): [PrivateKey, X509Certificate][] {
+  const found: [PrivateKey, X509Certificate][] = [];
+  certificates.forEach((certificate, index) => {
+    const key = keyFor(certificate, index, keys);
+    if (key !== undefined) found.push([key, certificate]);
+  });
+  const unused = keys.filter((key) => isPrivateKey(key) && !found.some(([used]) => used === key));
+  if (unused.length === 0) return found;
+  throw new KeylessError(
+    'ERR_KEYLESS_KEY_MISMATCH',
+    'A PrivateKey in "key" belongs to none of the certificates in "cert". Give each key the certificate that was ' +
+      'issued for it, in the same order.',
+  );
+}
+
+function problem(code: number, certificate: X509Certificate): KeylessError {
+  if (code === KeyProblem.UNSUPPORTED_KEY) {
+    return new KeylessError(
+      'ERR_KEYLESS_UNSUPPORTED_KEY',
+      `The key of ${describe(certificate)} is of the type ${String(certificate.publicKey.asymmetricKeyType)}. ` +
+        'Keyless keys are RSA, RSA-PSS, EC (P-256, P-384, P-521), Ed25519 or Ed448.',
+    );
+  }
+  return new KeylessError(
+    'ERR_KEYLESS_KEY_MISMATCH',
+    `OpenSSL did not take a key for ${describe(certificate)}; is it the first certificate of its chain?`,
+  );
+}
+
+const SUPPORTED_TYPES: readonly unknown[] = ['rsa', 'rsa-pss', 'ec', 'ed25519', 'ed448'];
+
+function giveKey(key: PrivateKey, certificate: X509Certificate): KeyEntry {
+  if (!SUPPORTED_TYPES.includes(certificate.publicKey.asymmetricKeyType)) {
+    throw problem(KeyProblem.UNSUPPORTED_KEY, certificate);
+  }
+  const entry = makeKeyEntry(key, certificate);
+  const { digests, pss } = schemeLimits(entry.schemes);
+  const number = addon().useKey(certificate.raw, digests, pss);
+  if (number <= 0) throw problem(number, certificate);
+  rememberKey(number, entry);
+  return entry;
+}
+
+/** A limit holds for the whole context, so it is made of what all its keyless keys can; native keys know no limit. */
+function limits(entries: readonly KeyEntry[], onlyKeyless: boolean): string | undefined {
+  if (!onlyKeyless || entries.some(({ schemes }) => schemes === undefined)) return undefined;
+  return schemeLimits(entries.flatMap(({ schemes }) => schemes ?? [])).sigalgs;
+}
+
+/**
+ * Gives the SSL_CTX that `make` makes its keyless keys.
+ *
+ * @param make calls Node with the options it understands
+ * @throws KeylessError ERR_KEYLESS_NO_CERTIFICATE, ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY,
+ *   ERR_KEYLESS_PLATFORM, and whatever Node throws
+ */
+function makeContext(options: ContextOptions, keys: readonly unknown[], make: typeof tls.createSecureContext) {
+  const native = keys.filter((key) => !isPrivateKey(key));
+  addon().beginContext();
+  const { key: _, ...rest } = options;
+  const context = make((native.length === 0 ? rest : { ...rest, key: native }) as tls.SecureContextOptions);
+  const certificates = leafCertificates(options.cert);
+  if (certificates.length === 0) {
+    throw new KeylessError(
+      'ERR_KEYLESS_NO_CERTIFICATE',
+      'A PrivateKey in "key" needs its certificate (PEM) in "cert": the certificate says which key is meant.',
+    );
+  }
+  const entries = pairs(keys, certificates).map(([key, certificate]) => giveKey(key, certificate));
+  contexts.set(context.context, {
+    entries,
+    sigalgs: limits(entries, native.length === 0),
+    withoutDecrypt: entries.some(({ isRsa, key }) => isRsa && key.decrypt === undefined),
+  });
+  made += 1;
+  return context;
+}
+
+const REFUSAL =
+  'A PrivateKey object was given to node:tls, which cannot use it. Call createServer, connect or ' +
+  'createSecureContext of "keyless-tls" (or of "keyless-tls/https", "keyless-tls/http2") with the same options.';
+
+/**
+ * Takes the place of tls.createSecureContext, through which Node's servers and sockets make their contexts too.
+ *
+ * @param onFirst is called before the first keyless context is made
+ */
+export function installContexts(onFirst: () => void): void {
+  const original = tls.createSecureContext;
+  tls.createSecureContext = function createSecureContext(options?: tls.SecureContextOptions) {
+    const key: unknown = options?.key;
+    if (key instanceof SealedKeys) {
+      if (made === 0) onFirst();
+      return makeContext(options as ContextOptions, key.keys, original);
+    }
+    if (holdsPrivateKey(key)) throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', REFUSAL);
+    return original(options);
+  };
+  syncBuiltinESMExports();
+}

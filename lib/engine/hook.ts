@@ -1,0 +1,97 @@
+/**
+ * Where Node's sockets become keyless: TLSSocket.prototype._init, which every TLSSocket passes, whether tls, https,
+ * http2 or user code makes it. It acts only where a keyless context is in play.
+ */
+import tls, { type TLSSocket } from 'node:tls';
+import { addon } from './addon.ts';
+import { anyKeylessContext, installContexts, type KeylessContext, keylessContext } from './contexts.ts';
+import { findHandshake, SocketHandshake } from './socket-handshake.ts';
+import { internals, shadow, type TlsHandle } from './tls-handle.ts';
+
+const nextTurn = setImmediate;
+
+/** In order, and whatever one of them throws (a user's event handler does) the others have their turn. */
+function driveAll(ids: readonly number[]): void {
+  let next = 0;
+  try {
+    while (next < ids.length) {
+      const id = ids[next] as number;
+      next += 1;
+      findHandshake(id)?.parked();
+    }
+  } finally {
+    if (next < ids.length) nextTurn(() => driveAll(ids.slice(next)));
+  }
+}
+
+/** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
+function listenForParked(): void {
+  addon().setParkListener(() => nextTurn(() => driveAll(addon().takeParked())));
+}
+
+/** Notes whether Node, in _init, asks to choose the context later (SNICallback, contexts by name, OCSP). */
+function watchForLateChoice(handle: TlsHandle): { late: boolean } {
+  const watch = { late: false };
+  const { enableCertCb } = handle;
+  shadow(handle, 'enableCertCb', () => {
+    watch.late = true;
+    enableCertCb.call(handle);
+  });
+  return watch;
+}
+
+/**
+ * The choice is made (handle.sni_context) and Node is told to go on, perhaps inside OpenSSL's own stack. If the
+ * chosen context is keyless, the handshake is made to park, on the next turn, when that stack is gone.
+ */
+function armWhenChosen(handshake: SocketHandshake, socket: TLSSocket, handle: TlsHandle, initial?: KeylessContext) {
+  const { certCbDone } = handle;
+  shadow(handle, 'certCbDone', () => {
+    const chosen = keylessContext(handle.sni_context) ?? initial;
+    if (chosen === undefined) {
+      certCbDone.call(handle);
+      return;
+    }
+    nextTurn(() => {
+      if (handshake.disposed || internals(socket)._handle !== handle) return;
+      handshake.arm(chosen);
+      try {
+        certCbDone.call(handle);
+      } catch (error) {
+        socket.destroy(error as Error);
+      }
+    });
+  });
+}
+
+function attach(socket: TLSSocket, handle: TlsHandle, late: boolean): void {
+  const context = keylessContext(handle._secureContext?.context);
+  if (context === undefined && !late) return;
+  const id = addon().attachLast();
+  if (id === 0) return;
+  const handshake = new SocketHandshake(id, socket, handle);
+  if (late) armWhenChosen(handshake, socket, handle, context);
+  else if (context !== undefined) handshake.arm(context);
+}
+
+function installSocketHook(): void {
+  const prototype = tls.TLSSocket.prototype as unknown as { _init(...values: unknown[]): void };
+  const original = prototype._init;
+  prototype._init = function _init(this: TLSSocket, ...values: unknown[]) {
+    const handle = anyKeylessContext() ? internals(this)._handle : null;
+    if (!handle) return original.apply(this, values);
+    const watch = watchForLateChoice(handle);
+    original.apply(this, values);
+    attach(this, handle, watch.late);
+  };
+}
+
+let installed = false;
+
+/** Installs the engine in this thread, once. Costs nothing until a keyless context is made. */
+export function installEngine(): void {
+  if (installed) return;
+  installed = true;
+  installContexts(listenForParked);
+  installSocketHook();
+}

@@ -1,0 +1,75 @@
+/** The PrivateKey objects that contexts hold, found again by the number OpenSSL's key carries. */
+import type { X509Certificate } from 'node:crypto';
+import { KeylessError } from '../errors.ts';
+import type { PrivateKey, SignatureScheme, VerifyPolicy } from '../keys/private-key.ts';
+import { addon } from './addon.ts';
+import { isSignatureScheme } from './schemes.ts';
+
+/** One PrivateKey in one context, for one certificate. */
+export interface KeyEntry {
+  readonly key: PrivateKey;
+  readonly keyId: Buffer;
+  readonly certificate: Buffer;
+  /** OpenSSL's name of an EC key's curve. */
+  readonly curve: string | undefined;
+  readonly isRsa: boolean;
+  readonly schemes: readonly SignatureScheme[] | undefined;
+  readonly timeoutMs: number;
+  readonly verify: VerifyPolicy;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** What setTimeout can count, and no more. */
+const MAX_TIMEOUT_MS = 2_147_483_647;
+const POLICIES: readonly unknown[] = ['always', 'rsa', 'never'];
+
+function invalid(what: string): KeylessError {
+  return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `A PrivateKey's ${what}.`);
+}
+
+function checkedTimeout(value: unknown): number {
+  if (value === undefined) return DEFAULT_TIMEOUT_MS;
+  if (typeof value === 'number' && value >= 1 && value <= MAX_TIMEOUT_MS) return value;
+  throw invalid(`"timeoutMs" must be a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
+}
+
+function checkedPolicy(value: unknown): VerifyPolicy {
+  if (value === undefined) return 'rsa';
+  if (POLICIES.includes(value)) return value as VerifyPolicy;
+  throw invalid('"verify" must be "always", "rsa" or "never"');
+}
+
+function checkedSchemes(value: unknown): readonly SignatureScheme[] | undefined {
+  if (value === undefined) return undefined;
+  const ok = Array.isArray(value) && value.length > 0 && value.every((name) => isSignatureScheme(String(name)));
+  if (ok) return [...(value as readonly SignatureScheme[])];
+  throw invalid('"schemes" must be an array of signature schemes by their names in RFC 8446, section 4.2.3');
+}
+
+/** @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT for options of the key that are out of range */
+export function makeKeyEntry(key: PrivateKey, certificate: X509Certificate): KeyEntry {
+  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
+  return {
+    key,
+    keyId: addon().keyId(certificate.raw) ?? Buffer.alloc(0),
+    certificate: certificate.raw,
+    curve: asymmetricKeyDetails?.namedCurve,
+    isRsa: asymmetricKeyType === 'rsa' || asymmetricKeyType === 'rsa-pss',
+    schemes: checkedSchemes(key.schemes),
+    timeoutMs: checkedTimeout(key.timeoutMs),
+    verify: checkedPolicy(key.verify),
+  };
+}
+
+const entries = new Map<number, KeyEntry>();
+
+/** Remembers an entry for as long as an OpenSSL object refers to its key. */
+export function rememberKey(number: number, entry: KeyEntry): void {
+  for (const released of addon().takeReleasedKeys()) entries.delete(released);
+  entries.set(number, entry);
+}
+
+/** The entry of a number; `undefined`: no OpenSSL object has it any more. */
+export function findKey(number: number): KeyEntry | undefined {
+  return entries.get(number);
+}

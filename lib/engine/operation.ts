@@ -1,0 +1,212 @@
+/**
+ * The life of one operation: the PrivateKey is called once, and whatever it does, the operation settles once.
+ *
+ * States, one way: pending -> settled. An answer that comes later is ignored.
+ */
+import { performance } from 'node:perf_hooks';
+import { KeylessError } from '../errors.ts';
+import type { DecryptOperation, Operation, OperationResult, SignatureScheme, SignOperation } from '../keys/private-key.ts';
+import type { RawOperation } from './addon.ts';
+import { operationEnd, operationStart } from './channels.ts';
+import type { KeyEntry } from './key-entry.ts';
+import { schemeName } from './schemes.ts';
+
+/** Where the operation's handshake takes place. */
+export interface OperationOrigin {
+  readonly role: 'server' | 'client';
+  readonly peerAddress: string | undefined;
+  readonly localAddress: string | undefined;
+  /** When the handshake itself ends, by `performance.now()`; Infinity: never. */
+  readonly handshakeDeadline: number;
+}
+
+/** Takes the result, or why there is none. Called once. */
+export type OnSettled = (result: Uint8Array | KeylessError) => void;
+
+/** The operation as the PrivateKey sees it. Its addresses and its signal cost nothing until they are read. */
+class OperationView {
+  readonly kind: 'sign' | 'decrypt';
+  readonly scheme: SignatureScheme | undefined;
+  readonly servername: string | undefined;
+  readonly clientVersion: number;
+  readonly deadline: number;
+  readonly #input: Buffer;
+  readonly #entry: KeyEntry;
+  readonly #origin: OperationOrigin;
+  #controller: AbortController | undefined;
+  #aborted: KeylessError | undefined;
+
+  constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, deadline: number) {
+    this.kind = raw.scheme === 0 ? 'decrypt' : 'sign';
+    this.scheme = raw.scheme === 0 ? undefined : schemeName(raw.scheme, entry.curve);
+    this.servername = raw.servername;
+    this.clientVersion = raw.clientVersion;
+    this.deadline = deadline;
+    this.#input = raw.input;
+    this.#entry = entry;
+    this.#origin = origin;
+  }
+
+  get message(): Buffer {
+    return this.#input;
+  }
+  get ciphertext(): Buffer {
+    return this.#input;
+  }
+  get keyId(): Buffer {
+    return this.#entry.keyId;
+  }
+  get certificate(): Buffer {
+    return this.#entry.certificate;
+  }
+  get role(): 'server' | 'client' {
+    return this.#origin.role;
+  }
+  get peerAddress(): string | undefined {
+    return this.#origin.peerAddress;
+  }
+  get localAddress(): string | undefined {
+    return this.#origin.localAddress;
+  }
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+    return this.#controller.signal;
+  }
+
+  abort(reason: KeylessError): void {
+    this.#aborted = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+function describeValue(value: unknown): string {
+  if (value === null) return 'null';
+  return typeof value === 'object' ? `an object (${value.constructor?.name ?? 'no class'})` : `a ${typeof value}`;
+}
+
+function badResult(value: unknown): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_BAD_RESULT',
+    `The PrivateKey answered with ${describeValue(value)}; it must answer with a Uint8Array or a promise of one.`,
+  );
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+/** Whoever implements a PrivateKey may throw anything; a KeylessError says already what it has to say. */
+export function operationFailed(cause: unknown): KeylessError {
+  if (cause instanceof KeylessError) return cause;
+  const said = cause instanceof Error ? `: ${cause.message}` : '';
+  return new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `The private-key operation failed${said}`, { cause });
+}
+
+/** One call of a PrivateKey. */
+export class PendingOperation {
+  readonly #view: OperationView;
+  readonly #entry: KeyEntry;
+  readonly #onSettled: OnSettled;
+  readonly #startedAt: number;
+  #settled = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param onSettled is called once, in {@link start} or later */
+  constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, onSettled: OnSettled) {
+    this.#startedAt = performance.now();
+    const deadline = Math.min(this.#startedAt + entry.timeoutMs, origin.handshakeDeadline);
+    this.#view = new OperationView(raw, entry, origin, deadline);
+    this.#entry = entry;
+    this.#onSettled = onSettled;
+  }
+
+  /** Calls the PrivateKey; settles at once where it answers at once. */
+  start(): void {
+    if (operationStart.hasSubscribers) operationStart.publish({ operation: this.#operation });
+    let answer: unknown;
+    try {
+      answer = this.#call();
+    } catch (error) {
+      this.#settle(operationFailed(error));
+      return;
+    }
+    if (isThenable(answer)) this.#await(answer);
+    else this.#take(answer);
+  }
+
+  /** The connection has gone: the PrivateKey is told, its answer is ignored. */
+  cancel(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    const error = new KeylessError('ERR_KEYLESS_ABORTED', 'The connection went away while its operation was pending.');
+    this.#publishEnd(error);
+    this.#view.abort(error);
+  }
+
+  get #operation(): Operation {
+    return this.#view as unknown as Operation;
+  }
+
+  #call(): OperationResult | undefined {
+    const { key, schemes } = this.#entry;
+    if (this.#view.kind === 'decrypt') {
+      if (key.decrypt === undefined) throw unsupported('RSA key exchange');
+      return key.decrypt(this.#operation as DecryptOperation);
+    }
+    const { scheme } = this.#view;
+    if (scheme === undefined || (schemes !== undefined && !schemes.includes(scheme))) {
+      throw unsupported(scheme ?? 'an unknown scheme');
+    }
+    return key.sign(this.#operation as SignOperation);
+  }
+
+  #await(answer: PromiseLike<unknown>): void {
+    const remaining = this.#view.deadline - performance.now();
+    // One more millisecond: timers are of whole ones, and a deadline that the handshake's own time-out shares is its.
+    this.#timer = setTimeout(() => this.#timeOut(), Math.max(1, Math.ceil(remaining)) + 1);
+    answer.then(
+      (value) => this.#take(value),
+      (error: unknown) => this.#settle(operationFailed(error)),
+    );
+  }
+
+  #timeOut(): void {
+    const waited = Math.round(performance.now() - this.#startedAt);
+    this.#settle(
+      new KeylessError(
+        'ERR_KEYLESS_TIMEOUT',
+        `The PrivateKey did not answer within ${waited} ms. Is its key server reachable, and "timeoutMs" long enough?`,
+      ),
+    );
+  }
+
+  #take(value: unknown): void {
+    this.#settle(value instanceof Uint8Array ? value : badResult(value));
+  }
+
+  #settle(result: Uint8Array | KeylessError): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    const error = result instanceof KeylessError ? result : undefined;
+    this.#publishEnd(error);
+    if (error?.code === 'ERR_KEYLESS_TIMEOUT') this.#view.abort(error);
+    this.#onSettled(result);
+  }
+
+  #publishEnd(error: KeylessError | undefined): void {
+    if (!operationEnd.hasSubscribers) return;
+    const durationMs = performance.now() - this.#startedAt;
+    operationEnd.publish({ operation: this.#operation, durationMs, error });
+  }
+}
+
+function unsupported(what: string): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_UNSUPPORTED_SCHEME',
+    `The handshake chose ${what}, which the PrivateKey does not offer. Narrow the peer's or the server's ` +
+      '"sigalgs" and "ciphers", or give a key that can do it.',
+  );
+}

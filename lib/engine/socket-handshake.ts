@@ -1,0 +1,253 @@
+/**
+ * The keyless handshake of one TLSSocket of Node's: parked, admitted, driven, paused, resumed, until the socket goes.
+ *
+ * Owner: `live`, by number, from attach until the handle's destroySSL. All of it runs on the thread's main stack.
+ */
+import { performance } from 'node:perf_hooks';
+import type { TLSSocket } from 'node:tls';
+import { KeylessError } from '../errors.ts';
+import { addon, FLAG_NEW_SESSION, FLAG_REPLAY, HandshakeStep, STEP_MASK } from './addon.ts';
+import { enter, leave, withdraw } from './admission.ts';
+import type { KeylessContext } from './contexts.ts';
+import { findKey } from './key-entry.ts';
+import { type OperationOrigin, PendingOperation } from './operation.ts';
+import { resultError } from './result-error.ts';
+import { internals, shadow, type TlsHandle } from './tls-handle.ts';
+
+const live = new Map<number, SocketHandshake>();
+
+/** The handshake of a number; `undefined`: its socket has gone. */
+export function findHandshake(id: number): SocketHandshake | undefined {
+  return live.get(id);
+}
+
+/** An exception of the user's event handlers goes where it would go natively, and never into a promise of ours. */
+function throwLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}
+
+export class SocketHandshake implements OperationOrigin {
+  readonly #id: number;
+  readonly #socket: TLSSocket;
+  readonly #handle: TlsHandle;
+  readonly #startedAt = performance.now();
+  readonly role: 'server' | 'client';
+  #operation: PendingOperation | undefined;
+  #error: KeylessError | undefined;
+  #admitted = false;
+  #disposed = false;
+  #awaitsNewSession = false;
+
+  /** @param id what the addon's attachLast() returned for this socket */
+  constructor(id: number, socket: TLSSocket, handle: TlsHandle) {
+    this.#id = id;
+    this.#socket = socket;
+    this.#handle = handle;
+    this.role = internals(socket)._tlsOptions.isServer ? 'server' : 'client';
+    live.set(id, this);
+    const { destroySSL, onerror } = handle;
+    shadow(handle, 'destroySSL', () => {
+      this.dispose();
+      destroySSL.call(handle);
+    });
+    shadow(handle, 'onerror', (error) => onerror.call(handle, this.#explain(error)));
+    if (handle.ALPNCallback !== undefined) addon().watchAlpn(id);
+  }
+
+  get peerAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+  get localAddress(): string | undefined {
+    return this.#socket.localAddress;
+  }
+  get handshakeDeadline(): number {
+    const { handshakeTimeout } = internals(this.#socket)._tlsOptions;
+    return handshakeTimeout ? this.#startedAt + handshakeTimeout : Number.POSITIVE_INFINITY;
+  }
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  /** From here on the handshake parks before its private-key operation. */
+  arm({ sigalgs, withoutDecrypt }: KeylessContext): void {
+    addon().arm(this.#id, sigalgs, withoutDecrypt);
+  }
+
+  /** The handshake stands parked. */
+  parked(): void {
+    this.#error = undefined;
+    enter(this);
+  }
+
+  admit(): void {
+    this.#admitted = true;
+    const restoreAlpn = this.#decideAlpn();
+    if (this.#disposed) return;
+    const step = addon().drive(this.#id);
+    if (restoreAlpn) this.#handle.enableALPNCb();
+    this.#after(step);
+  }
+
+  refuse(error: KeylessError): void {
+    this.#error = error;
+    this.#after(addon().refuse(this.#id));
+  }
+
+  /** The socket is going: nothing of it is called any more. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    live.delete(this.#id);
+    this.#operation?.cancel();
+    this.#operation = undefined;
+    addon().dispose(this.#id);
+    withdraw(this);
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (!this.#admitted) return;
+    this.#admitted = false;
+    leave();
+  }
+
+  /** Node's ALPN callback is JavaScript and must be asked before the job; see native/alpn_decision.h. */
+  #decideAlpn(): boolean {
+    if (this.#handle.ALPNCallback === undefined) return false;
+    const offer = addon().alpnOffer(this.#id);
+    if (offer === undefined) return false;
+    let offset: number | undefined;
+    try {
+      offset = this.#handle.ALPNCallback(offer);
+    } catch (error) {
+      throwLater(error);
+    }
+    if (!this.#disposed) addon().decideAlpn(this.#id, offset ?? -1);
+    return true;
+  }
+
+  #after(step: number): void {
+    if ((step & FLAG_REPLAY) !== 0 && step >= 0) this.#replay((step & FLAG_NEW_SESSION) !== 0);
+    if (this.#disposed || step < 0) return;
+    const state = step & STEP_MASK;
+    if (state === HandshakeStep.WANT_SIGN || state === HandshakeStep.WANT_DECRYPT) {
+      this.#perform();
+      return;
+    }
+    this.#leave();
+    if (this.#disposed) return;
+    if (state === HandshakeStep.FAILED) this.#wakeToFailure();
+    else if (!this.#awaitsNewSession) this.#wake();
+  }
+
+  #perform(): void {
+    const raw = addon().operation(this.#id);
+    const entry = raw && findKey(raw.key);
+    if (raw === undefined || entry === undefined) {
+      this.#settle(new KeylessError('ERR_KEYLESS_STATE', 'The PrivateKey of this handshake is gone.'));
+      return;
+    }
+    const { verify, isRsa } = entry;
+    const verifies = verify === 'always' || (verify === 'rsa' && isRsa);
+    this.#operation = new PendingOperation(raw, entry, this, (result) => this.#settle(result, verifies));
+    this.#operation.start();
+  }
+
+  #settle(result: Uint8Array | KeylessError, verify = false): void {
+    this.#operation = undefined;
+    if (this.#disposed) return;
+    try {
+      this.#after(this.#hand(result, verify));
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
+  /** @returns the handshake's next step */
+  #hand(result: Uint8Array | KeylessError, verify: boolean): number {
+    if (result instanceof KeylessError) return this.#fail(result);
+    const step = addon().supply(this.#id, result, verify);
+    return step >= 0 ? step : this.#fail(resultError(step, result.byteLength));
+  }
+
+  #fail(error: KeylessError): number {
+    this.#error = error;
+    return addon().fail(this.#id);
+  }
+
+  /** Hands Node what OpenSSL reported while the job ran, in order, however the user's handlers behave. */
+  #replay(withNewSession: boolean): void {
+    if (withNewSession && this.role === 'server') this.#watchNewSession();
+    let more = true;
+    while (more && !this.#disposed) {
+      try {
+        more = addon().replay(this.#id);
+      } catch (error) {
+        throwLater(error);
+      }
+    }
+  }
+
+  /**
+   * A server's user may take time to store a new session, and Node sends nothing until then; its own call of
+   * newSessionDone() then wakes the handshake, and ours must not come before it.
+   */
+  #watchNewSession(): void {
+    const { onnewsession, newSessionDone } = this.#handle;
+    shadow(this.#handle, 'onnewsession', (...values) => {
+      this.#awaitsNewSession = true;
+      return onnewsession.apply(this.#handle, values);
+    });
+    shadow(this.#handle, 'newSessionDone', () => {
+      this.#awaitsNewSession = false;
+      newSessionDone.call(this.#handle);
+    });
+  }
+
+  #wake(): void {
+    this.#handle.newSessionDone();
+  }
+
+  /**
+   * OpenSSL's error queue holds what went wrong, and Node reports it as its own when it is woken. Where a write of the
+   * user's waits, Node fails that write instead (EPROTO) and destroys the socket with its error: ours takes its place.
+   */
+  #wakeToFailure(): void {
+    const error = this.#error;
+    const socket = this.#socket;
+    if (error !== undefined) {
+      const { destroy } = socket;
+      socket.destroy = (reason?: Error) => destroy.call(socket, reason && error);
+    }
+    try {
+      this.#wake();
+    } finally {
+      addon().clearErrors();
+      if (!socket.destroyed && !this.#disposed) socket.destroy(error ?? handshakeFailed());
+      if (error !== undefined) Reflect.deleteProperty(socket, 'destroy');
+    }
+  }
+
+  #explain(error: Error): Error {
+    if (this.#disposed) return error;
+    if (this.#error !== undefined) return this.#withCause(this.#error, error);
+    if (!addon().lastSignatureIsBad(this.#id)) return error;
+    return new KeylessError(
+      'ERR_KEYLESS_BAD_SIGNATURE',
+      'The peer refused the handshake because the PrivateKey\'s signature does not verify with the certificate.',
+      { cause: error },
+    );
+  }
+
+  /** What OpenSSL says of a failed operation is the consequence; it is kept for whoever looks closer. */
+  #withCause(error: KeylessError, consequence: Error): KeylessError {
+    error.cause ??= consequence;
+    return error;
+  }
+}
+
+function handshakeFailed(): KeylessError {
+  return new KeylessError('ERR_KEYLESS_HANDSHAKE', 'The TLS handshake failed and OpenSSL does not say why.');
+}

@@ -1,0 +1,38 @@
+/**
+ * The parts of Node's TLSSocket and of its native handle (TLSWrap) that the engine touches: the one place that names
+ * them. They are not documented by Node; test/tls/node-internals.test.ts asserts each on every Node version we support.
+ */
+import type { TLSSocket } from 'node:tls';
+
+/** Node's native TLSWrap object, as lib/_tls_wrap.js uses it. */
+export interface TlsHandle {
+  destroySSL(): void;
+  /** Cycles the TLSWrap: flushes, reads and writes what OpenSSL has. Despite its name it does nothing else. */
+  newSessionDone(): void;
+  certCbDone(): void;
+  enableCertCb(): void;
+  enableALPNCb(): void;
+  onerror: (error: Error) => void;
+  onnewsession: (...values: unknown[]) => unknown;
+  /** Node's wrapper of the user's ALPNCallback: takes a ProtocolNameList, returns an offset in it or undefined. */
+  ALPNCallback?: (offer: Buffer) => number | undefined;
+  /** The native context an SNICallback has chosen. */
+  sni_context?: unknown;
+  _secureContext?: { context?: unknown };
+}
+
+/** The fields of a TLSSocket that lib/_tls_wrap.js keeps. */
+export interface TlsSocketInternals {
+  _handle: TlsHandle | null;
+  _tlsOptions: { isServer?: boolean; handshakeTimeout?: number };
+}
+
+/** @returns the socket's fields that its public type does not show */
+export function internals(socket: TLSSocket): TlsSocketInternals {
+  return socket as unknown as TlsSocketInternals;
+}
+
+/** Hides a method of a handle behind one of ours, for this handle only. */
+export function shadow<K extends keyof TlsHandle>(handle: TlsHandle, name: K, value: TlsHandle[K]): void {
+  Object.defineProperty(handle, name, { value, configurable: true, enumerable: false, writable: true });
+}

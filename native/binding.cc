@@ -1,0 +1,42 @@
+#include "binding.h"
+
+#include "platform.h"
+
+namespace keyless {
+
+namespace {
+
+Napi::Value SetParkListener(const Napi::CallbackInfo& info) {
+  Environment::Of(info)->set_park_listener(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+Napi::Value Stats(const Napi::CallbackInfo& info) {
+  const EngineCounters& counters = Environment::Of(info)->counters;
+  Napi::Object stats = Napi::Object::New(info.Env());
+  stats.Set("handshakes", counters.handshakes);
+  stats.Set("paused", counters.paused);
+  return stats;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  // Empty: all is well. Otherwise every other function must be left alone.
+  const std::string& problem = PreparePlatform();
+  exports.Set("platformProblem", problem);
+  if (!problem.empty()) return exports;
+  env.SetInstanceData(new Environment(env));
+  exports.Set("setParkListener", Napi::Function::New(env, SetParkListener));
+  exports.Set("stats", Napi::Function::New(env, Stats));
+  ExportContexts(exports);
+  ExportHandshakes(exports);
+  ExportEndpoints(exports);
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace keyless
+
+Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return keyless::Init(env, exports); }
+
+NODE_API_MODULE(keyless_tls, InitAddon)

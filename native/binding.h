@@ -1,0 +1,23 @@
+// What TypeScript calls: read arguments, call, return data. lib/engine/addon.ts is the typed contract; arguments are
+// checked there, in TypeScript.
+#ifndef NATIVE_BINDING_H_
+#define NATIVE_BINDING_H_
+
+#include <napi.h>
+
+#include "environment.h"
+
+namespace keyless {
+
+void ExportContexts(Napi::Object exports);
+void ExportHandshakes(Napi::Object exports);
+void ExportEndpoints(Napi::Object exports);
+
+// The state, with the flags of lib/engine/addon.ts: 0x10: callbacks wait for replay; 0x20: a new session is among them.
+int StateWithFlags(HandshakeState state, const Handshake& handshake);
+
+inline uint32_t IdArgument(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Uint32Value(); }
+
+}  // namespace keyless
+
+#endif  // NATIVE_BINDING_H_

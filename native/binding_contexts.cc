@@ -1,0 +1,84 @@
+// Keys and the contexts they are given to.
+#include <openssl/ssl.h>
+
+#include "binding.h"
+#include "openssl/error_guard.h"
+#include "provider/provider.h"
+#include "ssl_slots.h"
+
+namespace keyless {
+
+namespace {
+
+// The numbers are the contract with lib/engine/addon.ts.
+enum class KeyProblem : int { kNoContext = -1, kBadCertificate = -2, kUnsupportedKey = -3, kMismatch = -4 };
+
+Napi::Value Problem(const Napi::CallbackInfo& info, KeyProblem problem) {
+  return Napi::Number::New(info.Env(), static_cast<int>(problem));
+}
+
+// beginContext(): the next SSL_CTX made on this thread is the one useKey() gives its key to.
+Napi::Value BeginContext(const Napi::CallbackInfo& info) {
+  ForgetLastSslCtx();
+  return info.Env().Undefined();
+}
+
+X509Owner ParseCertificate(const Napi::Uint8Array& der) {
+  const uint8_t* data = der.Data();
+  return X509Owner(d2i_X509(nullptr, &data, static_cast<long>(der.ByteLength())));  // NOLINT(runtime/int)
+}
+
+// useKey(certificateDer, digests, pss): gives the last context a keyless key for the certificate it already has.
+// Returns the key's number, or a KeyProblem.
+Napi::Value UseKey(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  SSL_CTX* context = LastSslCtx();
+  if (context == nullptr) return Problem(info, KeyProblem::kNoContext);
+  const X509Owner certificate = ParseCertificate(info[0].As<Napi::Uint8Array>());
+  if (certificate == nullptr) return Problem(info, KeyProblem::kBadCertificate);
+  PkeyOwner public_key(X509_get_pubkey(certificate.get()));
+  KeyType type;
+  if (public_key == nullptr || !KeyTypeOf(public_key.get(), &type)) return Problem(info, KeyProblem::kUnsupportedKey);
+
+  Environment* environment = Environment::Of(info);
+  const KeyAbilities abilities{info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Boolean>().Value()};
+  const uint32_t number = environment->NextKeyNumber();
+  const PkeyOwner key = MakeKeylessKey(std::make_shared<const KeyRecord>(number, type, std::move(public_key), abilities,
+                                                                         environment->released_keys()));
+  if (key == nullptr) return Problem(info, KeyProblem::kUnsupportedKey);
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1) return Problem(info, KeyProblem::kMismatch);
+  SSL_CTX_set_cert_cb(context, Handshake::OnCertificate, nullptr);
+  return Napi::Number::New(info.Env(), number);
+}
+
+// keyId(certificateDer): SHA-1 over the content of the subjectPublicKey bit string (RFC 5280 §4.2.1.2).
+Napi::Value KeyId(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  const X509Owner certificate = ParseCertificate(info[0].As<Napi::Uint8Array>());
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (certificate == nullptr || X509_pubkey_digest(certificate.get(), EVP_sha1(), digest, &size) != 1) {
+    return info.Env().Undefined();
+  }
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), digest, size);
+}
+
+// takeReleasedKeys(): the numbers of keys that no OpenSSL object refers to any more.
+Napi::Value TakeReleasedKeys(const Napi::CallbackInfo& info) {
+  const std::vector<uint32_t> numbers = Environment::Of(info)->released_keys()->Take();
+  Napi::Array result = Napi::Array::New(info.Env(), numbers.size());
+  for (size_t i = 0; i < numbers.size(); i++) result.Set(static_cast<uint32_t>(i), numbers[i]);
+  return result;
+}
+
+}  // namespace
+
+void ExportContexts(Napi::Object exports) {
+  const Napi::Env env = exports.Env();
+  exports.Set("beginContext", Napi::Function::New(env, BeginContext));
+  exports.Set("useKey", Napi::Function::New(env, UseKey));
+  exports.Set("keyId", Napi::Function::New(env, KeyId));
+  exports.Set("takeReleasedKeys", Napi::Function::New(env, TakeReleasedKeys));
+}
+
+}  // namespace keyless

@@ -1,0 +1,133 @@
+// Endpoints: the socketless Handshake of lib/engine/handshake.ts.
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "binding.h"
+
+namespace keyless {
+
+namespace {
+
+std::string Text(const Napi::Object& options, const char* name) {
+  const Napi::Value value = options.Get(name);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+}
+
+int Number(const Napi::Object& options, const char* name) {
+  const Napi::Value value = options.Get(name);
+  return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : 0;
+}
+
+EndpointOptions ReadOptions(const Napi::Object& options) {
+  EndpointOptions result;
+  result.server = options.Get("server").ToBoolean();
+  const auto chains = options.Get("certificateChains").As<Napi::Array>();
+  for (uint32_t i = 0; i < chains.Length(); i++) {
+    result.certificate_chains.push_back(chains.Get(i).As<Napi::String>().Utf8Value());
+  }
+  result.ca = Text(options, "ca");
+  result.ciphers = Text(options, "ciphers");
+  result.sigalgs = Text(options, "sigalgs");
+  result.groups = Text(options, "groups");
+  result.servername = Text(options, "servername");
+  result.min_version = Number(options, "minVersion");
+  result.max_version = Number(options, "maxVersion");
+  result.request_certificate = options.Get("requestCert").ToBoolean();
+  const auto alpn = options.Get("alpn").As<Napi::Uint8Array>();
+  result.alpn.assign(alpn.Data(), alpn.Data() + alpn.ByteLength());
+  return result;
+}
+
+// The oldest entry of OpenSSL's queue, which is the reason; the queue is empty afterwards.
+Napi::Value TakeReason(const Napi::CallbackInfo& info) {
+  const unsigned long code = ERR_get_error();  // NOLINT(runtime/int)
+  ERR_clear_error();
+  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
+  return reason == nullptr ? info.Env().Undefined() : Napi::String::New(info.Env(), reason);
+}
+
+// createEndpoint(options): an endpoint to which useKey() may add keys, or undefined (see takeReason()).
+Napi::Value CreateEndpoint(const Napi::CallbackInfo& info) {
+  ERR_clear_error();
+  std::unique_ptr<Endpoint> endpoint = Endpoint::Make(ReadOptions(info[0].As<Napi::Object>()));
+  if (endpoint == nullptr) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), Environment::Of(info)->AddEndpoint(std::move(endpoint)));
+}
+
+// startEndpoint(id): the number of its handshake; undefined: OpenSSL refused.
+Napi::Value StartEndpoint(const Napi::CallbackInfo& info) {
+  Environment* environment = Environment::Of(info);
+  Endpoint* endpoint = environment->FindEndpoint(IdArgument(info));
+  if (endpoint == nullptr || !endpoint->Start()) return info.Env().Undefined();
+  auto handshake = environment->Attach(endpoint->ssl(), false);
+  endpoint->set_handshake(handshake);
+  return Napi::Number::New(info.Env(), handshake->id());
+}
+
+Napi::Value Feed(const Napi::CallbackInfo& info) {
+  Endpoint* endpoint = Environment::Of(info)->FindEndpoint(IdArgument(info));
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  if (endpoint != nullptr) endpoint->Feed(bytes.Data(), bytes.ByteLength());
+  return info.Env().Undefined();
+}
+
+Napi::Value Drain(const Napi::CallbackInfo& info) {
+  Endpoint* endpoint = Environment::Of(info)->FindEndpoint(IdArgument(info));
+  const std::vector<uint8_t> bytes = endpoint == nullptr ? std::vector<uint8_t>() : endpoint->Drain();
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), bytes.data(), bytes.size());
+}
+
+// read(id, buffer): bytes read, 0: the peer has closed, negative: nothing there.
+Napi::Value Read(const Napi::CallbackInfo& info) {
+  Endpoint* endpoint = Environment::Of(info)->FindEndpoint(IdArgument(info));
+  auto bytes = info[1].As<Napi::Uint8Array>();
+  return Napi::Number::New(info.Env(), endpoint == nullptr ? -1 : endpoint->Read(bytes.Data(), bytes.ByteLength()));
+}
+
+Napi::Value Write(const Napi::CallbackInfo& info) {
+  Endpoint* endpoint = Environment::Of(info)->FindEndpoint(IdArgument(info));
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  return Napi::Boolean::New(info.Env(), endpoint != nullptr && endpoint->Write(bytes.Data(), bytes.ByteLength()));
+}
+
+// describe(id): what was negotiated.
+Napi::Value Describe(const Napi::CallbackInfo& info) {
+  Endpoint* endpoint = Environment::Of(info)->FindEndpoint(IdArgument(info));
+  if (endpoint == nullptr) return info.Env().Undefined();
+  SSL* ssl = endpoint->ssl();
+  const Napi::Env env = info.Env();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("protocol", SSL_get_version(ssl));
+  const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl);
+  result.Set("cipher", cipher == nullptr ? env.Undefined() : Napi::String::New(env, SSL_CIPHER_get_name(cipher)));
+  const unsigned char* protocol = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl, &protocol, &size);
+  result.Set("alpnProtocol", size == 0 ? env.Undefined()
+                                       : Napi::String::New(env, reinterpret_cast<const char*>(protocol), size));
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  result.Set("servername", name == nullptr ? env.Undefined() : Napi::String::New(env, name));
+  return result;
+}
+
+Napi::Value RemoveEndpoint(const Napi::CallbackInfo& info) {
+  Environment::Of(info)->RemoveEndpoint(IdArgument(info));
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void ExportEndpoints(Napi::Object exports) {
+  const Napi::Env env = exports.Env();
+  exports.Set("takeReason", Napi::Function::New(env, TakeReason));
+  exports.Set("createEndpoint", Napi::Function::New(env, CreateEndpoint));
+  exports.Set("startEndpoint", Napi::Function::New(env, StartEndpoint));
+  exports.Set("feed", Napi::Function::New(env, Feed));
+  exports.Set("drain", Napi::Function::New(env, Drain));
+  exports.Set("read", Napi::Function::New(env, Read));
+  exports.Set("write", Napi::Function::New(env, Write));
+  exports.Set("describe", Napi::Function::New(env, Describe));
+  exports.Set("removeEndpoint", Napi::Function::New(env, RemoveEndpoint));
+}
+
+}  // namespace keyless

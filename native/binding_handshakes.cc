@@ -1,0 +1,176 @@
+// The handshakes of Node's sockets and of endpoints: everything by number, so that a late call finds nothing rather
+// than something freed.
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "binding.h"
+#include "openssl/error_guard.h"
+#include "server_limits.h"
+#include "ssl_slots.h"
+
+namespace keyless {
+
+int StateWithFlags(HandshakeState state, const Handshake& handshake) {
+  constexpr int kReplay = 0x10;
+  constexpr int kNewSession = 0x20;
+  const DeferredCallbacks& deferred = handshake.deferred();
+  if (deferred.empty()) return static_cast<int>(state);
+  return static_cast<int>(state) | kReplay | (deferred.HasNewSession() ? kNewSession : 0);
+}
+
+namespace {
+
+Napi::Value State(const Napi::CallbackInfo& info, HandshakeState state, const Handshake& handshake) {
+  return Napi::Number::New(info.Env(), StateWithFlags(state, handshake));
+}
+
+Napi::Value Gone(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<int>(ResultCheck::kNoOperation));
+}
+
+// attachLast(): a handshake for the SSL that was made last on this thread. Returns its number, 0: there is none.
+Napi::Value AttachLast(const Napi::CallbackInfo& info) {
+  SSL* ssl = LastSsl();
+  if (ssl == nullptr || Handshake::Of(ssl) != nullptr) return Napi::Number::New(info.Env(), 0);
+  return Napi::Number::New(info.Env(), Environment::Of(info)->Attach(ssl, true)->id());
+}
+
+// arm(id, sigalgs | undefined, withoutDecrypt): the handshake parks before its private-key operation.
+Napi::Value Arm(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake == nullptr) return info.Env().Undefined();
+  if (info[1].IsString()) LimitSignatures(handshake->ssl(), info[1].As<Napi::String>().Utf8Value());
+  if (info[2].As<Napi::Boolean>().Value()) RefuseRsaKeyExchange(handshake->ssl());
+  handshake->Arm();
+  return info.Env().Undefined();
+}
+
+// watchAlpn(id): see alpn_decision.h.
+Napi::Value WatchAlpn(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake != nullptr) AlpnDecision::Watch(SSL_get_SSL_CTX(handshake->ssl()));
+  return info.Env().Undefined();
+}
+
+// alpnOffer(id): the client's ProtocolNameList without its length; undefined: none.
+Napi::Value AlpnOffer(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake == nullptr || handshake->alpn().offer().empty()) return info.Env().Undefined();
+  const std::vector<uint8_t>& offer = handshake->alpn().offer();
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), offer.data(), offer.size());
+}
+
+// decideAlpn(id, offset)
+Napi::Value DecideAlpn(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake != nullptr) handshake->alpn().Decide(info[1].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
+}
+
+// takeParked(): the numbers of the handshakes that have parked since the last call, in order.
+Napi::Value TakeParked(const Napi::CallbackInfo& info) {
+  const std::vector<uint32_t> ids = Environment::Of(info)->TakeParked();
+  Napi::Array result = Napi::Array::New(info.Env(), ids.size());
+  for (size_t i = 0; i < ids.size(); i++) result.Set(static_cast<uint32_t>(i), ids[i]);
+  return result;
+}
+
+Napi::Value Drive(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  return handshake == nullptr ? Gone(info) : State(info, handshake->Drive(), *handshake);
+}
+
+Napi::Value Refuse(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  return handshake == nullptr ? Gone(info) : State(info, handshake->Refuse(), *handshake);
+}
+
+// operation(id): what the handshake waits for; undefined: nothing.
+Napi::Value PendingOperation(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  const Operation* operation = handshake == nullptr ? nullptr : handshake->pending();
+  if (operation == nullptr) return info.Env().Undefined();
+  const Napi::Env env = info.Env();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("key", operation->key->number);
+  result.Set("scheme", operation->scheme == nullptr ? 0 : operation->scheme->code);
+  result.Set("clientVersion", static_cast<uint32_t>(operation->client_version));
+  result.Set("input", Napi::Buffer<uint8_t>::Copy(env, operation->input.data(), operation->input.size()));
+  const char* name = SSL_get_servername(handshake->ssl(), TLSEXT_NAMETYPE_host_name);
+  result.Set("servername", name == nullptr ? env.Undefined() : Napi::String::New(env, name));
+  return result;
+}
+
+// supply(id, bytes, verify): the state, or why the result was not taken (a ResultCheck; the operation still waits).
+Napi::Value Supply(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  const Operation* operation = handshake == nullptr ? nullptr : handshake->pending();
+  if (operation == nullptr) return Gone(info);
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  const uint8_t* data = bytes.Data();
+  const size_t size = bytes.ByteLength();
+  const ResultCheck shape = CheckShape(*operation, data, size);
+  if (shape != ResultCheck::kAccepted) return Napi::Number::New(info.Env(), static_cast<int>(shape));
+  const bool verify = operation->kind == OperationKind::kSign && info[2].As<Napi::Boolean>().Value();
+  if (verify && !VerifySignature(*operation, data, size)) {
+    return Napi::Number::New(info.Env(), static_cast<int>(ResultCheck::kBadSignature));
+  }
+  return State(info, handshake->Supply(data, size), *handshake);
+}
+
+Napi::Value Fail(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake == nullptr || handshake->pending() == nullptr) return Gone(info);
+  return State(info, handshake->Fail(), *handshake);
+}
+
+// replay(id): hands Node the oldest callback that waits; returns whether there are more.
+Napi::Value Replay(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->ReplayNext());
+}
+
+// lastSignatureIsBad(id): whether the last signature used in this handshake does not verify with the certificate.
+Napi::Value LastSignatureIsBad(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  const Operation* last = handshake == nullptr ? nullptr : handshake->last();
+  const bool signature = last != nullptr && last->kind == OperationKind::kSign && !last->result.empty();
+  return Napi::Boolean::New(info.Env(),
+                            signature && !VerifySignature(*last, last->result.data(), last->result.size()));
+}
+
+Napi::Value Dispose(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake != nullptr) handshake->Dispose();
+  return info.Env().Undefined();
+}
+
+// clearErrors(): leaves nothing of a failed handshake in the thread's error queue.
+Napi::Value ClearErrors(const Napi::CallbackInfo& info) {
+  ERR_clear_error();
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void ExportHandshakes(Napi::Object exports) {
+  const Napi::Env env = exports.Env();
+  exports.Set("attachLast", Napi::Function::New(env, AttachLast));
+  exports.Set("arm", Napi::Function::New(env, Arm));
+  exports.Set("watchAlpn", Napi::Function::New(env, WatchAlpn));
+  exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
+  exports.Set("decideAlpn", Napi::Function::New(env, DecideAlpn));
+  exports.Set("takeParked", Napi::Function::New(env, TakeParked));
+  exports.Set("drive", Napi::Function::New(env, Drive));
+  exports.Set("refuse", Napi::Function::New(env, Refuse));
+  exports.Set("operation", Napi::Function::New(env, PendingOperation));
+  exports.Set("supply", Napi::Function::New(env, Supply));
+  exports.Set("fail", Napi::Function::New(env, Fail));
+  exports.Set("replay", Napi::Function::New(env, Replay));
+  exports.Set("lastSignatureIsBad", Napi::Function::New(env, LastSignatureIsBad));
+  exports.Set("clearErrors", Napi::Function::New(env, ClearErrors));
+  exports.Set("dispose", Napi::Function::New(env, Dispose));
+}
+
+}  // namespace keyless

@@ -1,0 +1,122 @@
+#include "deferred_callbacks.h"
+
+#include <openssl/async.h>
+
+#include <atomic>
+#include <utility>
+
+#include "handshake.h"
+
+namespace keyless {
+
+namespace {
+
+DeferredCallbacks* QueueOf(const SSL* ssl) {
+  Handshake* handshake = Handshake::Of(ssl);
+  return handshake == nullptr ? nullptr : &handshake->deferred();
+}
+
+bool OnJobStack() { return ASYNC_get_current_job() != nullptr; }
+
+// Node's callbacks are static functions of its binary: one of each, whatever the connection, context or thread.
+std::atomic<void (*)(const SSL*, int, int)> node_info{nullptr};
+std::atomic<void (*)(const SSL*, const char*)> node_keylog{nullptr};
+std::atomic<int (*)(SSL*, SSL_SESSION*)> node_new_session{nullptr};
+
+}  // namespace
+
+void DeferredCallbacks::Intercept(SSL* ssl, SSL_CTX* initial) {
+  const auto info = SSL_get_info_callback(ssl);
+  if (info != nullptr && info != OnInfo) {
+    node_info = info;
+    SSL_set_info_callback(ssl, OnInfo);
+  }
+  InterceptContext(initial);
+  SSL_CTX* const chosen = SSL_get_SSL_CTX(ssl);
+  if (chosen != initial) InterceptContext(chosen);
+}
+
+void DeferredCallbacks::InterceptContext(SSL_CTX* context) {
+  const auto keylog = SSL_CTX_get_keylog_callback(context);
+  if (keylog != nullptr && keylog != OnKeylog) {
+    node_keylog = keylog;
+    SSL_CTX_set_keylog_callback(context, OnKeylog);
+  }
+  const auto new_session = SSL_CTX_sess_get_new_cb(context);
+  if (new_session != nullptr && new_session != OnNewSession) {
+    node_new_session = new_session;
+    SSL_CTX_sess_set_new_cb(context, OnNewSession);
+  }
+}
+
+void DeferredCallbacks::Release(SSL* ssl) {
+  if (SSL_get_info_callback(ssl) == OnInfo) SSL_set_info_callback(ssl, node_info);
+}
+
+bool DeferredCallbacks::ReplayNext(SSL* ssl) {
+  if (calls_.empty()) return false;
+  const Call call = std::move(calls_.front());
+  calls_.pop_front();
+  switch (call.kind) {
+    case Kind::kInfo:
+      node_info.load()(ssl, call.where, call.value);
+      break;
+    case Kind::kKeylog:
+      node_keylog.load()(ssl, call.line.c_str());
+      break;
+    case Kind::kNewSession:
+      // Node keeps no reference (it returns 0); were that to change, one is made for it.
+      if (node_new_session.load()(ssl, call.session.get()) != 0) SSL_SESSION_up_ref(call.session.get());
+      break;
+  }
+  return !muted_ && !calls_.empty();
+}
+
+bool DeferredCallbacks::HasNewSession() const {
+  for (const Call& call : calls_) {
+    if (call.kind == Kind::kNewSession) return true;
+  }
+  return false;
+}
+
+void DeferredCallbacks::Mute() {
+  muted_ = true;
+  calls_.clear();
+}
+
+void DeferredCallbacks::OnInfo(const SSL* ssl, int where, int value) {
+  // The only two events Node listens to; a handshake has some twenty others.
+  if ((where & (SSL_CB_HANDSHAKE_START | SSL_CB_HANDSHAKE_DONE)) == 0) return;
+  Handshake* const handshake = Handshake::Of(ssl);
+  if (handshake == nullptr) return node_info.load()(ssl, where, value);
+  DeferredCallbacks& queue = handshake->deferred();
+  if (queue.muted_) return;
+  if (OnJobStack()) {
+    queue.calls_.push_back({Kind::kInfo, where, value, {}, nullptr});
+    return;
+  }
+  if ((where & SSL_CB_HANDSHAKE_DONE) != 0) handshake->OnFinished();
+  node_info.load()(ssl, where, value);
+}
+
+void DeferredCallbacks::OnKeylog(const SSL* ssl, const char* line) {
+  DeferredCallbacks* queue = QueueOf(ssl);
+  if (queue != nullptr && queue->muted_) return;
+  if (queue != nullptr && OnJobStack()) {
+    queue->calls_.push_back({Kind::kKeylog, 0, 0, line, nullptr});
+    return;
+  }
+  node_keylog.load()(ssl, line);
+}
+
+int DeferredCallbacks::OnNewSession(SSL* ssl, SSL_SESSION* session) {
+  DeferredCallbacks* queue = QueueOf(ssl);
+  if (queue != nullptr && queue->muted_) return 0;
+  if (queue != nullptr && OnJobStack()) {
+    queue->calls_.push_back({Kind::kNewSession, 0, 0, {}, SessionOwner(session)});
+    return 1;  // the reference OpenSSL offers is now the queue's
+  }
+  return node_new_session.load()(ssl, session);
+}
+
+}  // namespace keyless

@@ -1,0 +1,129 @@
+#include "endpoint.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+namespace keyless {
+
+namespace {
+
+BioOwner ReadOnlyBio(const std::string& text) {
+  return BioOwner(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+X509Owner NextCertificate(BIO* pem) { return X509Owner(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr)); }
+
+bool UseChain(SSL_CTX* context, const std::string& text) {
+  const BioOwner pem = ReadOnlyBio(text);
+  const X509Owner leaf = NextCertificate(pem.get());
+  if (leaf == nullptr || SSL_CTX_use_certificate(context, leaf.get()) != 1) return false;
+  SSL_CTX_clear_chain_certs(context);
+  while (const X509Owner issuer = NextCertificate(pem.get())) {
+    if (SSL_CTX_add1_chain_cert(context, issuer.get()) != 1) return false;
+  }
+  ERR_clear_error();  // the end of the PEM text is reported as an error
+  return true;
+}
+
+bool UseAuthorities(SSL_CTX* context, const std::string& text) {
+  const BioOwner pem = ReadOnlyBio(text);
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  while (const X509Owner authority = NextCertificate(pem.get())) {
+    if (X509_STORE_add_cert(store, authority.get()) != 1 || SSL_CTX_add_client_CA(context, authority.get()) != 1) {
+      return false;
+    }
+  }
+  ERR_clear_error();
+  return true;
+}
+
+}  // namespace
+
+std::unique_ptr<Endpoint> Endpoint::Make(const EndpointOptions& options) {
+  std::unique_ptr<Endpoint> endpoint(new Endpoint());
+  endpoint->options_ = options;
+  endpoint->context_.reset(SSL_CTX_new(options.server ? TLS_server_method() : TLS_client_method()));
+  if (endpoint->context_ == nullptr || !endpoint->Configure(options)) return nullptr;
+  return endpoint;
+}
+
+Endpoint::~Endpoint() {
+  if (handshake_ != nullptr) handshake_->Dispose();
+}
+
+bool Endpoint::Configure(const EndpointOptions& options) {
+  SSL_CTX* context = context_.get();
+  for (const std::string& chain : options.certificate_chains) {
+    if (!UseChain(context, chain)) return false;
+  }
+  if (!options.ca.empty() && !UseAuthorities(context, options.ca)) return false;
+  if (options.server && !options.alpn.empty()) SSL_CTX_set_alpn_select_cb(context, OnAlpn, this);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+  int verify = SSL_VERIFY_NONE;
+  if (!options.server && !options.ca.empty()) verify = SSL_VERIFY_PEER;
+  if (options.server && options.request_certificate) verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  SSL_CTX_set_verify(context, verify, nullptr);
+  return (options.min_version == 0 || SSL_CTX_set_min_proto_version(context, options.min_version) == 1) &&
+         (options.max_version == 0 || SSL_CTX_set_max_proto_version(context, options.max_version) == 1) &&
+         (options.ciphers.empty() || SSL_CTX_set_cipher_list(context, options.ciphers.c_str()) == 1) &&
+         (options.sigalgs.empty() || SSL_CTX_set1_sigalgs_list(context, options.sigalgs.c_str()) == 1) &&
+         (options.groups.empty() || SSL_CTX_set1_groups_list(context, options.groups.c_str()) == 1);
+}
+
+bool Endpoint::Start() {
+  ssl_.reset(SSL_new(context_.get()));
+  BIO* input = BIO_new(BIO_s_mem());
+  BIO* output = BIO_new(BIO_s_mem());
+  if (ssl_ == nullptr || input == nullptr || output == nullptr) {
+    BIO_free(input);
+    BIO_free(output);
+    return false;
+  }
+  SSL_set_bio(ssl_.get(), input, output);
+  if (options_.server) {
+    SSL_set_accept_state(ssl_.get());
+    return true;
+  }
+  SSL_set_connect_state(ssl_.get());
+  if (!options_.alpn.empty() && SSL_set_alpn_protos(ssl_.get(), options_.alpn.data(),
+                                                    static_cast<unsigned int>(options_.alpn.size())) != 0) {
+    return false;
+  }
+  if (options_.servername.empty()) return true;
+  return SSL_set_tlsext_host_name(ssl_.get(), options_.servername.c_str()) == 1 &&
+         SSL_set1_host(ssl_.get(), options_.servername.c_str()) == 1;
+}
+
+int Endpoint::OnAlpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                     unsigned int in_size, void* endpoint) {
+  const std::vector<uint8_t>& mine = static_cast<Endpoint*>(endpoint)->options_.alpn;
+  const int status = SSL_select_next_proto(const_cast<unsigned char**>(out), out_size, mine.data(),
+                                           static_cast<unsigned int>(mine.size()), in, in_size);
+  return status == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+void Endpoint::Feed(const uint8_t* data, size_t size) {
+  BIO_write(SSL_get_rbio(ssl_.get()), data, static_cast<int>(size));
+}
+
+std::vector<uint8_t> Endpoint::Drain() {
+  BIO* output = SSL_get_wbio(ssl_.get());
+  std::vector<uint8_t> bytes(BIO_pending(output));
+  if (!bytes.empty()) BIO_read(output, bytes.data(), static_cast<int>(bytes.size()));
+  return bytes;
+}
+
+int Endpoint::Read(uint8_t* data, size_t size) {
+  ERR_clear_error();
+  const int count = SSL_read(ssl_.get(), data, static_cast<int>(size));
+  if (count > 0) return count;
+  return SSL_get_error(ssl_.get(), count) == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+}
+
+bool Endpoint::Write(const uint8_t* data, size_t size) {
+  ERR_clear_error();
+  return SSL_write(ssl_.get(), data, static_cast<int>(size)) > 0;
+}
+
+}  // namespace keyless

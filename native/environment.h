@@ -1,0 +1,62 @@
+// What one Node environment (the main thread, a worker) has of this addon: its handshakes, endpoints and keys.
+#ifndef NATIVE_ENVIRONMENT_H_
+#define NATIVE_ENVIRONMENT_H_
+
+#include <napi.h>
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "endpoint.h"
+#include "handshake.h"
+#include "key_record.h"
+
+namespace keyless {
+
+// Owner: Node-API's instance data. Thread: its environment's. States: live -> closing (from the cleanup hook on, no
+// JavaScript).
+class Environment final : public HandshakeOwner {
+ public:
+  explicit Environment(napi_env env);
+  ~Environment();
+
+  static Environment* Of(const Napi::CallbackInfo& info) { return info.Env().GetInstanceData<Environment>(); }
+
+  // The function that is told when the first handshake of a batch has parked; it must only schedule.
+  void set_park_listener(Napi::Function listener) { park_listener_ = Napi::Persistent(listener); }
+
+  std::shared_ptr<Handshake> Attach(SSL* ssl, bool shared_with_node);
+  // nullptr: it is gone, which is no error.
+  std::shared_ptr<Handshake> Find(uint32_t id) const;
+  std::vector<uint32_t> TakeParked();
+
+  uint32_t AddEndpoint(std::unique_ptr<Endpoint> endpoint);
+  Endpoint* FindEndpoint(uint32_t id) const;
+  void RemoveEndpoint(uint32_t id) { endpoints_.erase(id); }
+
+  uint32_t NextKeyNumber() { return ++last_key_number_; }
+  const std::shared_ptr<ReleasedKeys>& released_keys() const { return released_keys_; }
+
+  void OnParked(Handshake* handshake) override;
+  void OnDisposed(Handshake* handshake) override;
+
+ private:
+  static void OnCleanup(void* environment);
+  void DisposeAll();
+
+  const napi_env env_;
+  Napi::FunctionReference park_listener_;
+  std::unordered_map<uint32_t, std::shared_ptr<Handshake>> handshakes_;
+  std::unordered_map<uint32_t, std::unique_ptr<Endpoint>> endpoints_;
+  std::vector<uint32_t> parked_;
+  const std::shared_ptr<ReleasedKeys> released_keys_ = std::make_shared<ReleasedKeys>();
+  uint32_t last_id_ = 0;
+  uint32_t last_key_number_ = 0;
+  bool closing_ = false;
+};
+
+}  // namespace keyless
+
+#endif  // NATIVE_ENVIRONMENT_H_

@@ -1,0 +1,263 @@
+#include "handshake.h"
+
+#include <openssl/async.h>
+#include <openssl/err.h>
+
+#include <utility>
+
+#include "openssl/error_guard.h"
+#include "ssl_slots.h"
+
+namespace keyless {
+
+namespace {
+
+thread_local Handshake* driving = nullptr;
+
+// While a job runs, what it writes goes into a memory BIO of ours, and from there to Node's on the main stack: Node's
+// BIO accounts for its memory with V8, which may start a garbage collection, and a job's stack has 32 KiB.
+// Owner: the stack frame of one step. Thread: the handshake's.
+class StagedWrites {
+ public:
+  explicit StagedWrites(SSL* ssl) : ssl_(ssl), target_(SSL_get_wbio(ssl)), stage_(BIO_new(BIO_s_mem())) {
+    if (stage_ == nullptr || target_ == nullptr) return;
+    BIO_up_ref(target_);
+    BIO_up_ref(stage_.get());
+    SSL_set0_wbio(ssl_, stage_.get());
+    staged_ = true;
+  }
+  ~StagedWrites() {
+    if (!staged_) return;
+    SSL_set0_wbio(ssl_, target_);
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(stage_.get(), &data);  // NOLINT(runtime/int)
+    if (size > 0) BIO_write(target_, data, static_cast<int>(size));
+  }
+  StagedWrites(const StagedWrites&) = delete;
+  StagedWrites& operator=(const StagedWrites&) = delete;
+  bool ok() const { return staged_; }
+
+ private:
+  SSL* const ssl_;
+  BIO* const target_;  // ours while staged, the SSL's again afterwards
+  const BioOwner stage_;
+  bool staged_ = false;
+};
+
+}  // namespace
+
+Handshake::Handshake(uint32_t id, SSL* ssl, bool shared_with_node, HandshakeOwner* owner)
+    : id_(id), ssl_(ssl), initial_context_(SSL_get_SSL_CTX(ssl)), shared_with_node_(shared_with_node),
+      owner_(owner) {
+  owner_->counters.handshakes++;
+  SetHandshakeSlot(ssl_, this);
+}
+
+Handshake::~Handshake() { Dispose(); }
+
+Handshake* Handshake::Of(const SSL* ssl) { return HandshakeSlot(ssl); }
+
+Handshake* Handshake::Driving() { return driving; }
+
+void Handshake::OnSslFreed(Handshake* handshake) {
+  // Only an SSL without a paused job can get here: `held_` keeps the others alive.
+  handshake->ssl_ = nullptr;
+  handshake->Dispose();
+}
+
+int Handshake::OnCertificate(SSL* ssl, void*) {
+  Handshake* handshake = Of(ssl);
+  if (handshake == nullptr) return 1;
+  if (handshake->refused_) return 0;
+  if (ASYNC_get_current_job() != nullptr) return 1;
+  handshake->decrypted_ = false;
+  handshake->Park();
+  return -1;
+}
+
+void Handshake::Arm() {
+  if (ssl_ != nullptr) SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
+}
+
+void Handshake::Park() {
+  if (parked_ || disposed_) return;
+  parked_ = true;
+  SetGate(true);
+  owner_->OnParked(this);
+}
+
+// The gate costs a call for every read, so it stands only while a handshake may need it.
+void Handshake::SetGate(bool in_place) {
+  BIO* const input = shared_with_node_ ? SSL_get_rbio(ssl_) : nullptr;
+  if (input == nullptr) return;
+  BIO_set_callback_arg(input, in_place ? reinterpret_cast<char*>(this) : nullptr);
+  BIO_set_callback_ex(input, in_place ? OnRead : nullptr);
+}
+
+long Handshake::OnRead(BIO* bio, int event, const char*, size_t, int, long, int value, size_t*) {  // NOLINT
+  if (event != BIO_CB_READ) return value;
+  auto* handshake = reinterpret_cast<Handshake*>(BIO_get_callback_arg(bio));
+  if (handshake == nullptr || handshake->MayRead(bio)) return value;
+  BIO_set_retry_read(bio);
+  return -1;
+}
+
+bool Handshake::MayRead(BIO* bio) {
+  // A job that reads could meet a message whose handling enters JavaScript (a second ClientHello's server name, a PSK
+  // identity). What the peer sends is therefore read on Node's stack, but for the one flight that holds a premaster.
+  if (driving_) return reads_in_job_;
+  if (!gate_closed_) return true;
+  if (BIO_pending(bio) > 0) Park();
+  return false;
+}
+
+bool Handshake::AwaitsPremaster() const {
+  if (!shared_with_node_ || decrypted_ || !SSL_is_server(ssl_) || SSL_in_init(ssl_) == 0) return false;
+  const SSL_CIPHER* cipher = SSL_get_pending_cipher(ssl_);
+  return cipher != nullptr && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa;
+}
+
+HandshakeState Handshake::Drive() {
+  if (ssl_ == nullptr || held_ != nullptr) return HandshakeState::kFailed;
+  parked_ = false;
+  reads_in_job_ = gate_closed_ || !shared_with_node_;
+  return Step();
+}
+
+HandshakeState Handshake::Supply(const uint8_t* data, size_t size) {
+  operation_->result.assign(data, data + size);
+  operation_->state = Operation::State::kSucceeded;
+  return Step();
+}
+
+HandshakeState Handshake::Fail() {
+  operation_->state = Operation::State::kFailed;
+  return Step();
+}
+
+HandshakeState Handshake::Refuse() {
+  refused_ = true;
+  cancelled_ = true;
+  return Drive();
+}
+
+HandshakeState Handshake::Step() {
+  DeferredCallbacks::Intercept(ssl_, initial_context_);
+  alpn_.Impose(ssl_);
+  ERR_clear_error();
+  HandshakeState state = HandshakeState::kFailed;
+  const SslOwner alive(ssl_);  // for the staged writes; Node's reference may be the one that a job's end drops
+  SSL_up_ref(ssl_);
+  {
+    const StagedWrites staged(ssl_);
+    if (staged.ok()) state = RunJob();
+  }
+  return state;
+}
+
+HandshakeState Handshake::RunJob() {
+  Handshake* const outer = std::exchange(driving, this);
+  driving_ = true;
+  // Never on the SSL_CTX, and only from here until the job is over: a job that Node's own SSL_read started would keep
+  // a pointer into Node's stack frame.
+  SSL_set_mode(ssl_, SSL_MODE_ASYNC);
+  const int value = SSL_do_handshake(ssl_);
+  driving_ = false;
+  driving = outer;
+  return StateAfter(value);
+}
+
+HandshakeState Handshake::StateAfter(int value) {
+  if (SSL_waiting_for_async(ssl_)) {
+    HoldSsl();
+    return operation_->kind == OperationKind::kSign ? HandshakeState::kWantSign : HandshakeState::kWantDecrypt;
+  }
+  SSL_clear_mode(ssl_, SSL_MODE_ASYNC);
+  const int error = SSL_get_error(ssl_, value);
+  gate_closed_ = AwaitsPremaster();
+  if (value == 1) OnFinished();
+  DropSsl();
+  if (value == 1) return HandshakeState::kDone;
+  if (error == SSL_ERROR_WANT_READ) return HandshakeState::kWantRead;
+  if (error == SSL_ERROR_WANT_WRITE) return HandshakeState::kWantWrite;
+  return HandshakeState::kFailed;
+}
+
+void Handshake::HoldSsl() {
+  if (held_ != nullptr) return;
+  SSL_up_ref(ssl_);
+  held_.reset(ssl_);
+  owner_->counters.paused++;
+}
+
+void Handshake::DropSsl() {
+  if (held_ == nullptr) return;
+  owner_->counters.paused--;
+  held_.reset();
+}
+
+bool Handshake::Await(Operation operation) {
+  operation_ = std::make_unique<Operation>(std::move(operation));
+  if (cancelled_) operation_->state = Operation::State::kFailed;
+  // Node's SSL_read and SSL_write resume this job as well; only Supply and Fail let it go on.
+  while (operation_->state == Operation::State::kPending) {
+    if (ASYNC_pause_job() != 1) operation_->state = Operation::State::kFailed;
+  }
+  if (operation_->kind == OperationKind::kDecrypt) decrypted_ = true;
+  last_ = std::move(operation_);
+  return last_->state == Operation::State::kSucceeded;
+}
+
+const Operation* Handshake::pending() const {
+  return operation_ != nullptr && operation_->state == Operation::State::kPending ? operation_.get() : nullptr;
+}
+
+bool Handshake::ReplayNext() {
+  const auto self = shared_from_this();
+  return ssl_ != nullptr && deferred_.ReplayNext(ssl_);
+}
+
+void Handshake::OnFinished() {
+  // A client has finished before the server has looked at its signature (RFC 8446 §2): its alert may still come.
+  if (ssl_ != nullptr && SSL_is_server(ssl_)) last_.reset();
+  gate_closed_ = false;
+  if (!driving_) SetGate(false);
+}
+
+void Handshake::Dispose() {
+  if (disposed_) return;
+  disposed_ = true;
+  cancelled_ = true;
+  parked_ = false;
+  deferred_.Mute();
+  owner_->counters.handshakes--;
+  if (ssl_ != nullptr) {
+    if (held_ != nullptr) Abandon();
+    SetGate(false);
+    DeferredCallbacks::Release(ssl_);
+    SetHandshakeSlot(ssl_, nullptr);
+    ssl_ = nullptr;
+    DropSsl();
+  }
+  owner_->OnDisposed(this);
+}
+
+// Node's object for this SSL is going or gone: nothing of Node's may be called any more, but the job must run to its
+// end, or its stack leaks.
+void Handshake::Abandon() {
+  const ErrorGuard errors;
+  SSL_set_info_callback(ssl_, nullptr);
+  SSL_set_msg_callback(ssl_, nullptr);
+  operation_->state = Operation::State::kFailed;
+  driving_ = true;  // what the peer has sent meanwhile is not read any more
+  reads_in_job_ = false;
+  const BioOwner discarded(SSL_get_wbio(ssl_));
+  BIO_up_ref(discarded.get());
+  SSL_set0_wbio(ssl_, BIO_new(BIO_s_null()));
+  while (SSL_waiting_for_async(ssl_)) SSL_do_handshake(ssl_);
+  SSL_clear_mode(ssl_, SSL_MODE_ASYNC);
+  BIO_up_ref(discarded.get());
+  SSL_set0_wbio(ssl_, discarded.get());
+}
+
+}  // namespace keyless

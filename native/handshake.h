@@ -1,0 +1,140 @@
+// One handshake that may stop at its private-key operation: park, drive, resume, fail, cancel.
+//
+//   parked    the certificate callback stopped OpenSSL on Node's own stack, before any operation
+//   driven    we run SSL_do_handshake as an async job; the job's stack sees OpenSSL and this addon, never V8
+//   paused    the job stands in the provider, waiting for the operation's result
+//   gated     RSA key exchange: the operation comes with the peer's next flight, which Node may not read itself
+//
+// The SSL belongs to Node's TLSWrap (or to an Endpoint); a reference is held while a job is paused, because
+// freeing an SSL in that state leaks its job.
+#ifndef NATIVE_HANDSHAKE_H_
+#define NATIVE_HANDSHAKE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "alpn_decision.h"
+#include "deferred_callbacks.h"
+#include "openssl/owners.h"
+#include "operation.h"
+
+namespace keyless {
+
+// Where a handshake stands after a step. The numbers are the contract with lib/engine/addon.ts.
+enum class HandshakeState : int {
+  kWantRead = 0,
+  kWantWrite = 1,
+  kWantSign = 2,
+  kWantDecrypt = 3,
+  kDone = 4,
+  kFailed = 5,
+};
+
+class Handshake;
+
+struct EngineCounters {
+  uint32_t handshakes = 0;  // attached and not yet disposed of
+  uint32_t paused = 0;      // jobs that wait for a result
+};
+
+// Where handshakes live. Owner and thread: the environment's.
+class HandshakeOwner {
+ public:
+  // Called inside OpenSSL, inside Node's SSL_read: must do no more than take note.
+  virtual void OnParked(Handshake* handshake) = 0;
+  // The last call about this handshake; its id is free.
+  virtual void OnDisposed(Handshake* handshake) = 0;
+  EngineCounters counters;
+
+ protected:
+  ~HandshakeOwner() = default;
+};
+
+// Owner: a HandshakeOwner's shared_ptr (a step keeps its own while callbacks may dispose of it). Thread: the one of its
+// environment. States: idle -> parked -> [driving -> paused]* -> idle ...; any -> disposed.
+class Handshake : public std::enable_shared_from_this<Handshake> {
+ public:
+  // `shared_with_node`: Node reads from this SSL too, so a job may read only where it must (see MayRead).
+  Handshake(uint32_t id, SSL* ssl, bool shared_with_node, HandshakeOwner* owner);
+  ~Handshake();
+  Handshake(const Handshake&) = delete;
+  Handshake& operator=(const Handshake&) = delete;
+
+  // The handshake of an SSL; nullptr: none.
+  static Handshake* Of(const SSL* ssl);
+  // The handshake whose job is running on this thread; nullptr: none.
+  static Handshake* Driving();
+  // For SSL_CTX_set_cert_cb: parks on the main stack, goes on inside a job.
+  static int OnCertificate(SSL* ssl, void* unused);
+  // For the SSL's ex_data slot: the SSL is being freed.
+  static void OnSslFreed(Handshake* handshake);
+
+  // Makes the SSL park at its next certificate callback.
+  void Arm();
+  // Runs the handshake until it yields. Main stack only.
+  HandshakeState Drive();
+  // Hands the pending operation its result and goes on. `data` must have passed CheckShape.
+  HandshakeState Supply(const uint8_t* data, size_t size);
+  // Ends the pending operation without a result and goes on.
+  HandshakeState Fail();
+  // Ends a parked handshake that must not be driven (too many wait): the peer gets an internal_error alert.
+  HandshakeState Refuse();
+  // Gives everything back; the pending operation fails, its job runs to the end, Node hears nothing more.
+  void Dispose();
+  // Hands Node the oldest callback that a job left. @return whether there are more
+  bool ReplayNext();
+  // The TLS handshake is over (a renegotiation may follow).
+  void OnFinished();
+
+  // Provider side, on the job's stack: waits for the operation's result. `operation` is kept as `last()`.
+  // @return whether it succeeded
+  bool Await(Operation operation);
+
+  // nullptr: no operation waits.
+  const Operation* pending() const;
+  // The last operation that was settled, until the handshake is over; nullptr: none.
+  const Operation* last() const { return last_.get(); }
+  void ForgetLast() { last_.reset(); }
+  uint32_t id() const { return id_; }
+  SSL* ssl() const { return ssl_; }
+  DeferredCallbacks& deferred() { return deferred_; }
+  const DeferredCallbacks& deferred() const { return deferred_; }
+  AlpnDecision& alpn() { return alpn_; }
+
+ private:
+  static long OnRead(BIO* bio, int event, const char* data, size_t size, int argi, long argl, int value,  // NOLINT
+                     size_t* processed);
+  HandshakeState Step();
+  HandshakeState RunJob();
+  HandshakeState StateAfter(int value);
+  bool MayRead(BIO* bio);
+  bool AwaitsPremaster() const;
+  void Park();
+  void SetGate(bool in_place);
+  void HoldSsl();
+  void DropSsl();
+  void Abandon();
+
+  const uint32_t id_;
+  SSL* ssl_;                  // Node's or an Endpoint's; nullptr once disposed of
+  SSL_CTX* const initial_context_;  // kept by the SSL
+  const bool shared_with_node_;
+  HandshakeOwner* const owner_;
+  SslOwner held_;             // our reference while a job is paused
+  DeferredCallbacks deferred_;
+  AlpnDecision alpn_;
+  std::unique_ptr<Operation> operation_;
+  std::unique_ptr<Operation> last_;
+  bool parked_ = false;
+  bool refused_ = false;
+  bool driving_ = false;
+  bool gate_closed_ = false;  // the peer's next bytes hold a premaster: they are for a job
+  bool reads_in_job_ = false;
+  bool decrypted_ = false;    // this handshake's premaster is done
+  bool cancelled_ = false;    // every operation fails at once
+  bool disposed_ = false;
+};
+
+}  // namespace keyless
+
+#endif  // NATIVE_HANDSHAKE_H_

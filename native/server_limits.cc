@@ -1,0 +1,50 @@
+#include "server_limits.h"
+
+namespace keyless {
+
+namespace {
+
+// All that TLS 1.2 and 1.3 have, in OpenSSL's default order: the peer's side of a limited context.
+constexpr char kAllSignatures[] =
+    "ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ecdsa_secp521r1_sha512:ed25519:ed448:rsa_pss_pss_sha256:"
+    "rsa_pss_pss_sha384:rsa_pss_pss_sha512:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:RSA+SHA256:"
+    "RSA+SHA384:RSA+SHA512:ECDSA+SHA224:RSA+SHA224";
+
+bool IsTls13(const SSL_CIPHER* cipher) { return SSL_CIPHER_get_protocol_id(cipher) >> 8 == 0x13; }
+
+bool UsesRsaKeyExchange(const SSL_CIPHER* cipher) {
+  const int exchange = SSL_CIPHER_get_kx_nid(cipher);
+  return exchange == NID_kx_rsa || exchange == NID_kx_rsa_psk;
+}
+
+}  // namespace
+
+// libssl reads "conf_sigalgs" for a server's own signatures and a client's offer, and "client_sigalgs" for a client's
+// own signatures and a server's request.
+void LimitSignatures(SSL* ssl, const std::string& names) {
+  if (!SSL_is_server(ssl)) {
+    SSL_set1_client_sigalgs_list(ssl, names.c_str());
+    return;
+  }
+  SSL_set1_client_sigalgs_list(ssl, kAllSignatures);
+  SSL_set1_sigalgs_list(ssl, names.c_str());
+}
+
+void RefuseRsaKeyExchange(SSL* ssl) {
+  if (!SSL_is_server(ssl)) return;
+  STACK_OF(SSL_CIPHER)* ciphers = SSL_get_ciphers(ssl);
+  std::string kept;
+  bool refused = false;
+  for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+    const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
+    if (IsTls13(cipher)) continue;
+    if (UsesRsaKeyExchange(cipher)) {
+      refused = true;
+      continue;
+    }
+    kept += (kept.empty() ? "" : ":") + std::string(SSL_CIPHER_get_name(cipher));
+  }
+  if (refused && !kept.empty()) SSL_set_cipher_list(ssl, kept.c_str());
+}
+
+}  // namespace keyless

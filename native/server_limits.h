@@ -1,0 +1,20 @@
+// What a handshake must not choose, because its PrivateKey cannot do it.
+#ifndef NATIVE_SERVER_LIMITS_H_
+#define NATIVE_SERVER_LIMITS_H_
+
+#include <openssl/ssl.h>
+
+#include <string>
+
+namespace keyless {
+
+// `names`: OpenSSL's list, for example "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256". What the peer may sign with stays
+// as it was.
+void LimitSignatures(SSL* ssl, const std::string& names);
+
+// Servers whose key signs but does not decrypt; the other TLS 1.2 ciphers keep their order.
+void RefuseRsaKeyExchange(SSL* ssl);
+
+}  // namespace keyless
+
+#endif  // NATIVE_SERVER_LIMITS_H_
