@@ -10,6 +10,7 @@ export type {
   VerifyPolicy,
 } from './keys/private-key.ts';
 export { configureEngine, type EngineSettings } from './engine/admission.ts';
+export { Handshake, type HandshakeOptions, type HandshakeState, type TlsVersion } from './engine/handshake.ts';
 export { type EngineStats, engineStats } from './engine/stats.ts';
 export {
   type ConnectionOptions,

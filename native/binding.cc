@@ -6,6 +6,12 @@ namespace keyless {
 
 namespace {
 
+// setScratch(bytes): memory of Environment::kScratchBytes that operation() writes to.
+Napi::Value SetScratch(const Napi::CallbackInfo& info) {
+  Environment::Of(info)->set_scratch(info[0].As<Napi::Uint8Array>());
+  return info.Env().Undefined();
+}
+
 Napi::Value SetParkListener(const Napi::CallbackInfo& info) {
   Environment::Of(info)->set_park_listener(info[0].As<Napi::Function>());
   return info.Env().Undefined();
@@ -26,6 +32,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (!problem.empty()) return exports;
   env.SetInstanceData(new Environment(env));
   exports.Set("setParkListener", Napi::Function::New(env, SetParkListener));
+  exports.Set("setScratch", Napi::Function::New(env, SetScratch));
+  exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
   exports.Set("stats", Napi::Function::New(env, Stats));
   ExportContexts(exports);
   ExportHandshakes(exports);

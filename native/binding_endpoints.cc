@@ -77,6 +77,12 @@ Napi::Value Drain(const Napi::CallbackInfo& info) {
   return Napi::Buffer<uint8_t>::Copy(info.Env(), bytes.data(), bytes.size());
 }
 
+Napi::Value PendingOutput(const Napi::CallbackInfo& info) {
+  const Endpoint* endpoint = Environment::Of(info)->FindEndpoint(IdArgument(info));
+  const size_t size = endpoint == nullptr ? 0 : BIO_pending(SSL_get_wbio(endpoint->ssl()));
+  return Napi::Number::New(info.Env(), static_cast<double>(size));
+}
+
 // read(id, buffer): bytes read, 0: the peer has closed, negative: nothing there.
 Napi::Value Read(const Napi::CallbackInfo& info) {
   Endpoint* endpoint = Environment::Of(info)->FindEndpoint(IdArgument(info));
@@ -124,6 +130,7 @@ void ExportEndpoints(Napi::Object exports) {
   exports.Set("startEndpoint", Napi::Function::New(env, StartEndpoint));
   exports.Set("feed", Napi::Function::New(env, Feed));
   exports.Set("drain", Napi::Function::New(env, Drain));
+  exports.Set("pendingOutput", Napi::Function::New(env, PendingOutput));
   exports.Set("read", Napi::Function::New(env, Read));
   exports.Set("write", Napi::Function::New(env, Write));
   exports.Set("describe", Napi::Function::New(env, Describe));

@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <cstring>
+
 #include "binding.h"
 #include "openssl/error_guard.h"
 #include "server_limits.h"
@@ -35,21 +37,28 @@ Napi::Value AttachLast(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Environment::Of(info)->Attach(ssl, true)->id());
 }
 
-// arm(id, sigalgs | undefined, withoutDecrypt): the handshake parks before its private-key operation.
-Napi::Value Arm(const Napi::CallbackInfo& info) {
+// limit(id, sigalgs | undefined, withoutDecrypt, andContext): see server_limits.h.
+Napi::Value Limit(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake == nullptr) return info.Env().Undefined();
-  if (info[1].IsString()) LimitSignatures(handshake->ssl(), info[1].As<Napi::String>().Utf8Value());
-  if (info[2].As<Napi::Boolean>().Value()) RefuseRsaKeyExchange(handshake->ssl());
-  handshake->Arm();
+  if (handshake == nullptr || handshake->ssl() == nullptr) return info.Env().Undefined();
+  const bool and_context = info[3].As<Napi::Boolean>().Value();
+  if (info[1].IsString()) LimitSignatures(handshake->ssl(), info[1].As<Napi::String>().Utf8Value(), and_context);
+  if (info[2].As<Napi::Boolean>().Value()) RefuseRsaKeyExchange(handshake->ssl(), and_context);
+  return info.Env().Undefined();
+}
+
+// arm(id): the handshake parks before its private-key operation.
+Napi::Value Arm(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake != nullptr) handshake->Arm();
   return info.Env().Undefined();
 }
 
 // watchAlpn(id): see alpn_decision.h.
 Napi::Value WatchAlpn(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake != nullptr) AlpnDecision::Watch(SSL_get_SSL_CTX(handshake->ssl()));
+  if (handshake != nullptr && handshake->ssl() != nullptr) AlpnDecision::Watch(SSL_get_SSL_CTX(handshake->ssl()));
   return info.Env().Undefined();
 }
 
@@ -86,20 +95,42 @@ Napi::Value Refuse(const Napi::CallbackInfo& info) {
   return handshake == nullptr ? Gone(info) : State(info, handshake->Refuse(), *handshake);
 }
 
-// operation(id): what the handshake waits for; undefined: nothing.
+void WriteUint32(uint8_t* out, uint32_t value) { std::memcpy(out, &value, sizeof(value)); }
+
+// operation(id): what the handshake waits for, written to the scratch memory in the machine's byte order: key number,
+// scheme (0: decrypt), client version, 4 bytes each, then the input. Returns the input's size; 0: nothing is waited for.
+// An input too large for the scratch memory is had from input().
 Napi::Value PendingOperation(const Napi::CallbackInfo& info) {
+  constexpr size_t kHeaderBytes = 12;
+  Environment* environment = Environment::Of(info);
+  const auto handshake = environment->Find(IdArgument(info));
+  const Operation* operation = handshake == nullptr ? nullptr : handshake->pending();
+  if (operation == nullptr) return Napi::Number::New(info.Env(), 0);
+  uint8_t* const scratch = environment->scratch();
+  WriteUint32(scratch, operation->key->number);
+  WriteUint32(scratch + 4, operation->scheme == nullptr ? 0 : operation->scheme->code);
+  WriteUint32(scratch + 8, operation->client_version);
+  const size_t size = operation->input.size();
+  if (kHeaderBytes + size <= Environment::kScratchBytes) {
+    std::memcpy(scratch + kHeaderBytes, operation->input.data(), size);
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(size));
+}
+
+// input(id): the input of the pending operation.
+Napi::Value Input(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   const Operation* operation = handshake == nullptr ? nullptr : handshake->pending();
   if (operation == nullptr) return info.Env().Undefined();
-  const Napi::Env env = info.Env();
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("key", operation->key->number);
-  result.Set("scheme", operation->scheme == nullptr ? 0 : operation->scheme->code);
-  result.Set("clientVersion", static_cast<uint32_t>(operation->client_version));
-  result.Set("input", Napi::Buffer<uint8_t>::Copy(env, operation->input.data(), operation->input.size()));
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), operation->input.data(), operation->input.size());
+}
+
+// servername(id): the SNI host name; undefined: none.
+Napi::Value Servername(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake == nullptr || handshake->ssl() == nullptr) return info.Env().Undefined();
   const char* name = SSL_get_servername(handshake->ssl(), TLSEXT_NAMETYPE_host_name);
-  result.Set("servername", name == nullptr ? env.Undefined() : Napi::String::New(env, name));
-  return result;
+  return name == nullptr ? info.Env().Undefined() : Napi::String::New(info.Env(), name);
 }
 
 // supply(id, bytes, verify): the state, or why the result was not taken (a ResultCheck; the operation still waits).
@@ -157,6 +188,7 @@ Napi::Value ClearErrors(const Napi::CallbackInfo& info) {
 void ExportHandshakes(Napi::Object exports) {
   const Napi::Env env = exports.Env();
   exports.Set("attachLast", Napi::Function::New(env, AttachLast));
+  exports.Set("limit", Napi::Function::New(env, Limit));
   exports.Set("arm", Napi::Function::New(env, Arm));
   exports.Set("watchAlpn", Napi::Function::New(env, WatchAlpn));
   exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
@@ -165,6 +197,8 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("drive", Napi::Function::New(env, Drive));
   exports.Set("refuse", Napi::Function::New(env, Refuse));
   exports.Set("operation", Napi::Function::New(env, PendingOperation));
+  exports.Set("input", Napi::Function::New(env, Input));
+  exports.Set("servername", Napi::Function::New(env, Servername));
   exports.Set("supply", Napi::Function::New(env, Supply));
   exports.Set("fail", Napi::Function::New(env, Fail));
   exports.Set("replay", Napi::Function::New(env, Replay));

@@ -2,6 +2,7 @@
 
 #include <openssl/async.h>
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -54,9 +55,12 @@ void DeferredCallbacks::Release(SSL* ssl) {
 }
 
 bool DeferredCallbacks::ReplayNext(SSL* ssl) {
-  if (calls_.empty()) return false;
-  const Call call = std::move(calls_.front());
-  calls_.pop_front();
+  if (empty()) return false;
+  const Call call = std::move(calls_[next_++]);
+  if (empty()) {
+    calls_.clear();
+    next_ = 0;
+  }
   switch (call.kind) {
     case Kind::kInfo:
       node_info.load()(ssl, call.where, call.value);
@@ -69,19 +73,18 @@ bool DeferredCallbacks::ReplayNext(SSL* ssl) {
       if (node_new_session.load()(ssl, call.session.get()) != 0) SSL_SESSION_up_ref(call.session.get());
       break;
   }
-  return !muted_ && !calls_.empty();
+  return !empty();
 }
 
 bool DeferredCallbacks::HasNewSession() const {
-  for (const Call& call : calls_) {
-    if (call.kind == Kind::kNewSession) return true;
-  }
-  return false;
+  return std::any_of(calls_.begin() + static_cast<ptrdiff_t>(next_), calls_.end(),
+                     [](const Call& call) { return call.kind == Kind::kNewSession; });
 }
 
 void DeferredCallbacks::Mute() {
   muted_ = true;
   calls_.clear();
+  next_ = 0;
 }
 
 void DeferredCallbacks::OnInfo(const SSL* ssl, int where, int value) {

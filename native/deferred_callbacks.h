@@ -6,8 +6,9 @@
 #ifndef NATIVE_DEFERRED_CALLBACKS_H_
 #define NATIVE_DEFERRED_CALLBACKS_H_
 
-#include <deque>
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "openssl/owners.h"
 
@@ -25,7 +26,7 @@ class DeferredCallbacks {
 
   // Hands the oldest queued call to Node. Main stack only. @return whether more are queued
   bool ReplayNext(SSL* ssl);
-  bool empty() const { return calls_.empty(); }
+  bool empty() const { return next_ == calls_.size(); }
   // Whether what is queued tells a server's user of a new session, for which Node then awaits an answer.
   bool HasNewSession() const;
   // From here on nothing reaches Node, neither queued nor new.
@@ -46,7 +47,8 @@ class DeferredCallbacks {
   static void OnKeylog(const SSL* ssl, const char* line);
   static int OnNewSession(SSL* ssl, SSL_SESSION* session);
 
-  std::deque<Call> calls_;
+  std::vector<Call> calls_;
+  size_t next_ = 0;  // of calls_; what is before it has been replayed
   bool muted_ = false;
 };
 

@@ -36,6 +36,14 @@ class Environment final : public HandshakeOwner {
   Endpoint* FindEndpoint(uint32_t id) const;
   void RemoveEndpoint(uint32_t id) { endpoints_.erase(id); }
 
+  // Memory shared with TypeScript, so that a step costs no object: see lib/engine/addon.ts, operation().
+  static constexpr size_t kScratchBytes = 4096;
+  void set_scratch(Napi::Uint8Array scratch) {
+    scratch_owner_ = Napi::Persistent(scratch.As<Napi::Object>());
+    scratch_ = scratch.Data();
+  }
+  uint8_t* scratch() const { return scratch_; }
+
   uint32_t NextKeyNumber() { return ++last_key_number_; }
   const std::shared_ptr<ReleasedKeys>& released_keys() const { return released_keys_; }
 
@@ -48,6 +56,8 @@ class Environment final : public HandshakeOwner {
 
   const napi_env env_;
   Napi::FunctionReference park_listener_;
+  Napi::ObjectReference scratch_owner_;
+  uint8_t* scratch_ = nullptr;
   std::unordered_map<uint32_t, std::shared_ptr<Handshake>> handshakes_;
   std::unordered_map<uint32_t, std::unique_ptr<Endpoint>> endpoints_;
   std::vector<uint32_t> parked_;

@@ -14,12 +14,17 @@ namespace {
 
 thread_local Handshake* driving = nullptr;
 
+// One memory BIO of each thread, kept for the next step: they do not nest, but where they should, another is made.
+thread_local BioOwner spare_stage;
+
+BioOwner TakeStage() { return spare_stage != nullptr ? std::move(spare_stage) : BioOwner(BIO_new(BIO_s_mem())); }
+
 // While a job runs, what it writes goes into a memory BIO of ours, and from there to Node's on the main stack: Node's
 // BIO accounts for its memory with V8, which may start a garbage collection, and a job's stack has 32 KiB.
 // Owner: the stack frame of one step. Thread: the handshake's.
 class StagedWrites {
  public:
-  explicit StagedWrites(SSL* ssl) : ssl_(ssl), target_(SSL_get_wbio(ssl)), stage_(BIO_new(BIO_s_mem())) {
+  explicit StagedWrites(SSL* ssl) : ssl_(ssl), target_(SSL_get_wbio(ssl)), stage_(TakeStage()) {
     if (stage_ == nullptr || target_ == nullptr) return;
     BIO_up_ref(target_);
     BIO_up_ref(stage_.get());
@@ -32,6 +37,8 @@ class StagedWrites {
     char* data = nullptr;
     const long size = BIO_get_mem_data(stage_.get(), &data);  // NOLINT(runtime/int)
     if (size > 0) BIO_write(target_, data, static_cast<int>(size));
+    (void)BIO_reset(stage_.get());
+    spare_stage = std::move(stage_);
   }
   StagedWrites(const StagedWrites&) = delete;
   StagedWrites& operator=(const StagedWrites&) = delete;
@@ -40,7 +47,7 @@ class StagedWrites {
  private:
   SSL* const ssl_;
   BIO* const target_;  // ours while staged, the SSL's again afterwards
-  const BioOwner stage_;
+  BioOwner stage_;
   bool staged_ = false;
 };
 

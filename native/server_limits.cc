@@ -21,16 +21,21 @@ bool UsesRsaKeyExchange(const SSL_CIPHER* cipher) {
 
 // libssl reads "conf_sigalgs" for a server's own signatures and a client's offer, and "client_sigalgs" for a client's
 // own signatures and a server's request.
-void LimitSignatures(SSL* ssl, const std::string& names) {
+void LimitSignatures(SSL* ssl, const std::string& names, bool and_context) {
+  SSL_CTX* context = SSL_get_SSL_CTX(ssl);
   if (!SSL_is_server(ssl)) {
     SSL_set1_client_sigalgs_list(ssl, names.c_str());
+    if (and_context) SSL_CTX_set1_client_sigalgs_list(context, names.c_str());
     return;
   }
   SSL_set1_client_sigalgs_list(ssl, kAllSignatures);
   SSL_set1_sigalgs_list(ssl, names.c_str());
+  if (!and_context) return;
+  SSL_CTX_set1_client_sigalgs_list(context, kAllSignatures);
+  SSL_CTX_set1_sigalgs_list(context, names.c_str());
 }
 
-void RefuseRsaKeyExchange(SSL* ssl) {
+void RefuseRsaKeyExchange(SSL* ssl, bool and_context) {
   if (!SSL_is_server(ssl)) return;
   STACK_OF(SSL_CIPHER)* ciphers = SSL_get_ciphers(ssl);
   std::string kept;
@@ -44,7 +49,9 @@ void RefuseRsaKeyExchange(SSL* ssl) {
     }
     kept += (kept.empty() ? "" : ":") + std::string(SSL_CIPHER_get_name(cipher));
   }
-  if (refused && !kept.empty()) SSL_set_cipher_list(ssl, kept.c_str());
+  if (!refused || kept.empty()) return;
+  SSL_set_cipher_list(ssl, kept.c_str());
+  if (and_context) SSL_CTX_set_cipher_list(SSL_get_SSL_CTX(ssl), kept.c_str());
 }
 
 }  // namespace keyless

@@ -9,11 +9,11 @@
 namespace keyless {
 
 // `names`: OpenSSL's list, for example "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256". What the peer may sign with stays
-// as it was.
-void LimitSignatures(SSL* ssl, const std::string& names);
+// as it was. With `and_context`, connections that the SSL's context makes later are limited too, at no cost of theirs.
+void LimitSignatures(SSL* ssl, const std::string& names, bool and_context);
 
 // Servers whose key signs but does not decrypt; the other TLS 1.2 ciphers keep their order.
-void RefuseRsaKeyExchange(SSL* ssl);
+void RefuseRsaKeyExchange(SSL* ssl, bool and_context);
 
 }  // namespace keyless
 

@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { endianness } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../errors.ts';
 
@@ -44,6 +45,7 @@ export const KeyProblem = {
 /** A pending operation as OpenSSL asked for it. */
 export interface RawOperation {
   readonly key: number;
+  /** RFC 8446 §4.2.3 code point; 0: decrypt. */
   readonly scheme: number;
   readonly clientVersion: number;
   readonly input: Buffer;
@@ -75,14 +77,19 @@ export interface Addon {
   keyId(certificate: Uint8Array): Buffer | undefined;
   takeReleasedKeys(): number[];
   attachLast(): number;
-  arm(id: number, sigalgs: string | undefined, withoutDecrypt: boolean): void;
+  limit(id: number, sigalgs: string | undefined, withoutDecrypt: boolean, andContext: boolean): void;
+  arm(id: number): void;
   watchAlpn(id: number): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): void;
   takeParked(): number[];
   drive(id: number): number;
   refuse(id: number): number;
-  operation(id: number): RawOperation | undefined;
+  readonly scratchBytes: number;
+  setScratch(scratch: Uint8Array): void;
+  operation(id: number): number;
+  input(id: number): Buffer | undefined;
+  servername(id: number): string | undefined;
   supply(id: number, bytes: Uint8Array, verify: boolean): number;
   fail(id: number): number;
   replay(id: number): boolean;
@@ -94,6 +101,7 @@ export interface Addon {
   startEndpoint(id: number): number | undefined;
   feed(id: number, bytes: Uint8Array): void;
   drain(id: number): Buffer;
+  pendingOutput(id: number): number;
   read(id: number, into: Uint8Array): number;
   write(id: number, bytes: Uint8Array): boolean;
   describe(id: number): {
@@ -148,6 +156,28 @@ export function addon(): Addon {
   if (candidate.platformProblem !== '') {
     throw new KeylessError('ERR_KEYLESS_PLATFORM', candidate.platformProblem);
   }
+  scratch = Buffer.alloc(candidate.scratchBytes);
+  candidate.setScratch(scratch);
   loaded = candidate;
   return loaded;
+}
+
+let scratch = Buffer.alloc(0);
+const HEADER_BYTES = 12;
+const readUint32 = endianness() === 'LE' ? Buffer.prototype.readUInt32LE : Buffer.prototype.readUInt32BE;
+
+/** @returns what a handshake waits for; `undefined`: nothing */
+export function pendingOperation(id: number): RawOperation | undefined {
+  const size = addon().operation(id);
+  if (size === 0) return undefined;
+  const fits = HEADER_BYTES + size <= scratch.length;
+  const input = fits ? Buffer.from(scratch.subarray(HEADER_BYTES, HEADER_BYTES + size)) : addon().input(id);
+  if (input === undefined) return undefined;
+  return {
+    key: readUint32.call(scratch, 0),
+    scheme: readUint32.call(scratch, 4),
+    clientVersion: readUint32.call(scratch, 8),
+    input,
+    servername: addon().servername(id),
+  };
 }

@@ -16,6 +16,8 @@ export interface KeylessContext {
   readonly sigalgs: string | undefined;
   /** An RSA key of this context cannot decrypt, so its servers must not offer RSA key exchange. */
   readonly withoutDecrypt: boolean;
+  /** Whether OpenSSL's context knows these limits already; `undefined`: it has made no connection yet. */
+  limitedFor: 'server' | 'client' | undefined;
 }
 
 /** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
@@ -98,6 +100,15 @@ function giveKey(key: PrivateKey, certificate: X509Certificate): KeyEntry {
   return entry;
 }
 
+/**
+ * Gives the last SSL_CTX made on this thread its keyless keys.
+ *
+ * @throws KeylessError ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY
+ */
+export function giveKeys(keys: readonly unknown[], certificates: readonly X509Certificate[]): KeyEntry[] {
+  return pairs(keys, certificates).map(([key, certificate]) => giveKey(key, certificate));
+}
+
 /** A limit holds for the whole context, so it is made of what all its keyless keys can; native keys know no limit. */
 function limits(entries: readonly KeyEntry[], onlyKeyless: boolean): string | undefined {
   if (!onlyKeyless || entries.some(({ schemes }) => schemes === undefined)) return undefined;
@@ -123,11 +134,12 @@ function makeContext(options: ContextOptions, keys: readonly unknown[], make: ty
       'A PrivateKey in "key" needs its certificate (PEM) in "cert": the certificate says which key is meant.',
     );
   }
-  const entries = pairs(keys, certificates).map(([key, certificate]) => giveKey(key, certificate));
+  const entries = giveKeys(keys, certificates);
   contexts.set(context.context, {
     entries,
     sigalgs: limits(entries, native.length === 0),
     withoutDecrypt: entries.some(({ isRsa, key }) => isRsa && key.decrypt === undefined),
+    limitedFor: undefined,
   });
   made += 1;
   return context;

@@ -6,7 +6,7 @@ import tls, { type TLSSocket } from 'node:tls';
 import { addon } from './addon.ts';
 import { anyKeylessContext, installContexts, type KeylessContext, keylessContext } from './contexts.ts';
 import { findHandshake, SocketHandshake } from './socket-handshake.ts';
-import { internals, shadow, type TlsHandle } from './tls-handle.ts';
+import { internals, type TlsHandle } from './tls-handle.ts';
 
 const nextTurn = setImmediate;
 
@@ -29,15 +29,16 @@ function listenForParked(): void {
   addon().setParkListener(() => nextTurn(() => driveAll(addon().takeParked())));
 }
 
-/** Notes whether Node, in _init, asks to choose the context later (SNICallback, contexts by name, OCSP). */
-function watchForLateChoice(handle: TlsHandle): { late: boolean } {
-  const watch = { late: false };
-  const { enableCertCb } = handle;
-  shadow(handle, 'enableCertCb', () => {
-    watch.late = true;
-    enableCertCb.call(handle);
-  });
-  return watch;
+const kLate = Symbol('keyless-tls: the context is chosen late');
+
+interface WatchedHandle extends TlsHandle {
+  [kLate]: boolean;
+}
+
+/** Node asks, in _init, to choose the context later (SNICallback, contexts by name, OCSP). */
+function enableCertCb(this: WatchedHandle): void {
+  this[kLate] = true;
+  (Object.getPrototypeOf(this) as TlsHandle).enableCertCb.call(this);
 }
 
 /**
@@ -46,7 +47,7 @@ function watchForLateChoice(handle: TlsHandle): { late: boolean } {
  */
 function armWhenChosen(handshake: SocketHandshake, socket: TLSSocket, handle: TlsHandle, initial?: KeylessContext) {
   const { certCbDone } = handle;
-  shadow(handle, 'certCbDone', () => {
+  handle.certCbDone = () => {
     const chosen = keylessContext(handle.sni_context) ?? initial;
     if (chosen === undefined) {
       certCbDone.call(handle);
@@ -54,14 +55,14 @@ function armWhenChosen(handshake: SocketHandshake, socket: TLSSocket, handle: Tl
     }
     nextTurn(() => {
       if (handshake.disposed || internals(socket)._handle !== handle) return;
-      handshake.arm(chosen);
+      handshake.arm(chosen, chosen !== initial);
       try {
         certCbDone.call(handle);
       } catch (error) {
         socket.destroy(error as Error);
       }
     });
-  });
+  };
 }
 
 function attach(socket: TLSSocket, handle: TlsHandle, late: boolean): void {
@@ -71,7 +72,7 @@ function attach(socket: TLSSocket, handle: TlsHandle, late: boolean): void {
   if (id === 0) return;
   const handshake = new SocketHandshake(id, socket, handle);
   if (late) armWhenChosen(handshake, socket, handle, context);
-  else if (context !== undefined) handshake.arm(context);
+  else if (context !== undefined) handshake.arm(context, false);
 }
 
 function installSocketHook(): void {
@@ -80,9 +81,11 @@ function installSocketHook(): void {
   prototype._init = function _init(this: TLSSocket, ...values: unknown[]) {
     const handle = anyKeylessContext() ? internals(this)._handle : null;
     if (!handle) return original.apply(this, values);
-    const watch = watchForLateChoice(handle);
+    const watched = handle as WatchedHandle;
+    watched[kLate] = false;
+    watched.enableCertCb = enableCertCb;
     original.apply(this, values);
-    attach(this, handle, watch.late);
+    attach(this, handle, watched[kLate]);
   };
 }
 

@@ -24,7 +24,7 @@ export interface OperationOrigin {
 export type OnSettled = (result: Uint8Array | KeylessError) => void;
 
 /** The operation as the PrivateKey sees it. Its addresses and its signal cost nothing until they are read. */
-class OperationView {
+export class OperationView {
   readonly kind: 'sign' | 'decrypt';
   readonly scheme: SignatureScheme | undefined;
   readonly servername: string | undefined;

@@ -6,13 +6,13 @@
 import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { KeylessError } from '../errors.ts';
-import { addon, FLAG_NEW_SESSION, FLAG_REPLAY, HandshakeStep, STEP_MASK } from './addon.ts';
+import { addon, FLAG_NEW_SESSION, FLAG_REPLAY, HandshakeStep, pendingOperation, STEP_MASK } from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
 import type { KeylessContext } from './contexts.ts';
 import { findKey } from './key-entry.ts';
 import { type OperationOrigin, PendingOperation } from './operation.ts';
 import { resultError } from './result-error.ts';
-import { internals, shadow, type TlsHandle } from './tls-handle.ts';
+import { internals, type TlsHandle } from './tls-handle.ts';
 
 const live = new Map<number, SocketHandshake>();
 
@@ -26,6 +26,32 @@ function throwLater(error: unknown): void {
   process.nextTick(() => {
     throw error;
   });
+}
+
+const kHandshake = Symbol('keyless-tls handshake');
+const kNodeOnError = Symbol('onerror of Node');
+
+/** A handle whose methods we stand in front of. They are shared functions, not closures: every connection has them. */
+interface AttachedHandle extends TlsHandle {
+  [kHandshake]: SocketHandshake;
+  [kNodeOnError]: TlsHandle['onerror'];
+}
+
+function destroySSL(this: AttachedHandle): void {
+  this[kHandshake].dispose();
+  (Object.getPrototypeOf(this) as TlsHandle).destroySSL.call(this);
+}
+
+function onerror(this: AttachedHandle, error: Error): void {
+  this[kNodeOnError].call(this, this[kHandshake].explain(error));
+}
+
+function standInFront(handle: TlsHandle, handshake: SocketHandshake): void {
+  const attached = handle as AttachedHandle;
+  attached[kHandshake] = handshake;
+  attached[kNodeOnError] = attached.onerror;
+  attached.onerror = onerror;
+  attached.destroySSL = destroySSL;
 }
 
 export class SocketHandshake implements OperationOrigin {
@@ -47,12 +73,7 @@ export class SocketHandshake implements OperationOrigin {
     this.#handle = handle;
     this.role = internals(socket)._tlsOptions.isServer ? 'server' : 'client';
     live.set(id, this);
-    const { destroySSL, onerror } = handle;
-    shadow(handle, 'destroySSL', () => {
-      this.dispose();
-      destroySSL.call(handle);
-    });
-    shadow(handle, 'onerror', (error) => onerror.call(handle, this.#explain(error)));
+    standInFront(handle, this);
     if (handle.ALPNCallback !== undefined) addon().watchAlpn(id);
   }
 
@@ -70,9 +91,18 @@ export class SocketHandshake implements OperationOrigin {
     return this.#disposed;
   }
 
-  /** From here on the handshake parks before its private-key operation. */
-  arm({ sigalgs, withoutDecrypt }: KeylessContext): void {
-    addon().arm(this.#id, sigalgs, withoutDecrypt);
+  /**
+   * From here on the handshake parks before its private-key operation.
+   *
+   * @param chosenLate the context is not the one the connection was made with
+   */
+  arm(context: KeylessContext, chosenLate: boolean): void {
+    const { sigalgs, withoutDecrypt, limitedFor } = context;
+    if ((sigalgs !== undefined || withoutDecrypt) && (chosenLate || limitedFor !== this.role)) {
+      addon().limit(this.#id, sigalgs, withoutDecrypt, !chosenLate);
+      if (!chosenLate) context.limitedFor = this.role;
+    }
+    addon().arm(this.#id);
   }
 
   /** The handshake stands parked. */
@@ -143,7 +173,7 @@ export class SocketHandshake implements OperationOrigin {
   }
 
   #perform(): void {
-    const raw = addon().operation(this.#id);
+    const raw = pendingOperation(this.#id);
     const entry = raw && findKey(raw.key);
     if (raw === undefined || entry === undefined) {
       this.#settle(new KeylessError('ERR_KEYLESS_STATE', 'The PrivateKey of this handshake is gone.'));
@@ -195,15 +225,16 @@ export class SocketHandshake implements OperationOrigin {
    * newSessionDone() then wakes the handshake, and ours must not come before it.
    */
   #watchNewSession(): void {
-    const { onnewsession, newSessionDone } = this.#handle;
-    shadow(this.#handle, 'onnewsession', (...values) => {
+    const handle = this.#handle;
+    const { onnewsession, newSessionDone } = handle;
+    handle.onnewsession = (...values) => {
       this.#awaitsNewSession = true;
-      return onnewsession.apply(this.#handle, values);
-    });
-    shadow(this.#handle, 'newSessionDone', () => {
+      return onnewsession.apply(handle, values);
+    };
+    handle.newSessionDone = () => {
       this.#awaitsNewSession = false;
-      newSessionDone.call(this.#handle);
-    });
+      newSessionDone.call(handle);
+    };
   }
 
   #wake(): void {
@@ -230,7 +261,8 @@ export class SocketHandshake implements OperationOrigin {
     }
   }
 
-  #explain(error: Error): Error {
+  /** What Node's error of this connection was caused by, where that was ours. */
+  explain(error: Error): Error {
     if (this.#disposed) return error;
     if (this.#error !== undefined) return this.#withCause(this.#error, error);
     if (!addon().lastSignatureIsBad(this.#id)) return error;

@@ -31,8 +31,3 @@ export interface TlsSocketInternals {
 export function internals(socket: TLSSocket): TlsSocketInternals {
   return socket as unknown as TlsSocketInternals;
 }
-
-/** Hides a method of a handle behind one of ours, for this handle only. */
-export function shadow<K extends keyof TlsHandle>(handle: TlsHandle, name: K, value: TlsHandle[K]): void {
-  Object.defineProperty(handle, name, { value, configurable: true, enumerable: false, writable: true });
-}

@@ -1,0 +1,305 @@
+/**
+ * A TLS endpoint without a socket: bytes in, bytes out, on the same native code as Node's sockets. For other
+ * transports, for deterministic tests, and for seeing how a handshake that wants its private key goes.
+ *
+ * The states are OpenSSL's own SSL_ERROR_WANT_* manner: the caller does what is wanted and goes on.
+ */
+import { X509Certificate } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import { KeylessError } from '../errors.ts';
+import type { Operation, PrivateKey, VerifyPolicy } from '../keys/private-key.ts';
+import { addon, FLAG_REPLAY, HandshakeStep, pendingOperation, STEP_MASK } from './addon.ts';
+import { giveKeys } from './contexts.ts';
+import { findKey, type KeyEntry } from './key-entry.ts';
+import { OperationView } from './operation.ts';
+import { resultError } from './result-error.ts';
+
+/** What a {@link Handshake} waits for, or how it ended. */
+export type HandshakeState = 'WANT_READ' | 'WANT_WRITE' | 'WANT_SIGN' | 'WANT_DECRYPT' | 'DONE' | 'FAILED';
+
+/** The TLS versions OpenSSL knows, as node:tls names them. */
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+
+const VERSION_CODES: Readonly<Record<TlsVersion, number>> = {
+  TLSv1: 0x0301,
+  'TLSv1.1': 0x0302,
+  'TLSv1.2': 0x0303,
+  'TLSv1.3': 0x0304,
+};
+
+/** Options of a {@link Handshake}; the names are node:tls's. */
+export interface HandshakeOptions {
+  readonly role: 'server' | 'client';
+  /** PEM chains, leaf first: one for each key. */
+  readonly cert?: string | readonly string[] | undefined;
+  /**
+   * What the key can do (`schemes`, `publicKey`, `decrypt`, `verify`). It is not called: the operation is read from
+   * {@link Handshake.operation} and answered with {@link Handshake.supply}.
+   */
+  readonly key?: Partial<PrivateKey> | undefined;
+  /** PEM; without it the peer's certificate is not verified. */
+  readonly ca?: string | undefined;
+  /** Clients: sent, and checked against the certificate. */
+  readonly servername?: string | undefined;
+  readonly ALPNProtocols?: readonly string[] | undefined;
+  readonly ciphers?: string | undefined;
+  readonly sigalgs?: string | undefined;
+  readonly ecdhCurve?: string | undefined;
+  readonly minVersion?: TlsVersion | undefined;
+  readonly maxVersion?: TlsVersion | undefined;
+  /** Servers: ask the client for a certificate and require it. */
+  readonly requestCert?: boolean | undefined;
+}
+
+const MAX_ALPN_NAME_BYTES = 255;
+
+/** ProtocolNameList of RFC 7301 §3.1, without its length. */
+function encodeAlpn(protocols: readonly string[] = []): Buffer {
+  const names = protocols.map((protocol) => Buffer.from(protocol));
+  if (names.some(({ length }) => length < 1 || length > MAX_ALPN_NAME_BYTES)) {
+    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', 'Each of "ALPNProtocols" must have 1 to 255 bytes.');
+  }
+  return Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), name]));
+}
+
+function versionCode(version: TlsVersion | undefined): number | undefined {
+  if (version === undefined) return undefined;
+  if (Object.hasOwn(VERSION_CODES, version)) return VERSION_CODES[version];
+  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `"${version}" is not a TLS version.`);
+}
+
+/** A key whose operations the caller performs. */
+function callersKey(key: Partial<PrivateKey>): PrivateKey {
+  const unused = (): never => {
+    throw new KeylessError('ERR_KEYLESS_STATE', 'The operations of a Handshake are answered with supply().');
+  };
+  return { ...key, sign: unused, decrypt: unused };
+}
+
+/**
+ * One side of a TLS connection.
+ *
+ * Owner: the caller, who calls {@link close}. States: see {@link state}.
+ */
+export class Handshake {
+  readonly #endpoint: number;
+  readonly #id: number;
+  readonly #role: 'server' | 'client';
+  #state: HandshakeState;
+  #error: KeylessError | undefined;
+  #operation: OperationView | undefined;
+  #entry: KeyEntry | undefined;
+  #closed = false;
+
+  /**
+   * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT, ERR_KEYLESS_NO_CERTIFICATE, ERR_KEYLESS_KEY_MISMATCH,
+   *   ERR_KEYLESS_UNSUPPORTED_KEY, ERR_KEYLESS_PLATFORM
+   */
+  constructor(options: HandshakeOptions) {
+    if (options.role !== 'server' && options.role !== 'client') {
+      throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"role" must be "server" or "client".');
+    }
+    this.#role = options.role;
+    this.#endpoint = createEndpoint(options);
+    const id = addon().startEndpoint(this.#endpoint);
+    if (id === undefined) throw refused('start');
+    this.#id = id;
+    this.#state = options.role === 'server' ? 'WANT_READ' : 'WANT_WRITE';
+    if (options.role === 'client') this.#take(addon().drive(id));
+  }
+
+  /**
+   * `WANT_READ`: the peer's bytes are needed ({@link feed}). `WANT_WRITE`: bytes for the peer are there ({@link drain}).
+   * `WANT_SIGN`, `WANT_DECRYPT`: {@link operation} waits for {@link supply} or {@link fail}. `DONE`: application data
+   * may be written and read. `FAILED`: see {@link error}.
+   */
+  get state(): HandshakeState {
+    return this.#state;
+  }
+  /** The pending operation; `undefined` in other states than WANT_SIGN and WANT_DECRYPT. */
+  get operation(): Operation | undefined {
+    return this.#operation as unknown as Operation | undefined;
+  }
+  /** Why the state is FAILED. */
+  get error(): KeylessError | undefined {
+    return this.#error;
+  }
+  /** What was negotiated so far. */
+  get info(): {
+    protocol: string;
+    cipher: string | undefined;
+    alpnProtocol: string | undefined;
+    servername: string | undefined;
+  } {
+    this.#checkOpen();
+    return addon().describe(this.#endpoint);
+  }
+
+  /** Takes bytes from the peer, in pieces of any size, and goes on with the handshake where that is possible. */
+  feed(bytes: Uint8Array): HandshakeState {
+    this.#checkOpen();
+    addon().feed(this.#endpoint, bytes);
+    if (this.#state === 'WANT_READ' || this.#state === 'WANT_WRITE') this.#take(addon().drive(this.#id));
+    return this.#state;
+  }
+
+  /** @returns what is to be sent to the peer, perhaps nothing; in every state, also FAILED (an alert) */
+  drain(): Buffer {
+    this.#checkOpen();
+    const bytes = addon().drain(this.#endpoint);
+    if (this.#state === 'WANT_WRITE') this.#state = 'WANT_READ';
+    return bytes;
+  }
+
+  /**
+   * Answers the pending operation, at any time after it appeared.
+   *
+   * @param result as of PrivateKey's sign or decrypt
+   * @throws KeylessError ERR_KEYLESS_STATE where nothing is pending; ERR_KEYLESS_BAD_RESULT, ERR_KEYLESS_BAD_SIGNATURE
+   *   for what is not a result of this operation, which then still waits
+   */
+  supply(result: Uint8Array): HandshakeState {
+    const entry = this.#pendingEntry();
+    const step = addon().supply(this.#id, result, verifies(entry.verify, entry.isRsa));
+    if (step < 0) throw resultError(step, result.byteLength);
+    this.#take(step);
+    return this.#state;
+  }
+
+  /** Ends the pending operation without a result. @throws KeylessError ERR_KEYLESS_STATE where nothing is pending */
+  fail(error: Error): HandshakeState {
+    this.#pendingEntry();
+    this.#error = new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `The operation failed: ${error.message}`, {
+      cause: error,
+    });
+    this.#take(addon().fail(this.#id));
+    return this.#state;
+  }
+
+  /** Encrypts application data; the bytes for the peer come from {@link drain}. Only in DONE. */
+  write(data: Uint8Array): void {
+    this.#checkDone();
+    if (data.byteLength > 0 && !addon().write(this.#endpoint, data)) throw refused('encrypt');
+  }
+
+  /** @returns the application data received so far; empty: none. Only in DONE. */
+  read(): Buffer {
+    this.#checkDone();
+    const pieces: Buffer[] = [];
+    const piece = Buffer.alloc(16_384);
+    for (let size = addon().read(this.#endpoint, piece); size > 0; size = addon().read(this.#endpoint, piece)) {
+      pieces.push(Buffer.from(piece.subarray(0, size)));
+    }
+    addon().clearErrors();
+    return Buffer.concat(pieces);
+  }
+
+  /** Gives all memory back, whatever the state; a pending operation is over. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#operation?.abort(new KeylessError('ERR_KEYLESS_ABORTED', 'The Handshake was closed.'));
+    this.#operation = undefined;
+    addon().removeEndpoint(this.#endpoint);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new KeylessError('ERR_KEYLESS_STATE', 'The Handshake is closed.');
+  }
+
+  #checkDone(): void {
+    this.#checkOpen();
+    if (this.#state === 'DONE') return;
+    throw new KeylessError('ERR_KEYLESS_STATE', `The Handshake is in the state ${this.#state}, not DONE.`);
+  }
+
+  #pendingEntry(): KeyEntry {
+    this.#checkOpen();
+    if (this.#operation === undefined || this.#entry === undefined) {
+      throw new KeylessError('ERR_KEYLESS_STATE', `The Handshake is in the state ${this.#state}: no operation waits.`);
+    }
+    return this.#entry;
+  }
+
+  #take(step: number): void {
+    if ((step & FLAG_REPLAY) !== 0) while (addon().replay(this.#id));
+    this.#operation = undefined;
+    switch (step & STEP_MASK) {
+      case HandshakeStep.WANT_SIGN:
+      case HandshakeStep.WANT_DECRYPT:
+        this.#expose();
+        return;
+      case HandshakeStep.DONE:
+        this.#state = 'DONE';
+        return;
+      case HandshakeStep.FAILED:
+        this.#fail();
+        return;
+      default:
+        this.#state = this.#hasOutput() ? 'WANT_WRITE' : 'WANT_READ';
+    }
+  }
+
+  #hasOutput(): boolean {
+    return addon().pendingOutput(this.#endpoint) > 0;
+  }
+
+  #expose(): void {
+    const raw = pendingOperation(this.#id);
+    this.#entry = raw && findKey(raw.key);
+    if (raw === undefined || this.#entry === undefined) throw refused('expose its operation');
+    this.#state = raw.scheme === 0 ? 'WANT_DECRYPT' : 'WANT_SIGN';
+    const origin = {
+      role: this.#role,
+      peerAddress: undefined,
+      localAddress: undefined,
+      handshakeDeadline: Number.POSITIVE_INFINITY,
+    };
+    this.#operation = new OperationView(raw, this.#entry, origin, performance.now() + this.#entry.timeoutMs);
+  }
+
+  #fail(): void {
+    this.#state = 'FAILED';
+    const reason = addon().takeReason();
+    this.#error ??= new KeylessError('ERR_KEYLESS_HANDSHAKE', `The TLS handshake failed: ${reason ?? 'no reason given'}.`);
+  }
+}
+
+function verifies(policy: VerifyPolicy, isRsa: boolean): boolean {
+  return policy === 'always' || (policy === 'rsa' && isRsa);
+}
+
+function refused(what: string): KeylessError {
+  const reason = addon().takeReason() ?? 'no reason given';
+  return new KeylessError('ERR_KEYLESS_HANDSHAKE', `OpenSSL could not ${what}: ${reason}.`);
+}
+
+function createEndpoint(options: HandshakeOptions): number {
+  const { cert = [], key } = options;
+  const chains = typeof cert === 'string' ? [cert] : cert;
+  if (key !== undefined && chains.length === 0) {
+    throw new KeylessError('ERR_KEYLESS_NO_CERTIFICATE', '"key" needs its certificate (PEM) in "cert".');
+  }
+  addon().beginContext();
+  const endpoint = addon().createEndpoint({
+    server: options.role === 'server',
+    certificateChains: chains,
+    ca: options.ca,
+    ciphers: options.ciphers,
+    sigalgs: options.sigalgs,
+    groups: options.ecdhCurve,
+    servername: options.servername,
+    alpn: encodeAlpn(options.ALPNProtocols),
+    minVersion: versionCode(options.minVersion),
+    maxVersion: versionCode(options.maxVersion),
+    requestCert: options.requestCert === true,
+  });
+  if (endpoint === undefined) throw refused('take these options');
+  try {
+    if (key !== undefined) giveKeys([callersKey(key)], chains.map((chain) => new X509Certificate(chain)));
+  } catch (error) {
+    addon().removeEndpoint(endpoint);
+    throw error;
+  }
+  return endpoint;
+}
