@@ -1,4 +1,5 @@
 export { ERROR_CODES, KeylessError, type KeylessErrorCode } from './errors.ts';
+export { type LocalKeyOptions, localKey } from './keys/local.ts';
 export type {
   DecryptOperation,
   Operation,

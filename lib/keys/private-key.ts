@@ -84,7 +84,7 @@ export interface PrivateKey {
   /** @returns the signature: DER for ECDSA, modulus size for RSA, 64 or 114 bytes for Ed25519 and Ed448 */
   sign(operation: SignOperation): OperationResult;
   /** Without it, RSA key exchange is not offered. */
-  decrypt?(operation: DecryptOperation): OperationResult;
+  readonly decrypt?: ((operation: DecryptOperation) => OperationResult) | undefined;
   /** What it can sign; `undefined`: all that the certificate's key can. The handshake offers only those. */
   readonly schemes?: readonly SignatureScheme[] | undefined;
   /** DER subjectPublicKeyInfo of the key, if it is one key and known; checked against the certificate. */

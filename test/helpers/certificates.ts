@@ -1,0 +1,107 @@
+/**
+ * Certificates for tests, made at start by the `openssl` command: no key is ever committed, and what makes them is not
+ * what is tested. Everything happens in a temporary folder that is removed at once.
+ */
+import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+export type KeyKind = 'rsa' | 'rsa-pss' | 'p256' | 'p384' | 'p521' | 'ed25519' | 'ed448';
+
+export const KEY_KINDS: readonly KeyKind[] = ['rsa', 'rsa-pss', 'p256', 'p384', 'p521', 'ed25519', 'ed448'];
+
+/** A certificate with its key, as PEM and DER. */
+export interface Issued {
+  readonly certPem: string;
+  readonly keyPem: string;
+  readonly certDer: Buffer;
+}
+
+export interface IssueOptions {
+  readonly type: KeyKind;
+  readonly cn?: string;
+  readonly dns?: readonly string[];
+  readonly uri?: readonly string[];
+  readonly usage?: 'server' | 'client' | 'both';
+  /** Of RSA keys; default 2048. */
+  readonly bits?: number;
+  /** From now; negative: expired. Default 2. */
+  readonly days?: number;
+}
+
+export interface Authority {
+  readonly certPem: string;
+  readonly keyPem: string;
+  issue(options: IssueOptions): Promise<Issued>;
+}
+
+const CURVES: Readonly<Record<string, string>> = { p256: 'P-256', p384: 'P-384', p521: 'P-521' };
+
+function keyArguments(type: KeyKind, bits: number): string[] {
+  if (type === 'ed25519' || type === 'ed448') return ['-algorithm', type];
+  const curve = CURVES[type];
+  if (curve !== undefined) return ['-algorithm', 'EC', '-pkeyopt', `ec_paramgen_curve:${curve}`];
+  return ['-algorithm', type === 'rsa' ? 'RSA' : 'RSA-PSS', '-pkeyopt', `rsa_keygen_bits:${bits}`];
+}
+
+async function inFolder<T>(work: (path: (name: string) => string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'keyless-tls-test-'));
+  try {
+    return await work((name) => join(folder, name));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** RSA keys take long to find and are all alike: each process makes one of each size and kind for each use. */
+async function makeKey(type: KeyKind, bits = 2048): Promise<string> {
+  const { stdout } = await run('openssl', ['genpkey', ...keyArguments(type, bits)]);
+  return stdout;
+}
+
+const USAGES = { server: 'serverAuth', client: 'clientAuth', both: 'serverAuth,clientAuth' } as const;
+
+function extensions({ dns = ['localhost'], uri = [], usage = 'both' }: IssueOptions): string {
+  const names = [...dns.map((name) => `DNS:${name}`), ...uri.map((name) => `URI:${name}`), 'IP:127.0.0.1'];
+  return [
+    'basicConstraints=critical,CA:FALSE',
+    `extendedKeyUsage=${USAGES[usage]}`,
+    `subjectAltName=${names.join(',')}`,
+    'subjectKeyIdentifier=hash',
+    'authorityKeyIdentifier=keyid',
+  ].join('\n');
+}
+
+async function issue(authority: { certPem: string; keyPem: string }, options: IssueOptions): Promise<Issued> {
+  const keyPem = await makeKey(options.type, options.bits);
+  return inFolder(async (path) => {
+    await writeFile(path('ca.crt'), authority.certPem);
+    await writeFile(path('ca.key'), authority.keyPem, { mode: 0o600 });
+    await writeFile(path('key'), keyPem, { mode: 0o600 });
+    await writeFile(path('ext'), extensions(options));
+    await run('openssl', ['req', '-new', '-key', path('key'), '-subj', `/CN=${options.cn ?? 'localhost'}`, '-out', path('csr')]);
+    const signing = ['-CA', path('ca.crt'), '-CAkey', path('ca.key'), '-CAcreateserial', '-extfile', path('ext')];
+    const days = ['-days', String(options.days ?? 2)];
+    await run('openssl', ['x509', '-req', '-in', path('csr'), ...signing, ...days, '-out', path('crt')]);
+    const certPem = await readFile(path('crt'), 'utf8');
+    return { certPem, keyPem, certDer: new X509Certificate(certPem).raw };
+  });
+}
+
+/** A private certificate authority with a P-256 key. */
+export async function makeAuthority(name = 'Test authority'): Promise<Authority> {
+  const keyPem = await makeKey('p256');
+  const certPem = await inFolder(async (path) => {
+    await writeFile(path('key'), keyPem, { mode: 0o600 });
+    const usage = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign'];
+    const { stdout } = await run('openssl', ['req', '-x509', '-key', path('key'), '-subj', `/CN=${name}`, '-days', '3', ...usage]);
+    return stdout;
+  });
+  const authority = { certPem, keyPem };
+  return { ...authority, issue: (options) => issue(authority, options) };
+}

@@ -1,0 +1,27 @@
+/**
+ * Runs the compiled tests, a process for each file: a crash of the addon fails its own file and no other.
+ *
+ * `node dist/test/run.js [part of a path ...]`; without arguments everything but test/soak. The exit code is the
+ * runner's. Node 20 knows no patterns on its command line, so the files are found here.
+ */
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('.', import.meta.url));
+const parts = process.argv.slice(2);
+
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.test.js'))
+  .filter((path) => (parts.length === 0 ? !path.startsWith('soak/') : parts.some((part) => path.includes(part))))
+  .sort()
+  .map((path) => root + path);
+
+if (files.length === 0) {
+  console.error(`No test file matches ${parts.join(' ')}.`);
+  process.exit(1);
+}
+const runner = spawn(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...files], {
+  stdio: 'inherit',
+});
+runner.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
