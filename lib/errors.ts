@@ -21,6 +21,20 @@ export const ERROR_CODES = {
   ERR_KEYLESS_TOO_MANY_HANDSHAKES: 'Too many handshakes are waiting for their private-key operation.',
   ERR_KEYLESS_STATE: 'The call does not fit the state of the handshake.',
   ERR_KEYLESS_HANDSHAKE: 'The TLS handshake failed.',
+  ERR_KEYLESS_NO_KEY_SERVER: 'No key server can be reached now; see `cause`.',
+  ERR_KEYLESS_CONNECTION: 'The connection to the key server failed or ended while an operation was pending.',
+  ERR_KEYLESS_KEY_SERVER_IDENTITY: 'The certificate of the key server was not accepted (expired, other name, other CA).',
+  ERR_KEYLESS_PROTOCOL: 'The peer sent bytes that are not the protocol.',
+  ERR_KEYLESS_CLOSED: 'It was closed with `close()` before.',
+  ERR_KEYLESS_KEY_SERVER_CRYPTO: 'The key server could not do the cryptography, for example the key is of another type.',
+  ERR_KEYLESS_KEY_NOT_FOUND: 'The key server has no such key for this edge, or does not sign such a message with it.',
+  ERR_KEYLESS_KEY_SERVER_READ: 'The key server could not read its key.',
+  ERR_KEYLESS_KEY_SERVER_VERSION: 'The key server speaks another version of the protocol.',
+  ERR_KEYLESS_REFUSED: 'The key server does not perform this kind of operation.',
+  ERR_KEYLESS_KEY_SERVER_UNEXPECTED: 'The key server did not expect such a request.',
+  ERR_KEYLESS_KEY_SERVER_MALFORMED: 'The key server found the request malformed.',
+  ERR_KEYLESS_KEY_SERVER_INTERNAL: 'The key server failed.',
+  ERR_KEYLESS_CERTIFICATE_NOT_FOUND: 'The key server does not know the certificate.',
 } as const;
 
 /** One of the stable codes of {@link KeylessError}. */

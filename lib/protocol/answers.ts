@@ -1,0 +1,37 @@
+/** What a key server answers (docs/protocol.md, "Answers"), to bytes and back. */
+import { encodeFrame } from './frame-encoder.ts';
+import { Opcode, type WireErrorCode } from './opcodes.ts';
+import type { Items } from './tags.ts';
+
+const RESPONSE = Uint8Array.of(Opcode.RESPONSE);
+const PONG = Uint8Array.of(Opcode.PONG);
+const ERROR = Uint8Array.of(Opcode.ERROR);
+
+/** @param payload at most 65,529 bytes */
+export function encodeResult(id: number, payload: Uint8Array): Buffer {
+  return encodeFrame(id, { opcode: RESPONSE, payload });
+}
+
+/** @param payload that of the ping; `undefined`: it had none */
+export function encodePong(id: number, payload: Uint8Array | undefined): Buffer {
+  return encodeFrame(id, { opcode: PONG, payload });
+}
+
+export function encodeError(id: number, code: WireErrorCode): Buffer {
+  return encodeFrame(id, { opcode: ERROR, payload: Uint8Array.of(code) });
+}
+
+export type Answer =
+  | { readonly kind: 'result'; readonly payload: Uint8Array }
+  | { readonly kind: 'pong'; readonly payload: Uint8Array | undefined }
+  | { readonly kind: 'error'; readonly code: number };
+
+/** @returns `undefined` if the items are no answer */
+export function decodeAnswer({ opcode, payload }: Items): Answer | undefined {
+  if (opcode?.length !== 1) return undefined;
+  if (opcode[0] === Opcode.PONG) return { kind: 'pong', payload };
+  if (payload === undefined) return undefined;
+  if (opcode[0] === Opcode.RESPONSE) return { kind: 'result', payload };
+  if (opcode[0] === Opcode.ERROR && payload.length === 1) return { kind: 'error', code: payload[0]! };
+  return undefined;
+}

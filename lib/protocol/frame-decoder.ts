@@ -1,0 +1,136 @@
+/**
+ * Bytes to frames (docs/protocol.md, "Frame"), as they come: one by one or many frames at once.
+ *
+ * The reader asks for a frame when it can take one. What is held is never sized by a length that a peer claims: at
+ * most one chunk as it came and one incomplete frame.
+ */
+import { KeylessError } from '../errors.ts';
+import { HEADER_BYTES, MAX_FRAME_BYTES } from './frame-encoder.ts';
+import { ITEM_NAMES, type Items } from './tags.ts';
+
+/** A frame; its items are views of the bytes that came. */
+export interface Frame {
+  readonly id: number;
+  readonly items: Items;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+const FIRST_ALLOCATION_BYTES = 1024;
+
+/** The stream cannot be followed any further: close the connection. */
+export function brokenFrame(what: string): KeylessError {
+  return new KeylessError('ERR_KEYLESS_PROTOCOL', `Broken frame: ${what}.`);
+}
+
+/**
+ * The items of a frame's body.
+ *
+ * @throws ERR_KEYLESS_PROTOCOL if an item overruns the body or a known tag comes twice
+ */
+export function decodeItems(body: Buffer): Items {
+  const items: Items = {
+    opcode: undefined,
+    payload: undefined,
+    extraPayload: undefined,
+    keyId: undefined,
+    functionName: undefined,
+  };
+  let offset = 0;
+  while (offset < body.length) {
+    if (offset + 3 > body.length) throw brokenFrame('an item overruns the body');
+    const end = offset + 3 + body.readUInt16BE(offset + 1);
+    if (end > body.length) throw brokenFrame('an item overruns the body');
+    const name = ITEM_NAMES[body[offset]!];
+    if (name !== undefined) {
+      if (items[name] !== undefined) throw brokenFrame(`a second item 0x${body[offset]!.toString(16)}`);
+      items[name] = body.subarray(offset + 3, end);
+    }
+    offset = end;
+  }
+  return items;
+}
+
+function decodeFrame(bytes: Buffer): Frame {
+  return { id: bytes.readUInt32BE(4), items: decodeItems(bytes.subarray(HEADER_BYTES)) };
+}
+
+/** Cuts a stream of bytes into frames. Not to be used any more once {@link next} has thrown. */
+export class FrameDecoder {
+  #chunk: Buffer = NO_BYTES;
+  /** The beginning of a frame whose rest has not come; `#partialBytes` of it are filled. */
+  #partial: Buffer = NO_BYTES;
+  #partialBytes = 0;
+
+  /**
+   * Takes what came. Call {@link next} until it answers `undefined` before the next chunk: chunks that pile up are
+   * copied together.
+   *
+   * @param chunk not to be changed afterwards
+   */
+  push(chunk: Buffer): void {
+    this.#chunk = this.#chunk.length === 0 ? chunk : Buffer.concat([this.#chunk, chunk]);
+  }
+
+  /** Bytes of frames not yet handed out. */
+  get bufferedBytes(): number {
+    return this.#chunk.length + this.#partialBytes;
+  }
+
+  /** Bytes of memory held for an incomplete frame: at most twice what came, and at most one frame. */
+  get allocatedBytes(): number {
+    return this.#partial.length;
+  }
+
+  /**
+   * @returns the next whole frame, `undefined` if it has not come yet
+   * @throws ERR_KEYLESS_PROTOCOL if the frame is broken
+   */
+  next(): Frame | undefined {
+    if (this.#partialBytes === 0) {
+      const whole = this.#wholeFrame();
+      if (whole !== undefined) return decodeFrame(whole);
+    }
+    return this.#completePartial();
+  }
+
+  /** The frame at the start of the chunk, without a copy. */
+  #wholeFrame(): Buffer | undefined {
+    const chunk = this.#chunk;
+    if (chunk.length < HEADER_BYTES) return undefined;
+    const bytes = HEADER_BYTES + chunk.readUInt16BE(2);
+    if (chunk.length < bytes) return undefined;
+    this.#chunk = chunk.length === bytes ? NO_BYTES : chunk.subarray(bytes);
+    return chunk.subarray(0, bytes);
+  }
+
+  #completePartial(): Frame | undefined {
+    this.#takeUpTo(HEADER_BYTES);
+    if (this.#partialBytes < HEADER_BYTES) return undefined;
+    const bytes = HEADER_BYTES + this.#partial.readUInt16BE(2);
+    this.#takeUpTo(bytes);
+    if (this.#partialBytes < bytes) return undefined;
+    // The frame keeps this memory; the next one gets its own, so that items stay valid for as long as they are held.
+    const frame = this.#partial.subarray(0, bytes);
+    this.#partial = NO_BYTES;
+    this.#partialBytes = 0;
+    return decodeFrame(frame);
+  }
+
+  /** Moves bytes from the chunk until the incomplete frame has `bytes` of them. */
+  #takeUpTo(bytes: number): void {
+    const taken = Math.min(bytes - this.#partialBytes, this.#chunk.length);
+    if (taken <= 0) return;
+    this.#reserve(this.#partialBytes + taken);
+    this.#chunk.copy(this.#partial, this.#partialBytes, 0, taken);
+    this.#partialBytes += taken;
+    this.#chunk = this.#chunk.length === taken ? NO_BYTES : this.#chunk.subarray(taken);
+  }
+
+  #reserve(bytes: number): void {
+    if (bytes <= this.#partial.length) return;
+    const doubled = Math.max(FIRST_ALLOCATION_BYTES, bytes, this.#partial.length * 2);
+    const grown = Buffer.allocUnsafe(Math.min(doubled, MAX_FRAME_BYTES));
+    this.#partial.copy(grown, 0, 0, this.#partialBytes);
+    this.#partial = grown;
+  }
+}

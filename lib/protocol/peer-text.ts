@@ -1,0 +1,18 @@
+/** Text that a peer sent, made safe for logs, errors and terminals. */
+
+const MAX_CHARACTERS = 128;
+
+/**
+ * Printable ASCII as it is; everything else, and the backslash, as `\xNN`; cut at 128 characters.
+ *
+ * @param bytes as they came, or text
+ */
+export function escapePeerText(bytes: Uint8Array | string): string {
+  const text = typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : bytes;
+  let escaped = '';
+  for (const octet of text.subarray(0, MAX_CHARACTERS)) {
+    const plain = octet >= 0x20 && octet < 0x7f && octet !== 0x5c;
+    escaped += plain ? String.fromCharCode(octet) : `\\x${octet.toString(16).padStart(2, '0')}`;
+  }
+  return text.length > MAX_CHARACTERS ? `${escaped}…` : escaped;
+}
