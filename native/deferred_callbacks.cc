@@ -23,6 +23,8 @@ bool OnJobStack() { return ASYNC_get_current_job() != nullptr; }
 std::atomic<void (*)(const SSL*, int, int)> node_info{nullptr};
 std::atomic<void (*)(const SSL*, const char*)> node_keylog{nullptr};
 std::atomic<int (*)(SSL*, SSL_SESSION*)> node_new_session{nullptr};
+using StatusCallback = int (*)(SSL*, void*);
+std::atomic<StatusCallback> node_status{nullptr};
 
 }  // namespace
 
@@ -48,6 +50,12 @@ void DeferredCallbacks::InterceptContext(SSL_CTX* context) {
     node_new_session = new_session;
     SSL_CTX_sess_set_new_cb(context, OnNewSession);
   }
+  StatusCallback status = nullptr;
+  SSL_CTX_get_tlsext_status_cb(context, &status);
+  if (status != nullptr && status != OnStatus) {
+    node_status = status;
+    SSL_CTX_set_tlsext_status_cb(context, OnStatus);
+  }
 }
 
 void DeferredCallbacks::Release(SSL* ssl) {
@@ -71,6 +79,9 @@ bool DeferredCallbacks::ReplayNext(SSL* ssl) {
     case Kind::kNewSession:
       // Node keeps no reference (it returns 0); were that to change, one is made for it.
       if (node_new_session.load()(ssl, call.session.get()) != 0) SSL_SESSION_up_ref(call.session.get());
+      break;
+    case Kind::kOcspResponse:
+      node_status.load()(ssl, nullptr);
       break;
   }
   return !empty();
@@ -120,6 +131,19 @@ int DeferredCallbacks::OnNewSession(SSL* ssl, SSL_SESSION* session) {
     return 1;  // the reference OpenSSL offers is now the queue's
   }
   return node_new_session.load()(ssl, session);
+}
+
+// A client's tells JavaScript of the server's OCSP response and accepts it whatever JavaScript does; a server's hands
+// OpenSSL the response Node has ready, without JavaScript.
+int DeferredCallbacks::OnStatus(SSL* ssl, void*) {
+  constexpr int kAccepted = 1;
+  DeferredCallbacks* queue = QueueOf(ssl);
+  if (queue != nullptr && queue->muted_) return SSL_is_server(ssl) ? SSL_TLSEXT_ERR_NOACK : kAccepted;
+  if (queue != nullptr && OnJobStack() && !SSL_is_server(ssl)) {
+    queue->calls_.push_back({Kind::kOcspResponse, 0, 0, {}, nullptr});
+    return kAccepted;
+  }
+  return node_status.load()(ssl, nullptr);
 }
 
 }  // namespace keyless

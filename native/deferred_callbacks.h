@@ -2,7 +2,7 @@
 // While a job runs, what OpenSSL reports is queued; when the job has yielded, it is replayed in order on the main stack.
 //
 // The callbacks are Node's own, read back with OpenSSL's getters (SSL_get_info_callback, SSL_CTX_get_keylog_callback,
-// SSL_CTX_sess_get_new_cb), and replaced by ours, which call them at once whenever no job runs.
+// SSL_CTX_sess_get_new_cb, SSL_CTX_get_tlsext_status_cb), and replaced by ours, which call them at once whenever no job runs.
 #ifndef NATIVE_DEFERRED_CALLBACKS_H_
 #define NATIVE_DEFERRED_CALLBACKS_H_
 
@@ -33,7 +33,7 @@ class DeferredCallbacks {
   void Mute();
 
  private:
-  enum class Kind { kInfo, kKeylog, kNewSession };
+  enum class Kind { kInfo, kKeylog, kNewSession, kOcspResponse };
   struct Call {
     Kind kind;
     int where = 0;
@@ -46,6 +46,7 @@ class DeferredCallbacks {
   static void OnInfo(const SSL* ssl, int where, int value);
   static void OnKeylog(const SSL* ssl, const char* line);
   static int OnNewSession(SSL* ssl, SSL_SESSION* session);
+  static int OnStatus(SSL* ssl, void* unused);
 
   std::vector<Call> calls_;
   size_t next_ = 0;  // of calls_; what is before it has been replayed

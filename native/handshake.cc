@@ -77,7 +77,7 @@ int Handshake::OnCertificate(SSL* ssl, void*) {
   if (handshake == nullptr) return 1;
   if (handshake->refused_) return 0;
   if (ASYNC_get_current_job() != nullptr) return 1;
-  handshake->decrypted_ = false;
+  handshake->operated_ = false;
   handshake->Park();
   return -1;
 }
@@ -111,7 +111,7 @@ long Handshake::OnRead(BIO* bio, int event, const char*, size_t, int, long, int 
 
 bool Handshake::MayRead(BIO* bio) {
   // A job that reads could meet a message whose handling enters JavaScript (a second ClientHello's server name, a PSK
-  // identity). What the peer sends is therefore read on Node's stack, but for the one flight that holds a premaster.
+  // identity). What the peer sends is therefore read on Node's stack, but for the flight that leads to an operation.
   if (driving_) return reads_in_job_;
   if (!gate_closed_) return true;
   if (BIO_pending(bio) > 0) Park();
@@ -119,15 +119,18 @@ bool Handshake::MayRead(BIO* bio) {
 }
 
 bool Handshake::AwaitsPremaster() const {
-  if (!shared_with_node_ || decrypted_ || !SSL_is_server(ssl_) || SSL_in_init(ssl_) == 0) return false;
   const SSL_CIPHER* cipher = SSL_get_pending_cipher(ssl_);
-  return cipher != nullptr && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa;
+  return SSL_is_server(ssl_) && cipher != nullptr && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa;
 }
+
+// A client's certificate callback runs when the server's request is read, its signature when the server's flight has
+// been read to the end: in TLS 1.3 the certificate and all that follows comes in between (RFC 8446 §4.4).
+bool Handshake::AwaitsOwnSignature() const { return SSL_is_server(ssl_) == 0; }
 
 HandshakeState Handshake::Drive() {
   if (ssl_ == nullptr || held_ != nullptr) return HandshakeState::kFailed;
   parked_ = false;
-  reads_in_job_ = gate_closed_ || !shared_with_node_;
+  reads_in_job_ = gate_closed_ || !shared_with_node_ || AwaitsOwnSignature();
   return Step();
 }
 
@@ -181,7 +184,7 @@ HandshakeState Handshake::StateAfter(int value) {
   }
   SSL_clear_mode(ssl_, SSL_MODE_ASYNC);
   const int error = SSL_get_error(ssl_, value);
-  gate_closed_ = AwaitsPremaster();
+  gate_closed_ = shared_with_node_ && !operated_ && SSL_in_init(ssl_) != 0 && (AwaitsPremaster() || AwaitsOwnSignature());
   if (value == 1) OnFinished();
   DropSsl();
   if (value == 1) return HandshakeState::kDone;
@@ -210,7 +213,7 @@ bool Handshake::Await(Operation operation) {
   while (operation_->state == Operation::State::kPending) {
     if (ASYNC_pause_job() != 1) operation_->state = Operation::State::kFailed;
   }
-  if (operation_->kind == OperationKind::kDecrypt) decrypted_ = true;
+  operated_ = true;
   last_ = std::move(operation_);
   return last_->state == Operation::State::kSucceeded;
 }

@@ -3,7 +3,8 @@
 //   parked    the certificate callback stopped OpenSSL on Node's own stack, before any operation
 //   driven    we run SSL_do_handshake as an async job; the job's stack sees OpenSSL and this addon, never V8
 //   paused    the job stands in the provider, waiting for the operation's result
-//   gated     RSA key exchange: the operation comes with the peer's next flight, which Node may not read itself
+//   gated     what the peer sends next leads to the operation, so Node may not read it on its own stack: a client's key
+//             exchange under RSA; the rest of a server's flight once it has asked for the client's certificate
 //
 // The SSL belongs to Node's TLSWrap (or to an Endpoint); a reference is held while a job is paused, because
 // freeing an SSL in that state leaks its job.
@@ -109,6 +110,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState StateAfter(int value);
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
+  bool AwaitsOwnSignature() const;
   void Park();
   void SetGate(bool in_place);
   void HoldSsl();
@@ -128,9 +130,9 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool parked_ = false;
   bool refused_ = false;
   bool driving_ = false;
-  bool gate_closed_ = false;  // the peer's next bytes hold a premaster: they are for a job
+  bool gate_closed_ = false;  // the peer's next bytes lead to an operation: they are for a job
   bool reads_in_job_ = false;
-  bool decrypted_ = false;    // this handshake's premaster is done
+  bool operated_ = false;     // this handshake's operation is done
   bool cancelled_ = false;    // every operation fails at once
   bool disposed_ = false;
 };
