@@ -62,10 +62,14 @@ Napi::Value WatchAlpn(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// alpnOffer(id): the client's ProtocolNameList without its length; undefined: none.
+// alpnOffer(id): the client's ProtocolNameList without its length; undefined: none, or decided already: in TLS 1.3
+// OpenSSL selects before the handshake parks, on Node's own stack.
 Napi::Value AlpnOffer(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake == nullptr || handshake->alpn().offer().empty()) return info.Env().Undefined();
+  if (handshake == nullptr || handshake->ssl() == nullptr || handshake->alpn().offer().empty() ||
+      SSL_version(handshake->ssl()) >= TLS1_3_VERSION) {
+    return info.Env().Undefined();
+  }
   const std::vector<uint8_t>& offer = handshake->alpn().offer();
   return Napi::Buffer<uint8_t>::Copy(info.Env(), offer.data(), offer.size());
 }

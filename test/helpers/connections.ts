@@ -46,7 +46,7 @@ export interface Transcript {
   readonly client: unknown[];
 }
 
-/** The two ends of an established connection may say what they like; the server then ends it. */
+/** `onServer` sees an established connection, `onClient` one that has just begun. */
 export interface ConversationOptions {
   readonly client?: ConnectionOptions;
   readonly onServer?: (socket: TLSSocket, log: unknown[]) => void;
@@ -95,10 +95,10 @@ function watchServer(server: Server, log: unknown[], { onServer }: ConversationO
 }
 
 function watchClient(client: TLSSocket, log: unknown[], { onClient }: ConversationOptions): Promise<void> {
+  onClient?.(client, log);
   return new Promise((resolve) => {
     client.on('secureConnect', () => {
       log.push('secureConnect', describeSocket(client));
-      onClient?.(client, log);
       client.write('ping');
     });
     client.on('data', (data) => log.push(String(data)));
