@@ -1,0 +1,59 @@
+/**
+ * What the key server tells whoever listens, through node:diagnostics_channel. Messages hold no secret and no bytes of a
+ * request; text of peers is escaped.
+ */
+import { channel } from 'node:diagnostics_channel';
+import type { WireErrorCode } from '../protocol/opcodes.ts';
+import type { RecognisedContext } from '../protocol/handshake-message.ts';
+
+/** Who is connected. */
+export interface Peer {
+  /** IP address and port. */
+  readonly address: string;
+  /** The subject of its certificate, escaped. */
+  readonly subject: string;
+  /** SHA-256 fingerprint of its certificate. */
+  readonly fingerprint: string;
+  /** `ours`: ALPN `keyless-tls/1`; `field`: no ALPN. */
+  readonly profile: 'ours' | 'field';
+}
+
+/** Message of `keyless-tls:server:connection`. */
+export interface ServerConnection {
+  readonly peer: Peer;
+}
+
+/** Message of `keyless-tls:server:connection:end`. */
+export interface ServerConnectionEnd {
+  readonly peer: Peer;
+  /** `undefined`: an orderly end. */
+  readonly error: Error | undefined;
+}
+
+/** Message of `keyless-tls:server:connection:refused`: no TLS, no certificate, another CA, too slow. */
+export interface ServerConnectionRefused {
+  readonly address: string;
+  readonly error: Error;
+}
+
+/** Message of `keyless-tls:server:operation`: an answered request. */
+export interface ServerOperation {
+  readonly peer: Peer;
+  readonly kind: 'sign' | 'premaster' | 'raw-decrypt' | 'ping' | 'capabilities' | 'invalid';
+  /** `rsa-pss sha256`, `ecdsa sha384`, `ed25519`; `undefined`: no signature. */
+  readonly method: string | undefined;
+  /** 40 hexadecimal digits; `undefined`: the request names no key by it. */
+  readonly keyId: string | undefined;
+  /** What the message is; `undefined`: not recognised, or none. */
+  readonly context: RecognisedContext | undefined;
+  /** Escaped. */
+  readonly servername: string | undefined;
+  /** `undefined`: it succeeded. */
+  readonly errorCode: WireErrorCode | undefined;
+  readonly durationMs: number;
+}
+
+export const serverConnection = channel('keyless-tls:server:connection');
+export const serverConnectionEnd = channel('keyless-tls:server:connection:end');
+export const serverConnectionRefused = channel('keyless-tls:server:connection:refused');
+export const serverOperation = channel('keyless-tls:server:operation');

@@ -1,0 +1,244 @@
+/**
+ * The key server: holds keys, listens on mutual TLS, answers the edges that its CA knows.
+ *
+ * Two profiles on one port: TLS 1.3 with ALPN `keyless-tls/1` for our edges, no ALPN for edges of the field, which take
+ * TLS 1.2 (docs/protocol.md, "Transport").
+ */
+import { constants } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
+import { type Clock, systemClock } from '../clock.ts';
+import { KeylessError } from '../errors.ts';
+import { ALPN_PROTOCOL, DEFAULT_PORT } from '../protocol/opcodes.ts';
+import { escapePeerText } from '../protocol/peer-text.ts';
+import { type Peer, serverConnection, serverConnectionRefused } from './channels.ts';
+import type { KeyStore } from './key-store.ts';
+import { Operations } from './operations.ts';
+import { type PolicyOptions, policyOf } from './policy.ts';
+import { Session } from './session.ts';
+
+type Pem = tls.SecureContextOptions['cert'];
+
+export interface KeyServerOptions extends PolicyOptions {
+  /** The key server's own certificate chain and private key for mutual TLS, PEM. */
+  readonly cert: Pem;
+  readonly key: tls.SecureContextOptions['key'];
+  /** Of `key`, if it is encrypted. */
+  readonly passphrase?: string | undefined;
+  /** The CA whose clients are edges, PEM. */
+  readonly ca: tls.SecureContextOptions['ca'];
+  /** The keys it serves. */
+  readonly keys: KeyStore;
+  /** Milliseconds from the TCP connection to the end of the TLS handshake; default 5,000. */
+  readonly handshakeTimeoutMs?: number | undefined;
+  /** Milliseconds without a whole request before a connection is closed; default 30,000. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Milliseconds that `close()` waits for answers to leave; default 5,000. */
+  readonly closeTimeoutMs?: number | undefined;
+  /** Connections at once; more are dropped at once; default 10,000. */
+  readonly maxConnections?: number | undefined;
+  /** Requests of one connection at once, before it is read no further; default 128. */
+  readonly maxInFlight?: number | undefined;
+  /** For tests. */
+  readonly clock?: Clock | undefined;
+}
+
+export interface KeyServerStats {
+  readonly connections: number;
+  /** Connections that did not get through TLS. */
+  readonly refused: number;
+  /** Requests being answered now. */
+  readonly inFlight: number;
+  /** Requests answered, errors included. */
+  readonly answered: number;
+}
+
+/** Strong suites only; the last two are those of TLS 1.2 edges in the field. */
+const CIPHERS = [
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+].join(':');
+
+interface Numbers {
+  readonly handshakeTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly closeTimeoutMs: number;
+  readonly maxConnections: number;
+  readonly maxInFlight: number;
+}
+
+const DEFAULTS: Numbers = {
+  handshakeTimeoutMs: 5000,
+  idleTimeoutMs: 30_000,
+  closeTimeoutMs: 5000,
+  maxConnections: 10_000,
+  maxInFlight: 128,
+};
+
+const MAX_INTEGER = 2_147_483_647;
+
+function numbersOf(options: KeyServerOptions): Numbers {
+  const numbers = { ...DEFAULTS };
+  for (const name of Object.keys(DEFAULTS) as (keyof Numbers)[]) {
+    const value = options[name] ?? DEFAULTS[name];
+    if (!Number.isInteger(value) || value < 1 || value > MAX_INTEGER) {
+      throw new KeylessError(
+        'ERR_KEYLESS_INVALID_ARGUMENT',
+        `"${name}" must be a whole number from 1 to ${MAX_INTEGER}, not ${String(value)}.`,
+      );
+    }
+    numbers[name] = value;
+  }
+  return numbers;
+}
+
+function requireOptions(options: KeyServerOptions): void {
+  for (const name of ['cert', 'key', 'ca', 'keys'] as const) {
+    if (options[name] === undefined || options[name] === null) {
+      throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `A key server needs "${name}".`);
+    }
+  }
+  if (typeof options.keys.find !== 'function') {
+    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"keys" must be a KeyStore, for example pemDirectory(path).');
+  }
+}
+
+function addressOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
+  return `${socket.remoteAddress ?? 'unknown'} port ${socket.remotePort ?? 0}`;
+}
+
+function peerOf(socket: tls.TLSSocket): Peer {
+  const certificate = socket.getPeerX509Certificate();
+  return {
+    address: addressOf(socket),
+    subject: escapePeerText(certificate?.subject ?? ''),
+    fingerprint: certificate?.fingerprint256 ?? '',
+    profile: socket.alpnProtocol === ALPN_PROTOCOL ? 'ours' : 'field',
+  };
+}
+
+class KeyServer {
+  readonly #server: tls.Server;
+  readonly #sessions = new Set<Session>();
+  readonly #operations: Operations;
+  readonly #numbers: Numbers;
+  readonly #clock: Clock;
+  #refused = 0;
+  #answeredBefore = 0;
+
+  constructor(options: KeyServerOptions) {
+    requireOptions(options);
+    this.#numbers = numbersOf(options);
+    this.#clock = options.clock ?? systemClock;
+    this.#operations = new Operations(options.keys, policyOf(options), this.#numbers.maxInFlight);
+    this.#server = this.#createTlsServer(options);
+  }
+
+  /**
+   * Starts listening.
+   *
+   * @param port 0 to 65,535, 0: any free one; default 2407
+   * @param host address to bind; default loopback only
+   */
+  listen(port: number = DEFAULT_PORT, host = '127.0.0.1'): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ port, host }, () => {
+        this.#server.off('error', reject);
+        resolve(this.#server.address() as AddressInfo);
+      });
+    });
+  }
+
+  /** Where it listens; `null`: it does not. */
+  address(): AddressInfo | null {
+    return this.#server.address() as AddressInfo | null;
+  }
+
+  stats(): KeyServerStats {
+    let inFlight = 0;
+    let answered = this.#answeredBefore;
+    for (const session of this.#sessions) {
+      inFlight += session.inFlight;
+      answered += session.answered;
+    }
+    return { connections: this.#sessions.size, refused: this.#refused, inFlight, answered };
+  }
+
+  /** Takes no more connections and requests, lets the answers leave, ends. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const impatience = this.#clock.after(this.#numbers.closeTimeoutMs, () => this.#destroyAll());
+    impatience.ref();
+    for (const session of this.#sessions) session.close();
+    await closed;
+    impatience.cancel();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #createTlsServer(options: KeyServerOptions): tls.Server {
+    const server = tls.createServer({
+      cert: options.cert,
+      key: options.key,
+      ca: options.ca,
+      passphrase: options.passphrase,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: 'TLSv1.2',
+      ciphers: CIPHERS,
+      // A resumed session would outlive the certificate it was made with.
+      secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+      ALPNProtocols: [ALPN_PROTOCOL],
+      handshakeTimeout: this.#numbers.handshakeTimeoutMs,
+      // Whoever has said its last request may still read the answers.
+      allowHalfOpen: true,
+      noDelay: true,
+    } as tls.TlsOptions);
+    server.maxConnections = this.#numbers.maxConnections;
+    server.on('secureConnection', (socket) => this.#accept(socket));
+    server.on('tlsClientError', (error, socket) => this.#refuse(error, addressOf(socket)));
+    return server;
+  }
+
+  #accept(socket: tls.TLSSocket): void {
+    const peer = peerOf(socket);
+    if (peer.profile === 'ours' && socket.getProtocol() !== 'TLSv1.3') {
+      socket.destroy();
+      this.#refuse(new KeylessError('ERR_KEYLESS_PROTOCOL', `${ALPN_PROTOCOL} needs TLS 1.3.`), peer.address);
+      return;
+    }
+    const session = new Session(socket, peer, this.#operations, this.#numbers, this.#clock);
+    this.#sessions.add(session);
+    socket.on('close', () => {
+      this.#sessions.delete(session);
+      this.#answeredBefore += session.answered;
+    });
+    if (serverConnection.hasSubscribers) serverConnection.publish({ peer });
+  }
+
+  #refuse(error: Error, address: string): void {
+    this.#refused += 1;
+    if (serverConnectionRefused.hasSubscribers) serverConnectionRefused.publish({ address, error });
+  }
+
+  #destroyAll(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+}
+
+export type { KeyServer };
+
+/**
+ * A key server, not listening yet.
+ *
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT for options that are missing or wrong; what node:tls throws for bad PEM
+ */
+export function createKeyServer(options: KeyServerOptions): KeyServer {
+  return new KeyServer(options);
+}

@@ -1,0 +1,48 @@
+/**
+ * What a key server needs from whatever holds its keys: files, a token, an agent. Types only.
+ */
+import type { KeySelector } from '../protocol/request-decoder.ts';
+import type { HashName, SigningMethod } from '../protocol/schemes.ts';
+import type { KeyKind } from '../signing/key-kind.ts';
+
+export type { KeySelector } from '../protocol/request-decoder.ts';
+export type { SigningMethod } from '../protocol/schemes.ts';
+export type { KeyKind } from '../signing/key-kind.ts';
+
+/**
+ * One private key.
+ *
+ * MUST: never block the event loop for longer than about 100 µs in a call (answer with a promise instead); settle every
+ * promise; reject, rather than answer with something else, when it cannot; keep the bytes it was given unchanged;
+ * hold no bytes of a request after it settled; put no secret into an error.
+ */
+export interface StoredKey {
+  /** 20 bytes: {@link subjectKeyId} of the public key. */
+  readonly keyId: Uint8Array;
+  /** 32 bytes, the legacy selector; RSA only. */
+  readonly certificateDigest?: Uint8Array | undefined;
+  readonly kind: KeyKind;
+  /** For people: a file name, a label. Not a secret. */
+  readonly label: string;
+  /**
+   * Sign the message (not a digest) by a method that fits `kind`.
+   *
+   * @returns DER for ECDSA, modulus size for RSA, 64 or 114 bytes for Ed25519 and Ed448
+   */
+  sign(method: SigningMethod, message: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  /** RSA PKCS#1 v1.5 over a digest. Without it, the key server refuses digests. */
+  signDigest?(hash: HashName, digest: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  /** c^d mod n, of modulus size. Without it, the key server refuses decryption. */
+  decryptRaw?(ciphertext: Uint8Array): Uint8Array | Promise<Uint8Array>;
+}
+
+/**
+ * Finds keys.
+ *
+ * MUST: answer at once, from memory, without I/O; compare whole key ids; prefer `selector.keyId` where both are there;
+ * answer `undefined` for what it does not have. May answer differently later (a reload); a key that was handed out
+ * must stay usable for the operations that have begun.
+ */
+export interface KeyStore {
+  find(selector: KeySelector): StoredKey | undefined;
+}

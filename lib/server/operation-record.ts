@@ -1,0 +1,47 @@
+/** What there is to tell about one request, without a byte of what was signed or decrypted. */
+import { handshakeContext } from '../protocol/handshake-message.ts';
+import type { WireErrorCode } from '../protocol/opcodes.ts';
+import { escapePeerText } from '../protocol/peer-text.ts';
+import type { Request, SignRequest } from '../protocol/request-decoder.ts';
+import type { Items } from '../protocol/tags.ts';
+import type { Peer, ServerOperation } from './channels.ts';
+import type { Outcome } from './operations.ts';
+
+function methodName({ method }: SignRequest): string {
+  return method.hash === undefined ? method.algorithm : `${method.algorithm} ${method.hash}`;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+export class OperationRecord {
+  readonly #peer: Peer;
+  readonly #items: Items;
+  readonly request: Request | WireErrorCode;
+  readonly #startedAt: number;
+
+  /** @param startedAt milliseconds on the clock that {@link end} uses */
+  constructor(peer: Peer, items: Items, request: Request | WireErrorCode, startedAt: number) {
+    this.#peer = peer;
+    this.#items = items;
+    this.request = request;
+    this.#startedAt = startedAt;
+  }
+
+  end(outcome: Outcome, now: number): ServerOperation {
+    const { request } = this;
+    const { keyId, servername } = this.#items;
+    const sign = typeof request !== 'number' && request.kind === 'sign' ? request : undefined;
+    return {
+      peer: this.#peer,
+      kind: typeof request === 'number' ? 'invalid' : request.kind,
+      method: sign && methodName(sign),
+      keyId: keyId?.length === 20 ? hex(keyId) : undefined,
+      context: sign?.message && handshakeContext(sign.message),
+      servername: servername && escapePeerText(servername),
+      errorCode: typeof outcome === 'number' ? outcome : undefined,
+      durationMs: now - this.#startedAt,
+    };
+  }
+}

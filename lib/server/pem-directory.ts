@@ -1,0 +1,111 @@
+/** A directory of PEM files as a key store: `example.com.key` and nothing that only looks like it. */
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { KeylessError } from '../errors.ts';
+import type { KeySelector, KeyStore, StoredKey } from './key-store.ts';
+import { pemKey } from './pem-key.ts';
+
+/** A file that gives no key, and why. */
+export interface KeyProblem {
+  readonly file: string;
+  readonly reason: string;
+}
+
+export interface PemDirectory extends KeyStore {
+  readonly keys: readonly StoredKey[];
+  /** Files named `*.key` that could not be used; the others are. */
+  readonly problems: readonly KeyProblem[];
+}
+
+export interface PemDirectoryOptions {
+  /** Of encrypted keys; `undefined`: they are problems. */
+  readonly passphrase?: string | undefined;
+}
+
+/** The largest RSA key in PEM is far below it; a device or a log file is not. */
+const MAX_FILE_BYTES = 65_536;
+const GROUP_AND_OTHERS = 0o077;
+
+function isKeyFile(name: string): boolean {
+  return /^[^.].*\.key$/s.test(name);
+}
+
+/** Checks and reads the same open file, so that it cannot be exchanged in between. */
+function readGuarded(path: string): Buffer {
+  // Not blocking: opening a named pipe would wait for a writer.
+  const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    const stat = fstatSync(file);
+    if (!stat.isFile()) throw new Error('it is not a file');
+    if (process.platform !== 'win32' && (stat.mode & GROUP_AND_OTHERS) !== 0) {
+      const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+      throw new Error(`its permissions are ${mode}, others than its owner may use it: chmod 600 it`);
+    }
+    if (stat.size > MAX_FILE_BYTES) throw new Error(`it has ${stat.size} bytes, a key has at most ${MAX_FILE_BYTES}`);
+    return readFileSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ERR_MISSING_PASSPHRASE') return 'it is encrypted, and no passphrase was given';
+  if (code === 'ERR_OSSL_BAD_DECRYPT') return 'the passphrase does not fit';
+  if (code?.startsWith('ERR_OSSL')) return 'it holds no private key in PEM';
+  if (code === 'EACCES') return 'this process may not read it';
+  return message;
+}
+
+function listKeyFiles(directory: string): string[] {
+  try {
+    return readdirSync(directory).filter(isKeyFile).sort();
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `The directory of keys cannot be read: ${reason}`, { cause });
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+}
+
+/** Every key by each of its names. */
+function indexOf(keys: readonly StoredKey[]): ReadonlyMap<string, StoredKey> {
+  const index = new Map<string, StoredKey>();
+  for (const key of keys) {
+    index.set(hex(key.keyId), key);
+    if (key.certificateDigest !== undefined) index.set(hex(key.certificateDigest), key);
+  }
+  return index;
+}
+
+/** A key store over keys that are already loaded. */
+export function keyStoreOf(keys: readonly StoredKey[]): KeyStore {
+  const index = indexOf(keys);
+  return {
+    find({ keyId, certificateDigest }: KeySelector) {
+      const selector = keyId ?? certificateDigest;
+      return selector === undefined ? undefined : index.get(hex(selector));
+    },
+  };
+}
+
+/**
+ * Loads every file of the directory whose name ends in `.key` and does not begin with a dot, now.
+ *
+ * @param directory path; files in it must be usable by their owner only
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT if the directory cannot be read; a bad file is a problem, not an exception
+ */
+export function pemDirectory(directory: string, { passphrase }: PemDirectoryOptions = {}): PemDirectory {
+  const keys: StoredKey[] = [];
+  const problems: KeyProblem[] = [];
+  for (const file of listKeyFiles(directory)) {
+    try {
+      keys.push(pemKey(readGuarded(join(directory, file)), file, passphrase));
+    } catch (error) {
+      problems.push({ file, reason: reasonOf(error) });
+    }
+  }
+  return { ...keyStoreOf(keys), keys, problems };
+}

@@ -1,0 +1,179 @@
+/**
+ * One connection of an edge.
+ *
+ * States, one way: open -> closing (we take no new requests) or peer ended (it sends none), answers still leave ->
+ * closed. A request that was read is answered unless the connection goes first. Reading stops while too much is in
+ * flight or unread.
+ */
+import type { TLSSocket } from 'node:tls';
+import type { Alarm, Clock } from '../clock.ts';
+import { KeylessError } from '../errors.ts';
+import { encodeError, encodePong, encodeResult } from '../protocol/answers.ts';
+import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
+import { WireError, type WireErrorCode } from '../protocol/opcodes.ts';
+import { decodeRequest, type Request } from '../protocol/request-decoder.ts';
+import { type Peer, serverConnectionEnd, serverOperation } from './channels.ts';
+import { OperationRecord } from './operation-record.ts';
+import type { Operations, Outcome } from './operations.ts';
+import { Outbox } from './outbox.ts';
+
+export interface SessionLimits {
+  /** Requests read and not yet answered. */
+  readonly maxInFlight: number;
+  /** Milliseconds without a whole request. */
+  readonly idleTimeoutMs: number;
+}
+
+export class Session {
+  readonly #socket: TLSSocket;
+  readonly #peer: Peer;
+  readonly #operations: Operations;
+  readonly #limits: SessionLimits;
+  readonly #clock: Clock;
+  readonly #decoder = new FrameDecoder();
+  readonly #outbox: Outbox;
+  #pending = 0;
+  #closing = false;
+  #peerEnded = false;
+  #lastRequestAt: number;
+  #idleAlarm: Alarm;
+  #error: Error | undefined;
+  /** Requests answered, errors included. */
+  answered = 0;
+
+  constructor(socket: TLSSocket, peer: Peer, operations: Operations, limits: SessionLimits, clock: Clock) {
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#operations = operations;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#outbox = new Outbox(socket, () => this.#work());
+    this.#lastRequestAt = clock.now();
+    this.#idleAlarm = clock.after(limits.idleTimeoutMs, () => this.#checkIdle());
+    this.#listen();
+  }
+
+  /** Requests read whose answers have not left. */
+  get inFlight(): number {
+    return this.#pending + this.#outbox.waiting;
+  }
+
+  /** No new requests; ends when the last answer has left. */
+  close(): void {
+    this.#closing = true;
+    this.#work();
+  }
+
+  /** Ends now. @param error `undefined`: nothing is wrong */
+  destroy(error?: Error): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on('data', (chunk: Buffer) => {
+      this.#decoder.push(chunk);
+      this.#work();
+    });
+    socket.on('drain', () => this.#work());
+    socket.on('end', () => {
+      this.#peerEnded = true;
+      this.#work();
+    });
+    socket.on('error', (error: Error) => {
+      this.#error ??= error;
+    });
+    socket.on('close', () => {
+      this.#idleAlarm.cancel();
+      if (serverConnectionEnd.hasSubscribers) serverConnectionEnd.publish({ peer: this.#peer, error: this.#error });
+    });
+  }
+
+  #mayRead(): boolean {
+    return !this.#closing && this.inFlight < this.#limits.maxInFlight && !this.#outbox.congested;
+  }
+
+  /** Takes the requests that may be taken, and lets the socket read on or not. */
+  #work(): void {
+    if (this.#socket.destroyed) return;
+    try {
+      this.#takeFrames();
+    } catch (error) {
+      // A broken frame: nothing after it can be understood.
+      this.destroy(error as Error);
+      return;
+    }
+    if (this.#mayRead()) this.#socket.resume();
+    else this.#socket.pause();
+    if ((this.#closing || (this.#peerEnded && this.#mayRead())) && this.inFlight === 0) this.#socket.end();
+  }
+
+  #takeFrames(): void {
+    while (this.#mayRead()) {
+      const frame = this.#decoder.next();
+      if (frame === undefined) return;
+      this.#take(frame);
+    }
+  }
+
+  #take({ id, items }: Frame): void {
+    const request = decodeRequest(items);
+    this.#lastRequestAt = this.#clock.now();
+    const record = new OperationRecord(this.#peer, items, request, this.#lastRequestAt);
+    const outcome = this.#perform(request);
+    if (!(outcome instanceof Promise)) {
+      this.#answer(id, record, outcome);
+      return;
+    }
+    this.#pending += 1;
+    const settle = (result: Outcome): void => {
+      this.#pending -= 1;
+      this.#answer(id, record, result);
+    };
+    outcome.then(settle, () => settle(WireError.INTERNAL));
+  }
+
+  #perform(request: Request | WireErrorCode): Outcome | Promise<Outcome> {
+    if (typeof request === 'number') return request;
+    try {
+      if (request.kind === 'sign') return this.#operations.sign(request);
+      if (request.kind === 'ping') return request.payload ?? NO_PAYLOAD;
+      if (request.kind === 'capabilities') return this.#operations.capabilities;
+      return this.#operations.decrypt(request, this.#peer.profile === 'ours');
+    } catch {
+      return WireError.INTERNAL;
+    }
+  }
+
+  #answer(id: number, record: OperationRecord, outcome: Outcome): void {
+    this.answered += 1;
+    if (!this.#socket.writable) return;
+    this.#outbox.add(encodeOutcome(id, record.request, outcome));
+    if (serverOperation.hasSubscribers) serverOperation.publish(record.end(outcome, this.#clock.now()));
+  }
+
+  #checkIdle(): void {
+    const silentMs = this.#clock.now() - this.#lastRequestAt;
+    const { idleTimeoutMs } = this.#limits;
+    if (silentMs >= idleTimeoutMs && this.#pending === 0) {
+      this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `No whole request within ${idleTimeoutMs} ms.`));
+      return;
+    }
+    const waitMs = Math.max(1, Math.ceil(idleTimeoutMs - silentMs));
+    this.#idleAlarm = this.#clock.after(waitMs, () => this.#checkIdle());
+  }
+}
+
+const NO_PAYLOAD = new Uint8Array(0);
+
+function encodeOutcome(id: number, request: Request | WireErrorCode, outcome: Outcome): Buffer {
+  if (typeof outcome === 'number') return encodeError(id, outcome);
+  if (typeof request !== 'number' && request.kind === 'ping') return encodePong(id, request.payload);
+  try {
+    return encodeResult(id, outcome);
+  } catch {
+    // A key that answers with more than a frame holds, or with no bytes at all.
+    return encodeError(id, WireError.INTERNAL);
+  }
+}

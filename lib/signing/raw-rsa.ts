@@ -1,0 +1,38 @@
+/** The RSA operations below padding and hashing. Synchronous: node:crypto has them no other way. */
+import { constants, type KeyObject, privateDecrypt, privateEncrypt } from 'node:crypto';
+import { KeylessError } from '../errors.ts';
+import type { HashName } from '../protocol/schemes.ts';
+
+/**
+ * m = c^d mod n, no padding removed: node:crypto refuses PKCS#1 v1.5 (CVE-2023-46809), and rightly.
+ *
+ * @param ciphertext of modulus size
+ * @returns the block of modulus size
+ * @throws what node:crypto throws
+ */
+export function rsaRawDecrypt(key: KeyObject, ciphertext: Uint8Array): Buffer {
+  return privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, ciphertext);
+}
+
+/** DER of DigestInfo before the digest itself (RFC 8017 §9.2, note 1); MD5 and SHA-1 together have none. */
+const DIGEST_INFO: Readonly<Record<HashName, string>> = {
+  'md5-sha1': '',
+  sha1: '3021300906052b0e03021a05000414',
+  sha224: '302d300d06096086480165030402040500041c',
+  sha256: '3031300d060960864801650304020105000420',
+  sha384: '3041300d060960864801650304020205000430',
+  sha512: '3051300d060960864801650304020305000440',
+};
+
+/**
+ * PKCS#1 v1.5 over a digest. PSS and ECDSA over a digest cannot be had from node:crypto.
+ *
+ * @throws ERR_KEYLESS_UNSUPPORTED_KEY for keys that are bound to PSS
+ */
+export function rsaSignDigest(key: KeyObject, hash: HashName, digest: Uint8Array): Buffer {
+  if (key.asymmetricKeyType !== 'rsa') {
+    throw new KeylessError('ERR_KEYLESS_UNSUPPORTED_KEY', 'PKCS#1 v1.5 needs a plain RSA key.');
+  }
+  const info = Buffer.concat([Buffer.from(DIGEST_INFO[hash], 'hex'), digest]);
+  return privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, info);
+}
