@@ -55,30 +55,20 @@ Napi::Value Arm(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// watchAlpn(id): see alpn_decision.h.
-Napi::Value WatchAlpn(const Napi::CallbackInfo& info) {
-  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake != nullptr && handshake->ssl() != nullptr) AlpnDecision::Watch(SSL_get_SSL_CTX(handshake->ssl()));
-  return info.Env().Undefined();
-}
-
-// alpnOffer(id): the client's ProtocolNameList without its length; undefined: none, or decided already: in TLS 1.3
-// OpenSSL selects before the handshake parks, on Node's own stack.
+// alpnOffer(id): the client's ProtocolNameList without its length; undefined: no decision is waited for.
 Napi::Value AlpnOffer(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake == nullptr || handshake->ssl() == nullptr || handshake->alpn().offer().empty() ||
-      SSL_version(handshake->ssl()) >= TLS1_3_VERSION) {
-    return info.Env().Undefined();
-  }
-  const std::vector<uint8_t>& offer = handshake->alpn().offer();
-  return Napi::Buffer<uint8_t>::Copy(info.Env(), offer.data(), offer.size());
+  if (handshake == nullptr || !handshake->alpn().pending()) return info.Env().Undefined();
+  const AlpnDecision& alpn = handshake->alpn();
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), alpn.offer(), alpn.offer_size());
 }
 
-// decideAlpn(id, offset)
+// decideAlpn(id, offset): see AlpnDecision::Decide.
 Napi::Value DecideAlpn(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake != nullptr) handshake->alpn().Decide(info[1].As<Napi::Number>().Int32Value());
-  return info.Env().Undefined();
+  if (handshake == nullptr || !handshake->alpn().pending()) return Gone(info);
+  const HandshakeState state = handshake->DecideAlpn(info[1].As<Napi::Number>().Int32Value());
+  return State(info, state, *handshake);
 }
 
 // takeParked(): the numbers of the handshakes that have parked since the last call, in order.
@@ -89,9 +79,12 @@ Napi::Value TakeParked(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// drive(id, asksForAlpn): see Handshake::Drive and alpn_decision.h.
 Napi::Value Drive(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  return handshake == nullptr ? Gone(info) : State(info, handshake->Drive(), *handshake);
+  if (handshake == nullptr || handshake->ssl() == nullptr) return Gone(info);
+  if (info[1].As<Napi::Boolean>().Value()) AlpnDecision::Impose(handshake->ssl());
+  return State(info, handshake->Drive(), *handshake);
 }
 
 Napi::Value Refuse(const Napi::CallbackInfo& info) {
@@ -194,7 +187,6 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("attachLast", Napi::Function::New(env, AttachLast));
   exports.Set("limit", Napi::Function::New(env, Limit));
   exports.Set("arm", Napi::Function::New(env, Arm));
-  exports.Set("watchAlpn", Napi::Function::New(env, WatchAlpn));
   exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
   exports.Set("decideAlpn", Napi::Function::New(env, DecideAlpn));
   exports.Set("takeParked", Napi::Function::New(env, TakeParked));

@@ -145,6 +145,11 @@ HandshakeState Handshake::Fail() {
   return Step();
 }
 
+HandshakeState Handshake::DecideAlpn(int offset) {
+  alpn_.Decide(offset);
+  return Step();
+}
+
 HandshakeState Handshake::Refuse() {
   refused_ = true;
   cancelled_ = true;
@@ -153,7 +158,6 @@ HandshakeState Handshake::Refuse() {
 
 HandshakeState Handshake::Step() {
   DeferredCallbacks::Intercept(ssl_, initial_context_);
-  alpn_.Impose(ssl_);
   ERR_clear_error();
   HandshakeState state = HandshakeState::kFailed;
   const SslOwner alive(ssl_);  // for the staged writes; Node's reference may be the one that a job's end drops
@@ -180,6 +184,7 @@ HandshakeState Handshake::RunJob() {
 HandshakeState Handshake::StateAfter(int value) {
   if (SSL_waiting_for_async(ssl_)) {
     HoldSsl();
+    if (alpn_.pending()) return HandshakeState::kWantAlpn;
     return operation_->kind == OperationKind::kSign ? HandshakeState::kWantSign : HandshakeState::kWantDecrypt;
   }
   SSL_clear_mode(ssl_, SSL_MODE_ASYNC);
@@ -258,7 +263,8 @@ void Handshake::Abandon() {
   const ErrorGuard errors;
   SSL_set_info_callback(ssl_, nullptr);
   SSL_set_msg_callback(ssl_, nullptr);
-  operation_->state = Operation::State::kFailed;
+  if (operation_ != nullptr) operation_->state = Operation::State::kFailed;
+  alpn_.Decide(-1);
   driving_ = true;  // what the peer has sent meanwhile is not read any more
   reads_in_job_ = false;
   const BioOwner discarded(SSL_get_wbio(ssl_));

@@ -29,6 +29,7 @@ enum class HandshakeState : int {
   kWantDecrypt = 3,
   kDone = 4,
   kFailed = 5,
+  kWantAlpn = 6,
 };
 
 class Handshake;
@@ -74,6 +75,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   void Arm();
   // Runs the handshake until it yields. Main stack only.
   HandshakeState Drive();
+  // Says which protocol is chosen, in kWantAlpn, and goes on; see AlpnDecision::Decide.
+  HandshakeState DecideAlpn(int offset);
   // Hands the pending operation its result and goes on. `data` must have passed CheckShape.
   HandshakeState Supply(const uint8_t* data, size_t size);
   // Ends the pending operation without a result and goes on.
@@ -101,6 +104,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   DeferredCallbacks& deferred() { return deferred_; }
   const DeferredCallbacks& deferred() const { return deferred_; }
   AlpnDecision& alpn() { return alpn_; }
+  bool cancelled() const { return cancelled_; }
 
  private:
   static long OnRead(BIO* bio, int event, const char* data, size_t size, int argi, long argl, int value,  // NOLINT

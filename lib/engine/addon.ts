@@ -17,6 +17,7 @@ export const HandshakeStep = {
   WANT_DECRYPT: 3,
   DONE: 4,
   FAILED: 5,
+  WANT_ALPN: 6,
 } as const;
 
 /** Mask for {@link HandshakeStep} in what a step returns. */
@@ -79,11 +80,10 @@ export interface Addon {
   attachLast(): number;
   limit(id: number, sigalgs: string | undefined, withoutDecrypt: boolean, andContext: boolean): void;
   arm(id: number): void;
-  watchAlpn(id: number): void;
   alpnOffer(id: number): Buffer | undefined;
-  decideAlpn(id: number, offset: number): void;
+  decideAlpn(id: number, offset: number): number;
   takeParked(): number[];
-  drive(id: number): number;
+  drive(id: number, asksForAlpn: boolean): number;
   refuse(id: number): number;
   readonly scratchBytes: number;
   setScratch(scratch: Uint8Array): void;

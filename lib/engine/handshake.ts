@@ -105,7 +105,7 @@ export class Handshake {
     if (id === undefined) throw refused('start');
     this.#id = id;
     this.#state = options.role === 'server' ? 'WANT_READ' : 'WANT_WRITE';
-    if (options.role === 'client') this.#take(addon().drive(id));
+    if (options.role === 'client') this.#take(addon().drive(id, false));
   }
 
   /**
@@ -139,7 +139,7 @@ export class Handshake {
   feed(bytes: Uint8Array): HandshakeState {
     this.#checkOpen();
     addon().feed(this.#endpoint, bytes);
-    if (this.#state === 'WANT_READ' || this.#state === 'WANT_WRITE') this.#take(addon().drive(this.#id));
+    if (this.#state === 'WANT_READ' || this.#state === 'WANT_WRITE') this.#take(addon().drive(this.#id, false));
     return this.#state;
   }
 

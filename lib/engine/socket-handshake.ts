@@ -6,7 +6,7 @@
 import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { KeylessError } from '../errors.ts';
-import { addon, FLAG_NEW_SESSION, FLAG_REPLAY, HandshakeStep, pendingOperation, STEP_MASK } from './addon.ts';
+import { addon, FLAG_NEW_SESSION, FLAG_REPLAY, HandshakeStep, pendingOperation, ResultProblem, STEP_MASK } from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
 import type { KeylessContext } from './contexts.ts';
 import { findKey } from './key-entry.ts';
@@ -74,7 +74,6 @@ export class SocketHandshake implements OperationOrigin {
     this.role = internals(socket)._tlsOptions.isServer ? 'server' : 'client';
     live.set(id, this);
     standInFront(handle, this);
-    if (handle.ALPNCallback !== undefined) addon().watchAlpn(id);
   }
 
   get peerAddress(): string | undefined {
@@ -113,10 +112,12 @@ export class SocketHandshake implements OperationOrigin {
 
   admit(): void {
     this.#admitted = true;
-    const restoreAlpn = this.#decideAlpn();
-    if (this.#disposed) return;
-    const step = addon().drive(this.#id);
-    if (restoreAlpn) this.#handle.enableALPNCb();
+    const asksForAlpn = this.#handle.ALPNCallback !== undefined && this.role === 'server';
+    let step = addon().drive(this.#id, asksForAlpn);
+    if (asksForAlpn) {
+      if ((step & STEP_MASK) === HandshakeStep.WANT_ALPN && step >= 0) step = this.#decideAlpn(step);
+      if (!this.#disposed) this.#handle.enableALPNCb();
+    }
     this.#after(step);
   }
 
@@ -143,19 +144,17 @@ export class SocketHandshake implements OperationOrigin {
     leave();
   }
 
-  /** Node's ALPN callback is JavaScript and must be asked before the job; see native/alpn_decision.h. */
-  #decideAlpn(): boolean {
-    if (this.#handle.ALPNCallback === undefined) return false;
-    const offer = addon().alpnOffer(this.#id);
-    if (offer === undefined) return false;
+  /** Node's ALPN callback is JavaScript, so the job has paused for it; see native/alpn_decision.h. */
+  #decideAlpn(step: number): number {
+    if ((step & FLAG_REPLAY) !== 0) this.#replay(false);
+    const offer = this.#disposed ? undefined : addon().alpnOffer(this.#id);
     let offset: number | undefined;
     try {
-      offset = this.#handle.ALPNCallback(offer);
+      offset = offer && this.#handle.ALPNCallback?.(offer);
     } catch (error) {
       throwLater(error);
     }
-    if (!this.#disposed) addon().decideAlpn(this.#id, offset ?? -1);
-    return true;
+    return this.#disposed ? ResultProblem.GONE : addon().decideAlpn(this.#id, offset ?? -1);
   }
 
   #after(step: number): void {
