@@ -1,4 +1,11 @@
 export { ERROR_CODES, KeylessError, type KeylessErrorCode } from './errors.ts';
+export {
+  connectKeyServers,
+  type KeyServers,
+  type KeyServersOptions,
+  type KeyServersStats,
+  type ServerStats,
+} from './keys/key-servers.ts';
 export { type LocalKeyOptions, localKey } from './keys/local.ts';
 export type {
   DecryptOperation,
@@ -21,3 +28,7 @@ export {
   type SecureContextOptions,
   type TlsOptions,
 } from './tls.ts';
+export { createKeyServer, type KeyServer, type KeyServerOptions, type KeyServerStats } from './server/key-server.ts';
+export type { KeyKind, KeySelector, KeyStore, SigningMethod, StoredKey } from './server/key-store.ts';
+export { type KeyProblem, keyStoreOf, type PemDirectory, type PemDirectoryOptions, pemDirectory } from './server/pem-directory.ts';
+export { pemKey } from './server/pem-key.ts';

@@ -1,0 +1,200 @@
+/**
+ * One TLS connection to one key server: many requests at once, told apart by id.
+ *
+ * States, one way: connecting -> ready (the key server has answered once: only then did it accept our certificate, which
+ * TLS 1.3 checks after our side believes the handshake is over) -> closed. It never keeps the process alive: whoever
+ * waits for an answer does.
+ */
+import { isIP } from 'node:net';
+import tls from 'node:tls';
+import type { Alarm, Clock } from '../clock.ts';
+import { KeylessError } from '../errors.ts';
+import { type Answer, decodeAnswer } from '../protocol/answers.ts';
+import { type Capabilities, decodeCapabilities } from '../protocol/capabilities.ts';
+import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
+import { encodeFrame } from '../protocol/frame-encoder.ts';
+import { ALPN_PROTOCOL } from '../protocol/opcodes.ts';
+import { capabilitiesRequest, pingRequest } from '../protocol/request-encoder.ts';
+import type { Items } from '../protocol/tags.ts';
+import { connectionError } from './errors.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { type OnAnswer, PendingRequests } from './pending-requests.ts';
+import type { ServerAddress } from './server-address.ts';
+
+/** `ours`: ALPN `keyless-tls/1`; `field`: the published protocol and nothing more. */
+export type Profile = 'ours' | 'field';
+
+export interface ConnectionSettings {
+  readonly address: ServerAddress;
+  /** The name that the key server's certificate must have; `undefined`: the host of its address. */
+  readonly servername: string | undefined;
+  /** Our certificate and key, and the CA of the key servers. */
+  readonly secureContext: tls.SecureContext;
+  /** Milliseconds until the first answer. */
+  readonly connectTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+export interface ConnectionEvents {
+  onReady(): void;
+  /** Once, before those who wait for answers are told: they may look for another connection. */
+  onClose(error: KeylessError): void;
+}
+
+/** A peer that leaves so many requests unanswered is not worth the ids. */
+const MAX_GIVEN_UP = 65_536;
+
+export class Connection {
+  readonly #settings: ConnectionSettings;
+  readonly #events: ConnectionEvents;
+  readonly #socket: tls.TLSSocket;
+  readonly #decoder = new FrameDecoder();
+  readonly #pending = new PendingRequests();
+  readonly #connectAlarm: Alarm;
+  #heartbeat: Heartbeat | undefined;
+  #frames: Buffer[] = [];
+  #state: 'connecting' | 'ready' | 'closed' = 'connecting';
+  #error: Error | undefined;
+  profile: Profile = 'field';
+  /** `undefined`: not said. */
+  capabilities: Capabilities | undefined;
+
+  constructor(settings: ConnectionSettings, events: ConnectionEvents) {
+    this.#settings = settings;
+    this.#events = events;
+    const { connectTimeoutMs } = settings;
+    this.#socket = this.#open();
+    this.#connectAlarm = settings.clock.after(connectTimeoutMs, () => {
+      this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `${this.#name} did not answer within ${connectTimeoutMs} ms.`));
+    });
+  }
+
+  get ready(): boolean {
+    return this.#state === 'ready';
+  }
+
+  /** Requests that somebody waits for. */
+  get inFlight(): number {
+    return this.#pending.waiting;
+  }
+
+  /** Answers that came too late, and answers to nothing that was asked. */
+  get strayAnswers(): { late: number; unknown: number } {
+    return { late: this.#pending.late, unknown: this.#pending.unknown };
+  }
+
+  /**
+   * Sends a request at the end of this turn of the loop, with all others of the turn in one write.
+   *
+   * @returns its id, for {@link giveUp}
+   */
+  request(items: Items, onAnswer: OnAnswer): number {
+    const id = this.#pending.add(onAnswer);
+    if (this.#frames.length === 0) setImmediate(() => this.#flush());
+    this.#frames.push(encodeFrame(id, items));
+    return id;
+  }
+
+  /** Nobody waits for the answer any more. */
+  giveUp(id: number): void {
+    this.#pending.giveUp(id);
+    if (this.#pending.givenUp > MAX_GIVEN_UP) {
+      this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `${this.#name} leaves requests unanswered.`));
+    }
+  }
+
+  destroy(error: Error): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+    this.#onClose();
+  }
+
+  get #name(): string {
+    return `The key server ${this.#settings.address.name}`;
+  }
+
+  #open(): tls.TLSSocket {
+    const { address, servername, secureContext } = this.#settings;
+    const name = servername ?? (isIP(address.host) === 0 ? address.host : undefined);
+    const socket = tls.connect({
+      host: address.host,
+      port: address.port,
+      ...(name === undefined ? {} : { servername: name }),
+      secureContext,
+      ALPNProtocols: [ALPN_PROTOCOL],
+      minVersion: 'TLSv1.2',
+      rejectUnauthorized: true,
+    });
+    socket.unref();
+    // Choosing between IPv6 and IPv4 gives the socket another handle, which has to be told again.
+    socket.on('connect', () => socket.unref());
+    socket.setNoDelay(true);
+    socket.on('secureConnect', () => this.#greet());
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('error', (error: Error) => {
+      this.#error ??= error;
+    });
+    socket.on('close', () => this.#onClose());
+    return socket;
+  }
+
+  /** Asks something, to learn whether the key server accepts us and what it can do. */
+  #greet(): void {
+    const ours = this.#socket.alpnProtocol === ALPN_PROTOCOL;
+    if (ours && this.#socket.getProtocol() !== 'TLSv1.3') {
+      this.destroy(new KeylessError('ERR_KEYLESS_PROTOCOL', `${this.#name} speaks ${ALPN_PROTOCOL} without TLS 1.3.`));
+      return;
+    }
+    this.profile = ours ? 'ours' : 'field';
+    this.request(ours ? capabilitiesRequest() : pingRequest(), (answer) => this.#onGreeted(answer));
+  }
+
+  #onGreeted(answer: Answer | KeylessError): void {
+    if (answer instanceof KeylessError || this.#state !== 'connecting') return;
+    if (answer.kind === 'result') this.capabilities = decodeCapabilities(answer.payload);
+    this.#connectAlarm.cancel();
+    this.#state = 'ready';
+    this.#heartbeat = new Heartbeat(this.#settings, {
+      isWaiting: () => this.#pending.waiting > 0,
+      ping: () => void this.request(pingRequest(), () => undefined),
+      onSilence: (ms) =>
+        this.destroy(new KeylessError('ERR_KEYLESS_CONNECTION', `${this.#name} answered nothing for ${ms} ms.`)),
+    });
+    this.#events.onReady();
+  }
+
+  #flush(): void {
+    const frames = this.#frames;
+    this.#frames = [];
+    if (this.#state === 'closed' || frames.length === 0) return;
+    this.#socket.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+  }
+
+  #read(chunk: Buffer): void {
+    this.#decoder.push(chunk);
+    try {
+      for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) this.#take(frame);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+  }
+
+  #take({ id, items }: Frame): void {
+    this.#heartbeat?.onFrame();
+    const answer = decodeAnswer(items);
+    if (answer === undefined) throw new KeylessError('ERR_KEYLESS_PROTOCOL', `${this.#name} sent what is no answer.`);
+    this.#pending.settle(id, answer);
+  }
+
+  #onClose(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#connectAlarm.cancel();
+    this.#heartbeat?.stop();
+    const error = connectionError(this.#error, this.#settings.address.name);
+    this.#events.onClose(error);
+    this.#pending.fail(error);
+  }
+}

@@ -1,0 +1,66 @@
+/** What goes wrong between an edge and a key server, as errors of ours. */
+import { KeylessError, type KeylessErrorCode } from '../errors.ts';
+
+/** Each error of the wire is one code of ours. */
+const WIRE_CODES: Readonly<Record<number, KeylessErrorCode>> = {
+  0x01: 'ERR_KEYLESS_KEY_SERVER_CRYPTO',
+  0x02: 'ERR_KEYLESS_KEY_NOT_FOUND',
+  0x03: 'ERR_KEYLESS_KEY_SERVER_READ',
+  0x04: 'ERR_KEYLESS_KEY_SERVER_VERSION',
+  0x05: 'ERR_KEYLESS_REFUSED',
+  0x06: 'ERR_KEYLESS_KEY_SERVER_UNEXPECTED',
+  0x07: 'ERR_KEYLESS_KEY_SERVER_MALFORMED',
+  0x08: 'ERR_KEYLESS_KEY_SERVER_INTERNAL',
+  0x09: 'ERR_KEYLESS_CERTIFICATE_NOT_FOUND',
+};
+
+const ADVICE: Readonly<Record<number, string>> = {
+  0x01: 'the cryptography failed; is the key of the type the certificate says?',
+  0x02: 'it has no such key, or does not sign such a message with it',
+  0x03: 'it could not read its key',
+  0x04: 'it speaks another version of the protocol',
+  0x05: 'it does not perform this operation',
+  0x06: 'it did not expect this operation',
+  0x07: 'it found the request malformed',
+  0x08: 'it failed; see its log',
+  0x09: 'it does not know the certificate',
+};
+
+/** @param code the byte of an error answer; @param server its name */
+export function wireError(code: number, server: string): KeylessError {
+  const advice = ADVICE[code] ?? 'a code that is not known';
+  return new KeylessError(
+    WIRE_CODES[code] ?? 'ERR_KEYLESS_PROTOCOL',
+    `The key server ${server} answered with error ${code.toString(16).padStart(2, '0')}: ${advice}.`,
+  );
+}
+
+/** Node's codes for a certificate that does not verify begin or read like these. */
+const IDENTITY = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_|HOSTNAME_|PATH_LENGTH|ERR_TLS_CERT_ALTNAME)/;
+const REFUSED_US = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|CERTIFICATE_REQUIRED/;
+
+/** @param cause `undefined`: the key server ended the connection without a reason */
+export function connectionError(cause: Error | undefined, server: string): KeylessError {
+  if (cause instanceof KeylessError) return cause;
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+  if (IDENTITY.test(code)) {
+    return new KeylessError(
+      'ERR_KEYLESS_KEY_SERVER_IDENTITY',
+      `The certificate of the key server ${server} was not accepted: ${cause!.message}`,
+      { cause },
+    );
+  }
+  const what = REFUSED_US.test(code) ? 'did not accept our certificate' : 'cannot be reached or went away';
+  const why = cause === undefined ? 'it ended the connection' : cause.message;
+  return new KeylessError('ERR_KEYLESS_CONNECTION', `The key server ${server} ${what}: ${why}`, { cause });
+}
+
+/** @param cause why the last attempt failed */
+export function noKeyServer(cause: KeylessError | undefined): KeylessError {
+  const why = cause === undefined ? '' : ` ${cause.message}`;
+  return new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached.${why}`, { cause });
+}
+
+export function closedError(): KeylessError {
+  return new KeylessError('ERR_KEYLESS_CLOSED', 'The connections to the key servers were closed by close().');
+}

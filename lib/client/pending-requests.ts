@@ -1,0 +1,76 @@
+/** Requests of one connection by id: who gets which answer, and which ids are taken. */
+import type { KeylessError } from '../errors.ts';
+import type { Answer } from '../protocol/answers.ts';
+
+/** Called once: with the answer, or with why there will be none on this connection. */
+export type OnAnswer = (answer: Answer | KeylessError) => void;
+
+const IDS = 2 ** 32;
+
+/**
+ * An id is taken from {@link add} until its answer came or the connection is gone, also when nobody waits for
+ * it any more: an answer that comes late must not be taken for that of another request.
+ */
+export class PendingRequests {
+  /** `undefined`: given up; its answer may still come. */
+  readonly #byId = new Map<number, OnAnswer | undefined>();
+  #nextId: number;
+  #givenUp = 0;
+  /** Answers nobody waited for any more, and answers to nothing that was asked. */
+  late = 0;
+  unknown = 0;
+
+  /** @param firstId 0 to 2^32 − 1; for tests */
+  constructor(firstId = 1) {
+    this.#nextId = firstId;
+  }
+
+  /** Requests that somebody waits for. */
+  get waiting(): number {
+    return this.#byId.size - this.#givenUp;
+  }
+
+  /** Ids kept back because their answers may still come. */
+  get givenUp(): number {
+    return this.#givenUp;
+  }
+
+  /** @returns the id of the new request */
+  add(onAnswer: OnAnswer): number {
+    while (this.#byId.has(this.#nextId)) this.#nextId = (this.#nextId + 1) % IDS;
+    const id = this.#nextId;
+    this.#nextId = (id + 1) % IDS;
+    this.#byId.set(id, onAnswer);
+    return id;
+  }
+
+  /** Nobody waits for the answer any more. */
+  giveUp(id: number): void {
+    if (this.#byId.get(id) === undefined) return;
+    this.#byId.set(id, undefined);
+    this.#givenUp += 1;
+  }
+
+  settle(id: number, answer: Answer | KeylessError): void {
+    if (!this.#byId.has(id)) {
+      this.unknown += 1;
+      return;
+    }
+    const onAnswer = this.#byId.get(id);
+    this.#byId.delete(id);
+    if (onAnswer !== undefined) {
+      onAnswer(answer);
+      return;
+    }
+    this.#givenUp -= 1;
+    this.late += 1;
+  }
+
+  /** The connection is gone: everybody is told. */
+  fail(error: KeylessError): void {
+    const waiting = [...this.#byId.values()];
+    this.#byId.clear();
+    this.#givenUp = 0;
+    for (const onAnswer of waiting) onAnswer?.(error);
+  }
+}

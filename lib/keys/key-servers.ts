@@ -1,0 +1,183 @@
+/** A PrivateKey whose private half is on key servers: for every certificate of which they hold the key. */
+import tls from 'node:tls';
+import { type Clock, systemClock } from '../clock.ts';
+import { DEFAULT_BACK_OFF } from '../client/back-off.ts';
+import type { ErrandRequest, ErrandResult } from '../client/errand.ts';
+import { KeyServerSet, type SetStats } from '../client/key-server-set.ts';
+import { parseServerAddress } from '../client/server-address.ts';
+import { KeylessError } from '../errors.ts';
+import {
+  premasterRequest,
+  rawDecryptRequest,
+  type RequestContext,
+  signRequest,
+} from '../protocol/request-encoder.ts';
+import { SIGNING_METHODS } from '../protocol/schemes.ts';
+import type { DecryptOperation, Operation, PrivateKey, SignatureScheme, SignOperation } from './private-key.ts';
+
+export type { ServerStats } from '../client/link.ts';
+
+/** Options of {@link connectKeyServers}. */
+export interface KeyServersOptions {
+  /** `host:port`, `[IPv6 address]:port`, or a host alone for port 2407. */
+  readonly servers: readonly string[];
+  /** This edge's own certificate and key for mutual TLS, PEM: not those of the sites it serves. */
+  readonly cert: tls.SecureContextOptions['cert'];
+  readonly key: tls.SecureContextOptions['key'];
+  readonly passphrase?: string | undefined;
+  /** The CA of the key servers, PEM. */
+  readonly ca: tls.SecureContextOptions['ca'];
+  /** The name in the key servers' certificates; default the host of each. */
+  readonly servername?: string | undefined;
+  /** What the keys sign with; `undefined`: everything their types can. */
+  readonly schemes?: readonly SignatureScheme[] | undefined;
+  /** Milliseconds for one operation, 1 to 2,147,483,647; default 10,000. */
+  readonly timeoutMs?: number | undefined;
+  readonly verify?: PrivateKey['verify'];
+  /** Whether RSA key exchange is offered, for certificates with an RSA key; default true. */
+  readonly decrypt?: boolean | undefined;
+  /** Milliseconds for a connection to become usable; default 3,000. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** Milliseconds of silence before a ping: below 30,000, when key servers of the field hang up; default 10,000. */
+  readonly pingIntervalMs?: number | undefined;
+  /** Milliseconds that a ping may take; default 800. */
+  readonly pingTimeoutMs?: number | undefined;
+  /** For tests. */
+  readonly clock?: Clock | undefined;
+}
+
+/** See {@link connectKeyServers}. */
+export type KeyServersStats = SetStats;
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const MAX_INTEGER = 2_147_483_647;
+
+function milliseconds(name: string, value: number | undefined, fallback: number): number {
+  const ms = value ?? fallback;
+  if (Number.isInteger(ms) && ms >= 1 && ms <= MAX_INTEGER) return ms;
+  throw new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    `"${name}" must be whole milliseconds from 1 to ${MAX_INTEGER}, not ${String(ms)}.`,
+  );
+}
+
+function secureContextOf({ cert, key, ca, passphrase }: KeyServersOptions): tls.SecureContext {
+  for (const [name, value] of Object.entries({ cert, key, ca })) {
+    if (value !== undefined && value !== null) continue;
+    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `connectKeyServers() needs "${name}", PEM.`);
+  }
+  return tls.createSecureContext({ cert, key, ca, minVersion: 'TLSv1.2', ...(passphrase === undefined ? {} : { passphrase }) });
+}
+
+function openSet(options: KeyServersOptions): KeyServerSet {
+  if (!Array.isArray(options.servers) || options.servers.length === 0) {
+    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"servers" must name at least one key server.');
+  }
+  return new KeyServerSet({
+    addresses: options.servers.map(parseServerAddress),
+    servername: options.servername,
+    secureContext: secureContextOf(options),
+    connectTimeoutMs: milliseconds('connectTimeoutMs', options.connectTimeoutMs, 3000),
+    pingIntervalMs: milliseconds('pingIntervalMs', options.pingIntervalMs, 10_000),
+    pingTimeoutMs: milliseconds('pingTimeoutMs', options.pingTimeoutMs, 800),
+    backOff: DEFAULT_BACK_OFF,
+    clock: options.clock ?? systemClock,
+  });
+}
+
+function contextOf({ keyId, servername, role, peerAddress, localAddress }: Operation): RequestContext {
+  const [clientAddress, serverAddress] = role === 'server' ? [peerAddress, localAddress] : [localAddress, peerAddress];
+  return { keyId, servername, clientAddress, serverAddress };
+}
+
+class KeyServers implements PrivateKey {
+  readonly schemes: PrivateKey['schemes'];
+  readonly timeoutMs: number;
+  readonly verify: PrivateKey['verify'];
+  readonly decrypt: ((operation: DecryptOperation) => Promise<Uint8Array>) | undefined;
+  readonly #set: KeyServerSet;
+  readonly #clock: Clock;
+
+  constructor(options: KeyServersOptions) {
+    this.timeoutMs = milliseconds('timeoutMs', options.timeoutMs, DEFAULT_TIMEOUT_MS);
+    this.schemes = options.schemes;
+    this.verify = options.verify;
+    this.#clock = options.clock ?? systemClock;
+    this.#set = openSet(options);
+    if (options.decrypt !== false) this.decrypt = (operation) => this.#decrypt(operation);
+  }
+
+  sign(operation: SignOperation): Promise<Uint8Array> {
+    const { scheme, message } = operation;
+    if (!Object.hasOwn(SIGNING_METHODS, scheme)) {
+      const error = `The protocol of key servers does not know ${String(scheme)}.`;
+      return Promise.reject(new KeylessError('ERR_KEYLESS_UNSUPPORTED_SCHEME', error));
+    }
+    return this.#ask(operation, 'sign', () => signRequest(scheme, message, contextOf(operation)));
+  }
+
+  /** Ours answer with 48 bytes, those of the field with the raw block, which the engine looks at. */
+  #decrypt(operation: DecryptOperation): Promise<Uint8Array> {
+    const { ciphertext, clientVersion } = operation;
+    return this.#ask(operation, 'decrypt', (profile) => {
+      const context = contextOf(operation);
+      if (profile === 'ours') return premasterRequest(ciphertext, clientVersion, context);
+      return rawDecryptRequest(ciphertext, context);
+    });
+  }
+
+  /**
+   * Resolves when a key server is connected and has answered.
+   *
+   * Rejects with ERR_KEYLESS_NO_KEY_SERVER when none could be connected; attempts go on nevertheless.
+   */
+  ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      // Connections do not keep the process alive, whoever waits for one does. Each attempt ends by its own time-out.
+      const alarm = this.#clock.after(MAX_INTEGER, () => undefined);
+      alarm.ref();
+      this.#set.whenReady((error) => {
+        alarm.cancel();
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  stats(): KeyServersStats {
+    return this.#set.stats();
+  }
+
+  /** Ends the connections; pending operations fail with ERR_KEYLESS_CLOSED. */
+  close(): void {
+    this.#set.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #ask(operation: Operation, kind: ErrandRequest['kind'], items: ErrandRequest['items']): Promise<Uint8Array> {
+    const latest = this.#clock.now() + this.timeoutMs;
+    const deadline = Math.min(operation.deadline ?? latest, latest);
+    return new Promise((resolve, reject) => {
+      this.#set.request({ kind, items, deadline, signal: operation.signal }, (result: ErrandResult) => {
+        if (result instanceof KeylessError) reject(result);
+        else resolve(result);
+      });
+    });
+  }
+}
+
+export type { KeyServers };
+
+/**
+ * Connects to key servers, now, and keeps connected. The connections do not keep the process alive; an operation that
+ * is pending does.
+ *
+ * @returns a PrivateKey for `key` of servers and clients, any number of them
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT for options that are missing or wrong; what node:tls throws for bad PEM
+ */
+export function connectKeyServers(options: KeyServersOptions): KeyServers {
+  return new KeyServers(options);
+}
