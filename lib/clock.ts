@@ -24,6 +24,10 @@ export const systemClock: Clock = {
   after(ms, wake) {
     const timer = setTimeout(wake, ms);
     timer.unref();
-    return { ref: () => void timer.ref(), unref: () => void timer.unref(), cancel: () => clearTimeout(timer) };
+    return {
+      ref: () => void timer.ref(),
+      unref: () => void timer.unref(),
+      cancel: () => clearTimeout(timer),
+    };
   },
 };

@@ -67,7 +67,12 @@ export class Connection {
     const { connectTimeoutMs } = settings;
     this.#socket = this.#open();
     this.#connectAlarm = settings.clock.after(connectTimeoutMs, () => {
-      this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `${this.#name} did not answer within ${connectTimeoutMs} ms.`));
+      this.destroy(
+        new KeylessError(
+          'ERR_KEYLESS_TIMEOUT',
+          `${this.#name} did not answer within ${connectTimeoutMs} ms.`,
+        ),
+      );
     });
   }
 
@@ -144,7 +149,9 @@ export class Connection {
   #greet(): void {
     const ours = this.#socket.alpnProtocol === ALPN_PROTOCOL;
     if (ours && this.#socket.getProtocol() !== 'TLSv1.3') {
-      this.destroy(new KeylessError('ERR_KEYLESS_PROTOCOL', `${this.#name} speaks ${ALPN_PROTOCOL} without TLS 1.3.`));
+      this.destroy(
+        new KeylessError('ERR_KEYLESS_PROTOCOL', `${this.#name} speaks ${ALPN_PROTOCOL} without TLS 1.3.`),
+      );
       return;
     }
     this.profile = ours ? 'ours' : 'field';
@@ -160,7 +167,9 @@ export class Connection {
       isWaiting: () => this.#pending.waiting > 0,
       ping: () => void this.request(pingRequest(), () => undefined),
       onSilence: (ms) =>
-        this.destroy(new KeylessError('ERR_KEYLESS_CONNECTION', `${this.#name} answered nothing for ${ms} ms.`)),
+        this.destroy(
+          new KeylessError('ERR_KEYLESS_CONNECTION', `${this.#name} answered nothing for ${ms} ms.`),
+        ),
     });
     this.#events.onReady();
   }
@@ -175,7 +184,8 @@ export class Connection {
   #read(chunk: Buffer): void {
     this.#decoder.push(chunk);
     try {
-      for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) this.#take(frame);
+      for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next())
+        this.#take(frame);
     } catch (error) {
       this.destroy(error as Error);
     }
@@ -184,7 +194,8 @@ export class Connection {
   #take({ id, items }: Frame): void {
     this.#heartbeat?.onFrame();
     const answer = decodeAnswer(items);
-    if (answer === undefined) throw new KeylessError('ERR_KEYLESS_PROTOCOL', `${this.#name} sent what is no answer.`);
+    if (answer === undefined)
+      throw new KeylessError('ERR_KEYLESS_PROTOCOL', `${this.#name} sent what is no answer.`);
     this.#pending.settle(id, answer);
   }
 

@@ -76,7 +76,9 @@ export class Errand {
       const id = connection.request(items, (answer) => this.#onAnswer(answer, server));
       this.#sent = { connection, id };
     } catch (error) {
-      this.settle(error instanceof KeylessError ? error : new KeylessError('ERR_KEYLESS_PROTOCOL', String(error)));
+      this.settle(
+        error instanceof KeylessError ? error : new KeylessError('ERR_KEYLESS_PROTOCOL', String(error)),
+      );
     }
   }
 
@@ -103,7 +105,10 @@ export class Errand {
 
   #timeOut(): void {
     const waited = Math.round(this.#clock.now() - this.#startedAt);
-    const whom = this.#server === undefined ? 'No key server was reached' : `The key server ${this.#server} did not answer`;
+    const whom =
+      this.#server === undefined
+        ? 'No key server was reached'
+        : `The key server ${this.#server} did not answer`;
     this.#giveUp(new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`));
   }
 

@@ -3,27 +3,27 @@ import { KeylessError, type KeylessErrorCode } from '../errors.ts';
 
 /** Each error of the wire is one code of ours. */
 const WIRE_CODES: Readonly<Record<number, KeylessErrorCode>> = {
-  0x01: 'ERR_KEYLESS_KEY_SERVER_CRYPTO',
-  0x02: 'ERR_KEYLESS_KEY_NOT_FOUND',
-  0x03: 'ERR_KEYLESS_KEY_SERVER_READ',
-  0x04: 'ERR_KEYLESS_KEY_SERVER_VERSION',
-  0x05: 'ERR_KEYLESS_REFUSED',
-  0x06: 'ERR_KEYLESS_KEY_SERVER_UNEXPECTED',
-  0x07: 'ERR_KEYLESS_KEY_SERVER_MALFORMED',
-  0x08: 'ERR_KEYLESS_KEY_SERVER_INTERNAL',
-  0x09: 'ERR_KEYLESS_CERTIFICATE_NOT_FOUND',
+  1: 'ERR_KEYLESS_KEY_SERVER_CRYPTO',
+  2: 'ERR_KEYLESS_KEY_NOT_FOUND',
+  3: 'ERR_KEYLESS_KEY_SERVER_READ',
+  4: 'ERR_KEYLESS_KEY_SERVER_VERSION',
+  5: 'ERR_KEYLESS_REFUSED',
+  6: 'ERR_KEYLESS_KEY_SERVER_UNEXPECTED',
+  7: 'ERR_KEYLESS_KEY_SERVER_MALFORMED',
+  8: 'ERR_KEYLESS_KEY_SERVER_INTERNAL',
+  9: 'ERR_KEYLESS_CERTIFICATE_NOT_FOUND',
 };
 
 const ADVICE: Readonly<Record<number, string>> = {
-  0x01: 'the cryptography failed; is the key of the type the certificate says?',
-  0x02: 'it has no such key, or does not sign such a message with it',
-  0x03: 'it could not read its key',
-  0x04: 'it speaks another version of the protocol',
-  0x05: 'it does not perform this operation',
-  0x06: 'it did not expect this operation',
-  0x07: 'it found the request malformed',
-  0x08: 'it failed; see its log',
-  0x09: 'it does not know the certificate',
+  1: 'the cryptography failed; is the key of the type the certificate says?',
+  2: 'it has no such key, or does not sign such a message with it',
+  3: 'it could not read its key',
+  4: 'it speaks another version of the protocol',
+  5: 'it does not perform this operation',
+  6: 'it did not expect this operation',
+  7: 'it found the request malformed',
+  8: 'it failed; see its log',
+  9: 'it does not know the certificate',
 };
 
 /** @param code the byte of an error answer; @param server its name */
@@ -36,8 +36,10 @@ export function wireError(code: number, server: string): KeylessError {
 }
 
 /** Node's codes for a certificate that does not verify begin or read like these. */
-const IDENTITY = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_|HOSTNAME_|PATH_LENGTH|ERR_TLS_CERT_ALTNAME)/;
-const REFUSED_US = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|CERTIFICATE_REQUIRED/;
+const IDENTITY =
+  /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_|HOSTNAME_|PATH_LENGTH|ERR_TLS_CERT_ALTNAME)/;
+const REFUSED_US =
+  /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|CERTIFICATE_REQUIRED/;
 
 /** @param cause `undefined`: the key server ended the connection without a reason */
 export function connectionError(cause: Error | undefined, server: string): KeylessError {

@@ -1,19 +1,25 @@
 /** A PrivateKey whose private half is on key servers: for every certificate of which they hold the key. */
 import tls from 'node:tls';
-import { type Clock, systemClock } from '../clock.ts';
 import { DEFAULT_BACK_OFF } from '../client/back-off.ts';
 import type { ErrandRequest, ErrandResult } from '../client/errand.ts';
 import { KeyServerSet, type SetStats } from '../client/key-server-set.ts';
 import { parseServerAddress } from '../client/server-address.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import {
   premasterRequest,
-  rawDecryptRequest,
   type RequestContext,
+  rawDecryptRequest,
   signRequest,
 } from '../protocol/request-encoder.ts';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
-import type { DecryptOperation, Operation, PrivateKey, SignatureScheme, SignOperation } from './private-key.ts';
+import type {
+  DecryptOperation,
+  Operation,
+  PrivateKey,
+  SignatureScheme,
+  SignOperation,
+} from './private-key.ts';
 
 export type { ServerStats } from '../client/link.ts';
 
@@ -66,7 +72,13 @@ function secureContextOf({ cert, key, ca, passphrase }: KeyServersOptions): tls.
     if (value !== undefined && value !== null) continue;
     throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `connectKeyServers() needs "${name}", PEM.`);
   }
-  return tls.createSecureContext({ cert, key, ca, minVersion: 'TLSv1.2', ...(passphrase === undefined ? {} : { passphrase }) });
+  return tls.createSecureContext({
+    cert,
+    key,
+    ca,
+    minVersion: 'TLSv1.2',
+    ...(passphrase === undefined ? {} : { passphrase }),
+  });
 }
 
 function openSet(options: KeyServersOptions): KeyServerSet {
@@ -86,7 +98,8 @@ function openSet(options: KeyServersOptions): KeyServerSet {
 }
 
 function contextOf({ keyId, servername, role, peerAddress, localAddress }: Operation): RequestContext {
-  const [clientAddress, serverAddress] = role === 'server' ? [peerAddress, localAddress] : [localAddress, peerAddress];
+  const [clientAddress, serverAddress] =
+    role === 'server' ? [peerAddress, localAddress] : [localAddress, peerAddress];
   return { keyId, servername, clientAddress, serverAddress };
 }
 
@@ -157,7 +170,11 @@ class KeyServers implements PrivateKey {
     this.close();
   }
 
-  #ask(operation: Operation, kind: ErrandRequest['kind'], items: ErrandRequest['items']): Promise<Uint8Array> {
+  #ask(
+    operation: Operation,
+    kind: ErrandRequest['kind'],
+    items: ErrandRequest['items'],
+  ): Promise<Uint8Array> {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);
     return new Promise((resolve, reject) => {

@@ -43,7 +43,9 @@ function parse(payload: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(payload).toString('utf8'));
   } catch (cause) {
-    throw new KeylessError('ERR_KEYLESS_PROTOCOL', 'The capabilities of the key server are not JSON.', { cause });
+    throw new KeylessError('ERR_KEYLESS_PROTOCOL', 'The capabilities of the key server are not JSON.', {
+      cause,
+    });
   }
 }
 

@@ -12,7 +12,10 @@ interface Element {
 }
 
 function malformed(): KeylessError {
-  return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', 'Not a DER SubjectPublicKeyInfo (RFC 5280, section 4.1).');
+  return new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    'Not a DER SubjectPublicKeyInfo (RFC 5280, section 4.1).',
+  );
 }
 
 function lengthAt(der: Buffer): { length: number; start: number } {

@@ -10,7 +10,14 @@ function md5Sha1(message: Uint8Array): Uint8Array {
   return Buffer.concat([md5(message), sha1(message)]);
 }
 
-const FUNCTIONS: Readonly<Record<HashName, HashFunction>> = { 'md5-sha1': md5Sha1, sha1, sha224, sha256, sha384, sha512 };
+const FUNCTIONS: Readonly<Record<HashName, HashFunction>> = {
+  'md5-sha1': md5Sha1,
+  sha1,
+  sha224,
+  sha256,
+  sha384,
+  sha512,
+};
 
 /** Bytes of each hash. */
 export const DIGEST_BYTES: Readonly<Record<HashName, number>> = {

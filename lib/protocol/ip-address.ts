@@ -20,8 +20,8 @@ function ipv6(text: string): Buffer {
   const before = groups(head);
   const after = tail === undefined ? [] : groups(tail);
   const address = Buffer.alloc(16);
-  before.forEach((group, at) => address.writeUInt16BE(group, at * 2));
-  after.forEach((group, at) => address.writeUInt16BE(group, 16 - (after.length - at) * 2));
+  const zeros = new Array<number>(8 - before.length - after.length).fill(0);
+  for (const [at, group] of [...before, ...zeros, ...after].entries()) address.writeUInt16BE(group, at * 2);
   return address;
 }
 

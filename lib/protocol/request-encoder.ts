@@ -74,7 +74,11 @@ export function rawDecryptRequest(ciphertext: Uint8Array, context: RequestContex
  *
  * @param clientVersion the version the client offered, 0x0300 to 0x0303: a premaster must begin with it
  */
-export function premasterRequest(ciphertext: Uint8Array, clientVersion: number, context: RequestContext): Items {
+export function premasterRequest(
+  ciphertext: Uint8Array,
+  clientVersion: number,
+  context: RequestContext,
+): Items {
   const items = customFunction(CustomFunction.RSA_PREMASTER, ciphertext);
   items.extraPayload = Uint8Array.of(clientVersion >> 8, clientVersion & 0xff);
   return withContext(items, context);

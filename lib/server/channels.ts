@@ -3,8 +3,8 @@
  * request; text of peers is escaped.
  */
 import { channel } from 'node:diagnostics_channel';
-import type { WireErrorCode } from '../protocol/opcodes.ts';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
+import type { WireErrorCode } from '../protocol/opcodes.ts';
 
 /** Who is connected. */
 export interface Peer {

@@ -102,7 +102,10 @@ function requireOptions(options: KeyServerOptions): void {
     }
   }
   if (typeof options.keys.find !== 'function') {
-    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"keys" must be a KeyStore, for example pemDirectory(path).');
+    throw new KeylessError(
+      'ERR_KEYLESS_INVALID_ARGUMENT',
+      '"keys" must be a KeyStore, for example pemDirectory(path).',
+    );
   }
 }
 

@@ -41,7 +41,8 @@ function readGuarded(path: string): Buffer {
       const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
       throw new Error(`its permissions are ${mode}, others than its owner may use it: chmod 600 it`);
     }
-    if (stat.size > MAX_FILE_BYTES) throw new Error(`it has ${stat.size} bytes, a key has at most ${MAX_FILE_BYTES}`);
+    if (stat.size > MAX_FILE_BYTES)
+      throw new Error(`it has ${stat.size} bytes, a key has at most ${MAX_FILE_BYTES}`);
     return readFileSync(file);
   } finally {
     closeSync(file);
@@ -62,7 +63,11 @@ function listKeyFiles(directory: string): string[] {
     return readdirSync(directory).filter(isKeyFile).sort();
   } catch (cause) {
     const reason = (cause as Error).message;
-    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `The directory of keys cannot be read: ${reason}`, { cause });
+    throw new KeylessError(
+      'ERR_KEYLESS_INVALID_ARGUMENT',
+      `The directory of keys cannot be read: ${reason}`,
+      { cause },
+    );
   }
 }
 

@@ -1,7 +1,12 @@
 /** What a key server does at all, for anybody: the first gate, before any key is looked for. */
 import { KeylessError } from '../errors.ts';
 import { digestOf } from '../protocol/digests.ts';
-import { fitsContext, handshakeContext, SIGNING_CONTEXTS, type SigningContext } from '../protocol/handshake-message.ts';
+import {
+  fitsContext,
+  handshakeContext,
+  SIGNING_CONTEXTS,
+  type SigningContext,
+} from '../protocol/handshake-message.ts';
 import { WireError, type WireErrorCode } from '../protocol/opcodes.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
 import type { SigningMethod } from '../protocol/schemes.ts';
@@ -57,7 +62,11 @@ function isLegacy({ hash }: SigningMethod): boolean {
 }
 
 /** The message is what the digest says, and something that may be signed. */
-function refuseMessage(policy: Policy, message: Uint8Array, { method, digest }: SignRequest): WireErrorCode | undefined {
+function refuseMessage(
+  policy: Policy,
+  message: Uint8Array,
+  { method, digest }: SignRequest,
+): WireErrorCode | undefined {
   if (method.hash !== undefined && Buffer.compare(digestOf(method.hash, message), digest!) !== 0) {
     return WireError.MALFORMED;
   }

@@ -32,7 +32,11 @@ function badVersion(block: Uint8Array, premasterAt: number, version: number | un
  * @param random 48 bytes, drawn before, the result if the padding is bad
  * @returns 48 bytes, always
  */
-export function premasterOf(block: Uint8Array, clientVersion: number | undefined, random: Uint8Array): Buffer {
+export function premasterOf(
+  block: Uint8Array,
+  clientVersion: number | undefined,
+  random: Uint8Array,
+): Buffer {
   const premasterAt = block.length - PREMASTER_BYTES;
   const bad = badPadding(block, premasterAt) | badVersion(block, premasterAt, clientVersion);
   // All ones if it is good, zero if not.

@@ -86,7 +86,8 @@ export class Session {
     });
     socket.on('close', () => {
       this.#idleAlarm.cancel();
-      if (serverConnectionEnd.hasSubscribers) serverConnectionEnd.publish({ peer: this.#peer, error: this.#error });
+      if (serverConnectionEnd.hasSubscribers)
+        serverConnectionEnd.publish({ peer: this.#peer, error: this.#error });
     });
   }
 

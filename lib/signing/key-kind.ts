@@ -1,7 +1,7 @@
 /** What kind of private key a KeyObject is, and which signing methods fit it. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { KeylessError } from '../errors.ts';
-import { SIGNING_METHODS, type SchemeName, type SigningMethod } from '../protocol/schemes.ts';
+import { type SchemeName, SIGNING_METHODS, type SigningMethod } from '../protocol/schemes.ts';
 
 export type KeyType = 'rsa' | 'rsa-pss' | 'ec' | 'ed25519' | 'ed448';
 
