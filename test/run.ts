@@ -21,7 +21,7 @@ if (files.length === 0) {
   console.error(`No test file matches ${parts.join(' ')}.`);
   process.exit(1);
 }
-const runner = spawn(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...files], {
+const runner = spawn(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files], {
   stdio: 'inherit',
 });
 runner.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));

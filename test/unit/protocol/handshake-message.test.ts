@@ -3,26 +3,13 @@ import { createECDH, createHash, randomBytes } from 'node:crypto';
 import test from 'node:test';
 import { fitsContext, handshakeContext } from '../../../lib/protocol/handshake-message.ts';
 import { SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
-
-const PAD = Buffer.alloc(64, 0x20);
-
-function certificateVerify(role: string, hashBytes: number): Buffer {
-  return Buffer.concat([PAD, Buffer.from(`TLS 1.3, ${role} CertificateVerify\0`), randomBytes(hashBytes)]);
-}
-
-function serverKeyExchange(group: number, point: Buffer): Buffer {
-  return Buffer.concat([randomBytes(64), Buffer.from([3, group >> 8, group & 0xff, point.length]), point]);
-}
-
-function point(curve: string): Buffer {
-  return createECDH(curve).generateKeys();
-}
+import { certificateVerify, randomPoint, serverKeyExchange } from '../../helpers/handshake-messages.ts';
 
 const EXCHANGES: Readonly<Record<string, { bytes: number; make: () => Buffer }>> = {
   X25519: { bytes: 100, make: () => serverKeyExchange(29, randomBytes(32)) },
-  'P-256': { bytes: 133, make: () => serverKeyExchange(23, point('prime256v1')) },
-  'P-384': { bytes: 165, make: () => serverKeyExchange(24, point('secp384r1')) },
-  'P-521': { bytes: 201, make: () => serverKeyExchange(25, point('secp521r1')) },
+  'P-256': { bytes: 133, make: () => serverKeyExchange(23, randomPoint('prime256v1')) },
+  'P-384': { bytes: 165, make: () => serverKeyExchange(24, randomPoint('secp384r1')) },
+  'P-521': { bytes: 201, make: () => serverKeyExchange(25, randomPoint('secp521r1')) },
   X448: { bytes: 124, make: () => serverKeyExchange(30, randomBytes(56)) },
 };
 
@@ -86,7 +73,7 @@ for (const [name, make] of Object.entries(FORMS)) {
 }
 
 test('points that are not on the curve, compressed or out of range are refused', () => {
-  const good = point('prime256v1');
+  const good = randomPoint('prime256v1');
   const wrongSign = Buffer.from(good);
   wrongSign[64]! ^= 1;
   const compressed = createECDH('prime256v1');
@@ -104,7 +91,7 @@ test('points that are not on the curve, compressed or out of range are refused',
   }
   assert.equal(handshakeContext(serverKeyExchange(24, good)), undefined, 'a point of another curve');
   assert.equal(
-    handshakeContext(serverKeyExchange(22, point('secp256k1'))),
+    handshakeContext(serverKeyExchange(22, randomPoint('secp256k1'))),
     undefined,
     'a curve TLS does not use',
   );
