@@ -63,12 +63,9 @@ Napi::Value KeyId(const Napi::CallbackInfo& info) {
   return Napi::Buffer<uint8_t>::Copy(info.Env(), digest, size);
 }
 
-// takeReleasedKeys(): the numbers of keys that no OpenSSL object refers to any more.
-Napi::Value TakeReleasedKeys(const Napi::CallbackInfo& info) {
-  const std::vector<uint32_t> numbers = Environment::Of(info)->released_keys()->Take();
-  Napi::Array result = Napi::Array::New(info.Env(), numbers.size());
-  for (size_t i = 0; i < numbers.size(); i++) result.Set(static_cast<uint32_t>(i), numbers[i]);
-  return result;
+// takeReleasedKey(): the number of a key that no OpenSSL object refers to any more; 0: there is no further one.
+Napi::Value TakeReleasedKey(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), Environment::Of(info)->released_keys()->TakeOne());
 }
 
 }  // namespace
@@ -78,7 +75,7 @@ void ExportContexts(Napi::Object exports) {
   exports.Set("beginContext", Napi::Function::New(env, BeginContext));
   exports.Set("useKey", Napi::Function::New(env, UseKey));
   exports.Set("keyId", Napi::Function::New(env, KeyId));
-  exports.Set("takeReleasedKeys", Napi::Function::New(env, TakeReleasedKeys));
+  exports.Set("takeReleasedKey", Napi::Function::New(env, TakeReleasedKey));
 }
 
 }  // namespace keyless

@@ -71,12 +71,13 @@ Napi::Value DecideAlpn(const Napi::CallbackInfo& info) {
   return State(info, state, *handshake);
 }
 
-// takeParked(): the numbers of the handshakes that have parked since the last call, in order.
+// takeParked(): the numbers of the handshakes that have parked since the last call, oldest first, written to the scratch
+// memory, 4 bytes each. Returns how many; what does not fit comes with the next call.
 Napi::Value TakeParked(const Napi::CallbackInfo& info) {
-  const std::vector<uint32_t> ids = Environment::Of(info)->TakeParked();
-  Napi::Array result = Napi::Array::New(info.Env(), ids.size());
-  for (size_t i = 0; i < ids.size(); i++) result.Set(static_cast<uint32_t>(i), ids[i]);
-  return result;
+  Environment* environment = Environment::Of(info);
+  const std::vector<uint32_t> ids = environment->TakeParked(Environment::kScratchBytes / sizeof(uint32_t));
+  if (!ids.empty()) std::memcpy(environment->scratch(), ids.data(), ids.size() * sizeof(uint32_t));
+  return Napi::Number::New(info.Env(), static_cast<double>(ids.size()));
 }
 
 // drive(id, asksForAlpn): see Handshake::Drive and alpn_decision.h.

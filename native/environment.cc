@@ -1,5 +1,7 @@
 #include "environment.h"
 
+#include <utility>
+
 namespace keyless {
 
 Environment::Environment(napi_env env) : env_(env) { napi_add_env_cleanup_hook(env_, OnCleanup, this); }
@@ -30,7 +32,13 @@ std::shared_ptr<Handshake> Environment::Find(uint32_t id) const {
   return found == handshakes_.end() ? nullptr : found->second;
 }
 
-std::vector<uint32_t> Environment::TakeParked() { return std::exchange(parked_, {}); }
+std::vector<uint32_t> Environment::TakeParked(size_t max) {
+  if (parked_.size() <= max) return std::exchange(parked_, {});
+  const auto end = parked_.begin() + static_cast<ptrdiff_t>(max);
+  std::vector<uint32_t> oldest(parked_.begin(), end);
+  parked_.erase(parked_.begin(), end);
+  return oldest;
+}
 
 void Environment::OnParked(Handshake* handshake) {
   if (closing_) return;

@@ -30,7 +30,8 @@ class Environment final : public HandshakeOwner {
   std::shared_ptr<Handshake> Attach(SSL* ssl, bool shared_with_node);
   // nullptr: it is gone, which is no error.
   std::shared_ptr<Handshake> Find(uint32_t id) const;
-  std::vector<uint32_t> TakeParked();
+  // The oldest of them, `max` at most.
+  std::vector<uint32_t> TakeParked(size_t max);
 
   uint32_t AddEndpoint(std::unique_ptr<Endpoint> endpoint);
   Endpoint* FindEndpoint(uint32_t id) const;

@@ -23,9 +23,13 @@ class ReleasedKeys {
     const std::lock_guard<std::mutex> lock(mutex_);
     numbers_.push_back(number);
   }
-  std::vector<uint32_t> Take() {
+  // 0: none.
+  uint32_t TakeOne() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return std::exchange(numbers_, {});
+    if (numbers_.empty()) return 0;
+    const uint32_t number = numbers_.back();
+    numbers_.pop_back();
+    return number;
   }
 
  private:

@@ -76,13 +76,13 @@ export interface Addon {
   beginContext(): void;
   useKey(certificate: Uint8Array, digests: number, pss: boolean): number;
   keyId(certificate: Uint8Array): Buffer | undefined;
-  takeReleasedKeys(): number[];
+  takeReleasedKey(): number;
   attachLast(): number;
   limit(id: number, sigalgs: string | undefined, withoutDecrypt: boolean, andContext: boolean): void;
   arm(id: number): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
-  takeParked(): number[];
+  takeParked(): number;
   drive(id: number, asksForAlpn: boolean): number;
   refuse(id: number): number;
   readonly scratchBytes: number;
@@ -165,6 +165,15 @@ export function addon(): Addon {
 let scratch = Buffer.alloc(0);
 const HEADER_BYTES = 12;
 const readUint32 = endianness() === 'LE' ? Buffer.prototype.readUInt32LE : Buffer.prototype.readUInt32BE;
+
+/** @returns the numbers of the handshakes that have parked since the last call, oldest first */
+export function takeParked(): number[] {
+  const ids: number[] = [];
+  for (let count = addon().takeParked(); count > 0; count = addon().takeParked()) {
+    for (let index = 0; index < count; index += 1) ids.push(readUint32.call(scratch, index * 4));
+  }
+  return ids;
+}
 
 /** @returns what a handshake waits for; `undefined`: nothing */
 export function pendingOperation(id: number): RawOperation | undefined {

@@ -3,7 +3,7 @@
  * http2 or user code makes it. It acts only where a keyless context is in play.
  */
 import tls, { type TLSSocket } from 'node:tls';
-import { addon } from './addon.ts';
+import { addon, takeParked } from './addon.ts';
 import { anyKeylessContext, installContexts, type KeylessContext, keylessContext } from './contexts.ts';
 import { findHandshake, SocketHandshake } from './socket-handshake.ts';
 import { internals, type TlsHandle } from './tls-handle.ts';
@@ -26,7 +26,7 @@ function driveAll(ids: readonly number[]): void {
 
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
 function listenForParked(): void {
-  addon().setParkListener(() => nextTurn(() => driveAll(addon().takeParked())));
+  addon().setParkListener(() => nextTurn(() => driveAll(takeParked())));
 }
 
 const kLate = Symbol('keyless-tls: the context is chosen late');

@@ -65,7 +65,9 @@ const entries = new Map<number, KeyEntry>();
 
 /** Remembers an entry for as long as an OpenSSL object refers to its key. */
 export function rememberKey(number: number, entry: KeyEntry): void {
-  for (const released of addon().takeReleasedKeys()) entries.delete(released);
+  for (let released = addon().takeReleasedKey(); released !== 0; released = addon().takeReleasedKey()) {
+    entries.delete(released);
+  }
   entries.set(number, entry);
 }
 

@@ -1,0 +1,372 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { after, before, test } from 'node:test';
+import type tls from 'node:tls';
+import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
+import { pingRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
+import type { Items } from '../../../lib/protocol/tags.ts';
+import type { ServerOperation } from '../../../lib/server/channels.ts';
+import { serverConnectionRefused, serverOperation } from '../../../lib/server/channels.ts';
+import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
+import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
+import { makeAuthority } from '../../helpers/certificates.ts';
+import { certificateVerify } from '../../helpers/handshake-messages.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
+
+let setup: KeyServerSetup;
+let keyServer: KeyServer & { port: number };
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+  keyServer = await setup.start();
+});
+after(() => keyServer.close());
+
+async function withPeer(
+  work: (peer: WirePeer) => Promise<void>,
+  profile: 'ours' | 'field' = 'ours',
+): Promise<void> {
+  const peer = await connectPeer(keyServer.port, setup.edgeOptions, profile);
+  try {
+    await work(peer);
+  } finally {
+    peer.close();
+  }
+}
+
+async function withServer(
+  options: Partial<KeyServerOptions>,
+  work: (server: KeyServer & { port: number }) => Promise<void>,
+): Promise<void> {
+  const server = await setup.start(options);
+  try {
+    await work(server);
+  } finally {
+    await server.close();
+  }
+}
+
+function signItems(): Items {
+  return signRequest('ecdsa_secp256r1_sha256', certificateVerify(), setup.sites.p256!);
+}
+
+const frame = (body: string, id = '00000007') => {
+  const length = (body.length / 2).toString(16).padStart(4, '0');
+  return Buffer.from(`0100${length}${id}${body}`, 'hex');
+};
+
+/** Bodies of frames, and the error that answers them; the connection goes on. */
+const ANSWERED: readonly (readonly [string, string, number])[] = [
+  ['an empty body', '', 7],
+  ['padding alone', '200005ffffffffff', 7],
+  ['unknown items alone', '990001aa980000', 7],
+  ['an empty opcode', '110000', 7],
+  ['an opcode of two bytes', '1100021515', 7],
+  ['an unknown opcode', '11000199', 5],
+  ['a response', '110001f0120000', 6],
+  ['a pong', '110001f2', 6],
+  ['an error', '110001ff12000102', 6],
+  ['a signature without a key', `110001151200 20${'00'.repeat(32)}`.replace(' ', ''), 7],
+  ['a signature without a digest', `11000115040014${'00'.repeat(20)}`, 7],
+  ['a signature with a short digest', `1100011512001f${'00'.repeat(31)}040014${'00'.repeat(20)}`, 7],
+  ['a key id of 19 bytes', `110001151200 20${'00'.repeat(32)}040013${'00'.repeat(19)}`.replace(' ', ''), 7],
+  [
+    'a client address of 5 bytes',
+    `11000115120020${'00'.repeat(32)}040014${'00'.repeat(20)}0300050102030405`,
+    7,
+  ],
+  ['a custom function without a name', '11000124', 7],
+  ['a custom function nobody knows', '11000124130003626164', 5],
+  ['a blind digest', `11000115120020${'00'.repeat(32)}040014${'00'.repeat(20)}`, 5],
+  ['a raw decryption', `11000101120020${'00'.repeat(32)}040014${'00'.repeat(20)}`, 5],
+];
+
+for (const [what, body, code] of ANSWERED) {
+  test(`${what} is answered with error 0${code}, and the connection goes on`, async () => {
+    await withPeer(async (peer) => {
+      peer.socket.write(frame(body));
+      assert.deepEqual(await peer.answer(7), { kind: 'error', code });
+      assert.equal((await peer.ask(signItems())).kind, 'result');
+    });
+  });
+}
+
+/** What cannot be followed any further. */
+const CLOSED: readonly (readonly [string, Buffer])[] = [
+  ['an item that overruns the body', frame('110002f1')],
+  ['half an item header', frame('1100')],
+  ['an item of 65,535 bytes in a short body', frame('12ffff00')],
+  ['a known item twice', frame('110001f1110001f1')],
+  ['padding twice', frame('110001f1200000200000')],
+  [
+    'a full body of items without end',
+    Buffer.concat([Buffer.from('0100ffff00000007', 'hex'), Buffer.alloc(65_535, 0xff)]),
+  ],
+];
+
+for (const [what, bytes] of CLOSED) {
+  test(`${what} closes the connection, after the answers before it`, async () => {
+    await withPeer(async (peer) => {
+      peer.send(pingRequest(), 1);
+      await peer.answer(1);
+      peer.socket.write(bytes);
+      await peer.closed;
+    });
+    assert.equal((await keyServer.stats()).inFlight, 0);
+  });
+}
+
+test('the version of a frame is not looked at', async () => {
+  await withPeer(async (peer) => {
+    const bytes = encodeFrame(7, pingRequest());
+    bytes[0] = 9;
+    bytes[1] = 9;
+    peer.socket.write(bytes);
+    assert.equal((await peer.answer(7)).kind, 'pong');
+  });
+});
+
+for (const profile of ['ours', 'field'] as const) {
+  test(`requests byte by byte are answered as whole ones are, profile ${profile}`, async () => {
+    await withPeer(async (peer) => {
+      const bytes = Buffer.concat([
+        encodeFrame(1, signItems()),
+        encodeFrame(2, pingRequest(Buffer.from('x'))),
+      ]);
+      for (const octet of bytes) peer.socket.write(Buffer.of(octet));
+      assert.equal((await peer.answer(1)).kind, 'result');
+      assert.equal((await peer.answer(2)).kind, 'pong');
+    }, profile);
+  });
+}
+
+test('merged frames, ids at both ends of the range and the same id twice are all answered', async () => {
+  await withPeer(async (peer) => {
+    const ids = [0, 1, 2 ** 32 - 1, 5];
+    peer.socket.write(Buffer.concat([...ids, 5].map((id) => encodeFrame(id, signItems()))));
+    for (const id of ids) assert.equal((await peer.answer(id)).kind, 'result');
+  });
+});
+
+test('all answers of a turn leave in one write', async () => {
+  await withPeer(async (peer) => {
+    peer.socket.write(Buffer.concat(Array.from({ length: 8 }, (_, id) => encodeFrame(id, signItems()))));
+    for (let id = 0; id < 8; id += 1) await peer.answer(id);
+    assert.equal(peer.chunks.length, 1, `${peer.chunks}`);
+  });
+});
+
+test('a peer that has ended its side still gets its answers', async () => {
+  await withPeer(async (peer) => {
+    peer.socket.end(Buffer.concat([1, 2, 3].map((id) => encodeFrame(id, signItems()))));
+    for (const id of [1, 2, 3]) assert.equal((await peer.answer(id)).kind, 'result');
+    await peer.closed;
+  });
+});
+
+test('a flood of requests whose answers nobody reads stops being read, and goes on when they are', async () => {
+  await withPeer(async (peer) => {
+    peer.socket.pause();
+    const requests = 3000;
+    const flood = Buffer.concat(
+      Array.from({ length: requests }, (_, id) => encodeFrame(id, pingRequest(Buffer.alloc(900)))),
+    );
+    peer.socket.write(flood);
+    const reading = once(peer.socket, 'drain');
+    let answered = -1;
+    // Until the key server answers no more: the sockets' buffers are full.
+    while (keyServer.stats().answered !== answered) {
+      answered = keyServer.stats().answered;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    peer.socket.resume();
+    for (let id = 0; id < requests; id += 1) assert.equal((await peer.answer(id)).kind, 'pong');
+    await reading;
+  });
+});
+
+test('a connection that brings no whole request within the time is closed', async () => {
+  await withServer({ idleTimeoutMs: 150 }, async (server) => {
+    const silent = await connectPeer(server.port, setup.edgeOptions);
+    const slow = await connectPeer(server.port, setup.edgeOptions);
+    const dripping = setInterval(() => slow.socket.write(Buffer.of(1)), 20);
+    await Promise.all([silent.closed, slow.closed]);
+    clearInterval(dripping);
+  });
+});
+
+test('a connection that says nothing, or no TLS, is closed within the time for handshakes', async () => {
+  const refusals: unknown[] = [];
+  const collect = (message: unknown) => refusals.push(message);
+  serverConnectionRefused.subscribe(collect);
+  await withServer({ handshakeTimeoutMs: 150 }, async (server) => {
+    const silent = net.connect(server.port, '127.0.0.1').on('error', () => undefined);
+    const http = net.connect(server.port, '127.0.0.1').on('error', () => undefined);
+    http.write('GET / HTTP/1.1\r\n\r\n');
+    http.resume();
+    silent.resume();
+    await Promise.all([once(silent, 'close'), once(http, 'close')]);
+    assert.equal(server.stats().refused, 2);
+  });
+  serverConnectionRefused.unsubscribe(collect);
+  assert.equal(refusals.length, 2);
+});
+
+/** Fails at the latest when it should have got an answer: TLS 1.3 tells a client late that it is refused. */
+async function isRefused(
+  port: number,
+  credentials: Parameters<typeof connectPeer>[1],
+  options: tls.ConnectionOptions = {},
+) {
+  await assert.rejects(async () => {
+    const peer = await connectPeer(port, credentials, 'ours', options);
+    await peer.ask(pingRequest());
+  });
+}
+
+test('clients without a certificate, of another CA, expired, for servers only, or of another protocol get nothing', async () => {
+  const stranger = await makeAuthority('Another authority');
+  const [other, expired, serverOnly] = await Promise.all([
+    stranger.issue({ type: 'p256', usage: 'client' }),
+    setup.authority.issue({ type: 'p256', usage: 'client', days: -1 }),
+    setup.authority.issue({ type: 'p256', usage: 'server' }),
+  ]);
+  const { ca } = setup.edgeOptions;
+  await isRefused(keyServer.port, { ca });
+  for (const { certPem, keyPem } of [other, expired, serverOnly]) {
+    await isRefused(keyServer.port, { cert: certPem, key: keyPem, ca });
+  }
+  await isRefused(keyServer.port, setup.edgeOptions, { ALPNProtocols: ['http/1.1'] });
+  await isRefused(keyServer.port, setup.edgeOptions, { maxVersion: 'TLSv1.2' });
+  await isRefused(keyServer.port, setup.edgeOptions, {
+    maxVersion: 'TLSv1.2',
+    ALPNProtocols: [],
+    ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256',
+  });
+  assert.equal(keyServer.stats().inFlight, 0);
+});
+
+test('connections beyond the limit are dropped, and there is room again later', async () => {
+  await withServer({ maxConnections: 1 }, async (server) => {
+    const first = await connectPeer(server.port, setup.edgeOptions);
+    await isRefused(server.port, setup.edgeOptions);
+    first.close();
+    await first.closed;
+    while (server.stats().connections > 0) await new Promise((resolve) => setImmediate(resolve));
+    const second = await connectPeer(server.port, setup.edgeOptions);
+    assert.equal((await second.ask(pingRequest())).kind, 'pong');
+    second.close();
+  });
+});
+
+test('SNI of a peer is escaped where it is told', async () => {
+  const told: ServerOperation[] = [];
+  const collect = (message: unknown) => told.push(message as ServerOperation);
+  serverOperation.subscribe(collect);
+  await withPeer(async (peer) => {
+    assert.equal(
+      (await peer.ask({ ...signItems(), servername: Buffer.from('a\n\u001b]0;x') })).kind,
+      'result',
+    );
+  });
+  serverOperation.unsubscribe(collect);
+  assert.deepEqual(
+    told.map(({ servername, kind, method, context, errorCode }) => [
+      servername,
+      kind,
+      method,
+      context,
+      errorCode,
+    ]),
+    [['a\\x0a\\x1b]0;x', 'sign', 'ecdsa sha256', 'tls13-server', undefined]],
+  );
+  assert.equal(told[0]!.keyId, setup.sites.p256!.keyId.toString('hex'));
+  assert.equal(told[0]!.peer.subject, 'CN=edge 1');
+});
+
+/** A key store that does whatever the test says. */
+function storeOf(sign: StoredKey['sign']): KeyStore {
+  const { keyId } = setup.sites.p256!;
+  return {
+    find: () => ({
+      keyId,
+      label: 'odd',
+      kind: { type: 'ec', curve: 'prime256v1', modulusBytes: undefined },
+      sign,
+    }),
+  };
+}
+
+const ODD_KEYS: readonly (readonly [string, () => unknown, number])[] = [
+  [
+    'throws',
+    () => {
+      throw new Error('secret');
+    },
+    1,
+  ],
+  ['rejects', () => Promise.reject(new Error('secret')), 1],
+  ['answers with nothing', () => undefined, 8],
+  ['answers with a promise of a text', () => Promise.resolve('text'), 8],
+  ['answers with more than a frame holds', () => Buffer.alloc(70_000), 8],
+];
+
+for (const [what, sign, code] of ODD_KEYS) {
+  test(`a key that ${what} gives error 0${code}`, async () => {
+    await withServer({ keys: storeOf(sign as StoredKey['sign']) }, async (server) => {
+      const peer = await connectPeer(server.port, setup.edgeOptions);
+      assert.deepEqual(await peer.ask(signItems()), { kind: 'error', code });
+      peer.close();
+    });
+  });
+}
+
+test('a key store that throws gives error 08', async () => {
+  const keys: KeyStore = {
+    find: () => {
+      throw new Error('broken');
+    },
+  };
+  await withServer({ keys }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions);
+    assert.deepEqual(await peer.ask(signItems()), { kind: 'error', code: 8 });
+    peer.close();
+  });
+});
+
+test('no more requests of a connection are in hand than the limit', async () => {
+  const begun: (() => void)[] = [];
+  const keys = storeOf(() => new Promise((resolve) => begun.push(() => resolve(Buffer.alloc(70)))));
+  await withServer({ keys, maxInFlight: 4 }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions);
+    peer.socket.write(Buffer.concat(Array.from({ length: 12 }, (_, id) => encodeFrame(id, signItems()))));
+    for (let answered = 0; answered < 12; answered += 4) {
+      while (begun.length < 4) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(begun.length, 4);
+      assert.equal(server.stats().inFlight, 4);
+      for (const finish of begun.splice(0)) finish();
+    }
+    for (let id = 0; id < 12; id += 1) assert.equal((await peer.answer(id)).kind, 'result');
+    peer.close();
+  });
+});
+
+test('close() lets the answers leave and takes no more', async () => {
+  let finish = (): void => undefined;
+  const keys = storeOf(
+    () =>
+      new Promise((resolve) => {
+        finish = () => resolve(Buffer.alloc(70));
+      }),
+  );
+  const server = await setup.start({ keys });
+  const peer = await connectPeer(server.port, setup.edgeOptions);
+  const id = peer.send(signItems());
+  while (server.stats().inFlight === 0) await new Promise((resolve) => setImmediate(resolve));
+  const closed = server.close();
+  finish();
+  assert.equal((await peer.answer(id)).kind, 'result');
+  await Promise.all([closed, peer.closed]);
+});
