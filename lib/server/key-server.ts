@@ -205,7 +205,11 @@ class KeyServer {
     } as tls.TlsOptions);
     server.maxConnections = this.#numbers.maxConnections;
     server.on('secureConnection', (socket) => this.#accept(socket));
-    server.on('tlsClientError', (error, socket) => this.#refuse(error, addressOf(socket)));
+    server.on('tlsClientError', (error, socket) => {
+      this.#refuse(error, addressOf(socket));
+      // Node tells of a handshake that takes too long, and leaves the connection open.
+      socket.destroy();
+    });
     return server;
   }
 

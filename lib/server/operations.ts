@@ -88,7 +88,10 @@ export class Operations {
     const key = this.#keys.find(request.selector);
     if (key === undefined) return WireError.KEY_NOT_FOUND;
     if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return WireError.CRYPTOGRAPHY;
-    return raw ? guarded(() => key.decryptRaw!(request.ciphertext)) : premaster(key, request);
+    if (!raw) return premaster(key, request);
+    // OpenSSL takes shorter ones, which no TLS client makes.
+    if (request.ciphertext.length !== key.kind.modulusBytes) return WireError.CRYPTOGRAPHY;
+    return guarded(() => key.decryptRaw!(request.ciphertext));
   }
 
   #describe(maxInFlight: number): Capabilities {
