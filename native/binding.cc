@@ -1,5 +1,7 @@
 #include "binding.h"
 
+#include <vector>
+
 #include "platform.h"
 
 namespace keyless {
@@ -25,10 +27,27 @@ Napi::Value Stats(const Napi::CallbackInfo& info) {
   return stats;
 }
 
+#ifdef KEYLESS_SANITIZER_CANARY
+// sanitizerCanary(kind): does what the sanitizers of this build must find, to prove that they would.
+Napi::Value SanitizerCanary(const Napi::CallbackInfo& info) {
+  const std::string kind = info[0].As<Napi::String>().Utf8Value();
+  const std::vector<uint8_t> bytes(8);
+  const volatile size_t beyond = bytes.size();
+  const volatile int width = 40;
+  int result = 0;
+  if (kind == "overflow") result = bytes.data()[beyond];
+  if (kind == "shift") result = 1 << width;
+  return Napi::Number::New(info.Env(), result);
+}
+#endif
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   // Empty: all is well. Otherwise every other function must be left alone.
   const std::string& problem = PreparePlatform();
   exports.Set("platformProblem", problem);
+#ifdef KEYLESS_SANITIZER_CANARY
+  exports.Set("sanitizerCanary", Napi::Function::New(env, SanitizerCanary));
+#endif
   if (!problem.empty()) return exports;
   env.SetInstanceData(new Environment(env));
   exports.Set("setParkListener", Napi::Function::New(env, SetParkListener));
