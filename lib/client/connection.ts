@@ -57,6 +57,8 @@ export class Connection {
   #frames: Buffer[] = [];
   #state: 'connecting' | 'ready' | 'closed' = 'connecting';
   #error: Error | undefined;
+  /** The handshake is over and the greeting not answered. */
+  #isUnanswered = false;
   profile: Profile = 'field';
   /** `undefined`: not said. */
   capabilities: Capabilities | undefined;
@@ -155,6 +157,7 @@ export class Connection {
       return;
     }
     this.profile = ours ? 'ours' : 'field';
+    this.#isUnanswered = true;
     this.request(ours ? capabilitiesRequest() : pingRequest(), (answer) => this.#onGreeted(answer));
   }
 
@@ -163,6 +166,7 @@ export class Connection {
     if (answer.kind === 'result') this.capabilities = decodeCapabilities(answer.payload);
     this.#connectAlarm.cancel();
     this.#state = 'ready';
+    this.#isUnanswered = false;
     this.#heartbeat = new Heartbeat(this.#settings, {
       isWaiting: () => this.#pending.waiting > 0,
       ping: () => void this.request(pingRequest(), () => undefined),
@@ -204,7 +208,7 @@ export class Connection {
     this.#state = 'closed';
     this.#connectAlarm.cancel();
     this.#heartbeat?.stop();
-    const error = connectionError(this.#error, this.#settings.address.name);
+    const error = connectionError(this.#error, this.#settings.address.name, this.#isUnanswered);
     this.#events.onClose(error);
     this.#pending.fail(error);
   }

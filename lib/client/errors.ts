@@ -41,8 +41,16 @@ const IDENTITY =
 const REFUSED_US =
   /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|CERTIFICATE_REQUIRED/;
 
-/** @param cause `undefined`: the key server ended the connection without a reason */
-export function connectionError(cause: Error | undefined, server: string): KeylessError {
+/** Servers on Node.js end a connection whose certificate they do not accept without an alert. */
+const PERHAPS_REFUSED =
+  'it ended the connection after the TLS handshake and before any answer: does it accept our certificate (its CA, its ' +
+  'dates, its use for clients)?';
+
+/**
+ * @param cause `undefined`: the key server ended the connection without a reason
+ * @param unanswered it did so before it had answered anything
+ */
+export function connectionError(cause: Error | undefined, server: string, unanswered = false): KeylessError {
   if (cause instanceof KeylessError) return cause;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
   if (IDENTITY.test(code)) {
@@ -53,7 +61,8 @@ export function connectionError(cause: Error | undefined, server: string): Keyle
     );
   }
   const what = REFUSED_US.test(code) ? 'did not accept our certificate' : 'cannot be reached or went away';
-  const why = cause === undefined ? 'it ended the connection' : cause.message;
+  const silent = unanswered ? PERHAPS_REFUSED : 'it ended the connection';
+  const why = cause?.message.trimEnd() ?? silent;
   return new KeylessError('ERR_KEYLESS_CONNECTION', `The key server ${server} ${what}: ${why}`, { cause });
 }
 

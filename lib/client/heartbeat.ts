@@ -52,9 +52,11 @@ export class Heartbeat {
   #tick(): void {
     const { clock, pingTimeoutMs } = this.#settings;
     const now = clock.now();
-    this.#look(now, now - this.#dueAt > pingTimeoutMs / 2);
+    const overslept = now - this.#dueAt > pingTimeoutMs / 2;
     this.#dueAt = now + pingTimeoutMs;
+    // Before the look, which may stop it.
     this.#alarm = clock.after(pingTimeoutMs, () => this.#tick());
+    this.#look(now, overslept);
   }
 
   /** @param overslept this process was busy or stopped: what came meanwhile has not been read yet */

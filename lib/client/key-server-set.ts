@@ -1,7 +1,8 @@
 /**
  * The key servers an edge may ask: one connection to each, the one with the least to do is asked.
  *
- * Where none is ready, a request waits while one is being connected, and fails at once when all have just failed.
+ * Where none is ready, a request waits while one is being connected or was lost just now, and fails at once when all
+ * attempts have failed.
  */
 import type { Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
@@ -99,12 +100,12 @@ export class KeyServerSet {
       return;
     }
     for (const each of this.#links) each.hurry();
-    if (this.#isConnecting) this.#parked.add(errand);
+    if (this.#isPromising) this.#parked.add(errand);
     else errand.settle(this.#nobody());
   }
 
-  get #isConnecting(): boolean {
-    return this.#links.some(({ state }) => state === 'connecting');
+  get #isPromising(): boolean {
+    return this.#links.some(({ promising }) => promising);
   }
 
   #leastBusy(): Link | undefined {
@@ -125,7 +126,7 @@ export class KeyServerSet {
   /** A link became ready or failed: whoever waited goes on, or learns that there is nobody. */
   #onChange(): void {
     const ready = this.#links.some(({ state }) => state === 'ready');
-    if (!ready && !this.#closed && this.#isConnecting) return;
+    if (!ready && !this.#closed && this.#isPromising) return;
     const parked = [...this.#parked];
     this.#parked.clear();
     for (const errand of parked) {

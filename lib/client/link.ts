@@ -31,6 +31,8 @@ export interface ServerStats {
   readonly lastError: KeylessError | undefined;
 }
 
+/** A connection that does not even live so long counts as one more failure in a row. */
+const SHORT_LIFE_MS = 1000;
 /** However many handshakes ask for it, no more than five attempts a second. */
 const MIN_ATTEMPT_INTERVAL_MS = 200;
 
@@ -42,6 +44,8 @@ export class Link {
   #connection: Connection | undefined;
   #alarm: Alarm | undefined;
   #attemptedAt = Number.NEGATIVE_INFINITY;
+  /** When the last connection became ready; `undefined`: it did not. */
+  #readyAt: number | undefined;
   #closed = false;
   #failuresInARow = 0;
   #failures = 0;
@@ -76,6 +80,12 @@ export class Link {
     return this.#lastError;
   }
 
+  /** Worth waiting for: it is being connected, or was ready until now and will soon be again. */
+  get promising(): boolean {
+    const { state } = this;
+    return state === 'connecting' || (state === 'waiting' && this.#readyAt !== undefined);
+  }
+
   /** Somebody needs it now: does not wait for the end of the back-off, unless it has just been tried. */
   hurry(): void {
     if (this.state !== 'waiting') return;
@@ -106,6 +116,7 @@ export class Link {
   #connect(): void {
     this.#alarm?.cancel();
     this.#attemptedAt = this.#settings.clock.now();
+    this.#readyAt = undefined;
     const connection = new Connection(this.#settings, {
       onReady: () => this.#onReady(connection),
       onClose: (error) => this.#onClose(connection, error),
@@ -115,7 +126,7 @@ export class Link {
 
   #onReady(connection: Connection): void {
     this.#connections += 1;
-    this.#failuresInARow = 0;
+    this.#readyAt = this.#settings.clock.now();
     this.#lastError = undefined;
     if (clientConnectionReady.hasSubscribers) {
       clientConnectionReady.publish({ server: this.name, profile: connection.profile });
@@ -131,7 +142,8 @@ export class Link {
     if (clientConnectionClosed.hasSubscribers) clientConnectionClosed.publish({ server: this.name, error });
     if (this.#closed) return;
     this.#failures += 1;
-    this.#failuresInARow += 1;
+    const lived = this.#readyAt !== undefined && this.#settings.clock.now() - this.#readyAt >= SHORT_LIFE_MS;
+    this.#failuresInARow = lived ? 1 : this.#failuresInARow + 1;
     this.#lastError = error;
     const waitMs = backOffMs(this.#failuresInARow, this.#backOff);
     this.#alarm = this.#settings.clock.after(waitMs, () => this.#connect());

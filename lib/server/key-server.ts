@@ -123,6 +123,16 @@ function peerOf(socket: tls.TLSSocket): Peer {
   };
 }
 
+/** Node says why it does not accept a certificate on the socket only, and calls the end of it a reset connection. */
+function refusalOf(error: Error, { authorizationError }: tls.TLSSocket): Error {
+  if (!authorizationError) return error;
+  return new KeylessError(
+    'ERR_KEYLESS_CONNECTION',
+    `The certificate of the client was not accepted: ${String(authorizationError)}.`,
+    { cause: error },
+  );
+}
+
 class KeyServer {
   readonly #server: tls.Server;
   readonly #sessions = new Set<Session>();
@@ -206,7 +216,7 @@ class KeyServer {
     server.maxConnections = this.#numbers.maxConnections;
     server.on('secureConnection', (socket) => this.#accept(socket));
     server.on('tlsClientError', (error, socket) => {
-      this.#refuse(error, addressOf(socket));
+      this.#refuse(refusalOf(error, socket), addressOf(socket));
       // Node tells of a handshake that takes too long, and leaves the connection open.
       socket.destroy();
     });

@@ -6,7 +6,7 @@ import type tls from 'node:tls';
 import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
 import { pingRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { Items } from '../../../lib/protocol/tags.ts';
-import type { ServerOperation } from '../../../lib/server/channels.ts';
+import type { ServerConnectionRefused, ServerOperation } from '../../../lib/server/channels.ts';
 import { serverConnectionRefused, serverOperation } from '../../../lib/server/channels.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
 import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
@@ -234,6 +234,9 @@ test('clients without a certificate, of another CA, expired, for servers only, o
     setup.authority.issue({ type: 'p256', usage: 'server' }),
   ]);
   const { ca } = setup.edgeOptions;
+  const told: string[] = [];
+  const collect = (message: unknown) => told.push((message as ServerConnectionRefused).error.message);
+  serverConnectionRefused.subscribe(collect);
   await isRefused(keyServer.port, { ca });
   for (const { certPem, keyPem } of [other, expired, serverOnly]) {
     await isRefused(keyServer.port, { cert: certPem, key: keyPem, ca });
@@ -245,6 +248,19 @@ test('clients without a certificate, of another CA, expired, for servers only, o
     ALPNProtocols: [],
     ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256',
   });
+  serverConnectionRefused.unsubscribe(collect);
+  assert.equal(told.length, 7);
+  for (const reason of [
+    'SELF_SIGNED_CERT_IN_CHAIN',
+    'CERT_HAS_EXPIRED',
+    'INVALID_PURPOSE',
+    'needs TLS 1.3',
+  ]) {
+    assert.ok(
+      told.some((message) => message.includes(reason)),
+      `${reason} in ${told.join('; ')}`,
+    );
+  }
   assert.equal(keyServer.stats().inFlight, 0);
 });
 

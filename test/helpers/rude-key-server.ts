@@ -1,0 +1,112 @@
+/** A key server that speaks the protocol and misbehaves on command. */
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
+import { encodePong, encodeResult } from '../../lib/protocol/answers.ts';
+import { encodeCapabilities } from '../../lib/protocol/capabilities.ts';
+import { type Frame, FrameDecoder } from '../../lib/protocol/frame-decoder.ts';
+import { ALPN_PROTOCOL, CustomFunction, Opcode } from '../../lib/protocol/opcodes.ts';
+import type { Issued } from './certificates.ts';
+
+const CAPABILITIES = encodeCapabilities({
+  versions: [1],
+  schemes: [],
+  functions: [],
+  contexts: [],
+  limits: { inFlight: 100, bodyBytes: 65_535 },
+});
+
+export type OnRequest = (frame: Frame, socket: tls.TLSSocket) => void;
+
+export interface RudeOptions {
+  readonly server: Issued;
+  readonly ca: string;
+  /** Called for what is neither a greeting nor a ping. */
+  readonly onRequest: OnRequest;
+  /** `field`: no ALPN, TLS 1.2. */
+  readonly profile?: 'ours' | 'field';
+  /** 0: any. */
+  readonly port?: number;
+}
+
+export class RudeKeyServer {
+  readonly sockets = new Set<tls.TLSSocket>();
+  /** Every chunk that came, its bytes. */
+  readonly chunks: number[] = [];
+  /** Connections, also those that TLS refused. */
+  connections = 0;
+  /** Says nothing any more, not even to pings. */
+  frozen = false;
+  readonly #server: tls.Server;
+  readonly #onRequest: OnRequest;
+
+  constructor({ server, ca, onRequest, profile = 'ours' }: RudeOptions) {
+    this.#onRequest = onRequest;
+    const words =
+      profile === 'ours' ? { ALPNProtocols: [ALPN_PROTOCOL] } : { maxVersion: 'TLSv1.2' as const };
+    this.#server = tls.createServer({
+      cert: server.certPem,
+      key: server.keyPem,
+      ca,
+      requestCert: true,
+      rejectUnauthorized: true,
+      ...words,
+    });
+    this.#server.on('connection', () => {
+      this.connections += 1;
+    });
+    this.#server.on('secureConnection', (socket) => this.#accept(socket));
+    this.#server.on('tlsClientError', (_error, socket) => socket.destroy());
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  listen(port = 0): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
+  }
+
+  /** Drops the connections, takes new ones. */
+  drop(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  close(): Promise<void> {
+    this.drop();
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #accept(socket: tls.TLSSocket): void {
+    const decoder = new FrameDecoder();
+    this.sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('data', (chunk: Buffer) => {
+      this.chunks.push(chunk.length);
+      decoder.push(chunk);
+      for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) this.#take(frame, socket);
+    });
+  }
+
+  #take(frame: Frame, socket: tls.TLSSocket): void {
+    const { opcode, functionName } = frame.items;
+    if (this.frozen) return;
+    if (opcode?.[0] === Opcode.PING) socket.write(encodePong(frame.id, frame.items.payload));
+    else if (
+      functionName !== undefined &&
+      Buffer.from(functionName).toString() === CustomFunction.CAPABILITIES
+    ) {
+      socket.write(encodeResult(frame.id, CAPABILITIES));
+    } else this.#onRequest(frame, socket);
+  }
+}
+
+export async function startRudeKeyServer(options: RudeOptions): Promise<RudeKeyServer> {
+  const server = new RudeKeyServer(options);
+  await server.listen(options.port ?? 0);
+  return server;
+}

@@ -1,0 +1,387 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { after, before, test } from 'node:test';
+import { KeylessError } from '../../../lib/errors.ts';
+import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
+import { encodeError, encodePong, encodeResult } from '../../../lib/protocol/answers.ts';
+import { makeAuthority } from '../../helpers/certificates.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { signOperation } from '../../helpers/operations.ts';
+import { type OnRequest, type RudeKeyServer, startRudeKeyServer } from '../../helpers/rude-key-server.ts';
+
+let setup: KeyServerSetup;
+const KEY_ID = Buffer.alloc(20, 9);
+const SIGNATURE = Buffer.alloc(70, 1);
+const answer: OnRequest = ({ id }, socket) => void socket.write(encodeResult(id, SIGNATURE));
+const open: { close(): unknown }[] = [];
+
+before(async () => {
+  setup = await makeKeyServers([]);
+});
+after(async () => {
+  for (const each of open) await each.close();
+});
+
+async function rude(
+  onRequest: OnRequest = answer,
+  options: { profile?: 'field'; port?: number } = {},
+): Promise<RudeKeyServer> {
+  const server = await startRudeKeyServer({
+    server: setup.server,
+    ca: setup.authority.certPem,
+    onRequest,
+    ...options,
+  });
+  open.push(server);
+  return server;
+}
+
+function edge(
+  servers: readonly (RudeKeyServer | string)[],
+  options: Partial<KeyServersOptions> = {},
+): KeyServers {
+  const addresses = servers.map((server) => (typeof server === 'string' ? server : server.address));
+  const keys = connectKeyServers({ servers: addresses, ...setup.edgeOptions, ...options });
+  open.unshift(keys);
+  return keys;
+}
+
+function sign(keys: KeyServers, timeoutMs?: number): Promise<Uint8Array> {
+  return keys.sign(signOperation(KEY_ID, undefined, undefined, timeoutMs));
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+test('answers in any order reach those who asked', async () => {
+  const asked: (() => void)[] = [];
+  const server = await rude(({ id, items }, socket) => {
+    asked.push(() => socket.write(encodeResult(id, items.payload!)));
+    if (asked.length === 20) for (const reply of asked.reverse()) reply();
+  });
+  const keys = edge([server]);
+  const operations = Array.from({ length: 20 }, (_, at) =>
+    signOperation(KEY_ID, 'ed25519', Buffer.from(`message ${at}`)),
+  );
+  const answers = await Promise.all(operations.map((operation) => keys.sign(operation)));
+  assert.deepEqual(
+    answers.map((bytes) => Buffer.from(bytes).toString()),
+    operations.map(({ message }) => message.toString()),
+  );
+});
+
+test('requests of one turn leave in one write', async () => {
+  const server = await rude();
+  const keys = edge([server]);
+  await keys.ready();
+  server.chunks.length = 0;
+  await Promise.all(Array.from({ length: 10 }, () => sign(keys)));
+  assert.deepEqual(server.chunks, [10 * 1024]);
+});
+
+test('answers byte by byte, and merged ones, are the same answers', async () => {
+  const server = await rude(({ id }, socket) => {
+    for (const octet of encodeResult(id, SIGNATURE)) socket.write(Buffer.of(octet));
+  });
+  const keys = edge([server]);
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  const merged: Buffer[] = [];
+  const other = await rude(({ id }, socket) => {
+    merged.push(encodeResult(id, SIGNATURE));
+    if (merged.length === 5) socket.write(Buffer.concat(merged));
+  });
+  const patient = edge([other]);
+  const results = await Promise.all(Array.from({ length: 5 }, () => sign(patient)));
+  assert.equal(results.length, 5);
+});
+
+test('an answer that does not come in time is a time-out, and ignored when it comes', async () => {
+  const late: (() => void)[] = [];
+  const server = await rude(
+    ({ id }, socket) => void late.push(() => socket.write(encodeResult(id, SIGNATURE))),
+  );
+  const keys = edge([server]);
+  await keys.ready();
+  const startedAt = performance.now();
+  await assert.rejects(sign(keys, 100), { code: 'ERR_KEYLESS_TIMEOUT' });
+  assert.ok(performance.now() - startedAt < 1000);
+  late[0]!();
+  await until(() => keys.stats().servers[0]!.lateAnswers === 1);
+  assert.equal(keys.stats().servers[0]!.inFlight, 0);
+});
+
+test('a signal that fires gives the operation up, with its reason', async () => {
+  const server = await rude(() => undefined);
+  const keys = edge([server]);
+  await keys.ready();
+  const controller = new AbortController();
+  const reason = new KeylessError('ERR_KEYLESS_ABORTED', 'the client went');
+  const pending = keys.sign({ ...signOperation(KEY_ID), signal: controller.signal });
+  controller.abort(reason);
+  await assert.rejects(pending, reason);
+  await assert.rejects(keys.sign({ ...signOperation(KEY_ID), signal: AbortSignal.abort() }), {
+    code: 'ERR_KEYLESS_ABORTED',
+  });
+});
+
+const CODES: readonly (readonly [number, string])[] = [
+  [1, 'ERR_KEYLESS_KEY_SERVER_CRYPTO'],
+  [2, 'ERR_KEYLESS_KEY_NOT_FOUND'],
+  [3, 'ERR_KEYLESS_KEY_SERVER_READ'],
+  [4, 'ERR_KEYLESS_KEY_SERVER_VERSION'],
+  [5, 'ERR_KEYLESS_REFUSED'],
+  [6, 'ERR_KEYLESS_KEY_SERVER_UNEXPECTED'],
+  [7, 'ERR_KEYLESS_KEY_SERVER_MALFORMED'],
+  [8, 'ERR_KEYLESS_KEY_SERVER_INTERNAL'],
+  [9, 'ERR_KEYLESS_CERTIFICATE_NOT_FOUND'],
+  [10, 'ERR_KEYLESS_PROTOCOL'],
+];
+
+test('each error of a key server is a code of ours, and asked once only', async () => {
+  let asked = 0;
+  let code = 0;
+  const server = await rude(({ id }, socket) => {
+    asked += 1;
+    socket.write(encodeError(id, code as 1));
+  });
+  const keys = edge([server]);
+  for (const [wire, ours] of CODES) {
+    code = wire;
+    await assert.rejects(sign(keys), { name: 'KeylessError', code: ours });
+  }
+  assert.equal(asked, CODES.length);
+});
+
+test('stray answers are ignored and counted', async () => {
+  const server = await rude(({ id }, socket) => {
+    const duplicate = encodeResult(id, SIGNATURE);
+    socket.write(
+      Buffer.concat([
+        encodeResult(99_999, SIGNATURE),
+        encodePong(4_294_967_295, undefined),
+        duplicate,
+        duplicate,
+      ]),
+    );
+  });
+  const keys = edge([server]);
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  await until(() => keys.stats().servers[0]!.unknownAnswers === 3);
+  assert.equal(keys.stats().servers[0]!.state, 'ready');
+});
+
+test('a connection that dies takes no operation with it: the other key server answers', async () => {
+  let dropped = 0;
+  const bad = await rude((_frame, socket) => {
+    dropped += 1;
+    socket.destroy();
+  });
+  const good = await rude();
+  const keys = edge([bad, good]);
+  await until(() => keys.stats().servers.every(({ state }) => state === 'ready'));
+  const results = await Promise.all(Array.from({ length: 20 }, () => sign(keys)));
+  assert.equal(results.length, 20);
+  assert.ok(dropped > 0);
+  assert.equal(keys.stats().failed, 0);
+  assert.ok(keys.stats().retried > 0);
+});
+
+test('a key server alone that drops a connection is asked again on the next one', async () => {
+  let times = 0;
+  const server = await rude((frame, socket) => {
+    times += 1;
+    if (times === 1) socket.destroy();
+    else answer(frame, socket);
+  });
+  const keys = edge([server]);
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  assert.equal(times, 2);
+});
+
+test('a key server that always drops fails the operation after three attempts', async () => {
+  let times = 0;
+  const server = await rude((_frame, socket) => {
+    times += 1;
+    socket.destroy();
+  });
+  const keys = edge([server]);
+  await assert.rejects(sign(keys, 5000), { code: /^ERR_KEYLESS_(CONNECTION|NO_KEY_SERVER)$/ });
+  assert.ok(times >= 1 && times <= 3);
+});
+
+const GARBAGE: readonly (readonly [string, Buffer])[] = [
+  ['an item twice', Buffer.from('0100000800000001110001f0110001f0', 'hex')],
+  ['an overrun', Buffer.from('010000040000000112ffff00', 'hex')],
+  ['no answer', Buffer.from('010000040000000111000105', 'hex')],
+];
+
+for (const [what, bytes] of GARBAGE) {
+  test(`${what} from a key server ends its connection, and the other one answers`, async () => {
+    const bad = await rude((_frame, socket) => void socket.write(bytes));
+    const good = await rude();
+    const keys = edge([bad, good]);
+    await until(() => keys.stats().servers.every(({ state }) => state === 'ready'));
+    await Promise.all([sign(keys), sign(keys), sign(keys)]);
+    await until(() => keys.stats().servers[0]!.failures === 1);
+    assert.equal(keys.stats().failed, 0);
+  });
+}
+
+test('no key server: refused at once, and served again as soon as there is one', async () => {
+  const port = await freePort();
+  const keys = edge([`127.0.0.1:${port}`]);
+  await assert.rejects(keys.ready(), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
+  const startedAt = performance.now();
+  await assert.rejects(sign(keys), (error: KeylessError) => {
+    return (
+      error.code === 'ERR_KEYLESS_NO_KEY_SERVER' &&
+      (error.cause as KeylessError).code === 'ERR_KEYLESS_CONNECTION'
+    );
+  });
+  assert.ok(performance.now() - startedAt < 50);
+  const server = await rude(answer, { port });
+  await until(() => keys.stats().servers[0]!.state === 'ready');
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  await server.close();
+});
+
+test('reconnecting is not a storm', async () => {
+  const server = await rude((_frame, socket) => void socket.destroy());
+  const keys = edge([server]);
+  await keys.ready();
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < 1000) await sign(keys).catch(() => undefined);
+  assert.ok(server.connections <= 12, `${server.connections} connections in a second`);
+});
+
+test('a frozen key server is noticed by ping, and its operations go to the other', async () => {
+  const frozen = await rude();
+  const good = await rude();
+  const keys = edge([frozen, good], { pingTimeoutMs: 100 });
+  await until(() => keys.stats().servers.every(({ state }) => state === 'ready'));
+  frozen.frozen = true;
+  const startedAt = performance.now();
+  await Promise.all(Array.from({ length: 10 }, () => sign(keys)));
+  assert.ok(performance.now() - startedAt < 1000);
+  assert.equal(keys.stats().failed, 0);
+});
+
+test('an idle connection is kept by pings', async () => {
+  const server = await rude();
+  const keys = edge([server], { pingIntervalMs: 50, pingTimeoutMs: 40 });
+  await keys.ready();
+  const { length } = server.chunks;
+  await until(() => server.chunks.length >= length + 3);
+  assert.equal(keys.stats().servers[0]!.failures, 0);
+});
+
+test('a key server of the field: TLS 1.2, no ALPN, greeted by ping', async () => {
+  const server = await rude(answer, { profile: 'field' });
+  const keys = edge([server]);
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  assert.equal(keys.stats().servers[0]!.profile, 'field');
+});
+
+async function isNotTrusted(
+  options: Partial<KeyServersOptions>,
+  server: RudeKeyServer,
+  cause: string,
+): Promise<void> {
+  const keys = edge([server], options);
+  await assert.rejects(keys.ready(), (error: KeylessError) => {
+    const inner = error.cause as KeylessError;
+    assert.equal(error.code, 'ERR_KEYLESS_NO_KEY_SERVER');
+    assert.equal(inner.code, 'ERR_KEYLESS_KEY_SERVER_IDENTITY');
+    assert.equal((inner.cause as NodeJS.ErrnoException).code, cause);
+    return true;
+  });
+  assert.equal(server.chunks.length, 0, 'not one byte of a request');
+  keys.close();
+}
+
+test('key servers of another name, of another CA, or expired get no request, and are told apart', async () => {
+  const server = await rude();
+  await isNotTrusted({ servername: 'other.example' }, server, 'ERR_TLS_CERT_ALTNAME_INVALID');
+  const stranger = await makeAuthority('Another authority');
+  await isNotTrusted({ ca: stranger.certPem }, server, 'SELF_SIGNED_CERT_IN_CHAIN');
+  const expired = await setup.authority.issue({ type: 'p256', usage: 'server', days: -1 });
+  const old = await startRudeKeyServer({ server: expired, ca: setup.authority.certPem, onRequest: answer });
+  open.push(old);
+  await isNotTrusted({}, old, 'CERT_HAS_EXPIRED');
+});
+
+test('a key server that does not accept our certificate is not ready', async () => {
+  const stranger = await makeAuthority('Another authority');
+  const other = await stranger.issue({ type: 'p256', usage: 'client' });
+  const server = await rude();
+  const keys = edge([server], { cert: other.certPem, key: other.keyPem });
+  await assert.rejects(keys.ready(), (error: KeylessError) => {
+    const inner = error.cause as KeylessError;
+    return inner.code === 'ERR_KEYLESS_CONNECTION' && /accept our certificate/.test(inner.message);
+  });
+});
+
+test('what is no TLS, or says nothing, is no key server', async () => {
+  const plain = net.createServer(
+    (socket) => void socket.on('error', () => undefined).end('HTTP/1.1 400\r\n\r\n'),
+  );
+  const silent = net.createServer((socket) => void socket.on('error', () => undefined).resume());
+  for (const server of [plain, silent]) {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const keys = edge([`127.0.0.1:${(server.address() as AddressInfo).port}`], { connectTimeoutMs: 200 });
+    await assert.rejects(keys.ready(), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
+    keys.close();
+    server.close();
+  }
+});
+
+test('close() fails what is pending and what comes', async () => {
+  const server = await rude(() => undefined);
+  const keys = edge([server]);
+  await keys.ready();
+  const pending = sign(keys);
+  const parked = edge(['127.0.0.1:1'])
+    .sign(signOperation(KEY_ID))
+    .catch(() => undefined);
+  keys.close();
+  await assert.rejects(pending, { code: 'ERR_KEYLESS_CLOSED' });
+  await assert.rejects(sign(keys), { code: 'ERR_KEYLESS_CLOSED' });
+  await assert.rejects(keys.ready(), { code: 'ERR_KEYLESS_CLOSED' });
+  await parked;
+  await until(() => server.sockets.size === 0);
+});
+
+test('wrong options are told at once', () => {
+  const wrong: Partial<Record<keyof KeyServersOptions, unknown>>[] = [
+    { servers: [] },
+    { servers: 'host:1' },
+    { servers: ['host:99999'] },
+    { cert: undefined },
+    { ca: undefined },
+    { timeoutMs: 0 },
+    { timeoutMs: 2 ** 31 },
+    { pingIntervalMs: 1.5 },
+    { connectTimeoutMs: '5' },
+  ];
+  for (const options of wrong) {
+    const all = { servers: ['127.0.0.1:1'], ...setup.edgeOptions, ...options } as KeyServersOptions;
+    assert.throws(
+      () => connectKeyServers(all),
+      { code: 'ERR_KEYLESS_INVALID_ARGUMENT' },
+      JSON.stringify(options),
+    );
+  }
+});
