@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+/** The command line: finds the command, prints help, turns errors into a message and an exit code. */
+import { readFileSync } from 'node:fs';
+import { type Command, UsageError } from './command.ts';
+import { demo } from './demo.ts';
+import { serve } from './serve.ts';
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ['demo', demo],
+  ['serve', serve],
+]);
+
+const USAGE = `keyless-tls: TLS servers without a private key
+
+Usage: keyless-tls <command> [options]
+       keyless-tls <command> --help
+       keyless-tls --version
+
+Commands:
+  demo     a key server, an HTTPS edge without a key, and a page that shows each operation
+  serve    the key server: holds private keys, signs TLS handshakes and nothing else
+
+Examples:
+  keyless-tls demo
+  keyless-tls serve --cert server.crt --tls-key server.pem --ca edges-ca.crt --keys ./keys
+`;
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+function version(): string {
+  const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+/** @param values the arguments after the program's name; @returns the exit code */
+async function run(values: readonly string[]): Promise<number> {
+  const [name, ...rest] = values;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    (name === undefined ? process.stderr : process.stdout).write(USAGE);
+    return name === undefined ? EXIT_USAGE : 0;
+  }
+  if (name === '--version') {
+    process.stdout.write(`${version()}\n`);
+    return 0;
+  }
+  const command = COMMANDS.get(name);
+  if (command === undefined) throw new UsageError(`There is no command ${JSON.stringify(name)}.`, 'keyless-tls --help');
+  if (rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(command.usage);
+    return 0;
+  }
+  return command.run(rest);
+}
+
+function report(error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`keyless-tls: ${error.message}\nTry: ${error.hint}\n`);
+    return EXIT_USAGE;
+  }
+  const { message, code } = error as NodeJS.ErrnoException;
+  process.stderr.write(`keyless-tls: ${message}${code === undefined ? '' : ` [${code}]`}\n`);
+  return EXIT_FAILED;
+}
+
+process.exitCode = await run(process.argv.slice(2)).catch(report);
