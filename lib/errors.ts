@@ -7,7 +7,8 @@
 
 /** What each code means, in one sentence for the user. */
 export const ERROR_CODES = {
-  ERR_KEYLESS_PLATFORM: 'This Node.js cannot pause a handshake (no OpenSSL 3, no async jobs, or no binary for it).',
+  ERR_KEYLESS_PLATFORM:
+    'This Node.js cannot pause a handshake (no OpenSSL 3, no async jobs, or no binary for it).',
   ERR_KEYLESS_INVALID_ARGUMENT: 'An option has the wrong type or value.',
   ERR_KEYLESS_NO_CERTIFICATE: 'A PrivateKey was given without the certificate it belongs to.',
   ERR_KEYLESS_KEY_MISMATCH: 'The PrivateKey does not belong to the certificate.',
@@ -23,11 +24,14 @@ export const ERROR_CODES = {
   ERR_KEYLESS_HANDSHAKE: 'The TLS handshake failed.',
   ERR_KEYLESS_NO_KEY_SERVER: 'No key server can be reached now; see `cause`.',
   ERR_KEYLESS_CONNECTION: 'The connection to the key server failed or ended while an operation was pending.',
-  ERR_KEYLESS_KEY_SERVER_IDENTITY: 'The certificate of the key server was not accepted (expired, other name, other CA).',
+  ERR_KEYLESS_KEY_SERVER_IDENTITY:
+    'The certificate of the key server was not accepted (expired, other name, other CA).',
   ERR_KEYLESS_PROTOCOL: 'The peer sent bytes that are not the protocol.',
   ERR_KEYLESS_CLOSED: 'It was closed with `close()` before.',
-  ERR_KEYLESS_KEY_SERVER_CRYPTO: 'The key server could not do the cryptography, for example the key is of another type.',
-  ERR_KEYLESS_KEY_NOT_FOUND: 'The key server has no such key for this edge, or does not sign such a message with it.',
+  ERR_KEYLESS_KEY_SERVER_CRYPTO:
+    'The key server could not do the cryptography, for example the key is of another type.',
+  ERR_KEYLESS_KEY_NOT_FOUND:
+    'The key server has no such key for this edge, or does not sign such a message with it.',
   ERR_KEYLESS_KEY_SERVER_READ: 'The key server could not read its key.',
   ERR_KEYLESS_KEY_SERVER_VERSION: 'The key server speaks another version of the protocol.',
   ERR_KEYLESS_REFUSED: 'The key server does not perform this kind of operation.',

@@ -13,9 +13,14 @@ type OnConnect = (session: http2.ClientHttp2Session, socket: import('node:tls').
 
 /** As http2.createSecureServer. */
 export function createSecureServer(onRequest?: OnRequest): http2.Http2SecureServer;
-export function createSecureServer(options: SecureServerOptions, onRequest?: OnRequest): http2.Http2SecureServer;
+export function createSecureServer(
+  options: SecureServerOptions,
+  onRequest?: OnRequest,
+): http2.Http2SecureServer;
 export function createSecureServer(...values: unknown[]): http2.Http2SecureServer {
-  return acceptKeys(Reflect.apply(http2.createSecureServer, http2, sealArguments(values)) as http2.Http2SecureServer);
+  return acceptKeys(
+    Reflect.apply(http2.createSecureServer, http2, sealArguments(values)) as http2.Http2SecureServer,
+  );
 }
 
 /** As http2.connect. */

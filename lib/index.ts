@@ -1,3 +1,11 @@
+export { configureEngine, type EngineSettings } from './engine/admission.ts';
+export {
+  Handshake,
+  type HandshakeOptions,
+  type HandshakeState,
+  type TlsVersion,
+} from './engine/handshake.ts';
+export { type EngineStats, engineStats } from './engine/stats.ts';
 export { ERROR_CODES, KeylessError, type KeylessErrorCode } from './errors.ts';
 export {
   connectKeyServers,
@@ -17,9 +25,21 @@ export type {
   SignOperation,
   VerifyPolicy,
 } from './keys/private-key.ts';
-export { configureEngine, type EngineSettings } from './engine/admission.ts';
-export { Handshake, type HandshakeOptions, type HandshakeState, type TlsVersion } from './engine/handshake.ts';
-export { type EngineStats, engineStats } from './engine/stats.ts';
+export {
+  createKeyServer,
+  type KeyServer,
+  type KeyServerOptions,
+  type KeyServerStats,
+} from './server/key-server.ts';
+export type { KeyKind, KeySelector, KeyStore, SigningMethod, StoredKey } from './server/key-store.ts';
+export {
+  type KeyProblem,
+  keyStoreOf,
+  type PemDirectory,
+  type PemDirectoryOptions,
+  pemDirectory,
+} from './server/pem-directory.ts';
+export { pemKey } from './server/pem-key.ts';
 export {
   type ConnectionOptions,
   connect,
@@ -28,7 +48,3 @@ export {
   type SecureContextOptions,
   type TlsOptions,
 } from './tls.ts';
-export { createKeyServer, type KeyServer, type KeyServerOptions, type KeyServerStats } from './server/key-server.ts';
-export type { KeyKind, KeySelector, KeyStore, SigningMethod, StoredKey } from './server/key-store.ts';
-export { type KeyProblem, keyStoreOf, type PemDirectory, type PemDirectoryOptions, pemDirectory } from './server/pem-directory.ts';
-export { pemKey } from './server/pem-key.ts';

@@ -13,7 +13,9 @@ const parts = process.argv.slice(2);
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.test.js'))
-  .filter((path) => (parts.length === 0 ? !path.startsWith('soak/') : parts.some((part) => path.includes(part))))
+  .filter((path) =>
+    parts.length === 0 ? !path.startsWith('soak/') : parts.some((part) => path.includes(part)),
+  )
   .sort()
   .map((path) => root + path);
 
@@ -21,7 +23,11 @@ if (files.length === 0) {
   console.error(`No test file matches ${parts.join(' ')}.`);
   process.exit(1);
 }
-const runner = spawn(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files], {
-  stdio: 'inherit',
-});
+const runner = spawn(
+  process.execPath,
+  ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files],
+  {
+    stdio: 'inherit',
+  },
+);
 runner.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));

@@ -4,7 +4,19 @@
  */
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { isIPv4 } from 'node:net';
-import { bitString, boolean, explicit, integer, objectIdentifier, octetString, sequence, set, time, tlv, utf8String } from './der.ts';
+import {
+  bitString,
+  boolean,
+  explicit,
+  integer,
+  objectIdentifier,
+  octetString,
+  sequence,
+  set,
+  time,
+  tlv,
+  utf8String,
+} from './der.ts';
 
 const OID = {
   commonName: '2.5.4.3',
@@ -71,7 +83,9 @@ function extension(oid: string, critical: boolean, value: Buffer): Buffer {
 }
 
 function altNames({ dnsNames = [], ipv4Addresses = [] }: CertificateRequest): Buffer {
-  const addresses = ipv4Addresses.filter(isIPv4).map((address) => tlv(0x87, Buffer.from(address.split('.').map(Number))));
+  const addresses = ipv4Addresses
+    .filter(isIPv4)
+    .map((address) => tlv(0x87, Buffer.from(address.split('.').map(Number))));
   return sequence(...dnsNames.map((dns) => tlv(0x82, Buffer.from(dns))), ...addresses);
 }
 
@@ -93,7 +107,13 @@ function leafExtensions(request: CertificateRequest, keyId: Buffer, issuer: Issu
   ];
 }
 
-function certificate(subject: Buffer, spki: Buffer, days: number, extensions: readonly Buffer[], issuer: Issuer): string {
+function certificate(
+  subject: Buffer,
+  spki: Buffer,
+  days: number,
+  extensions: readonly Buffer[],
+  issuer: Issuer,
+): string {
   const now = Date.now();
   const algorithm = sequence(objectIdentifier(OID.ecdsaWithSha256));
   const serial = randomBytes(SERIAL_BYTES);
@@ -102,7 +122,10 @@ function certificate(subject: Buffer, spki: Buffer, days: number, extensions: re
   const version3 = explicit(0, integer(Buffer.of(2)));
   const fields = [version3, integer(serial), algorithm, issuer.name, validity, subject, spki];
   const toBeSigned = sequence(...fields, explicit(3, sequence(...extensions)));
-  return pem('CERTIFICATE', sequence(toBeSigned, algorithm, bitString(sign('sha256', toBeSigned, issuer.key))));
+  return pem(
+    'CERTIFICATE',
+    sequence(toBeSigned, algorithm, bitString(sign('sha256', toBeSigned, issuer.key))),
+  );
 }
 
 /** Signs certificates for edges and key servers. Its own key is P-256 and stays in this object and in `keyPem`. */

@@ -24,9 +24,14 @@ type Options = NonNullable<ParseArgsConfig['options']>;
 type Parsed<T extends Options> = ReturnType<typeof parseArgs<{ options: T }>>['values'];
 
 /** @throws UsageError for options the command does not know */
-export function parseOptions<T extends Options>(command: string, values: readonly string[], options: T): Parsed<T> {
+export function parseOptions<T extends Options>(
+  command: string,
+  values: readonly string[],
+  options: T,
+): Parsed<T> {
   try {
-    return parseArgs({ args: [...values], options, allowPositionals: false, strict: true }).values as Parsed<T>;
+    return parseArgs({ args: [...values], options, allowPositionals: false, strict: true })
+      .values as Parsed<T>;
   } catch (error) {
     throw new UsageError((error as Error).message, `keyless-tls ${command} --help`);
   }
@@ -37,12 +42,12 @@ const MAX_PORT = 65_535;
 /** @throws UsageError for what is not `port` or `host:port`; @returns host and port, 0: any free one */
 export function parseListen(command: string, text: string, host: string): { host: string; port: number } {
   const match = /^(?:(?:\[(?<six>[^\]]+)\]|(?<four>[^:]+)):)?(?<port>\d{1,5})$/.exec(text);
-  const port = Number(match?.groups?.['port']);
+  const port = Number(match?.groups?.port);
   if (match === null || port > MAX_PORT) {
     throw new UsageError(
       `${JSON.stringify(text)} is not a port (0 to ${MAX_PORT}) or host:port.`,
       `keyless-tls ${command} --help`,
     );
   }
-  return { host: match.groups?.['six'] ?? match.groups?.['four'] ?? host, port };
+  return { host: match.groups?.six ?? match.groups?.four ?? host, port };
 }

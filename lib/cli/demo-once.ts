@@ -15,12 +15,13 @@ interface Row {
   readonly result: string;
 }
 
-const CASES: readonly { readonly version: SecureVersion; readonly key: string; readonly sigalgs: string }[] = [
-  { version: 'TLSv1.2', key: 'RSA', sigalgs: 'RSA+SHA256:RSA-PSS+SHA256' },
-  { version: 'TLSv1.2', key: 'ECDSA', sigalgs: 'ECDSA+SHA256' },
-  { version: 'TLSv1.3', key: 'RSA', sigalgs: 'RSA-PSS+SHA256' },
-  { version: 'TLSv1.3', key: 'ECDSA', sigalgs: 'ECDSA+SHA256' },
-];
+const CASES: readonly { readonly version: SecureVersion; readonly key: string; readonly sigalgs: string }[] =
+  [
+    { version: 'TLSv1.2', key: 'RSA', sigalgs: 'RSA+SHA256:RSA-PSS+SHA256' },
+    { version: 'TLSv1.2', key: 'ECDSA', sigalgs: 'ECDSA+SHA256' },
+    { version: 'TLSv1.3', key: 'RSA', sigalgs: 'RSA-PSS+SHA256' },
+    { version: 'TLSv1.3', key: 'ECDSA', sigalgs: 'ECDSA+SHA256' },
+  ];
 
 async function handshake(demo: Demo, { version, key, sigalgs }: (typeof CASES)[number]): Promise<Row> {
   const operations: OperationEnded[] = [];
@@ -28,7 +29,13 @@ async function handshake(demo: Demo, { version, key, sigalgs }: (typeof CASES)[n
   subscribe('keyless-tls:operation:end', note);
   const startedAt = performance.now();
   const socket = tls.connect({
-    host: '127.0.0.1', port: demo.port, servername: 'localhost', ca: demo.ca, minVersion: version, maxVersion: version, sigalgs,
+    host: '127.0.0.1',
+    port: demo.port,
+    servername: 'localhost',
+    ca: demo.ca,
+    minVersion: version,
+    maxVersion: version,
+    sigalgs,
   });
   let result = 'ok';
   try {
@@ -47,9 +54,20 @@ async function handshake(demo: Demo, { version, key, sigalgs }: (typeof CASES)[n
 
 function table(rows: readonly Row[]): string {
   const lines = rows.map(({ protocol, key, scheme, operations, ms, result }) =>
-    [protocol.padEnd(9), key.padEnd(6), scheme.padEnd(24), String(operations).padStart(10), ms.toFixed(1).padStart(7), result].join(' '),
+    [
+      protocol.padEnd(9),
+      key.padEnd(6),
+      scheme.padEnd(24),
+      String(operations).padStart(10),
+      ms.toFixed(1).padStart(7),
+      result,
+    ].join(' '),
   );
-  return [`${'protocol'.padEnd(9)} ${'key'.padEnd(6)} ${'signature scheme'.padEnd(24)} operations      ms result`, ...lines, ''].join('\n');
+  return [
+    `${'protocol'.padEnd(9)} ${'key'.padEnd(6)} ${'signature scheme'.padEnd(24)} operations      ms result`,
+    ...lines,
+    '',
+  ].join('\n');
 }
 
 /** @returns the exit code: 0 if every handshake took one remote operation */

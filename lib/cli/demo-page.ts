@@ -6,7 +6,8 @@ import type { OperationEnded } from '../engine/channels.ts';
 import { HTML, SCRIPT, STYLE } from './demo-page-assets.ts';
 
 const HEADERS = {
-  'Content-Security-Policy': "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
   'Cache-Control': 'no-store',
@@ -47,7 +48,11 @@ function event(name: string, data: unknown): string {
 /** What the visitor's own connection negotiated. */
 function connectionOf(request: IncomingMessage) {
   const socket = request.socket as TLSSocket;
-  return { protocol: socket.getProtocol(), cipher: socket.getCipher().standardName, resumed: socket.isSessionReused() };
+  return {
+    protocol: socket.getProtocol(),
+    cipher: socket.getCipher().standardName,
+    resumed: socket.isSessionReused(),
+  };
 }
 
 /** @returns what answers the edge's requests; it listens to the engine from now on */
@@ -66,13 +71,16 @@ export function demoPage(): RequestListener {
       return;
     }
     response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/event-stream' });
-    response.write(event('connection', connectionOf(request)) + lines.map((line) => event('operation', line)).join(''));
+    response.write(
+      event('connection', connectionOf(request)) + lines.map((line) => event('operation', line)).join(''),
+    );
     readers.add(response);
     response.on('close', () => readers.delete(response));
   };
   return (request, response) => {
     if (request.url === '/operations') return stream(request, response);
-    const file = request.method === 'GET' || request.method === 'HEAD' ? FILES.get(request.url ?? '') : undefined;
+    const file =
+      request.method === 'GET' || request.method === 'HEAD' ? FILES.get(request.url ?? '') : undefined;
     if (file === undefined) return void response.writeHead(404, HEADERS).end('Not found\n');
     response.writeHead(200, { ...HEADERS, 'Content-Type': file[0] }).end(file[1]);
   };

@@ -45,7 +45,13 @@ function makeFiles(): Files {
   const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-demo-'));
   chmodSync(folder, 0o700);
   const authority = new CertificateAuthority('keyless-tls demo', DAYS);
-  const site = { commonName: 'localhost', dnsNames: ['localhost'], ipv4Addresses: [HOST], usage: 'server', days: DAYS } as const;
+  const site = {
+    commonName: 'localhost',
+    dnsNames: ['localhost'],
+    ipv4Addresses: [HOST],
+    usage: 'server',
+    days: DAYS,
+  } as const;
   const rsa = authority.issue({ ...site, keyType: 'rsa' });
   const ecdsa = authority.issue({ ...site, keyType: 'ec' });
   const keyServer = authority.issue({ ...site, commonName: 'key server', keyType: 'ec' });
@@ -73,7 +79,16 @@ interface KeyServerProcess {
 
 async function startKeyServer({ folder }: Files): Promise<KeyServerProcess> {
   const path = (name: string) => join(folder, name);
-  const files = ['--cert', path('server.crt'), '--tls-key', path('server.pem'), '--ca', path('ca.crt'), '--keys', path('keys')];
+  const files = [
+    '--cert',
+    path('server.crt'),
+    '--tls-key',
+    path('server.pem'),
+    '--ca',
+    path('ca.crt'),
+    '--keys',
+    path('keys'),
+  ];
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const child = spawn(process.execPath, [main, 'serve', ...files, '--listen', `${HOST}:0`, '--quiet'], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -84,12 +99,20 @@ async function startKeyServer({ folder }: Files): Promise<KeyServerProcess> {
   const started = once(child, 'message') as Promise<[{ port: number }]>;
   const first = await Promise.race([started, ended]);
   if (first === undefined) {
-    throw new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `The demo's key server did not start: ${problem ?? 'it said nothing'}`);
+    throw new KeylessError(
+      'ERR_KEYLESS_NO_KEY_SERVER',
+      `The demo's key server did not start: ${problem ?? 'it said nothing'}`,
+    );
   }
   return { child, port: first[0].port, ended, problem: () => problem };
 }
 
-async function startEdge(files: Files, keys: KeyServers, port: number, onRequest: RequestListener): Promise<Server> {
+async function startEdge(
+  files: Files,
+  keys: KeyServers,
+  port: number,
+  onRequest: RequestListener,
+): Promise<Server> {
   const server = createServer({ cert: [...files.certs], key: keys }, onRequest);
   server.listen(port, HOST);
   await Promise.race([

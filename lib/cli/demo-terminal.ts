@@ -22,7 +22,9 @@ time          scheme                   server name                    ms result
     const fields = [
       new Date().toISOString().slice(11, 23).padEnd(13),
       scheme.padEnd(24),
-      escapePeerText(operation.servername ?? '-').slice(0, 26).padEnd(26),
+      escapePeerText(operation.servername ?? '-')
+        .slice(0, 26)
+        .padEnd(26),
       durationMs.toFixed(1).padStart(6),
       error?.code ?? 'ok',
     ];

@@ -1,7 +1,7 @@
 /** `keyless-tls demo`: everything on one machine, in two processes, with certificates of its own. */
 import { type Command, parseListen, parseOptions } from './command.ts';
-import { startDemo } from './demo-parts.ts';
 import { handshakeTable } from './demo-once.ts';
+import { startDemo } from './demo-parts.ts';
 import { showOperations } from './demo-terminal.ts';
 
 const USAGE = `keyless-tls demo: an HTTPS server without a private key, and the key server that signs for it

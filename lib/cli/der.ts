@@ -20,7 +20,8 @@ export const utf8String = (text: string): Buffer => tlv(0x0c, Buffer.from(text))
 export const boolean = (value: boolean): Buffer => tlv(0x01, Buffer.of(value ? 0xff : 0));
 
 /** An explicitly tagged value, `[number]`. */
-export const explicit = (number: number, ...parts: readonly Uint8Array[]): Buffer => tlv(0xa0 | number, ...parts);
+export const explicit = (number: number, ...parts: readonly Uint8Array[]): Buffer =>
+  tlv(0xa0 | number, ...parts);
 
 /** A non-negative integer, big-endian. */
 export function integer(bytes: Uint8Array): Buffer {
@@ -39,7 +40,8 @@ export function objectIdentifier(text: string): Buffer {
   const bytes = [first * 40 + second];
   for (const arc of rest) {
     const groups = [arc % 128];
-    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128)) groups.unshift(0x80 | left % 128);
+    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128))
+      groups.unshift(0x80 | (left % 128));
     bytes.push(...groups);
   }
   return tlv(0x06, Buffer.from(bytes));

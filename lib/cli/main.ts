@@ -45,7 +45,8 @@ async function run(values: readonly string[]): Promise<number> {
     return 0;
   }
   const command = COMMANDS.get(name);
-  if (command === undefined) throw new UsageError(`There is no command ${JSON.stringify(name)}.`, 'keyless-tls --help');
+  if (command === undefined)
+    throw new UsageError(`There is no command ${JSON.stringify(name)}.`, 'keyless-tls --help');
   if (rest.includes('--help') || rest.includes('-h')) {
     process.stdout.write(command.usage);
     return 0;

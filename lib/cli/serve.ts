@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import type { ServerConnectionRefused, ServerOperation } from '../server/channels.ts';
 import { createKeyServer, type KeyServer } from '../server/key-server.ts';
-import { pemDirectory, type PemDirectory } from '../server/pem-directory.ts';
+import { type PemDirectory, pemDirectory } from '../server/pem-directory.ts';
 import { type Command, parseListen, parseOptions, UsageError } from './command.ts';
 
 const USAGE = `keyless-tls serve: holds private keys and signs TLS handshakes for edges
@@ -47,7 +47,9 @@ function printer(json: boolean): Print {
     };
   }
   return (event, fields) => {
-    const text = Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${String(value)}`));
+    const text = Object.entries(fields).flatMap(([name, value]) =>
+      value === undefined ? [] : `${name}=${String(value)}`,
+    );
     process.stdout.write(`${new Date().toISOString()} ${event} ${text.join(' ')}\n`);
   };
 }
@@ -63,16 +65,29 @@ function readOption(values: { [name: string]: unknown }, name: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new UsageError(`The file of --${name} cannot be read: ${(cause as Error).message}`, 'keyless-tls serve --help');
+    throw new UsageError(
+      `The file of --${name} cannot be read: ${(cause as Error).message}`,
+      'keyless-tls serve --help',
+    );
   }
 }
 
 function tellOperations(print: Print): void {
   subscribe('keyless-tls:server:operation', (message) => {
-    const { peer, kind, method, keyId, context, servername, errorCode, durationMs } = message as ServerOperation;
+    const { peer, kind, method, keyId, context, servername, errorCode, durationMs } =
+      message as ServerOperation;
     if (kind === 'ping') return;
     const result = errorCode === undefined ? 'ok' : `error-${errorCode.toString(16).padStart(2, '0')}`;
-    print('operation', { kind, method, key: keyId, context, sni: servername, result, ms: durationMs.toFixed(2), edge: peer.subject });
+    print('operation', {
+      kind,
+      method,
+      key: keyId,
+      context,
+      sni: servername,
+      result,
+      ms: durationMs.toFixed(2),
+      edge: peer.subject,
+    });
   });
 }
 
@@ -86,7 +101,8 @@ function tellRefusals(print: Print): void {
 /** Prints what the directory gives. @returns whether there is a key at all */
 function tellKeys(directory: PemDirectory, print: Print): boolean {
   for (const { file, reason } of directory.problems) print('key-problem', { file, reason });
-  for (const { keyId, kind } of directory.keys) print('key', { id: Buffer.from(keyId).toString('hex'), kind: kind.type });
+  for (const { keyId, kind } of directory.keys)
+    print('key', { id: Buffer.from(keyId).toString('hex'), kind: kind.type });
   return directory.keys.length > 0;
 }
 
@@ -106,13 +122,21 @@ function untilSignal(server: KeyServer, print: Print): Promise<void> {
 async function run(args: readonly string[]): Promise<number> {
   const values = parseOptions('serve', args, OPTIONS);
   const { host, port } = parseListen('serve', values.listen, '127.0.0.1');
-  const tls = { cert: readOption(values, 'cert'), key: readOption(values, 'tls-key'), ca: readOption(values, 'ca') };
+  const tls = {
+    cert: readOption(values, 'cert'),
+    key: readOption(values, 'tls-key'),
+    ca: readOption(values, 'ca'),
+  };
   const print = printer(values.json);
   const keys = pemDirectory(required(values, 'keys'));
   if (!tellKeys(keys, print)) {
     throw new UsageError('The directory of --keys holds no usable key.', 'keyless-tls serve --help');
   }
-  const contexts = ['tls13-server', 'tls12-server', ...(values['allow-client'] ? (['tls13-client'] as const) : [])] as const;
+  const contexts = [
+    'tls13-server',
+    'tls12-server',
+    ...(values['allow-client'] ? (['tls13-client'] as const) : []),
+  ] as const;
   const server = createKeyServer({ ...tls, keys, contexts, allowDecrypt: values['allow-decrypt'] });
   if (!values.quiet) tellOperations(print);
   tellRefusals(print);

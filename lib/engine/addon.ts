@@ -119,7 +119,9 @@ const FILE = 'keyless_tls.node';
 function candidates(): string[] {
   const root = new URL('../../../', import.meta.url);
   const target = `${process.platform}-${process.arch}`;
-  return [`build/Release/${FILE}`, `prebuilds/${target}/${FILE}`].map((path) => fileURLToPath(new URL(path, root)));
+  return [`build/Release/${FILE}`, `prebuilds/${target}/${FILE}`].map((path) =>
+    fileURLToPath(new URL(path, root)),
+  );
 }
 
 function load(): Addon {

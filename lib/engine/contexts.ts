@@ -46,7 +46,11 @@ function sameKey(certificate: X509Certificate, spki: Uint8Array): boolean {
 }
 
 /** Node pairs keys and certificates by content; what has no content to compare is paired by its place. */
-function keyFor(certificate: X509Certificate, index: number, keys: readonly unknown[]): PrivateKey | undefined {
+function keyFor(
+  certificate: X509Certificate,
+  index: number,
+  keys: readonly unknown[],
+): PrivateKey | undefined {
   const known = keys.find((key) => isPrivateKey(key) && key.publicKey && sameKey(certificate, key.publicKey));
   if (known !== undefined) return known as PrivateKey;
   const candidate = keys.length === 1 ? keys[0] : keys[index];
@@ -57,7 +61,10 @@ function describe(certificate: X509Certificate): string {
   return `the certificate "${certificate.subject.replaceAll('\n', ', ')}"`;
 }
 
-function pairs(keys: readonly unknown[], certificates: readonly X509Certificate[]): [PrivateKey, X509Certificate][] {
+function pairs(
+  keys: readonly unknown[],
+  certificates: readonly X509Certificate[],
+): [PrivateKey, X509Certificate][] {
   const found: [PrivateKey, X509Certificate][] = [];
   certificates.forEach((certificate, index) => {
     const key = keyFor(certificate, index, keys);
@@ -122,7 +129,11 @@ function limits(entries: readonly KeyEntry[], onlyKeyless: boolean): string | un
  * @throws KeylessError ERR_KEYLESS_NO_CERTIFICATE, ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY,
  *   ERR_KEYLESS_PLATFORM, and whatever Node throws
  */
-function makeContext(options: ContextOptions, keys: readonly unknown[], make: typeof tls.createSecureContext) {
+function makeContext(
+  options: ContextOptions,
+  keys: readonly unknown[],
+  make: typeof tls.createSecureContext,
+) {
   const native = keys.filter((key) => !isPrivateKey(key));
   addon().beginContext();
   const { key: _, ...rest } = options;

@@ -57,7 +57,10 @@ const MAX_ALPN_NAME_BYTES = 255;
 function encodeAlpn(protocols: readonly string[] = []): Buffer {
   const names = protocols.map((protocol) => Buffer.from(protocol));
   if (names.some(({ length }) => length < 1 || length > MAX_ALPN_NAME_BYTES)) {
-    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', 'Each of "ALPNProtocols" must have 1 to 255 bytes.');
+    throw new KeylessError(
+      'ERR_KEYLESS_INVALID_ARGUMENT',
+      'Each of "ALPNProtocols" must have 1 to 255 bytes.',
+    );
   }
   return Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), name]));
 }
@@ -139,7 +142,8 @@ export class Handshake {
   feed(bytes: Uint8Array): HandshakeState {
     this.#checkOpen();
     addon().feed(this.#endpoint, bytes);
-    if (this.#state === 'WANT_READ' || this.#state === 'WANT_WRITE') this.#take(addon().drive(this.#id, false));
+    if (this.#state === 'WANT_READ' || this.#state === 'WANT_WRITE')
+      this.#take(addon().drive(this.#id, false));
     return this.#state;
   }
 
@@ -187,7 +191,11 @@ export class Handshake {
     this.#checkDone();
     const pieces: Buffer[] = [];
     const piece = Buffer.alloc(16_384);
-    for (let size = addon().read(this.#endpoint, piece); size > 0; size = addon().read(this.#endpoint, piece)) {
+    for (
+      let size = addon().read(this.#endpoint, piece);
+      size > 0;
+      size = addon().read(this.#endpoint, piece)
+    ) {
       pieces.push(Buffer.from(piece.subarray(0, size)));
     }
     addon().clearErrors();
@@ -216,7 +224,10 @@ export class Handshake {
   #pendingEntry(): KeyEntry {
     this.#checkOpen();
     if (this.#operation === undefined || this.#entry === undefined) {
-      throw new KeylessError('ERR_KEYLESS_STATE', `The Handshake is in the state ${this.#state}: no operation waits.`);
+      throw new KeylessError(
+        'ERR_KEYLESS_STATE',
+        `The Handshake is in the state ${this.#state}: no operation waits.`,
+      );
     }
     return this.#entry;
   }
@@ -261,7 +272,10 @@ export class Handshake {
   #fail(): void {
     this.#state = 'FAILED';
     const reason = addon().takeReason();
-    this.#error ??= new KeylessError('ERR_KEYLESS_HANDSHAKE', `The TLS handshake failed: ${reason ?? 'no reason given'}.`);
+    this.#error ??= new KeylessError(
+      'ERR_KEYLESS_HANDSHAKE',
+      `The TLS handshake failed: ${reason ?? 'no reason given'}.`,
+    );
   }
 }
 
@@ -296,7 +310,11 @@ function createEndpoint(options: HandshakeOptions): number {
   });
   if (endpoint === undefined) throw refused('take these options');
   try {
-    if (key !== undefined) giveKeys([callersKey(key)], chains.map((chain) => new X509Certificate(chain)));
+    if (key !== undefined)
+      giveKeys(
+        [callersKey(key)],
+        chains.map((chain) => new X509Certificate(chain)),
+      );
   } catch (error) {
     addon().removeEndpoint(endpoint);
     throw error;

@@ -45,7 +45,12 @@ function enableCertCb(this: WatchedHandle): void {
  * The choice is made (handle.sni_context) and Node is told to go on, perhaps inside OpenSSL's own stack. If the
  * chosen context is keyless, the handshake is made to park, on the next turn, when that stack is gone.
  */
-function armWhenChosen(handshake: SocketHandshake, socket: TLSSocket, handle: TlsHandle, initial?: KeylessContext) {
+function armWhenChosen(
+  handshake: SocketHandshake,
+  socket: TLSSocket,
+  handle: TlsHandle,
+  initial?: KeylessContext,
+) {
   const { certCbDone } = handle;
   handle.certCbDone = () => {
     const chosen = keylessContext(handle.sni_context) ?? initial;

@@ -41,7 +41,8 @@ function checkedPolicy(value: unknown): VerifyPolicy {
 
 function checkedSchemes(value: unknown): readonly SignatureScheme[] | undefined {
   if (value === undefined) return undefined;
-  const ok = Array.isArray(value) && value.length > 0 && value.every((name) => isSignatureScheme(String(name)));
+  const ok =
+    Array.isArray(value) && value.length > 0 && value.every((name) => isSignatureScheme(String(name)));
   if (ok) return [...(value as readonly SignatureScheme[])];
   throw invalid('"schemes" must be an array of signature schemes by their names in RFC 8446, section 4.2.3');
 }

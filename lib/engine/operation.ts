@@ -5,7 +5,13 @@
  */
 import { performance } from 'node:perf_hooks';
 import { KeylessError } from '../errors.ts';
-import type { DecryptOperation, Operation, OperationResult, SignatureScheme, SignOperation } from '../keys/private-key.ts';
+import type {
+  DecryptOperation,
+  Operation,
+  OperationResult,
+  SignatureScheme,
+  SignOperation,
+} from '../keys/private-key.ts';
 import type { RawOperation } from './addon.ts';
 import { operationEnd, operationStart } from './channels.ts';
 import type { KeyEntry } from './key-entry.ts';
@@ -82,7 +88,9 @@ export class OperationView {
 
 function describeValue(value: unknown): string {
   if (value === null) return 'null';
-  return typeof value === 'object' ? `an object (${value.constructor?.name ?? 'no class'})` : `a ${typeof value}`;
+  return typeof value === 'object'
+    ? `an object (${value.constructor?.name ?? 'no class'})`
+    : `a ${typeof value}`;
 }
 
 function badResult(value: unknown): KeylessError {
@@ -100,7 +108,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 export function operationFailed(cause: unknown): KeylessError {
   if (cause instanceof KeylessError) return cause;
   const said = cause instanceof Error ? `: ${cause.message}` : '';
-  return new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `The private-key operation failed${said}`, { cause });
+  return new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `The private-key operation failed${said}`, {
+    cause,
+  });
 }
 
 /** One call of a PrivateKey. */
@@ -140,7 +150,10 @@ export class PendingOperation {
     if (this.#settled) return;
     this.#settled = true;
     clearTimeout(this.#timer);
-    const error = new KeylessError('ERR_KEYLESS_ABORTED', 'The connection went away while its operation was pending.');
+    const error = new KeylessError(
+      'ERR_KEYLESS_ABORTED',
+      'The connection went away while its operation was pending.',
+    );
     this.#publishEnd(error);
     this.#view.abort(error);
   }

@@ -6,7 +6,15 @@
 import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { KeylessError } from '../errors.ts';
-import { addon, FLAG_NEW_SESSION, FLAG_REPLAY, HandshakeStep, pendingOperation, ResultProblem, STEP_MASK } from './addon.ts';
+import {
+  addon,
+  FLAG_NEW_SESSION,
+  FLAG_REPLAY,
+  HandshakeStep,
+  pendingOperation,
+  ResultProblem,
+  STEP_MASK,
+} from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
 import type { KeylessContext } from './contexts.ts';
 import { findKey } from './key-entry.ts';
@@ -267,7 +275,7 @@ export class SocketHandshake implements OperationOrigin {
     if (!addon().lastSignatureIsBad(this.#id)) return error;
     return new KeylessError(
       'ERR_KEYLESS_BAD_SIGNATURE',
-      'The peer refused the handshake because the PrivateKey\'s signature does not verify with the certificate.',
+      "The peer refused the handshake because the PrivateKey's signature does not verify with the certificate.",
       { cause: error },
     );
   }

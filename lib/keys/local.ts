@@ -1,7 +1,22 @@
 /** A PrivateKey over a key in this very process: for tests, for comparison, and for what a key server does. */
-import { constants, createPrivateKey, createPublicKey, createHash, KeyObject, privateDecrypt, privateEncrypt, sign } from 'node:crypto';
+import {
+  constants,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  KeyObject,
+  privateDecrypt,
+  privateEncrypt,
+  sign,
+} from 'node:crypto';
 import { KeylessError } from '../errors.ts';
-import type { DecryptOperation, OperationResult, PrivateKey, SignatureScheme, SignOperation } from './private-key.ts';
+import type {
+  DecryptOperation,
+  OperationResult,
+  PrivateKey,
+  SignatureScheme,
+  SignOperation,
+} from './private-key.ts';
 
 /** Options of {@link localKey}. */
 export interface LocalKeyOptions {
@@ -55,7 +70,9 @@ class LocalKey implements PrivateKey {
     const input = signInput(this.#key, scheme);
     if (this.#sync) return sign(hashOf(scheme), message, input);
     return new Promise((resolve, reject) => {
-      sign(hashOf(scheme), message, input, (error, signature) => (error ? reject(error) : resolve(signature)));
+      sign(hashOf(scheme), message, input, (error, signature) =>
+        error ? reject(error) : resolve(signature),
+      );
     });
   }
 
@@ -87,5 +104,8 @@ export function localKey(key: string | Buffer | KeyObject, options: LocalKeyOpti
 
 function privateOnly(key: KeyObject): KeyObject {
   if (key.type === 'private') return key;
-  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `localKey() needs a private key, not a ${key.type} one.`);
+  throw new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    `localKey() needs a private key, not a ${key.type} one.`,
+  );
 }

@@ -84,8 +84,25 @@ async function issue(authority: { certPem: string; keyPem: string }, options: Is
     await writeFile(path('ca.key'), authority.keyPem, { mode: 0o600 });
     await writeFile(path('key'), keyPem, { mode: 0o600 });
     await writeFile(path('ext'), extensions(options));
-    await run('openssl', ['req', '-new', '-key', path('key'), '-subj', `/CN=${options.cn ?? 'localhost'}`, '-out', path('csr')]);
-    const signing = ['-CA', path('ca.crt'), '-CAkey', path('ca.key'), '-CAcreateserial', '-extfile', path('ext')];
+    await run('openssl', [
+      'req',
+      '-new',
+      '-key',
+      path('key'),
+      '-subj',
+      `/CN=${options.cn ?? 'localhost'}`,
+      '-out',
+      path('csr'),
+    ]);
+    const signing = [
+      '-CA',
+      path('ca.crt'),
+      '-CAkey',
+      path('ca.key'),
+      '-CAcreateserial',
+      '-extfile',
+      path('ext'),
+    ];
     const days = ['-days', String(options.days ?? 2)];
     await run('openssl', ['x509', '-req', '-in', path('csr'), ...signing, ...days, '-out', path('crt')]);
     const certPem = await readFile(path('crt'), 'utf8');
@@ -98,8 +115,23 @@ export async function makeAuthority(name = 'Test authority'): Promise<Authority>
   const keyPem = await makeKey('p256');
   const certPem = await inFolder(async (path) => {
     await writeFile(path('key'), keyPem, { mode: 0o600 });
-    const usage = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign'];
-    const { stdout } = await run('openssl', ['req', '-x509', '-key', path('key'), '-subj', `/CN=${name}`, '-days', '3', ...usage]);
+    const usage = [
+      '-addext',
+      'basicConstraints=critical,CA:TRUE',
+      '-addext',
+      'keyUsage=critical,keyCertSign,cRLSign',
+    ];
+    const { stdout } = await run('openssl', [
+      'req',
+      '-x509',
+      '-key',
+      path('key'),
+      '-subj',
+      `/CN=${name}`,
+      '-days',
+      '3',
+      ...usage,
+    ]);
     return stdout;
   });
   const authority = { certPem, keyPem };

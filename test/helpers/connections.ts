@@ -20,7 +20,10 @@ export async function close(server: Server): Promise<void> {
 /** What of an error does not depend on the run. */
 export function describeError(error: unknown): Record<string, unknown> {
   const { code, library, reason, message, alert } = error as Record<string, unknown>;
-  const text = String(message).replace(/^[0-9A-F]{8,16}:/, '').replace(/:\.\.\/.*?:\d+:/, ':').trimEnd();
+  const text = String(message)
+    .replace(/^[0-9A-F]{8,16}:/, '')
+    .replace(/:\.\.\/.*?:\d+:/, ':')
+    .trimEnd();
   return { code, library, reason, alert, message: text };
 }
 
@@ -58,7 +61,12 @@ export interface ConversationOptions {
  *
  * @returns when both ends have closed
  */
-export async function converse(side: Side, server: Server, port: number, options: ConversationOptions = {}): Promise<Transcript> {
+export async function converse(
+  side: Side,
+  server: Server,
+  port: number,
+  options: ConversationOptions = {},
+): Promise<Transcript> {
   const transcript: Transcript = { server: [], client: [] };
   const serverDone = watchServer(server, transcript.server, options);
   const client = side.tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ...options.client });

@@ -5,14 +5,14 @@
  * A scenario gets a {@link Side} and returns its transcript: plain data, in the order in which things happened.
  */
 import assert from 'node:assert/strict';
-import https from 'node:https';
 import http2 from 'node:http2';
+import https from 'node:https';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import * as keylessHttp2 from '../../lib/http2.ts';
 import * as keylessHttps from '../../lib/https.ts';
-import * as keyless from '../../lib/index.ts';
 import type { OperationResult, PrivateKey } from '../../lib/index.ts';
+import * as keyless from '../../lib/index.ts';
 import type { Issued } from './certificates.ts';
 
 /** How a remote key answers: at once, on the next turn of the loop, or after 20 to 50 ms. */

@@ -4,7 +4,15 @@ import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import nodeTls, { type Server, type TLSSocket } from 'node:tls';
-import { connect, createSecureContext, createServer, engineStats, KeylessError, localKey, type PrivateKey } from '../../lib/index.ts';
+import {
+  connect,
+  createSecureContext,
+  createServer,
+  engineStats,
+  KeylessError,
+  localKey,
+  type PrivateKey,
+} from '../../lib/index.ts';
 import { type Authority, type Issued, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 
@@ -30,8 +38,17 @@ interface Failure {
 /** One handshake that must fail, as both sides see it. */
 async function failure(server: Server, options: nodeTls.ConnectionOptions = {}): Promise<Failure> {
   const port = (server.address() as { port: number }).port;
-  const client = nodeTls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem, ...options });
-  const [[serverError], [clientError]] = await Promise.all([once(server, 'tlsClientError'), once(client, 'error')]);
+  const client = nodeTls.connect({
+    port,
+    host: '127.0.0.1',
+    servername: 'localhost',
+    ca: authority.certPem,
+    ...options,
+  });
+  const [[serverError], [clientError]] = await Promise.all([
+    once(server, 'tlsClientError'),
+    once(client, 'error'),
+  ]);
   return { serverError, clientError };
 }
 
@@ -74,26 +91,107 @@ const never = new Promise<Uint8Array>(() => {});
 const answer = (value: unknown) => value as Uint8Array;
 
 const ROWS: readonly Row[] = [
-  { what: 'throws', type: 'rsa', sign: () => { throw new Error('no'); }, code: 'ERR_KEYLESS_OPERATION_FAILED' },
-  { what: 'throws a string', type: 'rsa', sign: () => { throw 'no'; }, code: 'ERR_KEYLESS_OPERATION_FAILED' },
-  { what: 'rejects', type: 'p256', sign: () => Promise.reject(new Error('no')), code: 'ERR_KEYLESS_OPERATION_FAILED' },
-  { what: 'rejects with nothing', type: 'p256', sign: () => Promise.reject(undefined), code: 'ERR_KEYLESS_OPERATION_FAILED' },
+  {
+    what: 'throws',
+    type: 'rsa',
+    sign: () => {
+      throw new Error('no');
+    },
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'throws a string',
+    type: 'rsa',
+    sign: () => {
+      throw 'no';
+    },
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'rejects',
+    type: 'p256',
+    sign: () => Promise.reject(new Error('no')),
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'rejects with nothing',
+    type: 'p256',
+    sign: () => Promise.reject(undefined),
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
   { what: 'returns null', type: 'rsa', sign: () => answer(null), code: 'ERR_KEYLESS_BAD_RESULT' },
   { what: 'returns undefined', type: 'p256', sign: () => answer(undefined), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'resolves to a string', type: 'rsa', sign: () => Promise.resolve(answer('signature')), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'returns an ArrayBuffer', type: 'rsa', sign: () => answer(new ArrayBuffer(256)), code: 'ERR_KEYLESS_BAD_RESULT' },
+  {
+    what: 'resolves to a string',
+    type: 'rsa',
+    sign: () => Promise.resolve(answer('signature')),
+    code: 'ERR_KEYLESS_BAD_RESULT',
+  },
+  {
+    what: 'returns an ArrayBuffer',
+    type: 'rsa',
+    sign: () => answer(new ArrayBuffer(256)),
+    code: 'ERR_KEYLESS_BAD_RESULT',
+  },
   { what: 'returns nothing', type: 'rsa', sign: () => Buffer.alloc(0), code: 'ERR_KEYLESS_BAD_RESULT' },
   { what: 'returns nothing', type: 'p256', sign: () => Buffer.alloc(0), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'returns a byte too few', type: 'rsa', sign: () => Buffer.alloc(255), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'returns a byte too many', type: 'rsa', sign: () => Buffer.alloc(257), code: 'ERR_KEYLESS_BAD_RESULT' },
+  {
+    what: 'returns a byte too few',
+    type: 'rsa',
+    sign: () => Buffer.alloc(255),
+    code: 'ERR_KEYLESS_BAD_RESULT',
+  },
+  {
+    what: 'returns a byte too many',
+    type: 'rsa',
+    sign: () => Buffer.alloc(257),
+    code: 'ERR_KEYLESS_BAD_RESULT',
+  },
   { what: 'returns 64 KiB', type: 'p256', sign: () => Buffer.alloc(65_536), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'returns what is not DER', type: 'p256', sign: () => Buffer.alloc(70, 0x41), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'returns a byte too many', type: 'ed25519', sign: () => Buffer.alloc(65), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'signs with another key', type: 'rsa', sign: (operation) => localKey(wrongKeys.rsa).sign(operation), code: 'ERR_KEYLESS_BAD_SIGNATURE' },
-  { what: 'signs with another key', type: 'p256', sign: (operation) => localKey(wrongKeys.p256).sign(operation), code: 'ERR_KEYLESS_BAD_SIGNATURE' },
-  { what: 'signs with another key and is verified', type: 'p256', sign: (operation) => localKey(wrongKeys.p256).sign(operation), code: 'ERR_KEYLESS_BAD_SIGNATURE', more: { verify: 'always' } },
-  { what: 'signs with another key', type: 'ed25519', sign: (operation) => localKey(wrongKeys.ed25519).sign(operation), code: 'ERR_KEYLESS_BAD_SIGNATURE' },
-  { what: 'never answers', type: 'rsa', sign: () => never, code: 'ERR_KEYLESS_TIMEOUT', more: { timeoutMs: 50 } },
+  {
+    what: 'returns what is not DER',
+    type: 'p256',
+    sign: () => Buffer.alloc(70, 0x41),
+    code: 'ERR_KEYLESS_BAD_RESULT',
+  },
+  {
+    what: 'returns a byte too many',
+    type: 'ed25519',
+    sign: () => Buffer.alloc(65),
+    code: 'ERR_KEYLESS_BAD_RESULT',
+  },
+  {
+    what: 'signs with another key',
+    type: 'rsa',
+    sign: (operation) => localKey(wrongKeys.rsa).sign(operation),
+    code: 'ERR_KEYLESS_BAD_SIGNATURE',
+  },
+  {
+    what: 'signs with another key',
+    type: 'p256',
+    sign: (operation) => localKey(wrongKeys.p256).sign(operation),
+    code: 'ERR_KEYLESS_BAD_SIGNATURE',
+  },
+  {
+    what: 'signs with another key and is verified',
+    type: 'p256',
+    sign: (operation) => localKey(wrongKeys.p256).sign(operation),
+    code: 'ERR_KEYLESS_BAD_SIGNATURE',
+    more: { verify: 'always' },
+  },
+  {
+    what: 'signs with another key',
+    type: 'ed25519',
+    sign: (operation) => localKey(wrongKeys.ed25519).sign(operation),
+    code: 'ERR_KEYLESS_BAD_SIGNATURE',
+  },
+  {
+    what: 'never answers',
+    type: 'rsa',
+    sign: () => never,
+    code: 'ERR_KEYLESS_TIMEOUT',
+    more: { timeoutMs: 50 },
+  },
 ];
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -118,7 +216,10 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
 
 describe('a PrivateKey that fails', () => {
   it('sends the peer an alert', async () => {
-    const server = createServer({ cert: certificate('p256').certPem, key: onceBad('p256', () => answer(null)) });
+    const server = createServer({
+      cert: certificate('p256').certPem,
+      key: onceBad('p256', () => answer(null)),
+    });
     await listen(server);
     const { clientError } = await failure(server);
     assert.equal(clientError.code, 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR');
@@ -127,7 +228,12 @@ describe('a PrivateKey that fails', () => {
 
   it('keeps what was thrown as the cause', async () => {
     const cause = new Error('the HSM is on fire');
-    const server = createServer({ cert: certificate('p256').certPem, key: onceBad('p256', () => { throw cause; }) });
+    const server = createServer({
+      cert: certificate('p256').certPem,
+      key: onceBad('p256', () => {
+        throw cause;
+      }),
+    });
     await listen(server);
     const { serverError } = await failure(server);
     assert.equal(serverError.cause, cause);
@@ -137,10 +243,22 @@ describe('a PrivateKey that fails', () => {
 
   it('surfaces at a client as its error, also with a write waiting', async () => {
     for (const writes of [false, true]) {
-      const server = nodeTls.createServer({ cert: certificate('rsa').certPem, key: certificate('rsa').keyPem, requestCert: true, ca: authority.certPem });
+      const server = nodeTls.createServer({
+        cert: certificate('rsa').certPem,
+        key: certificate('rsa').keyPem,
+        requestCert: true,
+        ca: authority.certPem,
+      });
       const port = await listen(server);
       const key: PrivateKey = { sign: () => answer(null) };
-      const client = connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem, cert: certificate('p256').certPem, key });
+      const client = connect({
+        port,
+        host: '127.0.0.1',
+        servername: 'localhost',
+        ca: authority.certPem,
+        cert: certificate('p256').certPem,
+        key,
+      });
       if (writes) client.write('early');
       const [error] = await once(client, 'error');
       assert.equal(error.code, 'ERR_KEYLESS_BAD_RESULT');
@@ -150,7 +268,12 @@ describe('a PrivateKey that fails', () => {
 
   it('does not tell the peer of an RSA key exchange: the handshake ends as with a wrong premaster', async () => {
     const bad: PrivateKey[] = [
-      { sign: () => never, decrypt: () => { throw new Error('bad padding'); } },
+      {
+        sign: () => never,
+        decrypt: () => {
+          throw new Error('bad padding');
+        },
+      },
       { sign: () => never, decrypt: () => Buffer.alloc(48) },
       { sign: () => never, decrypt: () => Buffer.alloc(256) },
       { sign: () => never, decrypt: () => answer('nonsense') },
@@ -159,7 +282,10 @@ describe('a PrivateKey that fails', () => {
     for (const key of bad) {
       const server = createServer({ cert: certificate('rsa').certPem, key });
       await listen(server);
-      const { serverError, clientError } = await failure(server, { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' });
+      const { serverError, clientError } = await failure(server, {
+        maxVersion: 'TLSv1.2',
+        ciphers: 'AES128-GCM-SHA256',
+      });
       seen.add(String(clientError.code));
       assert.ok(serverError);
       await close(server);
@@ -175,7 +301,13 @@ describe('an answer', () => {
     const key: PrivateKey = {
       sign(operation) {
         const signature = good.sign(operation) as Uint8Array;
-        return { then(resolve: (value: Uint8Array) => void) { resolve(signature); resolve(Buffer.alloc(3)); } } as unknown as Promise<Uint8Array>;
+        return {
+          // biome-ignore lint/suspicious/noThenProperty: a thenable that answers twice is what is tested
+          then(resolve: (value: Uint8Array) => void) {
+            resolve(signature);
+            resolve(Buffer.alloc(3));
+          },
+        } as unknown as Promise<Uint8Array>;
       },
     };
     const server = createServer({ cert: certificate('p256').certPem, key }, (socket) => socket.end());
@@ -188,12 +320,16 @@ describe('an answer', () => {
     let resolve = (_: Uint8Array) => {};
     let signal: AbortSignal | undefined;
     let begin = () => {};
-    const started = new Promise<void>((done) => { begin = done; });
+    const started = new Promise<void>((done) => {
+      begin = done;
+    });
     const key: PrivateKey = {
       sign(operation) {
         signal = operation.signal;
         begin();
-        return new Promise((settle) => { resolve = settle; });
+        return new Promise((settle) => {
+          resolve = settle;
+        });
       },
     };
     const server = createServer({ cert: certificate('p256').certPem, key });
@@ -225,17 +361,33 @@ describe('options', () => {
   };
 
   it('need a certificate for a PrivateKey', () => {
-    assert.equal(code(() => createSecureContext({ key })), 'ERR_KEYLESS_NO_CERTIFICATE');
+    assert.equal(
+      code(() => createSecureContext({ key })),
+      'ERR_KEYLESS_NO_CERTIFICATE',
+    );
   });
-  it('refuse a PrivateKey whose public key is not the certificate\'s', () => {
+  it("refuse a PrivateKey whose public key is not the certificate's", () => {
     const other = localKey(certificate('p256').keyPem);
-    assert.equal(code(() => createServer({ cert: certificate('rsa').certPem, key: other })), 'ERR_KEYLESS_KEY_MISMATCH');
+    assert.equal(
+      code(() => createServer({ cert: certificate('rsa').certPem, key: other })),
+      'ERR_KEYLESS_KEY_MISMATCH',
+    );
   });
   it('refuse values out of range', () => {
     const cert = certificate('rsa').certPem;
-    for (const bad of [{ timeoutMs: 0 }, { timeoutMs: '5' }, { verify: 'sometimes' }, { schemes: [] }, { schemes: ['rot13'] }]) {
+    for (const bad of [
+      { timeoutMs: 0 },
+      { timeoutMs: '5' },
+      { verify: 'sometimes' },
+      { schemes: [] },
+      { schemes: ['rot13'] },
+    ]) {
       const options = { cert, key: { ...key, ...bad } as PrivateKey };
-      assert.equal(code(() => createServer(options)), 'ERR_KEYLESS_INVALID_ARGUMENT', JSON.stringify(bad));
+      assert.equal(
+        code(() => createServer(options)),
+        'ERR_KEYLESS_INVALID_ARGUMENT',
+        JSON.stringify(bad),
+      );
     }
   });
   it('given to node:tls itself are refused with words that say what to do', () => {
@@ -246,7 +398,7 @@ describe('options', () => {
       assert.throws(() => nodeTls.createSecureContext(options), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
     }
   });
-  it('keep Node\'s own errors', () => {
+  it("keep Node's own errors", () => {
     assert.throws(() => createSecureContext({ cert: 'nonsense', key }), /PEM|no start line/);
   });
 });
@@ -262,7 +414,9 @@ describe('a key that cannot do all its type can', () => {
         return good.sign(operation);
       },
     };
-    const server = createServer({ cert: certificate('rsa').certPem, key }, (socket: TLSSocket) => socket.end());
+    const server = createServer({ cert: certificate('rsa').certPem, key }, (socket: TLSSocket) =>
+      socket.end(),
+    );
     const port = await listen(server);
     const offers: nodeTls.ConnectionOptions[] = [
       {},
@@ -270,7 +424,13 @@ describe('a key that cannot do all its type can', () => {
       { sigalgs: 'RSA-PSS+SHA256:RSA-PSS+SHA384' },
     ];
     for (const offer of offers) {
-      const client = nodeTls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem, ...offer });
+      const client = nodeTls.connect({
+        port,
+        host: '127.0.0.1',
+        servername: 'localhost',
+        ca: authority.certPem,
+        ...offer,
+      });
       client.resume();
       await once(client, 'close');
     }
@@ -280,7 +440,10 @@ describe('a key that cannot do all its type can', () => {
 
   it('and cannot decrypt offers no RSA key exchange', async () => {
     const good = localKey(certificate('rsa').keyPem);
-    const server = createServer({ cert: certificate('rsa').certPem, key: { sign: (operation) => good.sign(operation) } });
+    const server = createServer({
+      cert: certificate('rsa').certPem,
+      key: { sign: (operation) => good.sign(operation) },
+    });
     await listen(server);
     const { serverError } = await failure(server, { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' });
     assert.equal(serverError.code as string, 'ERR_SSL_NO_SHARED_CIPHER');

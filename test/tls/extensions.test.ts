@@ -2,7 +2,7 @@
 import { before } from 'node:test';
 import type { SecureVersion, TLSSocket, TlsOptions } from 'node:tls';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
-import { close, converse, type ConversationOptions, describeError, listen } from '../helpers/connections.ts';
+import { type ConversationOptions, close, converse, describeError, listen } from '../helpers/connections.ts';
 import { parity, type Side } from '../helpers/parity.ts';
 
 let authority: Authority;
@@ -17,10 +17,18 @@ before(async () => {
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
 
-async function once(side: Side, issued: Issued, options: TlsOptions, talk: ConversationOptions = {}): Promise<unknown> {
+async function once(
+  side: Side,
+  issued: Issued,
+  options: TlsOptions,
+  talk: ConversationOptions = {},
+): Promise<unknown> {
   const server = side.tls.createServer({ ...options, cert: issued.certPem, key: side.key(issued) });
   const port = await listen(server);
-  const story = await converse(side, server, port, { ...talk, client: { ca: authority.certPem, ...talk.client } });
+  const story = await converse(side, server, port, {
+    ...talk,
+    client: { ca: authority.certPem, ...talk.client },
+  });
   await close(server);
   return story;
 }
@@ -28,11 +36,16 @@ async function once(side: Side, issued: Issued, options: TlsOptions, talk: Conve
 for (const version of VERSIONS) {
   const client = { maxVersion: version } as const;
 
-  parity(`ALPNProtocols, ${version}`, (side) =>
-    once(side, rsa, { ALPNProtocols: ['b', 'a'] }, { client: { ...client, ALPNProtocols: ['a', 'b'] } }), 1);
+  parity(
+    `ALPNProtocols, ${version}`,
+    (side) =>
+      once(side, rsa, { ALPNProtocols: ['b', 'a'] }, { client: { ...client, ALPNProtocols: ['a', 'b'] } }),
+    1,
+  );
 
   parity(`ALPNProtocols without a common one, ${version}`, (side) =>
-    once(side, rsa, { ALPNProtocols: ['c'] }, { client: { ...client, ALPNProtocols: ['a', 'b'] } }));
+    once(side, rsa, { ALPNProtocols: ['c'] }, { client: { ...client, ALPNProtocols: ['a', 'b'] } }),
+  );
 
   for (const [what, choose] of [
     ['the second', (protocols: readonly string[]) => protocols[1]],
@@ -45,42 +58,75 @@ for (const version of VERSIONS) {
         asked.push(offer.servername, [...offer.protocols]);
         return choose(offer.protocols);
       };
-      const story = await once(side, rsa, { ALPNCallback }, { client: { ...client, ALPNProtocols: ['a', 'b'] } });
+      const story = await once(
+        side,
+        rsa,
+        { ALPNCallback },
+        { client: { ...client, ALPNProtocols: ['a', 'b'] } },
+      );
       return { story, asked };
     });
   }
 
-  parity(`ALPNCallback and a client without ALPN, ${version}`, (side) =>
-    once(side, rsa, { ALPNCallback: () => 'never' }, { client }), 1);
+  parity(
+    `ALPNCallback and a client without ALPN, ${version}`,
+    (side) => once(side, rsa, { ALPNCallback: () => 'never' }, { client }),
+    1,
+  );
 
-  parity(`keylog on both sides, ${version}`, async (side) => {
-    const lines: Record<string, string[]> = { server: [], client: [] };
-    const server = side.tls.createServer({ cert: rsa.certPem, key: side.key(rsa) });
-    server.on('keylog', (line) => lines.server?.push(String(line).split(' ')[0] ?? ''));
-    const port = await listen(server);
-    const socket = side.tls.connect({ ...client, port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem });
-    socket.on('keylog', (line) => lines.client?.push(String(line).split(' ')[0] ?? ''));
-    await new Promise<void>((resolve) => {
-      server.on('secureConnection', (peer: TLSSocket) => peer.end());
-      socket.resume().on('close', () => resolve());
-    });
-    await close(server);
-    return lines;
-  }, 1);
+  parity(
+    `keylog on both sides, ${version}`,
+    async (side) => {
+      const lines: Record<string, string[]> = { server: [], client: [] };
+      const server = side.tls.createServer({ cert: rsa.certPem, key: side.key(rsa) });
+      server.on('keylog', (line) => lines.server?.push(String(line).split(' ')[0] ?? ''));
+      const port = await listen(server);
+      const socket = side.tls.connect({
+        ...client,
+        port,
+        host: '127.0.0.1',
+        servername: 'localhost',
+        ca: authority.certPem,
+      });
+      socket.on('keylog', (line) => lines.client?.push(String(line).split(' ')[0] ?? ''));
+      await new Promise<void>((resolve) => {
+        server.on('secureConnection', (peer: TLSSocket) => peer.end());
+        socket.resume().on('close', () => resolve());
+      });
+      await close(server);
+      return lines;
+    },
+    1,
+  );
 
-  parity(`pre-shared keys beside a certificate, ${version}`, (side) => {
-    const ciphers = version === 'TLSv1.2' ? 'ECDHE-PSK-AES128-CBC-SHA256:PSK-AES128-CBC-SHA' : 'TLS_AES_128_GCM_SHA256';
-    const psk = Buffer.alloc(32, 1);
-    return once(
-      side,
-      rsa,
-      { ciphers, pskCallback: (_socket, identity) => (identity === 'me' ? psk : null) },
-      { client: { ...client, ciphers, pskCallback: () => ({ psk, identity: 'me' }), checkServerIdentity: () => undefined } },
-    );
-  }, 0);
+  parity(
+    `pre-shared keys beside a certificate, ${version}`,
+    (side) => {
+      const ciphers =
+        version === 'TLSv1.2' ? 'ECDHE-PSK-AES128-CBC-SHA256:PSK-AES128-CBC-SHA' : 'TLS_AES_128_GCM_SHA256';
+      const psk = Buffer.alloc(32, 1);
+      return once(
+        side,
+        rsa,
+        { ciphers, pskCallback: (_socket, identity) => (identity === 'me' ? psk : null) },
+        {
+          client: {
+            ...client,
+            ciphers,
+            pskCallback: () => ({ psk, identity: 'me' }),
+            checkServerIdentity: () => undefined,
+          },
+        },
+      );
+    },
+    0,
+  );
 
-  parity(`a hello retry, ${version}`, (side) =>
-    once(side, rsa, { ecdhCurve: 'P-384' }, { client: { ...client, ecdhCurve: 'X25519:P-384' } }), 1);
+  parity(
+    `a hello retry, ${version}`,
+    (side) => once(side, rsa, { ecdhCurve: 'P-384' }, { client: { ...client, ecdhCurve: 'X25519:P-384' } }),
+    1,
+  );
 
   parity(`a hello retry with SNI and ALPNCallback, ${version}`, async (side) => {
     const log: unknown[] = [];
@@ -105,13 +151,28 @@ for (const version of VERSIONS) {
   });
 
   parity(`no common cipher or version, ${version}`, (side) =>
-    once(side, rsa, { minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' }, { client: { maxVersion: version, ciphers: version === 'TLSv1.3' ? 'TLS_CHACHA20_POLY1305_SHA256' : 'ECDHE-RSA-AES128-GCM-SHA256' } }));
+    once(
+      side,
+      rsa,
+      { minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' },
+      {
+        client: {
+          maxVersion: version,
+          ciphers: version === 'TLSv1.3' ? 'TLS_CHACHA20_POLY1305_SHA256' : 'ECDHE-RSA-AES128-GCM-SHA256',
+        },
+      },
+    ),
+  );
 
   parity(`a server that requires a certificate and gets none, ${version}`, (side) =>
-    once(side, rsa, { requestCert: true, rejectUnauthorized: true, ca: authority.certPem }, { client }));
+    once(side, rsa, { requestCert: true, rejectUnauthorized: true, ca: authority.certPem }, { client }),
+  );
 
-  parity(`a client that does not trust the server, ${version}`, (side) =>
-    once(side, rsa, {}, { client: { ...client, ca: p256.certPem } }), 1);
+  parity(
+    `a client that does not trust the server, ${version}`,
+    (side) => once(side, rsa, {}, { client: { ...client, ca: p256.certPem } }),
+    1,
+  );
 }
 
 interface Renegotiation {
@@ -122,11 +183,24 @@ interface Renegotiation {
 
 async function renegotiate(side: Side, { ciphers, requestCert, by }: Renegotiation): Promise<unknown> {
   const version: SecureVersion = 'TLSv1.2';
-  const server = side.tls.createServer({ cert: rsa.certPem, key: side.key(rsa), ciphers, maxVersion: version, ca: authority.certPem });
+  const server = side.tls.createServer({
+    cert: rsa.certPem,
+    key: side.key(rsa),
+    ciphers,
+    maxVersion: version,
+    ca: authority.certPem,
+  });
   const port = await listen(server);
   const log: unknown[] = [];
   await new Promise<void>((resolve) => {
-    const socket = side.tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem, cert: p256.certPem, key: side.key(p256) });
+    const socket = side.tls.connect({
+      port,
+      host: '127.0.0.1',
+      servername: 'localhost',
+      ca: authority.certPem,
+      cert: p256.certPem,
+      key: side.key(p256),
+    });
     const start = (initiator: TLSSocket) =>
       initiator.renegotiate({ requestCert, rejectUnauthorized: false }, (error) => {
         log.push('renegotiated', error ? describeError(error) : null);

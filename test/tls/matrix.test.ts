@@ -1,7 +1,14 @@
 /** Version × key × client certificate × server name: the same story with the keys elsewhere. */
-import type { SecureVersion } from 'node:tls';
+
 import { before } from 'node:test';
-import { type Authority, type Issued, KEY_KINDS, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
+import type { SecureVersion } from 'node:tls';
+import {
+  type Authority,
+  type Issued,
+  KEY_KINDS,
+  type KeyKind,
+  makeAuthority,
+} from '../helpers/certificates.ts';
 import { close, converse, listen } from '../helpers/connections.ts';
 import { parity, type Side } from '../helpers/parity.ts';
 
@@ -10,7 +17,8 @@ const issued = new Map<KeyKind, Issued>();
 
 before(async () => {
   authority = await makeAuthority();
-  for (const type of KEY_KINDS) issued.set(type, await authority.issue({ type, dns: ['localhost', 'other.test'] }));
+  for (const type of KEY_KINDS)
+    issued.set(type, await authority.issue({ type, dns: ['localhost', 'other.test'] }));
 });
 
 interface Row {
@@ -20,10 +28,18 @@ interface Row {
   readonly ciphers?: string;
 }
 
-async function scenario(side: Side, { version, server: kind, client: clientKind, ciphers }: Row): Promise<unknown> {
+async function scenario(
+  side: Side,
+  { version, server: kind, client: clientKind, ciphers }: Row,
+): Promise<unknown> {
   const own = issued.get(kind) as Issued;
   const theirs = clientKind && issued.get(clientKind);
-  const common = { ca: authority.certPem, minVersion: version, maxVersion: version, ...(ciphers ? { ciphers } : {}) };
+  const common = {
+    ca: authority.certPem,
+    minVersion: version,
+    maxVersion: version,
+    ...(ciphers ? { ciphers } : {}),
+  };
   const server = side.tls.createServer({
     ...common,
     cert: own.certPem,

@@ -39,7 +39,12 @@ function useStore(server: Server, when: 'sync' | 'async', log: unknown[]): void 
 }
 
 async function twoConnections(side: Side, { version, ciphers, store }: Options): Promise<unknown> {
-  const common = { ca: authority.certPem, minVersion: version, maxVersion: version, ...(ciphers ? { ciphers } : {}) };
+  const common = {
+    ca: authority.certPem,
+    minVersion: version,
+    maxVersion: version,
+    ...(ciphers ? { ciphers } : {}),
+  };
   const server = side.tls.createServer({
     ...common,
     cert: rsa.certPem,
@@ -74,7 +79,9 @@ const ROWS: readonly Options[] = [
 ];
 
 for (const row of ROWS) {
-  const name = [row.version, row.ciphers, row.store ? `${row.store} store` : 'tickets'].filter(Boolean).join(', ');
+  const name = [row.version, row.ciphers, row.store ? `${row.store} store` : 'tickets']
+    .filter(Boolean)
+    .join(', ');
   // Node's stores do not resume TLS 1.3 sessions (they are looked up before its hello parser knows of them).
   const operations = row.version === 'TLSv1.3' && row.store ? 2 : 1;
   parity(`resumption with ${name}`, (side) => twoConnections(side, row), operations);
@@ -83,7 +90,8 @@ for (const row of ROWS) {
 describe('a ticket', () => {
   it('resumes on another server with the same ticket keys, without an operation', async () => {
     const side = remoteSide('turn');
-    const make = () => side.tls.createServer({ cert: rsa.certPem, key: side.key(rsa), ticketKeys: Buffer.alloc(48, 7) });
+    const make = () =>
+      side.tls.createServer({ cert: rsa.certPem, key: side.key(rsa), ticketKeys: Buffer.alloc(48, 7) });
     const [one, two] = [make(), make()];
     let session: Buffer | undefined;
     const client = { ca: authority.certPem };

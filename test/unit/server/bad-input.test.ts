@@ -251,7 +251,7 @@ test('clients without a certificate, of another CA, expired, for servers only, o
   serverConnectionRefused.unsubscribe(collect);
   assert.equal(told.length, 7);
   for (const reason of [
-    'SELF_SIGNED_CERT_IN_CHAIN',
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
     'CERT_HAS_EXPIRED',
     'INVALID_PURPOSE',
     'needs TLS 1.3',
