@@ -49,13 +49,32 @@ function readGuarded(path: string): Buffer {
   }
 }
 
+/** PKCS#8 and the traditional formats say so in clear (RFC 7468 §11, RFC 1421 §4.6.1.1). */
+function isEncrypted(pem: Buffer): boolean {
+  return pem.includes('ENCRYPTED');
+}
+
+/** What OpenSSL says of a wrong passphrase depends on what it decrypts to by chance. */
+function parseProblem(error: unknown, pem: Buffer, passphrase: string | undefined): Error {
+  if (error instanceof KeylessError) return error;
+  if (!isEncrypted(pem)) return new Error('it holds no private key in PEM');
+  return new Error(
+    passphrase === undefined ? 'it is encrypted, and no passphrase was given' : 'the passphrase does not fit',
+  );
+}
+
 function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ERR_MISSING_PASSPHRASE') return 'it is encrypted, and no passphrase was given';
-  if (code === 'ERR_OSSL_BAD_DECRYPT') return 'the passphrase does not fit';
-  if (code?.startsWith('ERR_OSSL')) return 'it holds no private key in PEM';
-  if (code === 'EACCES') return 'this process may not read it';
-  return message;
+  return code === 'EACCES' ? 'this process may not read it' : message;
+}
+
+function loadKey(path: string, file: string, passphrase: string | undefined): StoredKey {
+  const pem = readGuarded(path);
+  try {
+    return pemKey(pem, file, passphrase);
+  } catch (error) {
+    throw parseProblem(error, pem, passphrase);
+  }
 }
 
 function listKeyFiles(directory: string): string[] {
@@ -107,7 +126,7 @@ export function pemDirectory(directory: string, { passphrase }: PemDirectoryOpti
   const problems: KeyProblem[] = [];
   for (const file of listKeyFiles(directory)) {
     try {
-      keys.push(pemKey(readGuarded(join(directory, file)), file, passphrase));
+      keys.push(loadKey(join(directory, file), file, passphrase));
     } catch (error) {
       problems.push({ file, reason: reasonOf(error) });
     }

@@ -9,11 +9,14 @@ import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { connectKeyServers, createServer, type KeyServers } from '../../../lib/index.ts';
+import { encodeResult } from '../../../lib/protocol/answers.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
+import { rsaRawDecrypt } from '../../../lib/signing/raw-rsa.ts';
 import { KEY_KINDS } from '../../helpers/certificates.ts';
 import { x25519Exchange } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { decryptOperation, signOperation } from '../../helpers/operations.ts';
+import { startRudeKeyServer } from '../../helpers/rude-key-server.ts';
 
 let setup: KeyServerSetup;
 let keyServer: KeyServer & { port: number };
@@ -65,13 +68,37 @@ test('several operations at once each get their own signature', async () => {
     assert.ok(verify('sha256', message, publicKey, signatures[at]!));
 });
 
-test('an edge and a key server of the field: a raw block comes back', async () => {
-  const premaster = randomBytes(48);
+test('ours answer a decryption with 48 bytes, random ones where the premaster is not that of the client', async () => {
   const { keyId, publicKey } = setup.sites.rsa!;
+  const encrypt = (premaster: Buffer) =>
+    publicEncrypt({ key: publicKey, padding: constants.RSA_PKCS1_PADDING }, premaster);
+  const good = Buffer.concat([Buffer.of(3, 3), randomBytes(46)]);
+  assert.deepEqual(Buffer.from(await keys.decrypt!(decryptOperation(keyId, encrypt(good)))), good);
+  const other = Buffer.concat([Buffer.of(3, 1), randomBytes(46)]);
+  const answer = Buffer.from(await keys.decrypt!(decryptOperation(keyId, encrypt(other))));
+  assert.equal(answer.length, 48);
+  assert.notDeepEqual(answer, other);
+});
+
+test('those of the field answer with the raw block, which comes back as it is', async () => {
+  const { keyId, publicKey, privateKey } = setup.sites.rsa!;
+  const field = await startRudeKeyServer({
+    server: setup.server,
+    ca: setup.authority.certPem,
+    profile: 'field',
+    onRequest: ({ id, items }, socket) => {
+      assert.equal(items.opcode![0], 0x01);
+      assert.deepEqual(Buffer.from(items.keyId!), keyId);
+      socket.write(encodeResult(id, rsaRawDecrypt(privateKey, items.payload!)));
+    },
+  });
+  const edge = connectKeyServers({ servers: [field.address], ...setup.edgeOptions });
+  const premaster = Buffer.concat([Buffer.of(3, 3), randomBytes(46)]);
   const ciphertext = publicEncrypt({ key: publicKey, padding: constants.RSA_PKCS1_PADDING }, premaster);
-  const answer = await keys.decrypt!(decryptOperation(keyId, ciphertext));
-  assert.equal(answer.length, 48, 'ours: 48 bytes, here random ones, as the version is wrong');
-  assert.notDeepEqual(Buffer.from(answer), premaster);
+  const block = Buffer.from(await edge.decrypt!(decryptOperation(keyId, ciphertext)));
+  assert.deepEqual([block.length, block.subarray(-48)], [256, premaster]);
+  edge.close();
+  await field.close();
 });
 
 test('a key that the key server does not have, and a message it does not sign, are not found', async () => {
