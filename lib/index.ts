@@ -14,7 +14,7 @@ export {
   type KeyServersStats,
   type ServerStats,
 } from './keys/key-servers.ts';
-export { type LocalKeyOptions, localKey } from './keys/local.ts';
+export { type LocalKeyOptions, localKey, type PemWithPassphrase } from './keys/local.ts';
 export type {
   DecryptOperation,
   Operation,

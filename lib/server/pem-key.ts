@@ -3,7 +3,7 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { certificateDigest, subjectKeyId } from '../protocol/key-id.ts';
 import type { SigningMethod } from '../protocol/schemes.ts';
 import { keyKindOf, publicKeyDer } from '../signing/key-kind.ts';
-import { rsaRawDecrypt, rsaSignDigest } from '../signing/raw-rsa.ts';
+import { rsaRawDecryptInThread, rsaSignDigestInThread } from '../signing/raw-rsa-thread.ts';
 import { signHere, signInPool } from '../signing/sign-message.ts';
 import type { StoredKey } from './key-store.ts';
 
@@ -39,7 +39,7 @@ export function pemKey(pem: string | Buffer, label: string, passphrase?: string)
     sign: (method: SigningMethod, message: Uint8Array) => sign(key, method, message),
   };
   if (kind.type !== 'rsa') return stored;
-  stored.signDigest = (hash, digest) => rsaSignDigest(key, hash, digest);
-  stored.decryptRaw = (ciphertext) => rsaRawDecrypt(key, ciphertext);
+  stored.signDigest = (hash, digest) => rsaSignDigestInThread(key, hash, digest);
+  stored.decryptRaw = (ciphertext) => rsaRawDecryptInThread(key, ciphertext);
   return stored;
 }
