@@ -25,7 +25,7 @@ if (files.length === 0) {
 }
 const runner = spawn(
   process.execPath,
-  ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files],
+  ['--test', '--test-concurrency=2', '--test-timeout=120000', '--test-reporter=spec', ...files],
   {
     stdio: 'inherit',
   },

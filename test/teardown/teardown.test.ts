@@ -42,9 +42,10 @@ for (const rsaKeyExchange of [false, true]) {
       if (moment !== 'in-callback') {
         it(`an uncaught exception in a worker ${moment}`, async () => {
           const worker = new Worker(SCENARIO, { workerData: plan(moment, 'throw', rsaKeyExchange) });
+          const exited = new Promise((resolve) => worker.on('exit', resolve));
           const [error] = await once(worker, 'error');
           assert.match(String(error), /as planned/);
-          await once(worker, 'exit');
+          await exited;
         });
       }
 

@@ -1,0 +1,33 @@
+/** 10,000 handshakes aborted at random moments of the operation: no crash, no growth, no job left. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { makeAuthority } from '../helpers/certificates.ts';
+import { randomFrom, StormServer, storm } from '../helpers/storm.ts';
+
+const THOUSANDS = 10;
+/** Of the resident set after the second thousand. */
+const GROWTH_LIMIT = 1.05;
+
+it('10,000 aborted handshakes leave nothing behind', async (test) => {
+  const server = await StormServer.start(test, await (await makeAuthority()).issue({ type: 'rsa' }), 15);
+  const seed = Math.floor(Math.random() * 1e9) + 1;
+  test.diagnostic(`seed ${seed}`);
+  const random = randomFrom(seed);
+  // Compiled code and the pool of job stacks reach their size first; a native server grows by as much meanwhile.
+  await storm(server.port, 1000, random);
+  const sizes: number[] = [];
+  for (let thousand = 1; thousand <= THOUSANDS; thousand += 1) {
+    await storm(server.port, 1000, random);
+    const { rss, paused, queued } = await server.quiet();
+    assert.deepEqual({ paused, queued }, { paused: 0, queued: 0 });
+    sizes.push(rss);
+  }
+  test.diagnostic(`resident MB: ${sizes.map((size) => (size / 1e6).toFixed(1)).join(' ')}`);
+  const { operations } = await server.report();
+  test.diagnostic(`operations begun: ${operations}`);
+  assert.ok(operations > 1000, 'the storm reached the operations');
+  const [, second] = sizes;
+  const last = sizes.at(-1) as number;
+  assert.ok(last <= (second as number) * GROWTH_LIMIT, `grew from ${second} to ${last}`);
+  assert.deepEqual(await server.end(), [0, null]);
+});

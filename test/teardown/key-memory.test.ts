@@ -1,0 +1,133 @@
+/** The key is not there: the edge's whole memory is searched for it, and a canary proves that the search finds keys. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { before, describe, it } from 'node:test';
+import { connect } from 'node:tls';
+import { createKeyServer, keyStoreOf, pemKey } from '../../lib/index.ts';
+import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
+
+const CHUNK_BYTES = 1 << 22;
+
+let authority: Authority;
+let sites: Issued[];
+
+before(async () => {
+  authority = await makeAuthority();
+  sites = [await authority.issue({ type: 'rsa' }), await authority.issue({ type: 'p256' })];
+});
+
+/** The secret numbers of a key, in both byte orders: OpenSSL keeps them in words of the machine's. */
+function secrets(keyPem: string): Map<string, Buffer> {
+  const jwk = createPrivateKey(keyPem).export({ format: 'jwk' }) as Record<string, unknown>;
+  const found = new Map<string, Buffer>();
+  for (const name of ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const) {
+    const value = jwk[name];
+    if (typeof value !== 'string') continue;
+    const big = Buffer.from(value, 'base64url');
+    // The ends are as telling as the whole, and found even where a copy is cut.
+    found.set(`${name} big-endian`, big.subarray(0, 24));
+    found.set(`${name} little-endian`, Buffer.from(big).reverse().subarray(0, 24));
+    found.set(`${name} text`, Buffer.from(value.slice(0, 32)));
+  }
+  const body = keyPem.split('\n').slice(2, 3).join('');
+  found.set('PEM', Buffer.from(body));
+  return found;
+}
+
+function readable(pid: number): [number, number][] {
+  return readFileSync(`/proc/${pid}/maps`, 'utf8')
+    .split('\n')
+    .filter((line) => /^[0-9a-f]+-[0-9a-f]+ r/.test(line) && !/\[(vvar|vsyscall|vvar_vclock)\]/.test(line))
+    .map(
+      (line) =>
+        (line.split(' ')[0] as string).split('-').map((hex) => Number.parseInt(hex, 16)) as [number, number],
+    );
+}
+
+/** @returns the names of what was found in the process's memory */
+function search(pid: number, wanted: ReadonlyMap<string, Buffer>): Set<string> {
+  const found = new Set<string>();
+  const overlap = Math.max(...[...wanted.values()].map(({ length }) => length));
+  const memory = openSync(`/proc/${pid}/mem`, 'r');
+  const buffer = Buffer.alloc(CHUNK_BYTES + overlap);
+  for (const [start, end] of readable(pid)) {
+    for (let at = start; at < end; at += CHUNK_BYTES) {
+      let size = 0;
+      try {
+        size = readSync(memory, buffer, 0, Math.min(buffer.length, end - at), at);
+      } catch {
+        continue; // a guard page, or memory that has been given back meanwhile
+      }
+      const piece = buffer.subarray(0, size);
+      for (const [name, value] of wanted) if (piece.includes(value)) found.add(name);
+    }
+  }
+  closeSync(memory);
+  return found;
+}
+
+async function start(plan: unknown): Promise<{ child: ChildProcess; port: number }> {
+  const child = fork(new URL('./key-memory.js', import.meta.url), {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  child.send(plan as object);
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  return { child, port };
+}
+
+async function handshakes(port: number): Promise<void> {
+  for (let round = 0; round < 10; round += 1) {
+    for (const sigalgs of ['ECDSA+SHA256', 'RSA-PSS+SHA256:RSA+SHA256']) {
+      const maxVersion = round % 2 === 0 ? 'TLSv1.3' : 'TLSv1.2';
+      const client = connect({
+        port,
+        host: '127.0.0.1',
+        servername: 'localhost',
+        ca: authority.certPem,
+        sigalgs,
+        maxVersion,
+      });
+      client.resume();
+      await once(client, 'close');
+    }
+  }
+}
+
+async function searchedAfterHandshakes(plan: object): Promise<Map<string, Set<string>>> {
+  const { child, port } = await start({ certs: sites.map(({ certPem }) => certPem), ...plan });
+  await handshakes(port);
+  const found = new Map(
+    sites.map(({ keyPem }, index) => [String(index), search(child.pid as number, secrets(keyPem))]),
+  );
+  child.kill();
+  await once(child, 'exit');
+  return found;
+}
+
+describe('the memory of an edge', () => {
+  it('holds the key when it was given the key: the search works', async () => {
+    const [rsa, p256] = (await searchedAfterHandshakes({ keys: sites.map(({ keyPem }) => keyPem) })).values();
+    for (const name of ['p little-endian', 'q little-endian', 'd little-endian'])
+      assert.ok(rsa?.has(name), name);
+    assert.ok((p256?.size ?? 0) > 0, 'the P-256 scalar');
+  });
+
+  it('holds nothing of the key when a key server has it', async () => {
+    const credentials = await authority.issue({ type: 'p256', usage: 'client', cn: 'edge' });
+    const own = await authority.issue({ type: 'p256', usage: 'server' });
+    const keys = keyStoreOf(sites.map(({ keyPem }) => pemKey(keyPem, 'a test')));
+    const server = createKeyServer({ cert: own.certPem, key: own.keyPem, ca: authority.certPem, keys });
+    const { port } = await server.listen(0);
+    const keyServer = { port, cert: credentials.certPem, key: credentials.keyPem, ca: authority.certPem };
+    const found = await searchedAfterHandshakes({ keyServer });
+    assert.deepEqual(
+      [...found.values()].map((names) => [...names]),
+      [[], []],
+    );
+    assert.ok(server.stats().answered >= 20);
+    await server.close();
+  });
+});
