@@ -5,7 +5,8 @@ import type { Answer } from '../protocol/answers.ts';
 /** Called once: with the answer, or with why there will be none on this connection. */
 export type OnAnswer = (answer: Answer | KeylessError) => void;
 
-const IDS = 2 ** 32;
+/** How many ids the wire has. */
+const ID_COUNT = 2 ** 32;
 
 /**
  * An id is taken from {@link add} until its answer came or the connection is gone, also when nobody waits for
@@ -15,14 +16,16 @@ export class PendingRequests {
   /** `undefined`: given up; its answer may still come. */
   readonly #byId = new Map<number, OnAnswer | undefined>();
   #nextId: number;
+  readonly #idCount: number;
   #givenUp = 0;
   /** Answers nobody waited for any more, and answers to nothing that was asked. */
   late = 0;
   unknown = 0;
 
-  /** @param firstId 0 to 2^32 − 1; for tests */
-  constructor(firstId = 1) {
+  /** @param firstId 0 to 2^32 − 1, @param idCount ids 0 to one less, more than are ever taken: both for tests */
+  constructor(firstId = 1, idCount = ID_COUNT) {
     this.#nextId = firstId;
+    this.#idCount = idCount;
   }
 
   /** Requests that somebody waits for. */
@@ -37,9 +40,9 @@ export class PendingRequests {
 
   /** @returns the id of the new request */
   add(onAnswer: OnAnswer): number {
-    while (this.#byId.has(this.#nextId)) this.#nextId = (this.#nextId + 1) % IDS;
+    while (this.#byId.has(this.#nextId)) this.#nextId = (this.#nextId + 1) % this.#idCount;
     const id = this.#nextId;
-    this.#nextId = (id + 1) % IDS;
+    this.#nextId = (id + 1) % this.#idCount;
     this.#byId.set(id, onAnswer);
     return id;
   }

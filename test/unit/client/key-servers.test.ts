@@ -8,6 +8,7 @@ import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../.
 import { encodeError, encodePong, encodeResult } from '../../../lib/protocol/answers.ts';
 import { makeAuthority } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
 import { signOperation } from '../../helpers/operations.ts';
 import { type OnRequest, type RudeKeyServer, startRudeKeyServer } from '../../helpers/rude-key-server.ts';
 
@@ -253,6 +254,18 @@ test('no key server: refused at once, and served again as soon as there is one',
   assert.ok(performance.now() - startedAt < 50);
   const server = await rude(answer, { port });
   await until(() => keys.stats().servers[0]!.state === 'ready');
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  await server.close();
+});
+
+test('an operation does not wait for the end of the back-off', async () => {
+  const clock = new ManualClock();
+  const port = await freePort();
+  const keys = edge([`127.0.0.1:${port}`], { clock });
+  await assert.rejects(keys.ready(), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
+  const server = await rude(answer, { port });
+  await assert.rejects(sign(keys), { code: 'ERR_KEYLESS_NO_KEY_SERVER' }, 'tried just now');
+  clock.oversleep(250);
   assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
   await server.close();
 });
