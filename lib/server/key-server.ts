@@ -45,7 +45,7 @@ export interface KeyServerOptions extends PolicyOptions {
 
 export interface KeyServerStats {
   readonly connections: number;
-  /** Connections that did not get through TLS. */
+  /** Connections that did not get through TLS, or were too many. */
   readonly refused: number;
   /** Requests being answered now. */
   readonly inFlight: number;
@@ -214,6 +214,12 @@ class KeyServer {
       noDelay: true,
     } as tls.TlsOptions);
     server.maxConnections = this.#numbers.maxConnections;
+    server.on('drop', (dropped) => {
+      this.#refuse(
+        new KeylessError('ERR_KEYLESS_CONNECTION', 'Too many connections.'),
+        addressOf(dropped ?? {}),
+      );
+    });
     server.on('secureConnection', (socket) => this.#accept(socket));
     server.on('tlsClientError', (error, socket) => {
       this.#refuse(refusalOf(error, socket), addressOf(socket));

@@ -13,6 +13,7 @@ import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
 import { makeAuthority } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
 
 let setup: KeyServerSetup;
@@ -206,6 +207,19 @@ test('a connection that brings no whole request within the time is closed', asyn
   });
 });
 
+test('a connection that asks within the time stays, and goes when it stops', async () => {
+  const clock = new ManualClock();
+  await withServer({ idleTimeoutMs: 1000, clock }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions);
+    for (let time = 0; time < 5; time += 1) {
+      assert.equal((await peer.ask(pingRequest())).kind, 'pong');
+      clock.advance(900);
+    }
+    clock.advance(100);
+    await peer.closed;
+  });
+});
+
 test('a connection that says nothing, or no TLS, is closed within the time for handshakes', async () => {
   const refusals: unknown[] = [];
   const collect = (message: unknown) => refusals.push(message);
@@ -277,6 +291,7 @@ test('connections beyond the limit are dropped, and there is room again later', 
   await withServer({ maxConnections: 1 }, async (server) => {
     const first = await connectPeer(server.port, setup.edgeOptions);
     await isRefused(server.port, setup.edgeOptions);
+    assert.equal(server.stats().refused, 1);
     first.close();
     await first.closed;
     while (server.stats().connections > 0) await new Promise((resolve) => setImmediate(resolve));
