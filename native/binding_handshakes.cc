@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "binding.h"
@@ -96,21 +97,26 @@ Napi::Value Refuse(const Napi::CallbackInfo& info) {
 void WriteUint32(uint8_t* out, uint32_t value) { std::memcpy(out, &value, sizeof(value)); }
 
 // operation(id): what the handshake waits for, written to the scratch memory in the machine's byte order: key number,
-// scheme (0: decrypt), client version, 4 bytes each, then the input. Returns the input's size; 0: nothing is waited for.
-// An input too large for the scratch memory is had from input().
+// scheme (0: decrypt), client version, size of the SNI host name, 4 bytes each, then the name and the input. Returns
+// the input's size; 0: nothing is waited for. An input too large for the scratch memory is had from input().
 Napi::Value PendingOperation(const Napi::CallbackInfo& info) {
-  constexpr size_t kHeaderBytes = 12;
+  constexpr size_t kHeaderBytes = 16;
+  constexpr size_t kMaxNameBytes = 255;  // RFC 1035 §2.3.4
   Environment* environment = Environment::Of(info);
   const auto handshake = environment->Find(IdArgument(info));
   const Operation* operation = handshake == nullptr ? nullptr : handshake->pending();
   if (operation == nullptr) return Napi::Number::New(info.Env(), 0);
   uint8_t* const scratch = environment->scratch();
+  const char* name = SSL_get_servername(handshake->ssl(), TLSEXT_NAMETYPE_host_name);
+  const size_t name_size = name == nullptr ? 0 : std::min(std::strlen(name), kMaxNameBytes);
   WriteUint32(scratch, operation->key->number);
   WriteUint32(scratch + 4, operation->scheme == nullptr ? 0 : operation->scheme->code);
   WriteUint32(scratch + 8, operation->client_version);
+  WriteUint32(scratch + 12, static_cast<uint32_t>(name_size));
+  if (name_size > 0) std::memcpy(scratch + kHeaderBytes, name, name_size);
   const size_t size = operation->input.size();
-  if (kHeaderBytes + size <= Environment::kScratchBytes) {
-    std::memcpy(scratch + kHeaderBytes, operation->input.data(), size);
+  if (kHeaderBytes + name_size + size <= Environment::kScratchBytes) {
+    std::memcpy(scratch + kHeaderBytes + name_size, operation->input.data(), size);
   }
   return Napi::Number::New(info.Env(), static_cast<double>(size));
 }
@@ -121,14 +127,6 @@ Napi::Value Input(const Napi::CallbackInfo& info) {
   const Operation* operation = handshake == nullptr ? nullptr : handshake->pending();
   if (operation == nullptr) return info.Env().Undefined();
   return Napi::Buffer<uint8_t>::Copy(info.Env(), operation->input.data(), operation->input.size());
-}
-
-// servername(id): the SNI host name; undefined: none.
-Napi::Value Servername(const Napi::CallbackInfo& info) {
-  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake == nullptr || handshake->ssl() == nullptr) return info.Env().Undefined();
-  const char* name = SSL_get_servername(handshake->ssl(), TLSEXT_NAMETYPE_host_name);
-  return name == nullptr ? info.Env().Undefined() : Napi::String::New(info.Env(), name);
 }
 
 // supply(id, bytes, verify): the state, or why the result was not taken (a ResultCheck; the operation still waits).
@@ -195,7 +193,6 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("refuse", Napi::Function::New(env, Refuse));
   exports.Set("operation", Napi::Function::New(env, PendingOperation));
   exports.Set("input", Napi::Function::New(env, Input));
-  exports.Set("servername", Napi::Function::New(env, Servername));
   exports.Set("supply", Napi::Function::New(env, Supply));
   exports.Set("fail", Napi::Function::New(env, Fail));
   exports.Set("replay", Napi::Function::New(env, Replay));

@@ -43,7 +43,7 @@ struct KeyAbilities {
   bool pss = true;
 };
 
-// Immutable. Owner: shared_ptr, held by the provider's key data (hence by OpenSSL's EVP_PKEYs) and by operations.
+// Owner: shared_ptr, held by the provider's key data (hence by OpenSSL's EVP_PKEYs) and by operations.
 struct KeyRecord {
   KeyRecord(uint32_t number, KeyType type, PkeyOwner public_key, KeyAbilities abilities,
             std::shared_ptr<ReleasedKeys> released)
@@ -58,6 +58,13 @@ struct KeyRecord {
   const PkeyOwner public_key;  // in OpenSSL's default provider: verifies, never signs
   const KeyAbilities abilities;
   const std::shared_ptr<ReleasedKeys> released;
+
+  // Initialised once and copied for each verification, which spares OpenSSL its look-ups. Thread: the environment's.
+  struct Verifier {
+    const SignatureScheme* scheme;
+    MdCtxOwner context;
+  };
+  mutable std::vector<Verifier> verifiers;
 };
 
 // Bytes of the longest signature (and of a ciphertext, for RSA).

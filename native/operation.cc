@@ -47,21 +47,39 @@ ResultCheck CheckShape(const Operation& operation, const uint8_t* data, size_t s
   return fits ? ResultCheck::kAccepted : ResultCheck::kWrongSize;
 }
 
+namespace {
+
+MdCtxOwner MakeVerifier(const KeyRecord& key, const SignatureScheme& scheme) {
+  MdCtxOwner context(EVP_MD_CTX_new());
+  EVP_PKEY_CTX* key_context = nullptr;  // owned by `context`
+  if (context == nullptr || EVP_DigestVerifyInit_ex(context.get(), &key_context, DigestName(scheme.digest), nullptr,
+                                                    nullptr, key.public_key.get(), nullptr) != 1) {
+    return nullptr;
+  }
+  if (scheme.pss && (EVP_PKEY_CTX_set_rsa_padding(key_context, RSA_PKCS1_PSS_PADDING) != 1 ||
+                     EVP_PKEY_CTX_set_rsa_pss_saltlen(key_context, RSA_PSS_SALTLEN_DIGEST) != 1)) {
+    return nullptr;
+  }
+  return context;
+}
+
+// nullptr: OpenSSL refused.
+const EVP_MD_CTX* FindVerifier(const KeyRecord& key, const SignatureScheme* scheme) {
+  for (const KeyRecord::Verifier& verifier : key.verifiers) {
+    if (verifier.scheme == scheme) return verifier.context.get();
+  }
+  key.verifiers.push_back({scheme, MakeVerifier(key, *scheme)});
+  return key.verifiers.back().context.get();
+}
+
+}  // namespace
+
 bool VerifySignature(const Operation& operation, const uint8_t* data, size_t size) {
   const ErrorGuard errors;
+  const EVP_MD_CTX* initialised = FindVerifier(*operation.key, operation.scheme);
   const MdCtxOwner context(EVP_MD_CTX_new());
-  EVP_PKEY_CTX* key_context = nullptr;  // owned by `context`
-  const char* digest = DigestName(operation.scheme->digest);
-  if (context == nullptr ||
-      EVP_DigestVerifyInit_ex(context.get(), &key_context, digest, nullptr, nullptr,
-                              operation.key->public_key.get(), nullptr) != 1) {
-    return false;
-  }
-  if (operation.scheme->pss && (EVP_PKEY_CTX_set_rsa_padding(key_context, RSA_PKCS1_PSS_PADDING) != 1 ||
-                                EVP_PKEY_CTX_set_rsa_pss_saltlen(key_context, RSA_PSS_SALTLEN_DIGEST) != 1)) {
-    return false;
-  }
-  return EVP_DigestVerify(context.get(), data, size, operation.input.data(), operation.input.size()) == 1;
+  return initialised != nullptr && context != nullptr && EVP_MD_CTX_copy_ex(context.get(), initialised) == 1 &&
+         EVP_DigestVerify(context.get(), data, size, operation.input.data(), operation.input.size()) == 1;
 }
 
 }  // namespace keyless

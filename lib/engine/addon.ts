@@ -50,7 +50,8 @@ export interface RawOperation {
   readonly scheme: number;
   readonly clientVersion: number;
   readonly input: Buffer;
-  readonly servername: string | undefined;
+  /** The SNI host name, ASCII (RFC 6066 §3); `undefined`: none. */
+  readonly name: Buffer | undefined;
 }
 
 /** What a socketless endpoint is made of; native/endpoint.h. */
@@ -89,7 +90,6 @@ export interface Addon {
   setScratch(scratch: Uint8Array): void;
   operation(id: number): number;
   input(id: number): Buffer | undefined;
-  servername(id: number): string | undefined;
   supply(id: number, bytes: Uint8Array, verify: boolean): number;
   fail(id: number): number;
   replay(id: number): boolean;
@@ -165,14 +165,18 @@ export function addon(): Addon {
 }
 
 let scratch = Buffer.alloc(0);
-const HEADER_BYTES = 12;
+const UINT32_BYTES = 4;
+const HEADER_BYTES = 4 * UINT32_BYTES;
 const readUint32 = endianness() === 'LE' ? Buffer.prototype.readUInt32LE : Buffer.prototype.readUInt32BE;
 
 /** @returns the numbers of the handshakes that have parked since the last call, oldest first */
 export function takeParked(): number[] {
+  const most = scratch.length / UINT32_BYTES;
   const ids: number[] = [];
-  for (let count = addon().takeParked(); count > 0; count = addon().takeParked()) {
-    for (let index = 0; index < count; index += 1) ids.push(readUint32.call(scratch, index * 4));
+  let count = most;
+  while (count === most) {
+    count = addon().takeParked();
+    for (let index = 0; index < count; index += 1) ids.push(readUint32.call(scratch, index * UINT32_BYTES));
   }
   return ids;
 }
@@ -181,14 +185,17 @@ export function takeParked(): number[] {
 export function pendingOperation(id: number): RawOperation | undefined {
   const size = addon().operation(id);
   if (size === 0) return undefined;
-  const fits = HEADER_BYTES + size <= scratch.length;
-  const input = fits ? Buffer.from(scratch.subarray(HEADER_BYTES, HEADER_BYTES + size)) : addon().input(id);
+  const nameSize = readUint32.call(scratch, 12);
+  const nameEnd = HEADER_BYTES + nameSize;
+  const fits = nameEnd + size <= scratch.length;
+  const bytes = Buffer.from(scratch.subarray(HEADER_BYTES, fits ? nameEnd + size : nameEnd));
+  const input = fits ? bytes.subarray(nameSize) : addon().input(id);
   if (input === undefined) return undefined;
   return {
     key: readUint32.call(scratch, 0),
     scheme: readUint32.call(scratch, 4),
     clientVersion: readUint32.call(scratch, 8),
     input,
-    servername: addon().servername(id),
+    name: nameSize === 0 ? undefined : bytes.subarray(0, nameSize),
   };
 }

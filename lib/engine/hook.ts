@@ -29,16 +29,11 @@ function listenForParked(): void {
   addon().setParkListener(() => nextTurn(() => driveAll(takeParked())));
 }
 
-const kLate = Symbol('keyless-tls: the context is chosen late');
-
-interface WatchedHandle extends TlsHandle {
-  [kLate]: boolean;
-}
-
-/** Node asks, in _init, to choose the context later (SNICallback, contexts by name, OCSP). */
-function enableCertCb(this: WatchedHandle): void {
-  this[kLate] = true;
-  (Object.getPrototypeOf(this) as TlsHandle).enableCertCb.call(this);
+/** Whether Node has asked, in _init, to choose the context later: SNICallback, contexts by name, OCSP. */
+function choosesLate(socket: TLSSocket): boolean {
+  const { _tlsOptions, _SNICallback, server } = internals(socket);
+  if (!_tlsOptions.isServer) return false;
+  return Boolean(_SNICallback) || (server?.listenerCount('OCSPRequest') ?? 0) > 0;
 }
 
 /**
@@ -70,8 +65,9 @@ function armWhenChosen(
   };
 }
 
-function attach(socket: TLSSocket, handle: TlsHandle, late: boolean): void {
+function attach(socket: TLSSocket, handle: TlsHandle): void {
   const context = keylessContext(handle._secureContext?.context);
+  const late = choosesLate(socket);
   if (context === undefined && !late) return;
   const id = addon().attachLast();
   if (id === 0) return;
@@ -84,13 +80,9 @@ function installSocketHook(): void {
   const prototype = tls.TLSSocket.prototype as unknown as { _init(...values: unknown[]): void };
   const original = prototype._init;
   prototype._init = function _init(this: TLSSocket, ...values: unknown[]) {
-    const handle = anyKeylessContext() ? internals(this)._handle : null;
-    if (!handle) return original.apply(this, values);
-    const watched = handle as WatchedHandle;
-    watched[kLate] = false;
-    watched.enableCertCb = enableCertCb;
     original.apply(this, values);
-    attach(this, handle, watched[kLate]);
+    const handle = anyKeylessContext() ? internals(this)._handle : null;
+    if (handle) attach(this, handle);
   };
 }
 

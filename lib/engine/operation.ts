@@ -33,10 +33,10 @@ export type OnSettled = (result: Uint8Array | KeylessError) => void;
 export class OperationView {
   readonly kind: 'sign' | 'decrypt';
   readonly scheme: SignatureScheme | undefined;
-  readonly servername: string | undefined;
   readonly clientVersion: number;
   readonly deadline: number;
   readonly #input: Buffer;
+  readonly #name: Buffer | undefined;
   readonly #entry: KeyEntry;
   readonly #origin: OperationOrigin;
   #controller: AbortController | undefined;
@@ -45,7 +45,7 @@ export class OperationView {
   constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, deadline: number) {
     this.kind = raw.scheme === 0 ? 'decrypt' : 'sign';
     this.scheme = raw.scheme === 0 ? undefined : schemeName(raw.scheme, entry.curve);
-    this.servername = raw.servername;
+    this.#name = raw.name;
     this.clientVersion = raw.clientVersion;
     this.deadline = deadline;
     this.#input = raw.input;
@@ -53,6 +53,9 @@ export class OperationView {
     this.#origin = origin;
   }
 
+  get servername(): string | undefined {
+    return this.#name?.toString('latin1');
+  }
   get message(): Buffer {
     return this.#input;
   }
@@ -115,79 +118,79 @@ export function operationFailed(cause: unknown): KeylessError {
 
 /** One call of a PrivateKey. */
 export class PendingOperation {
-  readonly #view: OperationView;
-  readonly #entry: KeyEntry;
-  readonly #onSettled: OnSettled;
-  readonly #startedAt: number;
-  #settled = false;
-  #timer: NodeJS.Timeout | undefined;
+  private readonly view: OperationView;
+  private readonly entry: KeyEntry;
+  private readonly onSettled: OnSettled;
+  private readonly startedAt: number;
+  private settled = false;
+  private timer: NodeJS.Timeout | undefined;
 
   /** @param onSettled is called once, in {@link start} or later */
   constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, onSettled: OnSettled) {
-    this.#startedAt = performance.now();
-    const deadline = Math.min(this.#startedAt + entry.timeoutMs, origin.handshakeDeadline);
-    this.#view = new OperationView(raw, entry, origin, deadline);
-    this.#entry = entry;
-    this.#onSettled = onSettled;
+    this.startedAt = performance.now();
+    const deadline = Math.min(this.startedAt + entry.timeoutMs, origin.handshakeDeadline);
+    this.view = new OperationView(raw, entry, origin, deadline);
+    this.entry = entry;
+    this.onSettled = onSettled;
   }
 
   /** Calls the PrivateKey; settles at once where it answers at once. */
   start(): void {
-    if (operationStart.hasSubscribers) operationStart.publish({ operation: this.#operation });
+    if (operationStart.hasSubscribers) operationStart.publish({ operation: this.operation });
     let answer: unknown;
     try {
-      answer = this.#call();
+      answer = this.call();
     } catch (error) {
-      this.#settle(operationFailed(error));
+      this.settle(operationFailed(error));
       return;
     }
-    if (isThenable(answer)) this.#await(answer);
-    else this.#take(answer);
+    if (isThenable(answer)) this.wait(answer);
+    else this.take(answer);
   }
 
   /** The connection has gone: the PrivateKey is told, its answer is ignored. */
   cancel(): void {
-    if (this.#settled) return;
-    this.#settled = true;
-    clearTimeout(this.#timer);
+    if (this.settled) return;
+    this.settled = true;
+    clearTimeout(this.timer);
     const error = new KeylessError(
       'ERR_KEYLESS_ABORTED',
       'The connection went away while its operation was pending.',
     );
-    this.#publishEnd(error);
-    this.#view.abort(error);
+    this.publishEnd(error);
+    this.view.abort(error);
   }
 
-  get #operation(): Operation {
-    return this.#view as unknown as Operation;
+  private get operation(): Operation {
+    return this.view as unknown as Operation;
   }
 
-  #call(): OperationResult | undefined {
-    const { key, schemes } = this.#entry;
-    if (this.#view.kind === 'decrypt') {
+  private call(): OperationResult | undefined {
+    const { key, schemes } = this.entry;
+    if (this.view.kind === 'decrypt') {
       if (key.decrypt === undefined) throw unsupported('RSA key exchange');
-      return key.decrypt(this.#operation as DecryptOperation);
+      return key.decrypt(this.operation as DecryptOperation);
     }
-    const { scheme } = this.#view;
+    const { scheme } = this.view;
     if (scheme === undefined || (schemes !== undefined && !schemes.includes(scheme))) {
       throw unsupported(scheme ?? 'an unknown scheme');
     }
-    return key.sign(this.#operation as SignOperation);
+    return key.sign(this.operation as SignOperation);
   }
 
-  #await(answer: PromiseLike<unknown>): void {
-    const remaining = this.#view.deadline - performance.now();
+  private wait(answer: PromiseLike<unknown>): void {
+    const remaining = this.view.deadline - performance.now();
     // One more millisecond: timers are of whole ones, and a deadline that the handshake's own time-out shares is its.
-    this.#timer = setTimeout(() => this.#timeOut(), Math.max(1, Math.ceil(remaining)) + 1);
+    this.timer = setTimeout(() => this.timeOut(), Math.max(1, Math.ceil(remaining)) + 1);
     answer.then(
-      (value) => this.#take(value),
-      (error: unknown) => this.#settle(operationFailed(error)),
+      (value) => this.take(value),
+      (error: unknown) => this.settle(operationFailed(error)),
     );
   }
 
-  #timeOut(): void {
-    const waited = Math.round(performance.now() - this.#startedAt);
-    this.#settle(
+  private timeOut(): void {
+    const waited = Math.round(performance.now() - this.startedAt);
+    this.settle(
       new KeylessError(
         'ERR_KEYLESS_TIMEOUT',
         `The PrivateKey did not answer within ${waited} ms. Is its key server reachable, and "timeoutMs" long enough?`,
@@ -195,24 +198,24 @@ export class PendingOperation {
     );
   }
 
-  #take(value: unknown): void {
-    this.#settle(value instanceof Uint8Array ? value : badResult(value));
+  private take(value: unknown): void {
+    this.settle(value instanceof Uint8Array ? value : badResult(value));
   }
 
-  #settle(result: Uint8Array | KeylessError): void {
-    if (this.#settled) return;
-    this.#settled = true;
-    clearTimeout(this.#timer);
+  private settle(result: Uint8Array | KeylessError): void {
+    if (this.settled) return;
+    this.settled = true;
+    clearTimeout(this.timer);
     const error = result instanceof KeylessError ? result : undefined;
-    this.#publishEnd(error);
-    if (error?.code === 'ERR_KEYLESS_TIMEOUT') this.#view.abort(error);
-    this.#onSettled(result);
+    this.publishEnd(error);
+    if (error?.code === 'ERR_KEYLESS_TIMEOUT') this.view.abort(error);
+    this.onSettled(result);
   }
 
-  #publishEnd(error: KeylessError | undefined): void {
+  private publishEnd(error: KeylessError | undefined): void {
     if (!operationEnd.hasSubscribers) return;
-    const durationMs = performance.now() - this.#startedAt;
-    operationEnd.publish({ operation: this.#operation, durationMs, error });
+    const durationMs = performance.now() - this.startedAt;
+    operationEnd.publish({ operation: this.operation, durationMs, error });
   }
 }
 

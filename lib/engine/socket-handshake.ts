@@ -37,12 +37,10 @@ function throwLater(error: unknown): void {
 }
 
 const kHandshake = Symbol('keyless-tls handshake');
-const kNodeOnError = Symbol('onerror of Node');
 
 /** A handle whose methods we stand in front of. They are shared functions, not closures: every connection has them. */
 interface AttachedHandle extends TlsHandle {
   [kHandshake]: SocketHandshake;
-  [kNodeOnError]: TlsHandle['onerror'];
 }
 
 function destroySSL(this: AttachedHandle): void {
@@ -51,51 +49,55 @@ function destroySSL(this: AttachedHandle): void {
 }
 
 function onerror(this: AttachedHandle, error: Error): void {
-  this[kNodeOnError].call(this, this[kHandshake].explain(error));
+  const handshake = this[kHandshake];
+  handshake.nodeOnError.call(this, handshake.explain(error));
 }
 
 function standInFront(handle: TlsHandle, handshake: SocketHandshake): void {
   const attached = handle as AttachedHandle;
   attached[kHandshake] = handshake;
-  attached[kNodeOnError] = attached.onerror;
   attached.onerror = onerror;
   attached.destroySSL = destroySSL;
 }
 
+/** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
 export class SocketHandshake implements OperationOrigin {
-  readonly #id: number;
-  readonly #socket: TLSSocket;
-  readonly #handle: TlsHandle;
-  readonly #startedAt = performance.now();
+  private readonly id: number;
+  private readonly socket: TLSSocket;
+  private readonly handle: TlsHandle;
+  private readonly startedAt = performance.now();
   readonly role: 'server' | 'client';
-  #operation: PendingOperation | undefined;
-  #error: KeylessError | undefined;
-  #admitted = false;
-  #disposed = false;
-  #awaitsNewSession = false;
+  /** What Node had put where ours stands now. */
+  readonly nodeOnError: TlsHandle['onerror'];
+  private operation: PendingOperation | undefined;
+  private error: KeylessError | undefined;
+  private admitted = false;
+  private isDisposed = false;
+  private awaitsNewSession = false;
 
   /** @param id what the addon's attachLast() returned for this socket */
   constructor(id: number, socket: TLSSocket, handle: TlsHandle) {
-    this.#id = id;
-    this.#socket = socket;
-    this.#handle = handle;
+    this.id = id;
+    this.socket = socket;
+    this.handle = handle;
+    this.nodeOnError = handle.onerror;
     this.role = internals(socket)._tlsOptions.isServer ? 'server' : 'client';
     live.set(id, this);
     standInFront(handle, this);
   }
 
   get peerAddress(): string | undefined {
-    return this.#socket.remoteAddress;
+    return this.socket.remoteAddress;
   }
   get localAddress(): string | undefined {
-    return this.#socket.localAddress;
+    return this.socket.localAddress;
   }
   get handshakeDeadline(): number {
-    const { handshakeTimeout } = internals(this.#socket)._tlsOptions;
-    return handshakeTimeout ? this.#startedAt + handshakeTimeout : Number.POSITIVE_INFINITY;
+    const { handshakeTimeout } = internals(this.socket)._tlsOptions;
+    return handshakeTimeout ? this.startedAt + handshakeTimeout : Number.POSITIVE_INFINITY;
   }
   get disposed(): boolean {
-    return this.#disposed;
+    return this.isDisposed;
   }
 
   /**
@@ -106,121 +108,121 @@ export class SocketHandshake implements OperationOrigin {
   arm(context: KeylessContext, chosenLate: boolean): void {
     const { sigalgs, withoutDecrypt, limitedFor } = context;
     if ((sigalgs !== undefined || withoutDecrypt) && (chosenLate || limitedFor !== this.role)) {
-      addon().limit(this.#id, sigalgs, withoutDecrypt, !chosenLate);
+      addon().limit(this.id, sigalgs, withoutDecrypt, !chosenLate);
       if (!chosenLate) context.limitedFor = this.role;
     }
-    addon().arm(this.#id);
+    addon().arm(this.id);
   }
 
   /** The handshake stands parked. */
   parked(): void {
-    this.#error = undefined;
+    this.error = undefined;
     enter(this);
   }
 
   admit(): void {
-    this.#admitted = true;
-    const asksForAlpn = this.#handle.ALPNCallback !== undefined && this.role === 'server';
-    let step = addon().drive(this.#id, asksForAlpn);
+    this.admitted = true;
+    const asksForAlpn = this.handle.ALPNCallback !== undefined && this.role === 'server';
+    let step = addon().drive(this.id, asksForAlpn);
     if (asksForAlpn) {
-      if ((step & STEP_MASK) === HandshakeStep.WANT_ALPN && step >= 0) step = this.#decideAlpn(step);
-      if (!this.#disposed) this.#handle.enableALPNCb();
+      if ((step & STEP_MASK) === HandshakeStep.WANT_ALPN && step >= 0) step = this.decideAlpn(step);
+      if (!this.isDisposed) this.handle.enableALPNCb();
     }
-    this.#after(step);
+    this.after(step);
   }
 
   refuse(error: KeylessError): void {
-    this.#error = error;
-    this.#after(addon().refuse(this.#id));
+    this.error = error;
+    this.after(addon().refuse(this.id));
   }
 
   /** The socket is going: nothing of it is called any more. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    live.delete(this.#id);
-    this.#operation?.cancel();
-    this.#operation = undefined;
-    addon().dispose(this.#id);
+    if (this.isDisposed) return;
+    this.isDisposed = true;
+    live.delete(this.id);
+    this.operation?.cancel();
+    this.operation = undefined;
+    addon().dispose(this.id);
     withdraw(this);
-    this.#leave();
+    this.leave();
   }
 
-  #leave(): void {
-    if (!this.#admitted) return;
-    this.#admitted = false;
+  private leave(): void {
+    if (!this.admitted) return;
+    this.admitted = false;
     leave();
   }
 
   /** Node's ALPN callback is JavaScript, so the job has paused for it; see native/alpn_decision.h. */
-  #decideAlpn(step: number): number {
-    if ((step & FLAG_REPLAY) !== 0) this.#replay(false);
-    const offer = this.#disposed ? undefined : addon().alpnOffer(this.#id);
+  private decideAlpn(step: number): number {
+    if ((step & FLAG_REPLAY) !== 0) this.replay(false);
+    const offer = this.isDisposed ? undefined : addon().alpnOffer(this.id);
     let offset: number | undefined;
     try {
-      offset = offer && this.#handle.ALPNCallback?.(offer);
+      offset = offer && this.handle.ALPNCallback?.(offer);
     } catch (error) {
       throwLater(error);
     }
-    return this.#disposed ? ResultProblem.GONE : addon().decideAlpn(this.#id, offset ?? -1);
+    return this.isDisposed ? ResultProblem.GONE : addon().decideAlpn(this.id, offset ?? -1);
   }
 
-  #after(step: number): void {
-    if ((step & FLAG_REPLAY) !== 0 && step >= 0) this.#replay((step & FLAG_NEW_SESSION) !== 0);
-    if (this.#disposed || step < 0) return;
+  private after(step: number): void {
+    if ((step & FLAG_REPLAY) !== 0 && step >= 0) this.replay((step & FLAG_NEW_SESSION) !== 0);
+    if (this.isDisposed || step < 0) return;
     const state = step & STEP_MASK;
     if (state === HandshakeStep.WANT_SIGN || state === HandshakeStep.WANT_DECRYPT) {
-      this.#perform();
+      this.perform();
       return;
     }
-    this.#leave();
-    if (this.#disposed) return;
-    if (state === HandshakeStep.FAILED) this.#wakeToFailure();
-    else if (!this.#awaitsNewSession) this.#wake();
+    this.leave();
+    if (this.isDisposed) return;
+    if (state === HandshakeStep.FAILED) this.wakeToFailure();
+    else if (!this.awaitsNewSession) this.wake();
   }
 
-  #perform(): void {
-    const raw = pendingOperation(this.#id);
+  private perform(): void {
+    const raw = pendingOperation(this.id);
     const entry = raw && findKey(raw.key);
     if (raw === undefined || entry === undefined) {
-      this.#settle(new KeylessError('ERR_KEYLESS_STATE', 'The PrivateKey of this handshake is gone.'));
+      this.settle(new KeylessError('ERR_KEYLESS_STATE', 'The PrivateKey of this handshake is gone.'));
       return;
     }
     const { verify, isRsa } = entry;
     const verifies = verify === 'always' || (verify === 'rsa' && isRsa);
-    this.#operation = new PendingOperation(raw, entry, this, (result) => this.#settle(result, verifies));
-    this.#operation.start();
+    this.operation = new PendingOperation(raw, entry, this, (result) => this.settle(result, verifies));
+    this.operation.start();
   }
 
-  #settle(result: Uint8Array | KeylessError, verify = false): void {
-    this.#operation = undefined;
-    if (this.#disposed) return;
+  private settle(result: Uint8Array | KeylessError, verify = false): void {
+    this.operation = undefined;
+    if (this.isDisposed) return;
     try {
-      this.#after(this.#hand(result, verify));
+      this.after(this.hand(result, verify));
     } catch (error) {
       throwLater(error);
     }
   }
 
   /** @returns the handshake's next step */
-  #hand(result: Uint8Array | KeylessError, verify: boolean): number {
-    if (result instanceof KeylessError) return this.#fail(result);
-    const step = addon().supply(this.#id, result, verify);
-    return step >= 0 ? step : this.#fail(resultError(step, result.byteLength));
+  private hand(result: Uint8Array | KeylessError, verify: boolean): number {
+    if (result instanceof KeylessError) return this.fail(result);
+    const step = addon().supply(this.id, result, verify);
+    return step >= 0 ? step : this.fail(resultError(step, result.byteLength));
   }
 
-  #fail(error: KeylessError): number {
-    this.#error = error;
-    return addon().fail(this.#id);
+  private fail(error: KeylessError): number {
+    this.error = error;
+    return addon().fail(this.id);
   }
 
   /** Hands Node what OpenSSL reported while the job ran, in order, however the user's handlers behave. */
-  #replay(withNewSession: boolean): void {
-    if (withNewSession && this.role === 'server') this.#watchNewSession();
+  private replay(withNewSession: boolean): void {
+    if (withNewSession && this.role === 'server') this.watchNewSession();
     let more = true;
-    while (more && !this.#disposed) {
+    while (more && !this.isDisposed) {
       try {
-        more = addon().replay(this.#id);
+        more = addon().replay(this.id);
       } catch (error) {
         throwLater(error);
       }
@@ -231,48 +233,48 @@ export class SocketHandshake implements OperationOrigin {
    * A server's user may take time to store a new session, and Node sends nothing until then; its own call of
    * newSessionDone() then wakes the handshake, and ours must not come before it.
    */
-  #watchNewSession(): void {
-    const handle = this.#handle;
+  private watchNewSession(): void {
+    const handle = this.handle;
     const { onnewsession, newSessionDone } = handle;
     handle.onnewsession = (...values) => {
-      this.#awaitsNewSession = true;
+      this.awaitsNewSession = true;
       return onnewsession.apply(handle, values);
     };
     handle.newSessionDone = () => {
-      this.#awaitsNewSession = false;
+      this.awaitsNewSession = false;
       newSessionDone.call(handle);
     };
   }
 
-  #wake(): void {
-    this.#handle.newSessionDone();
+  private wake(): void {
+    this.handle.newSessionDone();
   }
 
   /**
    * OpenSSL's error queue holds what went wrong, and Node reports it as its own when it is woken. Where a write of the
    * user's waits, Node fails that write instead (EPROTO) and destroys the socket with its error: ours takes its place.
    */
-  #wakeToFailure(): void {
-    const error = this.#error;
-    const socket = this.#socket;
+  private wakeToFailure(): void {
+    const error = this.error;
+    const socket = this.socket;
     if (error !== undefined) {
       const { destroy } = socket;
       socket.destroy = (reason?: Error) => destroy.call(socket, reason && error);
     }
     try {
-      this.#wake();
+      this.wake();
     } finally {
       addon().clearErrors();
-      if (!socket.destroyed && !this.#disposed) socket.destroy(error ?? handshakeFailed());
+      if (!socket.destroyed && !this.isDisposed) socket.destroy(error ?? handshakeFailed());
       if (error !== undefined) Reflect.deleteProperty(socket, 'destroy');
     }
   }
 
   /** What Node's error of this connection was caused by, where that was ours. */
   explain(error: Error): Error {
-    if (this.#disposed) return error;
-    if (this.#error !== undefined) return this.#withCause(this.#error, error);
-    if (!addon().lastSignatureIsBad(this.#id)) return error;
+    if (this.isDisposed) return error;
+    if (this.error !== undefined) return this.withCause(this.error, error);
+    if (!addon().lastSignatureIsBad(this.id)) return error;
     return new KeylessError(
       'ERR_KEYLESS_BAD_SIGNATURE',
       "The peer refused the handshake because the PrivateKey's signature does not verify with the certificate.",
@@ -281,7 +283,7 @@ export class SocketHandshake implements OperationOrigin {
   }
 
   /** What OpenSSL says of a failed operation is the consequence; it is kept for whoever looks closer. */
-  #withCause(error: KeylessError, consequence: Error): KeylessError {
+  private withCause(error: KeylessError, consequence: Error): KeylessError {
     error.cause ??= consequence;
     return error;
   }

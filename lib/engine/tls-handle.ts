@@ -2,6 +2,7 @@
  * The parts of Node's TLSSocket and of its native handle (TLSWrap) that the engine touches: the one place that names
  * them. They are not documented by Node; test/tls/node-internals.test.ts asserts each on every Node version we support.
  */
+import type { EventEmitter } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 
 /** Node's native TLSWrap object, as lib/_tls_wrap.js uses it. */
@@ -10,7 +11,6 @@ export interface TlsHandle {
   /** Cycles the TLSWrap: flushes, reads and writes what OpenSSL has. Despite its name it does nothing else. */
   newSessionDone(): void;
   certCbDone(): void;
-  enableCertCb(): void;
   enableALPNCb(): void;
   onerror: (error: Error) => void;
   onnewsession: (...values: unknown[]) => unknown;
@@ -25,6 +25,9 @@ export interface TlsHandle {
 export interface TlsSocketInternals {
   _handle: TlsHandle | null;
   _tlsOptions: { isServer?: boolean; handshakeTimeout?: number };
+  /** Set where a context is to be chosen by name. */
+  _SNICallback: unknown;
+  server?: EventEmitter;
 }
 
 /** @returns the socket's fields that its public type does not show */
