@@ -58,7 +58,7 @@ async function inFolder<T>(work: (path: (name: string) => string) => Promise<T>)
   }
 }
 
-/** RSA keys take long to find and are all alike: each process makes one of each size and kind for each use. */
+/** @param bits of RSA keys */
 async function makeKey(type: KeyKind, bits = 2048): Promise<string> {
   const { stdout } = await run('openssl', ['genpkey', ...keyArguments(type, bits)]);
   return stdout;
