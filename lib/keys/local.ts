@@ -60,7 +60,8 @@ export function localKey(
   options: LocalKeyOptions = {},
 ): PrivateKey {
   if (key instanceof KeyObject) return new LocalKey(privateOnly(key), options);
-  const pem = typeof key === 'object' && key !== null && 'key' in key ? key : { key, passphrase: options.passphrase };
+  const pem =
+    typeof key === 'object' && key !== null && 'key' in key ? key : { key, passphrase: options.passphrase };
   return new LocalKey(openPem(pem), options);
 }
 
