@@ -57,7 +57,9 @@ function load(port: number, count: number): Promise<void> {
     const next = () => {
       while (started < count && started - ended < CONCURRENT) {
         started += 1;
-        const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => socket.write('x'));
+        const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () =>
+          socket.write('x'),
+        );
         socket.on('data', () => {});
         socket.on('close', () => {
           ended += 1;
@@ -122,12 +124,14 @@ async function compare(kind: Kind, verify: VerifyPolicy, rounds: number, count: 
   );
 }
 
-if (process.env['BENCH_ROLE'] === 'server') {
+if (process.env.BENCH_ROLE === 'server') {
   process.once('message', (plan) => serve(plan as Plan));
 } else {
   const [rounds = 9, count = 1500] = process.argv.slice(2).map(Number);
   pin(process.pid, LOAD_CORE);
-  console.log(`Node ${process.version}, ${rounds} rounds of ${count} handshakes, server CPU per full handshake, medians`);
+  console.log(
+    `Node ${process.version}, ${rounds} rounds of ${count} handshakes, server CPU per full handshake, medians`,
+  );
   await compare('p256', 'rsa', rounds, count);
   await compare('rsa', 'never', rounds, count);
   await compare('rsa', 'rsa', rounds, count);
