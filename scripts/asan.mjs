@@ -5,7 +5,16 @@
  * A canary (an overflow that only sanitized builds contain) proves first that a finding is seen.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +28,10 @@ function build() {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   mkdirSync(join(tree, 'build/Release'), { recursive: true });
-  copyFileSync(join(root, 'build/asan/Release/keyless_tls.node'), join(tree, 'build/Release/keyless_tls.node'));
+  copyFileSync(
+    join(root, 'build/asan/Release/keyless_tls.node'),
+    join(tree, 'build/Release/keyless_tls.node'),
+  );
   for (const part of ['dist', 'package.json', 'docs', 'native', 'binding.gyp', 'CMakeLists.txt']) {
     cpSync(join(root, part), join(tree, part), { recursive: true });
   }
@@ -51,7 +63,8 @@ try {
   build();
   for (const kind of ['nothing', 'overflow', 'shift']) {
     const { ok } = run(['-e', `require(${addon}).sanitizerCanary('${kind}')`], join(tree, `canary-${kind}`));
-    if (ok !== (kind === 'nothing')) throw new Error(`The canary "${kind}" ended ${ok ? 'well' : 'badly'}: this gate is broken.`);
+    if (ok !== (kind === 'nothing'))
+      throw new Error(`The canary "${kind}" ended ${ok ? 'well' : 'badly'}: this gate is broken.`);
   }
   const suite = run(['dist/test/run.js', ...process.argv.slice(2)], join(tree, 'suite'));
   for (const finding of suite.findings) console.error(finding);

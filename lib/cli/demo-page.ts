@@ -21,6 +21,8 @@ const FILES: ReadonlyMap<string, readonly [type: string, text: string]> = new Ma
 
 const REMEMBERED = 50;
 const MAX_READERS = 100;
+/** Of a reader that does not read; about 400 operations. */
+const MAX_UNREAD_BYTES = 65_536;
 
 interface Line {
   readonly time: string;
@@ -63,7 +65,10 @@ export function demoPage(): RequestListener {
     const line = lineOf(message as OperationEnded);
     lines.push(line);
     if (lines.length > REMEMBERED) lines.shift();
-    for (const reader of readers) reader.write(event('operation', line));
+    for (const reader of readers) {
+      if (reader.writableLength > MAX_UNREAD_BYTES) reader.destroy();
+      else reader.write(event('operation', line));
+    }
   });
   const stream = (request: IncomingMessage, response: ServerResponse) => {
     if (readers.size >= MAX_READERS) {

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import type { RequestListener } from 'node:http';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -21,15 +20,13 @@ export interface Demo {
   readonly ca: string;
   readonly caFile: string;
   readonly keyServerPid: number;
-  /** Settles when the key server's process has ended. */
-  readonly keyServerEnded: Promise<void>;
-  /** What the key server said last, if it ended on its own. */
-  keyServerProblem(): string | undefined;
+  /** Resolves when the key server's process has ended, with what it said last. */
+  readonly keyServerEnded: Promise<string>;
   /** Ends everything and removes the folder. */
   close(): Promise<void>;
 }
 
-const HOST = '127.0.0.1';
+const LOOPBACK = '127.0.0.1';
 const DAYS = 2;
 const PRIVATE = { mode: 0o600 };
 
@@ -48,7 +45,7 @@ function makeFiles(): Files {
   const site = {
     commonName: 'localhost',
     dnsNames: ['localhost'],
-    ipv4Addresses: [HOST],
+    ipv4Addresses: [LOOPBACK],
     usage: 'server',
     days: DAYS,
   } as const;
@@ -73,89 +70,81 @@ function makeFiles(): Files {
 interface KeyServerProcess {
   readonly child: ChildProcess;
   readonly port: number;
-  readonly ended: Promise<void>;
-  problem(): string | undefined;
+  readonly ended: Promise<string>;
 }
 
-async function startKeyServer({ folder }: Files): Promise<KeyServerProcess> {
-  const path = (name: string) => join(folder, name);
-  const files = [
-    '--cert',
-    path('server.crt'),
-    '--tls-key',
-    path('server.pem'),
-    '--ca',
-    path('ca.crt'),
-    '--keys',
-    path('keys'),
-  ];
+/** Its secrets are in files that only this user may read: none is in its arguments or its environment. */
+function spawnKeyServer({ folder }: Files): ChildProcess {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
-  const child = spawn(process.execPath, [main, 'serve', ...files, '--listen', `${HOST}:0`, '--quiet'], {
+  const path = (name: string) => join(folder, name);
+  const tls = ['--cert', path('server.crt'), '--key', path('server.pem'), '--ca', path('ca.crt')];
+  const listen = ['--keys', path('keys'), '--listen', `${LOOPBACK}:0`, '--quiet'];
+  return spawn(process.execPath, [main, 'serve', ...tls, ...listen], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
-  let problem: string | undefined;
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (problem = text.trim()));
-  const ended = once(child, 'exit').then(() => {});
+}
+
+async function startKeyServer(files: Files): Promise<KeyServerProcess> {
+  const child = spawnKeyServer(files);
+  let said = 'it said nothing';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = text.trim();
+  });
+  const ended = once(child, 'exit').then(() => said);
   const started = once(child, 'message') as Promise<[{ port: number }]>;
   const first = await Promise.race([started, ended]);
-  if (first === undefined) {
-    throw new KeylessError(
-      'ERR_KEYLESS_NO_KEY_SERVER',
-      `The demo's key server did not start: ${problem ?? 'it said nothing'}`,
-    );
+  if (typeof first === 'string') {
+    throw new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `The demo's key server did not start: ${first}`);
   }
-  return { child, port: first[0].port, ended, problem: () => problem };
+  return { child, port: first[0].port, ended };
 }
 
-async function startEdge(
-  files: Files,
-  keys: KeyServers,
-  port: number,
-  onRequest: RequestListener,
-): Promise<Server> {
-  const server = createServer({ cert: [...files.certs], key: keys }, onRequest);
-  server.listen(port, HOST);
-  await Promise.race([
-    once(server, 'listening'),
-    once(server, 'error').then(([error]) => {
-      throw error;
-    }),
-  ]);
-  return server;
+async function startEdge(server: Server, port: number, host: string): Promise<void> {
+  server.listen(port, host);
+  await once(server, 'listening'); // rejects with the error, if that comes first
 }
 
-/** @param port of the edge, 0: any free one */
-export async function startDemo(port: number): Promise<Demo> {
+interface Running {
+  keyServer?: KeyServerProcess;
+  keys?: KeyServers;
+  edge?: Server;
+}
+
+async function end(files: Files, { keyServer, keys, edge }: Running): Promise<void> {
+  edge?.close();
+  edge?.closeAllConnections();
+  keys?.close();
+  if (keyServer !== undefined) {
+    keyServer.child.kill('SIGTERM');
+    await keyServer.ended;
+  }
+  rmSync(files.folder, { recursive: true, force: true });
+}
+
+/** @param port of the edge, 0: any free one; @param host address it listens on */
+export async function startDemo(port: number, host: string): Promise<Demo> {
   const files = makeFiles();
-  let keyServer: KeyServerProcess | undefined;
-  let keys: KeyServers | undefined;
-  let edge: Server | undefined;
-  const close = async () => {
-    edge?.closeAllConnections();
-    edge?.close();
-    keys?.close();
-    if (keyServer !== undefined && keyServer.child.exitCode === null) {
-      keyServer.child.kill('SIGTERM');
-      await keyServer.ended;
-    }
-    rmSync(files.folder, { recursive: true, force: true });
-  };
+  const running: Running = {};
   try {
-    keyServer = await startKeyServer(files);
-    keys = connectKeyServers({ servers: [`${HOST}:${keyServer.port}`], ...files.edge, ca: files.ca });
-    const page = demoPage();
-    edge = await startEdge(files, keys, port, page);
+    const keyServer = await startKeyServer(files);
+    running.keyServer = keyServer;
+    const servers = [`${LOOPBACK}:${keyServer.port}`];
+    const keys = connectKeyServers({ servers, ...files.edge, ca: files.ca });
+    running.keys = keys;
+    await keys.ready();
+    const edge = createServer({ cert: [...files.certs], key: keys }, demoPage());
+    running.edge = edge;
+    await startEdge(edge, port, host);
     return {
       port: (edge.address() as AddressInfo).port,
       ca: files.ca,
       caFile: join(files.folder, 'ca.crt'),
       keyServerPid: keyServer.child.pid ?? 0,
       keyServerEnded: keyServer.ended,
-      keyServerProblem: keyServer.problem,
-      close,
+      close: () => end(files, running),
     };
   } catch (error) {
-    await close();
+    await end(files, running);
     throw error;
   }
 }

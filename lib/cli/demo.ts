@@ -1,7 +1,14 @@
 /** `keyless-tls demo`: everything on one machine, in two processes, with certificates of its own. */
-import { type Command, parseListen, parseOptions } from './command.ts';
+import {
+  type Command,
+  endingSignal,
+  explainListening,
+  parseListen,
+  parseOptions,
+  UsageError,
+} from './command.ts';
 import { handshakeTable } from './demo-once.ts';
-import { startDemo } from './demo-parts.ts';
+import { type Demo, startDemo } from './demo-parts.ts';
 import { showOperations } from './demo-terminal.ts';
 
 const USAGE = `keyless-tls demo: an HTTPS server without a private key, and the key server that signs for it
@@ -13,7 +20,7 @@ Usage: keyless-tls demo [options]
   --json         with --once: print JSON
 
 Makes a private authority and certificates in a temporary folder, which is removed at the end, and starts the key server
-in a process of its own. Nothing is installed and nothing leaves this machine.
+in a process of its own. Nothing is installed and nothing leaves this machine. Ctrl-C ends it.
 
 Example:
   keyless-tls demo --port 0
@@ -25,22 +32,35 @@ const OPTIONS = {
   json: { type: 'boolean', default: false },
 } as const;
 
-function untilInterrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
+const HOST = '127.0.0.1';
+
+async function start(port: number): Promise<Demo> {
+  try {
+    return await startDemo(port, HOST);
+  } catch (error) {
+    throw explainListening(error, `${HOST}:${port}`, '--port');
+  }
+}
+
+async function keyServerDied(demo: Demo): Promise<never> {
+  const problem = await demo.keyServerEnded;
+  throw new Error(`The demo's key server has ended: ${problem}. Start the demo again.`);
 }
 
 async function run(args: readonly string[]): Promise<number> {
   const values = parseOptions('demo', args, OPTIONS);
-  const { port } = parseListen('demo', values.once ? '0' : values.port, '127.0.0.1');
-  const demo = await startDemo(port);
+  if (values.json && !values.once) {
+    throw new UsageError('--json is for --once.', 'keyless-tls demo --once --json');
+  }
+  const { port } = parseListen('demo', values.once ? '0' : values.port, HOST);
+  // From the start: whatever ends the demo, its folder and its key server go with it.
+  const signal = endingSignal();
+  const demo = await start(port);
   try {
     if (values.once) return await handshakeTable(demo, values.json);
     showOperations(demo);
-    await Promise.race([untilInterrupted(), demo.keyServerEnded]);
-    return demo.keyServerProblem() === undefined ? 0 : 1;
+    await Promise.race([signal, keyServerDied(demo)]);
+    return 0;
   } finally {
     await demo.close();
   }

@@ -2,12 +2,11 @@
 /** The command line: finds the command, prints help, turns errors into a message and an exit code. */
 import { readFileSync } from 'node:fs';
 import { type Command, UsageError } from './command.ts';
-import { demo } from './demo.ts';
-import { serve } from './serve.ts';
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map([
-  ['demo', demo],
-  ['serve', serve],
+/** Loaded when it is called: the key server's process has no use for the engine. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
+  ['demo', async () => (await import('./demo.ts')).demo],
+  ['serve', async () => (await import('./serve.ts')).serve],
 ]);
 
 const USAGE = `keyless-tls: TLS servers without a private key
@@ -20,9 +19,11 @@ Commands:
   demo     a key server, an HTTPS edge without a key, and a page that shows each operation
   serve    the key server: holds private keys, signs TLS handshakes and nothing else
 
+Exit codes: 0 well, 1 failed, 2 called wrongly.
+
 Examples:
   keyless-tls demo
-  keyless-tls serve --cert server.crt --tls-key server.pem --ca edges-ca.crt --keys ./keys
+  keyless-tls serve --cert server.crt --key server.pem --ca edges-ca.crt --keys ./keys
 `;
 
 const EXIT_FAILED = 1;
@@ -44,9 +45,10 @@ async function run(values: readonly string[]): Promise<number> {
     process.stdout.write(`${version()}\n`);
     return 0;
   }
-  const command = COMMANDS.get(name);
-  if (command === undefined)
+  const load = COMMANDS.get(name);
+  if (load === undefined)
     throw new UsageError(`There is no command ${JSON.stringify(name)}.`, 'keyless-tls --help');
+  const command = await load();
   if (rest.includes('--help') || rest.includes('-h')) {
     process.stdout.write(command.usage);
     return 0;

@@ -1,17 +1,30 @@
 /** `keyless-tls serve`: the key server as a process. */
 import { subscribe } from 'node:diagnostics_channel';
-import { readFileSync } from 'node:fs';
-import type { ServerConnectionRefused, ServerOperation } from '../server/channels.ts';
-import { createKeyServer, type KeyServer } from '../server/key-server.ts';
+import type {
+  ServerConnection,
+  ServerConnectionEnd,
+  ServerConnectionRefused,
+  ServerOperation,
+} from '../server/channels.ts';
+import { createKeyServer, type KeyServer, type KeyServerOptions } from '../server/key-server.ts';
 import { type PemDirectory, pemDirectory } from '../server/pem-directory.ts';
-import { type Command, parseListen, parseOptions, UsageError } from './command.ts';
+import {
+  type Command,
+  endingSignal,
+  explainListening,
+  parseListen,
+  parseOptions,
+  UsageError,
+} from './command.ts';
+import { eventPrinter, type Print } from './event-lines.ts';
+import { certificateOption, checkPair, privateKeyOption, requiredOption } from './pem-option.ts';
 
 const USAGE = `keyless-tls serve: holds private keys and signs TLS handshakes for edges
 
-Usage: keyless-tls serve --cert FILE --tls-key FILE --ca FILE --keys DIRECTORY [options]
+Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [options]
 
   --cert FILE           this server's certificate chain for mutual TLS, PEM
-  --tls-key FILE        its private key, PEM
+  --key FILE            its private key, PEM
   --ca FILE             the authority whose certificates edges must present, PEM
   --keys DIRECTORY      the private keys to sign with: files named *.key, PEM, readable by their owner only
   --listen HOST:PORT    where to listen; default 127.0.0.1:2407, port 0: any free one
@@ -20,15 +33,16 @@ Usage: keyless-tls serve --cert FILE --tls-key FILE --ca FILE --keys DIRECTORY [
   --json                one JSON object a line instead of text
   --quiet               do not print each operation
 
-SIGTERM and SIGINT end it when the answers under way have left.
+Prints a line for each key, connection, refusal and operation; never a secret, never what was signed. SIGTERM and SIGINT
+end it when the answers under way have left; exit code 0.
 
 Example:
-  keyless-tls serve --cert server.crt --tls-key server.pem --ca edges-ca.crt --keys ./keys --listen 0.0.0.0:2407
+  keyless-tls serve --cert server.crt --key server.pem --ca edges-ca.crt --keys ./keys --listen 0.0.0.0:2407
 `;
 
 const OPTIONS = {
   cert: { type: 'string' },
-  'tls-key': { type: 'string' },
+  key: { type: 'string' },
   ca: { type: 'string' },
   keys: { type: 'string' },
   listen: { type: 'string', default: '127.0.0.1:2407' },
@@ -38,39 +52,9 @@ const OPTIONS = {
   quiet: { type: 'boolean', default: false },
 } as const;
 
-type Print = (event: string, fields: Readonly<Record<string, unknown>>) => void;
+type ServeValues = ReturnType<typeof parseOptions<typeof OPTIONS>>;
 
-function printer(json: boolean): Print {
-  if (json) {
-    return (event, fields) => {
-      process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), event, ...fields })}\n`);
-    };
-  }
-  return (event, fields) => {
-    const text = Object.entries(fields).flatMap(([name, value]) =>
-      value === undefined ? [] : `${name}=${String(value)}`,
-    );
-    process.stdout.write(`${new Date().toISOString()} ${event} ${text.join(' ')}\n`);
-  };
-}
-
-function required(values: { [name: string]: unknown }, name: string): string {
-  const value = values[name];
-  if (typeof value === 'string' && value !== '') return value;
-  throw new UsageError(`--${name} is missing.`, 'keyless-tls serve --help');
-}
-
-function readOption(values: { [name: string]: unknown }, name: string): Buffer {
-  const path = required(values, name);
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new UsageError(
-      `The file of --${name} cannot be read: ${(cause as Error).message}`,
-      'keyless-tls serve --help',
-    );
-  }
-}
+const LOOPBACK = '127.0.0.1';
 
 function tellOperations(print: Print): void {
   subscribe('keyless-tls:server:operation', (message) => {
@@ -91,59 +75,88 @@ function tellOperations(print: Print): void {
   });
 }
 
-function tellRefusals(print: Print): void {
+function tellConnections(print: Print): void {
+  subscribe('keyless-tls:server:connection', (message) => {
+    const { peer } = message as ServerConnection;
+    print('connected', { from: peer.address, edge: peer.subject, profile: peer.profile });
+  });
+  subscribe('keyless-tls:server:connection:end', (message) => {
+    const { peer, error } = message as ServerConnectionEnd;
+    print('disconnected', { from: peer.address, edge: peer.subject, reason: reasonOf(error) });
+  });
   subscribe('keyless-tls:server:connection:refused', (message) => {
     const { address, error } = message as ServerConnectionRefused;
-    print('refused', { from: address, reason: (error as NodeJS.ErrnoException).code ?? error.message });
+    print('refused', { from: address, reason: reasonOf(error) });
   });
 }
 
-/** Prints what the directory gives. @returns whether there is a key at all */
-function tellKeys(directory: PemDirectory, print: Print): boolean {
-  for (const { file, reason } of directory.problems) print('key-problem', { file, reason });
-  for (const { keyId, kind } of directory.keys)
-    print('key', { id: Buffer.from(keyId).toString('hex'), kind: kind.type });
-  return directory.keys.length > 0;
+function reasonOf(error: Error | undefined): string | undefined {
+  return error && ((error as NodeJS.ErrnoException).code ?? error.message);
 }
 
-function untilSignal(server: KeyServer, print: Print): Promise<void> {
+function loadKeys(path: string, print: Print): PemDirectory {
+  const directory = pemDirectory(path);
+  const { problems, keys } = directory;
+  for (const { file, reason } of problems) print('key-problem', { file, reason });
+  for (const { keyId, kind, label } of keys) {
+    print('key', { id: Buffer.from(keyId).toString('hex'), kind: kind.type, file: label });
+  }
+  if (keys.length > 0) return directory;
+  const why = problems.map(({ file, reason }) => ` ${file}: ${reason}.`).join('');
+  throw new UsageError(
+    `The directory of --keys holds no usable key (a file named *.key, PEM).${why}`,
+    'keyless-tls serve --help',
+  );
+}
+
+function serverOptions(values: ServeValues, print: Print): KeyServerOptions {
+  const cert = certificateOption('serve', values, 'cert');
+  const key = privateKeyOption('serve', values, 'key');
+  checkPair('serve', cert, key);
+  const clients = values['allow-client'] ? (['tls13-client'] as const) : [];
+  return {
+    cert,
+    key,
+    ca: certificateOption('serve', values, 'ca'),
+    keys: loadKeys(requiredOption('serve', values, 'keys'), print),
+    contexts: ['tls13-server', 'tls12-server', ...clients],
+    allowDecrypt: values['allow-decrypt'],
+  };
+}
+
+async function listen(server: KeyServer, text: string, print: Print): Promise<void> {
+  const { host, port } = parseListen('serve', text, LOOPBACK);
+  try {
+    const address = await server.listen(port, host);
+    print('listening', { address: address.address, port: address.port });
+    process.send?.({ port: address.port });
+  } catch (error) {
+    throw explainListening(error, `${host}:${port}`, '--listen');
+  }
+}
+
+/** Started by another process with a channel (the demo), it does not outlive that. */
+function parentGone(): Promise<string> {
   return new Promise((resolve) => {
-    const end = (signal: string) => {
-      process.off('SIGTERM', end).off('SIGINT', end).off('disconnect', end);
-      print('draining', { signal });
-      server.close().then(resolve, resolve);
-    };
-    process.on('SIGTERM', end).on('SIGINT', end);
-    // Started by another process (the demo): it does not outlive it.
-    if (process.connected) process.on('disconnect', end);
+    if (!process.connected) return;
+    process.once('disconnect', () => resolve('its parent has gone'));
+    process.channel?.unref(); // the listener would keep a process alive that has nothing left to serve
   });
 }
 
 async function run(args: readonly string[]): Promise<number> {
   const values = parseOptions('serve', args, OPTIONS);
-  const { host, port } = parseListen('serve', values.listen, '127.0.0.1');
-  const tls = {
-    cert: readOption(values, 'cert'),
-    key: readOption(values, 'tls-key'),
-    ca: readOption(values, 'ca'),
-  };
-  const print = printer(values.json);
-  const keys = pemDirectory(required(values, 'keys'));
-  if (!tellKeys(keys, print)) {
-    throw new UsageError('The directory of --keys holds no usable key.', 'keyless-tls serve --help');
-  }
-  const contexts = [
-    'tls13-server',
-    'tls12-server',
-    ...(values['allow-client'] ? (['tls13-client'] as const) : []),
-  ] as const;
-  const server = createKeyServer({ ...tls, keys, contexts, allowDecrypt: values['allow-decrypt'] });
+  const print = eventPrinter(values.json);
+  parseListen('serve', values.listen, LOOPBACK);
+  const server = createKeyServer(serverOptions(values, print));
   if (!values.quiet) tellOperations(print);
-  tellRefusals(print);
-  const address = await server.listen(port, host);
-  print('listening', { address: address.address, port: address.port, keys: keys.keys.length });
-  process.send?.({ port: address.port });
-  await untilSignal(server, print);
+  tellConnections(print);
+  const ending = Promise.race([endingSignal(), parentGone()]);
+  await listen(server, values.listen, print);
+  print('draining', { reason: await ending });
+  await server.close();
+  const { answered, refused } = server.stats();
+  print('ended', { answered, refused });
   return 0;
 }
 
