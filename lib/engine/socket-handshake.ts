@@ -48,6 +48,18 @@ function destroySSL(this: AttachedHandle): void {
   (Object.getPrototypeOf(this) as TlsHandle).destroySSL.call(this);
 }
 
+/**
+ * A client's socket that has tried one address after another (autoSelectFamily, on by default) has got a new handle for
+ * each, and Node, which then finds no `ssl` on the socket, never calls destroySSL for the last one.
+ */
+function closeClient(this: AttachedHandle, callback?: () => void): void {
+  const handshake = this[kHandshake];
+  (Object.getPrototypeOf(this) as TlsHandle).close.call(this, () => {
+    handshake.dispose();
+    callback?.call(this);
+  });
+}
+
 function onerror(this: AttachedHandle, error: Error): void {
   const handshake = this[kHandshake];
   handshake.nodeOnError.call(this, handshake.explain(error));
@@ -58,6 +70,7 @@ function standInFront(handle: TlsHandle, handshake: SocketHandshake): void {
   attached[kHandshake] = handshake;
   attached.onerror = onerror;
   attached.destroySSL = destroySSL;
+  if (handshake.role === 'client') attached.close = closeClient;
 }
 
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */

@@ -8,6 +8,8 @@ import type { TLSSocket } from 'node:tls';
 /** Node's native TLSWrap object, as lib/_tls_wrap.js uses it. */
 export interface TlsHandle {
   destroySSL(): void;
+  /** @param callback is called when the handle has gone, after destroySSL where Node calls that */
+  close(callback?: () => void): void;
   /** Cycles the TLSWrap: flushes, reads and writes what OpenSSL has. Despite its name it does nothing else. */
   newSessionDone(): void;
   certCbDone(): void;
