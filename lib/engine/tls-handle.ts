@@ -1,6 +1,7 @@
 /**
  * The parts of Node's TLSSocket and of its native handle (TLSWrap) that the engine touches: the one place that names
- * them. They are not documented by Node; test/tls/node-internals.test.ts asserts each on every Node version we support.
+ * them. They are not documented by Node; test/tls/node-internals.test.ts and node-callbacks.test.ts hold each of them on
+ * every Node version we support.
  */
 import type { EventEmitter } from 'node:events';
 import type { TLSSocket } from 'node:tls';
