@@ -38,6 +38,8 @@ export interface Authority {
   readonly certPem: string;
   readonly keyPem: string;
   issue(options: IssueOptions): Promise<Issued>;
+  /** For a key of any type that was made elsewhere. */
+  issueFor(keyPem: string): Promise<Issued>;
 }
 
 const CURVES: Readonly<Record<string, string>> = { p256: 'P-256', p384: 'P-384', p521: 'P-521' };
@@ -66,7 +68,7 @@ async function makeKey(type: KeyKind, bits = 2048): Promise<string> {
 
 const USAGES = { server: 'serverAuth', client: 'clientAuth', both: 'serverAuth,clientAuth' } as const;
 
-function extensions({ dns = ['localhost'], uri = [], usage = 'both' }: IssueOptions): string {
+function extensions({ dns = ['localhost'], uri = [], usage = 'both' }: Omit<IssueOptions, 'type'>): string {
   const names = [...dns.map((name) => `DNS:${name}`), ...uri.map((name) => `URI:${name}`), 'IP:127.0.0.1'];
   return [
     'basicConstraints=critical,CA:FALSE',
@@ -77,8 +79,11 @@ function extensions({ dns = ['localhost'], uri = [], usage = 'both' }: IssueOpti
   ].join('\n');
 }
 
-async function issue(authority: { certPem: string; keyPem: string }, options: IssueOptions): Promise<Issued> {
-  const keyPem = await makeKey(options.type, options.bits);
+async function issue(
+  authority: { certPem: string; keyPem: string },
+  keyPem: string,
+  options: Omit<IssueOptions, 'type'>,
+): Promise<Issued> {
   return inFolder(async (path) => {
     await writeFile(path('ca.crt'), authority.certPem);
     await writeFile(path('ca.key'), authority.keyPem, { mode: 0o600 });
@@ -135,5 +140,9 @@ export async function makeAuthority(name = 'Test authority'): Promise<Authority>
     return stdout;
   });
   const authority = { certPem, keyPem };
-  return { ...authority, issue: (options) => issue(authority, options) };
+  return {
+    ...authority,
+    issue: async (options) => issue(authority, await makeKey(options.type, options.bits), options),
+    issueFor: (key) => issue(authority, key, {}),
+  };
 }
