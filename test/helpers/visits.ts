@@ -34,7 +34,7 @@ export async function say(socket: TLSSocket, word: string): Promise<{ who: strin
 /** @returns when a socket has closed, with or without an error, and what happened until then */
 export function gone(socket: TLSSocket): Promise<unknown[]> {
   const log: unknown[] = [];
-  socket.on('error', (error: NodeJS.ErrnoException) => log.push(error.code));
+  socket.on('error', (error: NodeJS.ErrnoException) => log.push(error.code ?? error.message));
   socket.on('end', () => log.push('end')).resume();
   return new Promise((resolve) => socket.on('close', () => resolve(log)));
 }

@@ -1,6 +1,5 @@
 /** What a PrivateKey or its user may do wrong: one typed error, an alert for the peer, and the next handshake works. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import nodeTls, { type Server, type TLSSocket } from 'node:tls';
@@ -13,6 +12,7 @@ import {
   localKey,
   type PrivateKey,
 } from '../../lib/index.ts';
+import { answer, BAD_ANSWERS, never, onceBad } from '../helpers/bad-answers.ts';
 import { type Authority, type Issued, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 
@@ -59,147 +59,16 @@ async function works(server: Server): Promise<void> {
   await once(client, 'close');
 }
 
-/** A key that behaves badly once and well from then on. */
-function onceBad(type: KeyKind, bad: PrivateKey['sign'], more: Partial<PrivateKey> = {}): PrivateKey {
-  const good = localKey(certificate(type).keyPem);
-  let first = true;
-  return {
-    ...more,
-    sign(operation) {
-      if (!first) return good.sign(operation);
-      first = false;
-      return bad(operation);
-    },
-  };
-}
-
-const wrongKeys = {
-  rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
-  p256: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
-  ed25519: generateKeyPairSync('ed25519').privateKey,
-};
-
-interface Row {
-  readonly what: string;
-  readonly type: keyof typeof wrongKeys;
-  readonly sign: PrivateKey['sign'];
-  readonly code: string;
-  readonly more?: Partial<PrivateKey>;
-}
-
-const never = new Promise<Uint8Array>(() => {});
-const answer = (value: unknown) => value as Uint8Array;
-
-const ROWS: readonly Row[] = [
-  {
-    what: 'throws',
-    type: 'rsa',
-    sign: () => {
-      throw new Error('no');
-    },
-    code: 'ERR_KEYLESS_OPERATION_FAILED',
-  },
-  {
-    what: 'throws a string',
-    type: 'rsa',
-    sign: () => {
-      throw 'no';
-    },
-    code: 'ERR_KEYLESS_OPERATION_FAILED',
-  },
-  {
-    what: 'rejects',
-    type: 'p256',
-    sign: () => Promise.reject(new Error('no')),
-    code: 'ERR_KEYLESS_OPERATION_FAILED',
-  },
-  {
-    what: 'rejects with nothing',
-    type: 'p256',
-    sign: () => Promise.reject(undefined),
-    code: 'ERR_KEYLESS_OPERATION_FAILED',
-  },
-  { what: 'returns null', type: 'rsa', sign: () => answer(null), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'returns undefined', type: 'p256', sign: () => answer(undefined), code: 'ERR_KEYLESS_BAD_RESULT' },
-  {
-    what: 'resolves to a string',
-    type: 'rsa',
-    sign: () => Promise.resolve(answer('signature')),
-    code: 'ERR_KEYLESS_BAD_RESULT',
-  },
-  {
-    what: 'returns an ArrayBuffer',
-    type: 'rsa',
-    sign: () => answer(new ArrayBuffer(256)),
-    code: 'ERR_KEYLESS_BAD_RESULT',
-  },
-  { what: 'returns nothing', type: 'rsa', sign: () => Buffer.alloc(0), code: 'ERR_KEYLESS_BAD_RESULT' },
-  { what: 'returns nothing', type: 'p256', sign: () => Buffer.alloc(0), code: 'ERR_KEYLESS_BAD_RESULT' },
-  {
-    what: 'returns a byte too few',
-    type: 'rsa',
-    sign: () => Buffer.alloc(255),
-    code: 'ERR_KEYLESS_BAD_RESULT',
-  },
-  {
-    what: 'returns a byte too many',
-    type: 'rsa',
-    sign: () => Buffer.alloc(257),
-    code: 'ERR_KEYLESS_BAD_RESULT',
-  },
-  { what: 'returns 64 KiB', type: 'p256', sign: () => Buffer.alloc(65_536), code: 'ERR_KEYLESS_BAD_RESULT' },
-  {
-    what: 'returns what is not DER',
-    type: 'p256',
-    sign: () => Buffer.alloc(70, 0x41),
-    code: 'ERR_KEYLESS_BAD_RESULT',
-  },
-  {
-    what: 'returns a byte too many',
-    type: 'ed25519',
-    sign: () => Buffer.alloc(65),
-    code: 'ERR_KEYLESS_BAD_RESULT',
-  },
-  {
-    what: 'signs with another key',
-    type: 'rsa',
-    sign: (operation) => localKey(wrongKeys.rsa).sign(operation),
-    code: 'ERR_KEYLESS_BAD_SIGNATURE',
-  },
-  {
-    what: 'signs with another key',
-    type: 'p256',
-    sign: (operation) => localKey(wrongKeys.p256).sign(operation),
-    code: 'ERR_KEYLESS_BAD_SIGNATURE',
-  },
-  {
-    what: 'signs with another key and is verified',
-    type: 'p256',
-    sign: (operation) => localKey(wrongKeys.p256).sign(operation),
-    code: 'ERR_KEYLESS_BAD_SIGNATURE',
-    more: { verify: 'always' },
-  },
-  {
-    what: 'signs with another key',
-    type: 'ed25519',
-    sign: (operation) => localKey(wrongKeys.ed25519).sign(operation),
-    code: 'ERR_KEYLESS_BAD_SIGNATURE',
-  },
-  {
-    what: 'never answers',
-    type: 'rsa',
-    sign: () => never,
-    code: 'ERR_KEYLESS_TIMEOUT',
-    more: { timeoutMs: 50 },
-  },
-];
-
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   describe(`a PrivateKey in ${version} that`, () => {
-    for (const { what, type, sign, code, more } of ROWS) {
+    for (const { what, type, sign, code, more } of BAD_ANSWERS) {
       it(`${what} (${type}): ${code}`, async () => {
         const server = createServer(
-          { cert: certificate(type).certPem, key: onceBad(type, sign, more), maxVersion: version },
+          {
+            cert: certificate(type).certPem,
+            key: onceBad(certificate(type).keyPem, sign, more),
+            maxVersion: version,
+          },
           (socket) => socket.end('well'),
         );
         await listen(server);
@@ -218,7 +87,7 @@ describe('a PrivateKey that fails', () => {
   it('sends the peer an alert', async () => {
     const server = createServer({
       cert: certificate('p256').certPem,
-      key: onceBad('p256', () => answer(null)),
+      key: onceBad(certificate('p256').keyPem, () => answer(null)),
     });
     await listen(server);
     const { clientError } = await failure(server);
@@ -230,7 +99,7 @@ describe('a PrivateKey that fails', () => {
     const cause = new Error('the HSM is on fire');
     const server = createServer({
       cert: certificate('p256').certPem,
-      key: onceBad('p256', () => {
+      key: onceBad(certificate('p256').keyPem, () => {
         throw cause;
       }),
     });
