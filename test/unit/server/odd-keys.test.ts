@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
+import { signRequest } from '../../../lib/protocol/request-encoder.ts';
+import type { Items } from '../../../lib/protocol/tags.ts';
+import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
+import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
+import { certificateVerify } from '../../helpers/handshake-messages.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { connectPeer } from '../../helpers/wire-peer.ts';
+
+let setup: KeyServerSetup;
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+});
+
+async function withServer(
+  options: Partial<KeyServerOptions>,
+  work: (server: KeyServer & { port: number }) => Promise<void>,
+): Promise<void> {
+  const server = await setup.start(options);
+  try {
+    await work(server);
+  } finally {
+    await server.close();
+  }
+}
+
+function signItems(): Items {
+  return signRequest('ecdsa_secp256r1_sha256', certificateVerify(), setup.sites.p256!);
+}
+
+/** A key store that does whatever the test says. */
+function storeOf(sign: StoredKey['sign']): KeyStore {
+  const { keyId } = setup.sites.p256!;
+  return {
+    find: () => ({
+      keyId,
+      label: 'odd',
+      kind: { type: 'ec', curve: 'prime256v1', modulusBytes: undefined },
+      sign,
+    }),
+  };
+}
+
+const ODD_KEYS: readonly (readonly [string, () => unknown, number])[] = [
+  [
+    'throws',
+    () => {
+      throw new Error('secret');
+    },
+    1,
+  ],
+  ['rejects', () => Promise.reject(new Error('secret')), 1],
+  ['answers with nothing', () => undefined, 8],
+  ['answers with a promise of a text', () => Promise.resolve('text'), 8],
+  ['answers with more than a frame holds', () => Buffer.alloc(70_000), 8],
+];
+
+for (const [what, sign, code] of ODD_KEYS) {
+  test(`a key that ${what} gives error 0${code}`, async () => {
+    await withServer({ keys: storeOf(sign as StoredKey['sign']) }, async (server) => {
+      const peer = await connectPeer(server.port, setup.edgeOptions);
+      assert.deepEqual(await peer.ask(signItems()), { kind: 'error', code });
+      peer.close();
+    });
+  });
+}
+
+test('a key store that throws gives error 08', async () => {
+  const keys: KeyStore = {
+    find: () => {
+      throw new Error('broken');
+    },
+  };
+  await withServer({ keys }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions);
+    assert.deepEqual(await peer.ask(signItems()), { kind: 'error', code: 8 });
+    peer.close();
+  });
+});
+
+test('no more requests of a connection are in hand than the limit', async () => {
+  const begun: (() => void)[] = [];
+  const keys = storeOf(() => new Promise((resolve) => begun.push(() => resolve(Buffer.alloc(70)))));
+  await withServer({ keys, maxInFlight: 4 }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions);
+    peer.socket.write(Buffer.concat(Array.from({ length: 12 }, (_, id) => encodeFrame(id, signItems()))));
+    for (let answered = 0; answered < 12; answered += 4) {
+      while (begun.length < 4) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(begun.length, 4);
+      assert.equal(server.stats().inFlight, 4);
+      for (const finish of begun.splice(0)) finish();
+    }
+    for (let id = 0; id < 12; id += 1) assert.equal((await peer.answer(id)).kind, 'result');
+    peer.close();
+  });
+});
+
+test('answers that come one by one within a turn leave in one write', async () => {
+  const keys = storeOf(() => new Promise((resolve) => setImmediate(() => resolve(Buffer.alloc(70)))));
+  await withServer({ keys }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions);
+    peer.socket.write(Buffer.concat(Array.from({ length: 8 }, (_, id) => encodeFrame(id, signItems()))));
+    for (let id = 0; id < 8; id += 1) assert.equal((await peer.answer(id)).kind, 'result');
+    assert.equal(peer.chunks.length, 1, `${peer.chunks}`);
+    peer.close();
+  });
+});
+
+test('close() lets the answers leave and takes no more', async () => {
+  let finish = (): void => undefined;
+  const keys = storeOf(
+    () =>
+      new Promise((resolve) => {
+        finish = () => resolve(Buffer.alloc(70));
+      }),
+  );
+  const server = await setup.start({ keys });
+  const peer = await connectPeer(server.port, setup.edgeOptions);
+  const id = peer.send(signItems());
+  while (server.stats().inFlight === 0) await new Promise((resolve) => setImmediate(resolve));
+  const closed = server.close();
+  finish();
+  assert.equal((await peer.answer(id)).kind, 'result');
+  await Promise.all([closed, peer.closed]);
+});
