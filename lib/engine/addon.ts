@@ -139,7 +139,7 @@ function load(): Addon {
     throw new KeylessError(
       'ERR_KEYLESS_PLATFORM',
       'The binary of keyless-tls cannot be loaded: it needs a Node.js that exports OpenSSL 3, as the official ' +
-        'builds of Node.js 20 to 26 do (Electron and musl builds do not).',
+        'builds of Node.js 20 to 26 do (Electron, Bun, Deno and musl builds do not).',
       { cause },
     );
   }
