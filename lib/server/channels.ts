@@ -5,6 +5,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
 import type { WireErrorCode } from '../protocol/opcodes.ts';
+import type { Refusal } from './refusals.ts';
 
 /** Who is connected. */
 export interface Peer {
@@ -12,6 +13,8 @@ export interface Peer {
   readonly address: string;
   /** The subject of its certificate, escaped. */
   readonly subject: string;
+  /** What the policy calls it; `any` where there is no policy. */
+  readonly client: string;
   /** SHA-256 fingerprint of its certificate. */
   readonly fingerprint: string;
   /** `ours`: ALPN `keyless-tls/1`; `field`: no ALPN. */
@@ -48,7 +51,9 @@ export interface ServerOperation {
   readonly context: RecognisedContext | undefined;
   /** Escaped. */
   readonly servername: string | undefined;
-  /** `undefined`: it succeeded. */
+  /** Why it was not performed; `undefined`: it succeeded. */
+  readonly refusal: Refusal | undefined;
+  /** What the peer was told; `undefined`: it succeeded. */
   readonly errorCode: WireErrorCode | undefined;
   readonly durationMs: number;
 }

@@ -8,13 +8,16 @@ import { constants } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
-import { KeylessError } from '../errors.ts';
+import { KeylessError, type KeylessErrorCode } from '../errors.ts';
 import { ALPN_PROTOCOL, DEFAULT_PORT } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import { type Peer, serverConnection, serverConnectionRefused } from './channels.ts';
+import { Grants, type GrantsOptions } from './grants.ts';
 import type { KeyStore } from './key-store.ts';
 import { Operations } from './operations.ts';
+import { identityOf, type PeerIdentity } from './peer-identity.ts';
 import { type PolicyOptions, policyOf } from './policy.ts';
+import { ReplayGuard } from './replay-guard.ts';
 import { Session } from './session.ts';
 
 type Pem = tls.SecureContextOptions['cert'];
@@ -29,6 +32,12 @@ export interface KeyServerOptions extends PolicyOptions {
   readonly ca: tls.SecureContextOptions['ca'];
   /** The keys it serves. */
   readonly keys: KeyStore;
+  /** Who may what; `undefined`: every client of `ca` may use every key. See {@link KeyServer.setGrants}. */
+  readonly grants?: GrantsOptions | undefined;
+  /** Milliseconds in which a message is signed once only; default 600,000; 0: a message may be signed again. */
+  readonly replayWindowMs?: number | undefined;
+  /** Messages remembered in that time; 16 bytes each, twice; default 4,194,304 (2^22). */
+  readonly replayCapacity?: number | undefined;
   /** Milliseconds from the TCP connection to the end of the TLS handshake; default 5,000. */
   readonly handshakeTimeoutMs?: number | undefined;
   /** Milliseconds without a whole request before a connection is closed; default 30,000. */
@@ -68,6 +77,7 @@ interface Numbers {
   readonly closeTimeoutMs: number;
   readonly maxConnections: number;
   readonly maxInFlight: number;
+  readonly replayCapacity: number;
 }
 
 const DEFAULTS: Numbers = {
@@ -76,7 +86,10 @@ const DEFAULTS: Numbers = {
   closeTimeoutMs: 5000,
   maxConnections: 10_000,
   maxInFlight: 128,
+  replayCapacity: 4_194_304,
 };
+
+const REPLAY_WINDOW_MS = 600_000;
 
 const MAX_INTEGER = 2_147_483_647;
 
@@ -113,12 +126,12 @@ function addressOf(socket: { remoteAddress?: string | undefined; remotePort?: nu
   return `${socket.remoteAddress ?? 'unknown'} port ${socket.remotePort ?? 0}`;
 }
 
-function peerOf(socket: tls.TLSSocket): Peer {
-  const certificate = socket.getPeerX509Certificate();
+function peerOf(socket: tls.TLSSocket, { fingerprint }: PeerIdentity, client: string): Peer {
   return {
     address: addressOf(socket),
-    subject: escapePeerText(certificate?.subject ?? ''),
-    fingerprint: certificate?.fingerprint256 ?? '',
+    subject: escapePeerText(socket.getPeerX509Certificate()?.subject ?? ''),
+    client,
+    fingerprint,
     profile: socket.alpnProtocol === ALPN_PROTOCOL ? 'ours' : 'field',
   };
 }
@@ -133,12 +146,15 @@ function refusalOf(error: Error, { authorizationError }: tls.TLSSocket): Error {
   );
 }
 
+const NOT_SERVED = 'The policy names no such client, or it was revoked.';
+
 class KeyServer {
   readonly #server: tls.Server;
   readonly #sessions = new Set<Session>();
   readonly #operations: Operations;
   readonly #numbers: Numbers;
   readonly #clock: Clock;
+  #grants: Grants;
   #refused = 0;
   #answeredBefore = 0;
 
@@ -146,7 +162,14 @@ class KeyServer {
     requireOptions(options);
     this.#numbers = numbersOf(options);
     this.#clock = options.clock ?? systemClock;
-    this.#operations = new Operations(options.keys, policyOf(options), this.#numbers.maxInFlight);
+    this.#grants = new Grants(options.grants, this.#clock);
+    const { maxInFlight } = this.#numbers;
+    this.#operations = new Operations(
+      options.keys,
+      policyOf(options),
+      this.#replayGuard(options),
+      maxInFlight,
+    );
     this.#server = this.#createTlsServer(options);
   }
 
@@ -179,6 +202,19 @@ class KeyServer {
       answered += session.answered;
     }
     return { connections: this.#sessions.size, refused: this.#refused, inFlight, answered };
+  }
+
+  /**
+   * Another policy, at once, also for the connections there are: whoever is not in it any more, or is revoked, is
+   * disconnected; operations under way are lost to it.
+   */
+  setGrants(grants: GrantsOptions | undefined): void {
+    this.#grants = new Grants(grants, this.#clock);
+    for (const session of this.#sessions) {
+      const grant = this.#grants.find(session.identity);
+      if (grant === undefined) session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));
+      else session.grant = grant;
+    }
   }
 
   /** Takes no more connections and requests, lets the answers leave, ends. */
@@ -229,20 +265,39 @@ class KeyServer {
     return server;
   }
 
+  #replayGuard({ replayWindowMs: windowMs = REPLAY_WINDOW_MS }: KeyServerOptions): ReplayGuard | undefined {
+    if (windowMs === 0) return undefined;
+    return new ReplayGuard({ windowMs, capacity: this.#numbers.replayCapacity, clock: this.#clock });
+  }
+
   #accept(socket: tls.TLSSocket): void {
-    const peer = peerOf(socket);
-    if (peer.profile === 'ours' && socket.getProtocol() !== 'TLSv1.3') {
-      socket.destroy();
-      this.#refuse(new KeylessError('ERR_KEYLESS_PROTOCOL', `${ALPN_PROTOCOL} needs TLS 1.3.`), peer.address);
+    const certificate = socket.getPeerX509Certificate();
+    const identity = certificate && identityOf(certificate);
+    const grant = identity && this.#grants.find(identity);
+    if (grant === undefined) {
+      this.#turnAway(socket, 'ERR_KEYLESS_REFUSED', NOT_SERVED);
       return;
     }
-    const session = new Session(socket, peer, this.#operations, this.#numbers, this.#clock);
+    const peer = peerOf(socket, identity!, grant.name);
+    if (peer.profile === 'ours' && socket.getProtocol() !== 'TLSv1.3') {
+      this.#turnAway(socket, 'ERR_KEYLESS_PROTOCOL', `${ALPN_PROTOCOL} needs TLS 1.3.`);
+      return;
+    }
+    const client = { peer, identity: identity!, grant };
+    const session = new Session(socket, client, this.#operations, this.#numbers, this.#clock);
     this.#sessions.add(session);
     socket.on('close', () => {
       this.#sessions.delete(session);
       this.#answeredBefore += session.answered;
     });
     if (serverConnection.hasSubscribers) serverConnection.publish({ peer });
+  }
+
+  #turnAway(socket: tls.TLSSocket, code: KeylessErrorCode, message: string): void {
+    const address = addressOf(socket);
+    socket.on('error', () => undefined);
+    socket.destroy();
+    this.#refuse(new KeylessError(code, message), address);
   }
 
   #refuse(error: Error, address: string): void {

@@ -6,6 +6,7 @@ import type { Request, SignRequest } from '../protocol/request-decoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import type { Peer, ServerOperation } from './channels.ts';
 import type { Outcome } from './operations.ts';
+import { REFUSALS } from './refusals.ts';
 
 function methodName({ method }: SignRequest): string {
   return method.hash === undefined ? method.algorithm : `${method.algorithm} ${method.hash}`;
@@ -40,7 +41,8 @@ export class OperationRecord {
       keyId: keyId?.length === 20 ? hex(keyId) : undefined,
       context: sign?.message && handshakeContext(sign.message),
       servername: servername && escapePeerText(servername),
-      errorCode: typeof outcome === 'number' ? outcome : undefined,
+      refusal: typeof outcome === 'string' ? outcome : undefined,
+      errorCode: typeof outcome === 'string' ? REFUSALS[outcome] : undefined,
       durationMs: now - this.#startedAt,
     };
   }

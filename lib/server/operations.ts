@@ -1,44 +1,70 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
 import { randomBytes } from 'node:crypto';
 import { type Capabilities, encodeCapabilities } from '../protocol/capabilities.ts';
+import { digestOf } from '../protocol/digests.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
 import { handshakeContext } from '../protocol/handshake-message.ts';
-import { CustomFunction, WireError, type WireErrorCode } from '../protocol/opcodes.ts';
+import { CustomFunction } from '../protocol/opcodes.ts';
 import type { DecryptRequest, SignRequest } from '../protocol/request-decoder.ts';
 import { SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
 import { canSign, canSignTls13 } from '../signing/key-kind.ts';
+import type { Grant } from './grants.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
 import { type Policy, refuseSign } from './policy.ts';
 import { MIN_BLOCK_BYTES, PREMASTER_BYTES, premasterOf } from './premaster.ts';
+import type { Refusal } from './refusals.ts';
+import type { ReplayGuard, ReplayTicket } from './replay-guard.ts';
 
-/** The payload of a result, or the code of an error. */
-export type Outcome = Uint8Array | WireErrorCode;
+/** The payload of a result, or why there is none. */
+export type Outcome = Uint8Array | Refusal;
 
-function signWith(key: StoredKey, { method, message, digest }: SignRequest): Outcome | Promise<Uint8Array> {
-  if (!canSign(key.kind, method)) return WireError.CRYPTOGRAPHY;
-  if (message === undefined) {
-    return key.signDigest === undefined ? WireError.BAD_OPCODE : key.signDigest(method.hash!, digest!);
-  }
+/** @returns why the key cannot do it; `undefined`: it can */
+function unfit(key: StoredKey, { method, message }: SignRequest): Refusal | undefined {
+  if (!canSign(key.kind, method)) return 'key-type';
+  if (message === undefined) return key.signDigest === undefined ? 'blind-digest' : undefined;
   // TLS 1.3 signs by fewer methods than the key has: P-256 with SHA-256 and nothing else, for example.
   const tls13 = handshakeContext(message)?.startsWith('tls13') === true;
-  if (tls13 && !canSignTls13(key.kind, method)) return WireError.CRYPTOGRAPHY;
-  return key.sign(method, message);
+  return tls13 && !canSignTls13(key.kind, method) ? 'key-type' : undefined;
+}
+
+function signWith(
+  key: StoredKey,
+  { method, message, digest }: SignRequest,
+): Uint8Array | Promise<Uint8Array> {
+  return message === undefined ? key.signDigest!(method.hash!, digest!) : key.sign(method, message);
 }
 
 /** Key stores are written by others: whatever is not bytes is an error of ours. */
 function outcomeOf(value: unknown): Outcome {
-  return value instanceof Uint8Array ? value : WireError.INTERNAL;
+  return value instanceof Uint8Array ? value : 'failed';
 }
 
 /** Errors of keys are not the peer's business: it learns that the cryptography failed. */
-function guarded(work: () => Outcome | Promise<Uint8Array>): Outcome | Promise<Outcome> {
+function guarded(work: () => Uint8Array | Promise<Uint8Array>): Outcome | Promise<Outcome> {
   try {
     const result = work();
-    if (typeof result === 'number' || result instanceof Uint8Array) return result;
-    return Promise.resolve(result).then(outcomeOf, () => WireError.CRYPTOGRAPHY);
+    if (result instanceof Uint8Array) return result;
+    return Promise.resolve(result).then(outcomeOf, () => 'key-failed' as const);
   } catch {
-    return WireError.CRYPTOGRAPHY;
+    return 'key-failed';
   }
+}
+
+/** The one digest by which a message is known, whatever hash it is to be signed with. */
+function replayDigest({ method, message, digest }: SignRequest): Uint8Array {
+  return message === undefined || method.hash === 'sha256' ? digest! : digestOf('sha256', message);
+}
+
+/** A message that was not signed may be tried again. */
+function releasing(ticket: ReplayTicket, outcome: Outcome | Promise<Outcome>): Outcome | Promise<Outcome> {
+  if (typeof outcome === 'string') ticket.release();
+  else if (outcome instanceof Promise) {
+    return outcome.then((result) => {
+      if (typeof result === 'string') ticket.release();
+      return result;
+    });
+  }
+  return outcome;
 }
 
 /** The premaster, or random bytes, by one path: no error, no length tells them apart. */
@@ -55,16 +81,29 @@ async function premaster(key: StoredKey, { ciphertext, clientVersion }: DecryptR
   }
 }
 
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+}
+
+function textOf(servername: Uint8Array | undefined): string | undefined {
+  return servername && Buffer.from(servername).toString('latin1');
+}
+
 /** What one key server does with the requests of all its connections. */
 export class Operations {
   readonly #keys: KeyStore;
   readonly #policy: Policy;
+  readonly #replays: ReplayGuard | undefined;
   readonly #capabilities: Buffer;
 
-  /** @param maxInFlight requests of one connection, told to peers */
-  constructor(keys: KeyStore, policy: Policy, maxInFlight: number) {
+  /**
+   * @param replays `undefined`: a message may be signed again
+   * @param maxInFlight requests of one connection, told to peers
+   */
+  constructor(keys: KeyStore, policy: Policy, replays: ReplayGuard | undefined, maxInFlight: number) {
     this.#keys = keys;
     this.#policy = policy;
+    this.#replays = replays;
     this.#capabilities = encodeCapabilities(this.#describe(maxInFlight));
   }
 
@@ -72,25 +111,40 @@ export class Operations {
     return this.#capabilities;
   }
 
-  sign(request: SignRequest): Outcome | Promise<Outcome> {
+  sign(request: SignRequest, grant: Grant): Outcome | Promise<Outcome> {
     const refused = refuseSign(this.#policy, request);
     if (refused !== undefined) return refused;
     const key = this.#keys.find(request.selector);
-    if (key === undefined) return WireError.KEY_NOT_FOUND;
-    return guarded(() => signWith(key, request));
+    if (key === undefined) return 'unknown-key';
+    const context = request.message && handshakeContext(request.message);
+    const servername = textOf(request.servername);
+    const keyId = hex(key.keyId);
+    const denied = grant.refuse({ kind: 'sign', keyId, servername, context }) ?? unfit(key, request);
+    if (denied !== undefined) return denied;
+    if (this.#replays === undefined) return guarded(() => signWith(key, request));
+    const ticket = this.#replays.take(replayDigest(request));
+    return ticket === undefined
+      ? 'replayed'
+      : releasing(
+          ticket,
+          guarded(() => signWith(key, request)),
+        );
   }
 
   /** @param ours whether the peer is one of ours: those never get a raw block */
-  decrypt(request: DecryptRequest, ours: boolean): Outcome | Promise<Outcome> {
+  decrypt(request: DecryptRequest, grant: Grant, ours: boolean): Outcome | Promise<Outcome> {
     const raw = request.kind === 'raw-decrypt';
     const allowed = raw ? this.#policy.allowRawDecrypt && !ours : this.#policy.allowDecrypt;
-    if (!allowed) return WireError.BAD_OPCODE;
+    if (!allowed) return 'decryption-off';
     const key = this.#keys.find(request.selector);
-    if (key === undefined) return WireError.KEY_NOT_FOUND;
-    if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return WireError.CRYPTOGRAPHY;
+    if (key === undefined) return 'unknown-key';
+    const asked = { kind: 'decrypt', keyId: hex(key.keyId), servername: textOf(request.servername) } as const;
+    const denied = grant.refuse({ ...asked, context: undefined });
+    if (denied !== undefined) return denied;
+    if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
     if (!raw) return premaster(key, request);
     // OpenSSL takes shorter ones, which no TLS client makes.
-    if (request.ciphertext.length !== key.kind.modulusBytes) return WireError.CRYPTOGRAPHY;
+    if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
     return guarded(() => key.decryptRaw!(request.ciphertext));
   }
 

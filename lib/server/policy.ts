@@ -7,9 +7,9 @@ import {
   SIGNING_CONTEXTS,
   type SigningContext,
 } from '../protocol/handshake-message.ts';
-import { WireError, type WireErrorCode } from '../protocol/opcodes.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
 import type { SigningMethod } from '../protocol/schemes.ts';
+import type { Refusal } from './refusals.ts';
 
 export interface PolicyOptions {
   /**
@@ -66,22 +66,22 @@ function refuseMessage(
   policy: Policy,
   message: Uint8Array,
   { method, digest }: SignRequest,
-): WireErrorCode | undefined {
+): Refusal | undefined {
   if (method.hash !== undefined && Buffer.compare(digestOf(method.hash, message), digest!) !== 0) {
-    return WireError.MALFORMED;
+    return 'digest-mismatch';
   }
   if (policy.contexts.has('tls12-client')) return undefined;
   const context = handshakeContext(message);
   // It must look like a key that is not there: whoever tries learns nothing about the keys.
-  if (context === undefined || !policy.contexts.has(context)) return WireError.KEY_NOT_FOUND;
-  return fitsContext(context, method) ? undefined : WireError.KEY_NOT_FOUND;
+  if (context === undefined) return 'not-a-handshake';
+  return policy.contexts.has(context) && fitsContext(context, method) ? undefined : 'context-not-allowed';
 }
 
-/** @returns the error that answers the request; `undefined`: it may go on */
-export function refuseSign(policy: Policy, request: SignRequest): WireErrorCode | undefined {
-  if (isLegacy(request.method) && !policy.allowLegacyHashes) return WireError.BAD_OPCODE;
+/** @returns why it is not signed; `undefined`: it may go on */
+export function refuseSign(policy: Policy, request: SignRequest): Refusal | undefined {
+  if (isLegacy(request.method) && !policy.allowLegacyHashes) return 'legacy-hash';
   if (request.message !== undefined) return refuseMessage(policy, request.message, request);
   // node:crypto can sign a bare digest by PKCS#1 v1.5 only.
   const possible = policy.allowDigest && request.method.algorithm === 'rsa-pkcs1';
-  return possible ? undefined : WireError.BAD_OPCODE;
+  return possible ? undefined : 'blind-digest';
 }

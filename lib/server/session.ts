@@ -10,12 +10,15 @@ import type { Alarm, Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import { encodeError, encodePong, encodeResult } from '../protocol/answers.ts';
 import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
-import { WireError, type WireErrorCode } from '../protocol/opcodes.ts';
+import type { WireErrorCode } from '../protocol/opcodes.ts';
 import { decodeRequest, type Request } from '../protocol/request-decoder.ts';
 import { type Peer, serverConnectionEnd, serverOperation } from './channels.ts';
+import type { Grant } from './grants.ts';
 import { OperationRecord } from './operation-record.ts';
 import type { Operations, Outcome } from './operations.ts';
 import { Outbox } from './outbox.ts';
+import type { PeerIdentity } from './peer-identity.ts';
+import { REFUSALS, refusalOfCode } from './refusals.ts';
 
 export interface SessionLimits {
   /** Requests read and not yet answered. */
@@ -24,9 +27,18 @@ export interface SessionLimits {
   readonly idleTimeoutMs: number;
 }
 
+/** Whose connection it is. */
+export interface SessionClient {
+  readonly peer: Peer;
+  readonly identity: PeerIdentity;
+  readonly grant: Grant;
+}
+
 export class Session {
   readonly #socket: TLSSocket;
   readonly #peer: Peer;
+  readonly identity: PeerIdentity;
+  #grant: Grant;
   readonly #operations: Operations;
   readonly #limits: SessionLimits;
   readonly #clock: Clock;
@@ -41,9 +53,17 @@ export class Session {
   /** Requests answered, errors included. */
   answered = 0;
 
-  constructor(socket: TLSSocket, peer: Peer, operations: Operations, limits: SessionLimits, clock: Clock) {
+  constructor(
+    socket: TLSSocket,
+    client: SessionClient,
+    operations: Operations,
+    limits: SessionLimits,
+    clock: Clock,
+  ) {
     this.#socket = socket;
-    this.#peer = peer;
+    this.#peer = client.peer;
+    this.identity = client.identity;
+    this.#grant = client.grant;
     this.#operations = operations;
     this.#limits = limits;
     this.#clock = clock;
@@ -56,6 +76,11 @@ export class Session {
   /** Requests read whose answers have not left. */
   get inFlight(): number {
     return this.#pending + this.#outbox.waiting;
+  }
+
+  /** The policy has changed: from here on the client may this. */
+  set grant(grant: Grant) {
+    this.#grant = grant;
   }
 
   /** No new requests; ends when the last answer has left. */
@@ -132,18 +157,18 @@ export class Session {
       this.#pending -= 1;
       this.#answer(id, record, result);
     };
-    outcome.then(settle, () => settle(WireError.INTERNAL));
+    outcome.then(settle, () => settle('failed'));
   }
 
   #perform(request: Request | WireErrorCode): Outcome | Promise<Outcome> {
-    if (typeof request === 'number') return request;
+    if (typeof request === 'number') return refusalOfCode(request);
     try {
-      if (request.kind === 'sign') return this.#operations.sign(request);
+      if (request.kind === 'sign') return this.#operations.sign(request, this.#grant);
       if (request.kind === 'ping') return request.payload ?? NO_PAYLOAD;
       if (request.kind === 'capabilities') return this.#operations.capabilities;
-      return this.#operations.decrypt(request, this.#peer.profile === 'ours');
+      return this.#operations.decrypt(request, this.#grant, this.#peer.profile === 'ours');
     } catch {
-      return WireError.INTERNAL;
+      return 'failed';
     }
   }
 
@@ -169,12 +194,12 @@ export class Session {
 const NO_PAYLOAD = new Uint8Array(0);
 
 function encodeOutcome(id: number, request: Request | WireErrorCode, outcome: Outcome): Buffer {
-  if (typeof outcome === 'number') return encodeError(id, outcome);
+  if (typeof outcome === 'string') return encodeError(id, REFUSALS[outcome]);
   if (typeof request !== 'number' && request.kind === 'ping') return encodePong(id, request.payload);
   try {
     return encodeResult(id, outcome);
   } catch {
     // A key that answers with more than a frame holds, or with no bytes at all.
-    return encodeError(id, WireError.INTERNAL);
+    return encodeError(id, REFUSALS.failed);
   }
 }

@@ -1,0 +1,142 @@
+/**
+ * Who may what: the clients of a key server, by their certificates, and what each may have signed.
+ *
+ * A key server without grants serves every client of its authority with every key. With them, whoever is not named is
+ * turned away at the door, and what a client was not granted looks to it like what does not exist.
+ */
+import type { Clock } from '../clock.ts';
+import type { RecognisedContext } from '../protocol/handshake-message.ts';
+import type { PeerIdentity } from './peer-identity.ts';
+import type { Refusal } from './refusals.ts';
+import { type Rate, TokenBucket } from './token-bucket.ts';
+
+/** What one client may. */
+export interface ClientOptions {
+  /** For logs and metrics. */
+  readonly name: string;
+  /** A subject alternative name (`DNS:…`, `URI:…`) or a public-key pin (`sha256/…`); one that fits is enough. */
+  readonly identities: readonly string[];
+  /** 40 hexadecimal digits each; `undefined`: every key. */
+  readonly keys?: readonly string[] | undefined;
+  /** Host names, or `*.` and a domain for one label more; `undefined`: any, also none at all. */
+  readonly servernames?: readonly string[] | undefined;
+  /** Of what it may have signed; `undefined`: what the key server allows. */
+  readonly contexts?: readonly RecognisedContext[] | undefined;
+  /** Decryption of premasters, where the key server does it at all; default true. */
+  readonly decrypt?: boolean | undefined;
+  /** Of all its operations; `undefined`: no limit. */
+  readonly rate?: Rate | undefined;
+  /** Of its operations with each key; `undefined`: no limit. */
+  readonly ratePerKey?: Rate | undefined;
+}
+
+export interface GrantsOptions {
+  readonly clients: readonly ClientOptions[];
+  /** Names, pins or certificate fingerprints that are turned away, whatever else is said of them. */
+  readonly revoked?: readonly string[] | undefined;
+}
+
+/** What a request is about. */
+export interface Asked {
+  readonly kind: 'sign' | 'decrypt';
+  /** 40 hexadecimal digits. */
+  readonly keyId: string;
+  /** Peer-supplied; `undefined`: none. */
+  readonly servername: string | undefined;
+  readonly context: RecognisedContext | undefined;
+}
+
+/** One client's rights. Owner: the grants; its connections share it. */
+export interface Grant {
+  readonly name: string;
+  /** @returns why not; `undefined`: it may, and it counts against its rates */
+  refuse(asked: Asked): Refusal | undefined;
+}
+
+function isServername(pattern: string, servername: string): boolean {
+  if (!pattern.startsWith('*.')) return pattern === servername;
+  const dot = servername.indexOf('.');
+  return dot > 0 && servername.slice(dot) === pattern.slice(1);
+}
+
+class ClientGrant implements Grant {
+  readonly name: string;
+  readonly #keys: ReadonlySet<string> | undefined;
+  readonly #servernames: readonly string[] | undefined;
+  readonly #contexts: ReadonlySet<RecognisedContext> | undefined;
+  readonly #decrypt: boolean;
+  readonly #bucket: TokenBucket | undefined;
+  readonly #ratePerKey: Rate | undefined;
+  /** No more than the keys there are: only a key that is granted and exists gets this far. */
+  readonly #keyBuckets = new Map<string, TokenBucket>();
+  readonly #clock: Clock;
+
+  constructor(options: ClientOptions, clock: Clock) {
+    this.name = options.name;
+    this.#keys = options.keys && new Set(options.keys.map((key) => key.toLowerCase()));
+    this.#servernames = options.servernames?.map((name) => name.toLowerCase());
+    this.#contexts = options.contexts && new Set(options.contexts);
+    this.#decrypt = options.decrypt !== false;
+    this.#bucket = options.rate && new TokenBucket(options.rate, clock);
+    this.#ratePerKey = options.ratePerKey;
+    this.#clock = clock;
+  }
+
+  refuse({ kind, keyId, servername, context }: Asked): Refusal | undefined {
+    if (this.#keys?.has(keyId) === false) return 'key-not-granted';
+    if (!this.#allowsName(servername?.toLowerCase())) return 'name-not-granted';
+    if (!(kind === 'sign' ? this.#allowsContext(context) : this.#decrypt)) return 'context-not-allowed';
+    return this.#bucket?.take() === false || this.#keyBucket(keyId)?.take() === false ? 'rate' : undefined;
+  }
+
+  #allowsContext(context: RecognisedContext | undefined): boolean {
+    return this.#contexts === undefined || (context !== undefined && this.#contexts.has(context));
+  }
+
+  #allowsName(servername: string | undefined): boolean {
+    if (this.#servernames === undefined) return true;
+    return servername !== undefined && this.#servernames.some((pattern) => isServername(pattern, servername));
+  }
+
+  #keyBucket(keyId: string): TokenBucket | undefined {
+    if (this.#ratePerKey === undefined) return undefined;
+    let bucket = this.#keyBuckets.get(keyId);
+    if (bucket === undefined) {
+      bucket = new TokenBucket(this.#ratePerKey, this.#clock);
+      this.#keyBuckets.set(keyId, bucket);
+    }
+    return bucket;
+  }
+}
+
+const EVERYTHING: Grant = { name: 'any', refuse: () => undefined };
+
+/** Finds the grant of a client. Immutable: a new policy makes new grants. */
+export class Grants {
+  readonly #byIdentity = new Map<string, Grant>();
+  readonly #revoked: ReadonlySet<string>;
+  readonly #open: boolean;
+
+  /** @param options `undefined`: every client of the authority may everything */
+  constructor(options: GrantsOptions | undefined, clock: Clock) {
+    this.#open = options === undefined;
+    this.#revoked = new Set(options?.revoked);
+    for (const client of options?.clients ?? []) {
+      const grant = new ClientGrant(client, clock);
+      for (const identity of client.identities) this.#byIdentity.set(identity, grant);
+    }
+  }
+
+  /** @returns `undefined`: this client is not to be served */
+  find({ names, pin, fingerprint }: PeerIdentity): Grant | undefined {
+    const identities = [pin, ...names];
+    if (this.#revoked.has(fingerprint) || identities.some((each) => this.#revoked.has(each)))
+      return undefined;
+    if (this.#open) return EVERYTHING;
+    for (const identity of identities) {
+      const grant = this.#byIdentity.get(identity);
+      if (grant !== undefined) return grant;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,34 @@
+/** Who a client is, by its certificate: names that its authority vouches for, and the key itself. */
+import { createHash, type X509Certificate } from 'node:crypto';
+
+export interface PeerIdentity {
+  /** `DNS:edge-1.internal`, `URI:spiffe://example.org/edge`: the subject alternative names (RFC 5280 §4.2.1.6). */
+  readonly names: readonly string[];
+  /** `sha256/` and the base64 SHA-256 of the public key (SPKI), as in RFC 7469 §2.4. */
+  readonly pin: string;
+  /** SHA-256 of the certificate, upper-case hexadecimal with colons. */
+  readonly fingerprint: string;
+  /** Upper-case hexadecimal. */
+  readonly serialNumber: string;
+}
+
+/** Node puts a name that holds a comma, a quote or a control character into JSON quotes; it is one name all the same. */
+function splitNames(text: string): string[] {
+  const names: string[] = [];
+  for (const [, type, quoted, plain] of text.matchAll(
+    /(DNS|URI|IP Address|email|DirName|Registered ID|othername):(?:("(?:[^"\\]|\\.)*")|([^,]*))(?:, |$)/gu,
+  )) {
+    names.push(`${type}:${quoted === undefined ? plain : (JSON.parse(quoted) as string)}`);
+  }
+  return names;
+}
+
+export function identityOf(certificate: X509Certificate): PeerIdentity {
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  return {
+    names: splitNames(certificate.subjectAltName ?? ''),
+    pin: `sha256/${createHash('sha256').update(spki).digest('base64')}`,
+    fingerprint: certificate.fingerprint256,
+    serialNumber: certificate.serialNumber,
+  };
+}

@@ -1,0 +1,35 @@
+/** How often something may happen: `perSecond` on average, `burst` at once. */
+import type { Clock } from '../clock.ts';
+
+export interface Rate {
+  /** Operations a second on average; above 0. */
+  readonly perSecond: number;
+  /** Operations at once, after a pause; 1 or more. Default: a second's worth. */
+  readonly burst?: number | undefined;
+}
+
+export class TokenBucket {
+  readonly #perMs: number;
+  readonly #burst: number;
+  readonly #clock: Clock;
+  #tokens: number;
+  #at: number;
+
+  constructor({ perSecond, burst }: Rate, clock: Clock) {
+    this.#perMs = perSecond / 1000;
+    this.#burst = burst ?? Math.max(1, perSecond);
+    this.#clock = clock;
+    this.#tokens = this.#burst;
+    this.#at = clock.now();
+  }
+
+  /** @returns whether it may happen now; then it counts */
+  take(): boolean {
+    const now = this.#clock.now();
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#perMs);
+    this.#at = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Asked, type ClientOptions, Grants } from '../../../lib/server/grants.ts';
+import type { PeerIdentity } from '../../../lib/server/peer-identity.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
+
+const KEY = 'aa'.repeat(20);
+const OTHER_KEY = 'bb'.repeat(20);
+
+const EDGE: PeerIdentity = {
+  names: ['DNS:edge-1.internal', 'URI:spiffe://example.org/edge'],
+  pin: 'sha256/abc=',
+  fingerprint: 'AA:BB',
+  serialNumber: '01',
+};
+
+function asked(more: Partial<Asked> = {}): Asked {
+  return { kind: 'sign', keyId: KEY, servername: 'www.example.org', context: 'tls13-server', ...more };
+}
+
+function grantOf(options: Partial<ClientOptions> = {}, clock = new ManualClock()) {
+  const client = { name: 'edge', identities: ['DNS:edge-1.internal'], ...options };
+  return new Grants({ clients: [client] }, clock).find(EDGE);
+}
+
+test('without a policy everybody may everything', () => {
+  const grant = new Grants(undefined, new ManualClock()).find(EDGE);
+  assert.equal(grant?.refuse(asked()), undefined);
+});
+
+test('a client is found by each of its names and by its key, exactly', () => {
+  for (const identity of [...EDGE.names, EDGE.pin]) assert.ok(grantOf({ identities: [identity] }), identity);
+  for (const identity of [
+    'DNS:edge-2.internal',
+    'DNS:EDGE-1.internal',
+    'edge-1.internal',
+    'URI:spiffe://example.org/',
+  ]) {
+    assert.equal(grantOf({ identities: [identity] }), undefined, identity);
+  }
+});
+
+test('a policy that names nobody serves nobody', () => {
+  assert.equal(new Grants({ clients: [] }, new ManualClock()).find(EDGE), undefined);
+});
+
+test('whoever is revoked is not found, with or without a policy', () => {
+  const clock = new ManualClock();
+  for (const revoked of [EDGE.fingerprint, EDGE.pin, ...EDGE.names]) {
+    const clients = [{ name: 'edge', identities: [EDGE.names[0]!] }];
+    assert.equal(new Grants({ clients, revoked: [revoked] }, clock).find(EDGE), undefined, revoked);
+  }
+});
+
+test('keys, names, contexts and decryption are granted one by one', () => {
+  const grant = grantOf({
+    keys: [KEY.toUpperCase()],
+    servernames: ['*.example.org'],
+    contexts: ['tls13-server'],
+  })!;
+  assert.equal(grant.refuse(asked()), undefined);
+  assert.equal(grant.refuse(asked({ keyId: OTHER_KEY })), 'key-not-granted');
+  assert.equal(grant.refuse(asked({ context: 'tls12-server' })), 'context-not-allowed');
+  assert.equal(grant.refuse(asked({ context: undefined })), 'context-not-allowed');
+  assert.equal(grant.refuse(asked({ kind: 'decrypt', context: undefined })), undefined);
+  const noDecryption = grantOf({ decrypt: false })!;
+  assert.equal(noDecryption.refuse(asked({ kind: 'decrypt', context: undefined })), 'context-not-allowed');
+});
+
+test('a pattern stands for one label', () => {
+  const grant = grantOf({ servernames: ['*.example.org', 'example.net'] })!;
+  for (const servername of ['www.example.org', 'WWW.Example.ORG', 'example.net']) {
+    assert.equal(grant.refuse(asked({ servername })), undefined, servername);
+  }
+  for (const servername of [
+    'example.org',
+    'a.b.example.org',
+    '.example.org',
+    'xexample.net',
+    'evil.net',
+    undefined,
+  ]) {
+    assert.equal(grant.refuse(asked({ servername })), 'name-not-granted', String(servername));
+  }
+});
+
+test('a rate allows a burst and then what the time brings', () => {
+  const clock = new ManualClock();
+  const grant = grantOf({ rate: { perSecond: 10, burst: 3 } }, clock)!;
+  const take = () => grant.refuse(asked());
+  assert.deepEqual([take(), take(), take(), take()], [undefined, undefined, undefined, 'rate']);
+  clock.advance(99);
+  assert.equal(take(), 'rate');
+  clock.advance(1);
+  assert.equal(take(), undefined);
+  clock.advance(60_000);
+  assert.deepEqual([take(), take(), take(), take()], [undefined, undefined, undefined, 'rate']);
+});
+
+test('each key has its own rate where there is one for each', () => {
+  const grant = grantOf({ ratePerKey: { perSecond: 1 } })!;
+  assert.equal(grant.refuse(asked()), undefined);
+  assert.equal(grant.refuse(asked()), 'rate');
+  assert.equal(grant.refuse(asked({ keyId: OTHER_KEY })), undefined);
+});
