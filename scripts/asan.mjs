@@ -16,10 +16,11 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
+const NOT_COPIED = new Set(['.git', 'build', 'coverage', 'node_modules']);
 const tree = mkdtempSync(join(tmpdir(), 'keyless-tls-asan-'));
 
 function build() {
@@ -32,9 +33,8 @@ function build() {
     join(root, 'build/asan/Release/keyless_tls.node'),
     join(tree, 'build/Release/keyless_tls.node'),
   );
-  for (const part of ['dist', 'package.json', 'docs', 'native', 'binding.gyp', 'CMakeLists.txt']) {
-    cpSync(join(root, part), join(tree, part), { recursive: true });
-  }
+  // The whole checkout: tests of documents, examples and the house read it.
+  cpSync(root, tree, { recursive: true, filter: (path) => !NOT_COPIED.has(relative(root, path)) });
   symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
 }
 
