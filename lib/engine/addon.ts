@@ -3,11 +3,10 @@
  *
  * The numbers here are native/'s enumerations: change both or neither.
  */
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../errors.ts';
+import { findBinary } from './binary.ts';
 
 /** Where a handshake stands; the low bits of what a step returns (native/handshake.h, HandshakeState). */
 export const HandshakeStep = {
@@ -113,19 +112,8 @@ export interface Addon {
   removeEndpoint(id: number): void;
 }
 
-const FILE = 'keyless_tls.node';
-
-/** A working copy's own build comes first, then what the package carries. */
-function candidates(): string[] {
-  const root = new URL('../../../', import.meta.url);
-  const target = `${process.platform}-${process.arch}`;
-  return [`build/Release/${FILE}`, `prebuilds/${target}/${FILE}`].map((path) =>
-    fileURLToPath(new URL(path, root)),
-  );
-}
-
 function load(): Addon {
-  const path = candidates().find((candidate) => existsSync(candidate));
+  const path = findBinary();
   if (path === undefined) {
     throw new KeylessError(
       'ERR_KEYLESS_PLATFORM',

@@ -76,7 +76,7 @@ test('the checker allows what the layers are for', () => {
       'keys/a.ts',
       "import { Link } from '../client/link.ts';\n// process.env and import('../engine/hook.ts')",
     ],
-    ['engine/addon.ts', "import { existsSync } from 'node:fs';\nconst FILE = 'keyless_tls.node';"],
+    ['engine/binary.ts', "import { existsSync } from 'node:fs';\nconst FILE = 'keyless_tls.node';"],
     ['server/a.ts', "import { readFileSync } from 'node:fs';\nimport { k } from '../signing/key-kind.ts';"],
     ['cli/a.ts', 'const home = process.env.HOME;'],
   ]);

@@ -30,6 +30,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 const READS_FILES_OR_ENVIRONMENT = ['cli', 'server', 'wrap'];
 const ADDON = 'engine/addon.ts';
+/** It looks whether the addon's binary is there. */
+const FINDS_ADDON = 'engine/binary.ts';
 
 const IMPORTS = [
   /^\s*(?:import|export)\s(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm,
@@ -64,7 +66,11 @@ function checkImport(path: string, name: string, packages: readonly string[]): s
     const to = posix.join(posix.dirname(path), name).replace(/\.js$/, '.ts');
     return to.startsWith('..') ? `${path} imports ${name} from outside lib/` : breaksLayers(path, to);
   }
-  if (FILE_MODULES.test(name) && path !== ADDON && !READS_FILES_OR_ENVIRONMENT.includes(layerOf(path))) {
+  if (
+    FILE_MODULES.test(name) &&
+    path !== FINDS_ADDON &&
+    !READS_FILES_OR_ENVIRONMENT.includes(layerOf(path))
+  ) {
     return `${path} imports ${name}: only ${READS_FILES_OR_ENVIRONMENT.join(', ')} read files`;
   }
   if (name.startsWith('node:') || packages.some((known) => name === known || name.startsWith(`${known}/`))) {
