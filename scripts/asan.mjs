@@ -4,10 +4,11 @@
  * The sanitized addon stands in a copy of the package, and the runtimes are preloaded into the test processes alone.
  * A canary (an overflow that only sanitized builds contain) proves first that a finding is seen.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -16,18 +17,36 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { main, need, run } from './commands.mjs';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const NOT_COPIED = new Set(['.git', 'build', 'coverage', 'node_modules']);
-const tree = mkdtempSync(join(tmpdir(), 'keyless-tls-asan-'));
 
-function build() {
-  execFileSync('npx', ['cmake-js', 'compile', '-O', 'build/asan', '--CDKEYLESS_SANITIZE=ON', '--silent'], {
-    cwd: root,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+/** A prebuilt binary would be loaded instead of the sanitized one. */
+const NOT_COPIED = new Set([
+  ...['.git', 'build', 'coverage', 'node_modules', 'prebuilds'],
+  // These run the compiler and npm, which are not ours to sanitize.
+  ...['dist/test/types', 'dist/test/package'],
+]);
+
+async function build() {
+  const args = ['cmake-js', 'compile', '-O', 'build/asan', '--CDKEYLESS_SANITIZE=ON', '--silent'];
+  const built = await run('npx', args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+  if (!built) throw new Error('The sanitized addon could not be built; see above.');
+}
+
+/** What the compiler was given is what binding.gyp names: the gate tests the addon that is released. */
+function compareSources() {
+  const commands = JSON.parse(readFileSync(join(root, 'build/asan/compile_commands.json'), 'utf8'));
+  const compiled = commands.map(({ file }) => relative(root, file)).sort();
+  const { sources } = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')).targets[0];
+  if (compiled.join() !== [...sources].sort().join()) {
+    throw new Error(`CMake compiled other sources than binding.gyp names: ${compiled.join(', ')}`);
+  }
+}
+
+function copyPackage(tree) {
   mkdirSync(join(tree, 'build/Release'), { recursive: true });
   copyFileSync(
     join(root, 'build/asan/Release/keyless_tls.node'),
@@ -39,10 +58,12 @@ function build() {
 }
 
 function runtime(name) {
-  return execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
+  const path = execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
+  if (!isAbsolute(path)) throw new Error(`g++ has no ${name}; install the sanitizers that belong to it.`);
+  return path;
 }
 
-function run(command, logs) {
+async function sanitized(tree, command, logs) {
   mkdirSync(logs);
   const env = {
     ...process.env,
@@ -50,27 +71,47 @@ function run(command, logs) {
     ASAN_OPTIONS: `log_path=${logs}/asan:detect_leaks=0:detect_stack_use_after_return=0`,
     UBSAN_OPTIONS: `print_stacktrace=1:log_path=${logs}/ubsan`,
   };
-  const { status, signal } = spawnSync(process.execPath, command, { cwd: tree, env, stdio: 'inherit' });
+  const ok = await run(process.execPath, command, { cwd: tree, env });
   const findings = readdirSync(logs)
     .map((name) => readFileSync(join(logs, name), 'utf8'))
     .filter((text) => /ERROR: AddressSanitizer|runtime error:/.test(text));
-  return { ok: status === 0 && signal === null, findings };
+  return { ok, findings };
 }
 
-const addon = JSON.stringify(join(tree, 'build/Release/keyless_tls.node'));
-let failed = false;
-try {
-  build();
+async function checkCanaries(tree) {
+  const addon = JSON.stringify(join(tree, 'build/Release/keyless_tls.node'));
   for (const kind of ['nothing', 'overflow', 'shift']) {
-    const { ok } = run(['-e', `require(${addon}).sanitizerCanary('${kind}')`], join(tree, `canary-${kind}`));
-    if (ok !== (kind === 'nothing'))
-      throw new Error(`The canary "${kind}" ended ${ok ? 'well' : 'badly'}: this gate is broken.`);
+    const program = `require(${addon}).sanitizerCanary('${kind}')`;
+    const { ok } = await sanitized(tree, ['-e', program], join(tree, `canary-${kind}`));
+    if (ok === (kind === 'nothing')) continue;
+    throw new Error(`The canary "${kind}" ended ${ok ? 'well' : 'badly'}: this gate is broken.`);
   }
-  const suite = run(['dist/test/run.js', ...process.argv.slice(2)], join(tree, 'suite'));
-  for (const finding of suite.findings) console.error(finding);
-  failed = !suite.ok || suite.findings.length > 0;
-  console.log(failed ? 'check:asan failed.' : 'check:asan passed: both canaries found, the suite clean.');
-} finally {
-  rmSync(tree, { recursive: true, force: true });
 }
-process.exit(failed ? 1 : 0);
+
+async function check(tree) {
+  await build();
+  compareSources();
+  copyPackage(tree);
+  await checkCanaries(tree);
+  const command = ['dist/test/run.js', ...process.argv.slice(2)];
+  const { ok, findings } = await sanitized(tree, command, join(tree, 'suite'));
+  for (const finding of findings) console.error(finding);
+  const passed = ok && findings.length === 0;
+  console.log(passed ? 'check:asan passed: both canaries found, the suite clean.' : 'check:asan failed.');
+  return passed;
+}
+
+await main(async () => {
+  if (process.platform !== 'linux')
+    throw new Error('check:asan preloads the runtimes of g++, on Linux only.');
+  need('g++', 'it compiles the addon and brings the sanitizers');
+  need('cmake', 'it configures the sanitized build');
+  if (!existsSync(join(root, 'dist/test/run.js')))
+    throw new Error('There is no dist/; run "npm run build:ts".');
+  const tree = mkdtempSync(join(tmpdir(), 'keyless-tls-asan-'));
+  try {
+    return await check(tree);
+  } finally {
+    rmSync(tree, { recursive: true, force: true });
+  }
+});

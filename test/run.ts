@@ -30,4 +30,6 @@ const runner = spawn(
     stdio: 'inherit',
   },
 );
+// Told to end alone (a terminal tells all), it must not leave the runner behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => runner.kill(signal));
 runner.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
