@@ -68,3 +68,15 @@ export function fitsContext(context: SigningContext, { algorithm, hash }: Signin
   if (algorithm === 'rsa-pkcs1') return false;
   return hash === undefined || hash === 'sha256' || hash === 'sha384' || hash === 'sha512';
 }
+
+/**
+ * What tells one handshake from any other.
+ *
+ * @param message of the form `context`
+ * @returns TLS 1.3: the transcript hash, 32 or 48 bytes; TLS 1.2: both randoms, 64 bytes
+ */
+export function handshakeTranscript(context: RecognisedContext, message: Uint8Array): Uint8Array {
+  return context === 'tls12-server'
+    ? message.subarray(0, RANDOMS_BYTES)
+    : message.subarray(SERVER_PREFIX.length);
+}

@@ -1,6 +1,6 @@
 /**
- * What the key server tells whoever listens, through node:diagnostics_channel. Messages hold no secret and no bytes of a
- * request; text of peers is escaped.
+ * What the key server tells whoever listens, through node:diagnostics_channel. Messages hold no secret, no digest and no
+ * ciphertext; text of peers is escaped.
  */
 import { channel } from 'node:diagnostics_channel';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
@@ -55,6 +55,11 @@ export interface ServerOperation {
   readonly refusal: Refusal | undefined;
   /** What the peer was told; `undefined`: it succeeded. */
   readonly errorCode: WireErrorCode | undefined;
+  /**
+   * What the signature stands for, in hexadecimal: TLS 1.3's transcript hash (32 or 48 bytes), TLS 1.2's client and server
+   * randoms (64 bytes). Both sides of the handshake can tell it from their own records. `undefined`: not recognised.
+   */
+  readonly transcript: string | undefined;
   readonly durationMs: number;
 }
 

@@ -1,5 +1,5 @@
 /** What there is to tell about one request, without a byte of what was signed or decrypted. */
-import { handshakeContext } from '../protocol/handshake-message.ts';
+import { handshakeContext, handshakeTranscript } from '../protocol/handshake-message.ts';
 import type { WireErrorCode } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Request, SignRequest } from '../protocol/request-decoder.ts';
@@ -34,12 +34,14 @@ export class OperationRecord {
     const { request } = this;
     const { keyId, servername } = this.#items;
     const sign = typeof request !== 'number' && request.kind === 'sign' ? request : undefined;
+    const context = sign?.message && handshakeContext(sign.message);
     return {
       peer: this.#peer,
       kind: typeof request === 'number' ? 'invalid' : request.kind,
       method: sign && methodName(sign),
       keyId: keyId?.length === 20 ? hex(keyId) : undefined,
-      context: sign?.message && handshakeContext(sign.message),
+      context,
+      transcript: context && hex(handshakeTranscript(context, sign!.message!)),
       servername: servername && escapePeerText(servername),
       refusal: typeof outcome === 'string' ? outcome : undefined,
       errorCode: typeof outcome === 'string' ? REFUSALS[outcome] : undefined,

@@ -1,0 +1,80 @@
+/** Goes through an audit log and finds the first record that is not what was written. */
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { KeylessError } from '../errors.ts';
+import { auditFiles } from './audit-files.ts';
+import { chain, GENESIS, parseLine } from './audit-record.ts';
+
+export interface AuditVerdict {
+  readonly records: number;
+  /** Number of the first record there is: above 1 where older files were taken away. */
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** The digest of the last record, hexadecimal: to be compared with what was noted elsewhere. */
+  readonly head: string;
+  /** The first bad record; `undefined`: there is none. */
+  readonly bad: { readonly file: string; readonly line: number; readonly reason: string } | undefined;
+}
+
+/** Where a verification stands. */
+class Verification {
+  records = 0;
+  firstSeq = 0;
+  seq = 0;
+  head: Buffer = GENESIS;
+
+  /** @returns what is wrong with the line; `undefined`: nothing */
+  take(text: string): string | undefined {
+    const line = parseLine(text);
+    if (line === undefined) return 'it is not a record';
+    const { seq, event, previous } = line.body;
+    if (this.records === 0) this.#begin(seq, event === 'continued' ? String(previous) : undefined);
+    if (seq !== this.seq + 1) return `it has the number ${seq}, after ${this.seq}`;
+    if (event === 'continued' && previous !== this.head.toString('hex')) return 'it continues another file';
+    if (!chain(this.head, line.json).equals(line.digest))
+      return 'its digest does not fit: it, or what was before it, was changed';
+    this.head = line.digest;
+    this.seq = seq;
+    this.records += 1;
+    return undefined;
+  }
+
+  /** Older files may have been taken away: the first one left says what it builds on. */
+  #begin(seq: number, previous: string | undefined): void {
+    this.firstSeq = seq;
+    if (previous === undefined || !/^[0-9a-f]{64}$/.test(previous)) return;
+    this.head = Buffer.from(previous, 'hex');
+    this.seq = seq - 1;
+  }
+}
+
+async function firstBadLine(file: string, verification: Verification) {
+  let line = 0;
+  for await (const text of createInterface({
+    input: createReadStream(file),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  })) {
+    line += 1;
+    const reason = verification.take(text);
+    if (reason !== undefined) return { file, line, reason };
+  }
+  return undefined;
+}
+
+/**
+ * @param directory of the log
+ * @throws ERR_KEYLESS_AUDIT if there is no log
+ */
+export async function verifyAudit(directory: string): Promise<AuditVerdict> {
+  const files = auditFiles(directory);
+  if (files.length === 0)
+    throw new KeylessError('ERR_KEYLESS_AUDIT', `There is no audit log in ${directory}.`);
+  const verification = new Verification();
+  let bad: AuditVerdict['bad'];
+  for (const file of files) {
+    bad = await firstBadLine(file, verification);
+    if (bad !== undefined) break;
+  }
+  const { records, firstSeq, seq, head } = verification;
+  return { records, firstSeq, lastSeq: seq, head: head.toString('hex'), bad };
+}

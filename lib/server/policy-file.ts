@@ -1,0 +1,73 @@
+/**
+ * The policy file: JSON, version 1, the options of {@link Grants}. It is read whole or not at all: an error names the
+ * place, and whoever reads it keeps the policy there was.
+ */
+import { z } from 'zod';
+import { KeylessError } from '../errors.ts';
+import type { GrantsOptions } from './grants.ts';
+
+const identity = z.string().regex(/^(DNS:|URI:|IP Address:|email:)\S+$|^sha256\/[A-Za-z0-9+/]{43}=$/, {
+  error: 'must be a name such as "DNS:edge-1.internal" or "URI:spiffe://…", or a key such as "sha256/…="',
+});
+
+const fingerprint = z.string().regex(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+
+const rate = z.strictObject({
+  perSecond: z.number().positive().max(1e9),
+  burst: z.number().min(1).max(1e9).optional(),
+});
+
+const client = z.strictObject({
+  name: z.string().regex(/^[\w.:@-]{1,64}$/, { error: 'must be 1 to 64 letters, digits and . : @ - _' }),
+  identities: z.array(identity).min(1),
+  keys: z
+    .array(z.string().regex(/^[0-9a-fA-F]{40}$/, { error: 'must be a key id: 40 hexadecimal digits' }))
+    .optional(),
+  servernames: z
+    .array(
+      z.string().regex(/^(\*\.)?[\w-]+(\.[\w-]+)*$/, { error: 'must be a host name, or "*." and a domain' }),
+    )
+    .optional(),
+  contexts: z.array(z.enum(['tls13-server', 'tls12-server', 'tls13-client'])).optional(),
+  decrypt: z.boolean().optional(),
+  rate: rate.optional(),
+  ratePerKey: rate.optional(),
+});
+
+const policy = z.strictObject({
+  version: z.literal(1),
+  clients: z.array(client),
+  revoked: z.array(z.union([identity, fingerprint])).optional(),
+});
+
+/** Two clients of one identity: it would be chance which of them counts. */
+function repeatedIdentity({ clients }: z.infer<typeof policy>): string | undefined {
+  const seen = new Set<string>();
+  for (const each of clients.flatMap(({ identities }) => identities)) {
+    if (seen.has(each)) return each;
+    seen.add(each);
+  }
+  return undefined;
+}
+
+function invalid(message: string, cause?: unknown): KeylessError {
+  return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `The policy cannot be used: ${message}`, { cause });
+}
+
+/** @throws ERR_KEYLESS_INVALID_ARGUMENT that says which part is wrong */
+export function parsePolicy(text: string): GrantsOptions {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw invalid(`it is not JSON (${(cause as Error).message}).`, cause);
+  }
+  const { success, data, error } = policy.safeParse(json);
+  if (!success) {
+    const [issue] = error.issues;
+    throw invalid(`${issue?.path.join('.') || 'the file'}: ${issue?.message}.`, error);
+  }
+  const repeated = repeatedIdentity(data);
+  if (repeated !== undefined) throw invalid(`two clients have the identity ${JSON.stringify(repeated)}.`);
+  return data;
+}

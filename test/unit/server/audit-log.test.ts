@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, test } from 'node:test';
+import { auditFiles } from '../../../lib/server/audit-files.ts';
+import { AuditLog, type AuditLogOptions } from '../../../lib/server/audit-log.ts';
+import { verifyAudit } from '../../../lib/server/audit-verify.ts';
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'keyless-tls-audit-'));
+  folders.push(path);
+  return path;
+}
+
+function open(directory: string, more: Partial<AuditLogOptions> = {}): AuditLog {
+  const onFailure = (error: Error) => assert.fail(error);
+  return new AuditLog({ directory, onFailure, wallClock: () => 0, ...more });
+}
+
+/** A log of `count` operations beside what it says of itself. */
+function write(directory: string, count: number, more: Partial<AuditLogOptions> = {}): void {
+  const log = open(directory, more);
+  for (let at = 0; at < count; at += 1) {
+    log.append('operation', { client: 'edge', at });
+    log.flush();
+  }
+  log.close();
+}
+
+test('a log verifies, over restarts too, and its head is what the log says', async () => {
+  const directory = folder();
+  write(directory, 5);
+  const log = open(directory);
+  log.append('operation', { client: 'edge' });
+  log.flush();
+  const { seq, digest } = log.head;
+  log.close();
+  const verdict = await verifyAudit(directory);
+  assert.deepEqual([verdict.bad, verdict.firstSeq, verdict.records], [undefined, 1, seq + 1]);
+  assert.notEqual(verdict.head, digest, 'closing is a record as well');
+});
+
+test('files are for their owner only', () => {
+  const directory = folder();
+  write(directory, 1);
+  assert.equal(statSync(auditFiles(directory)[0]!).mode & 0o777, 0o600);
+});
+
+test('every change of a byte is found, in the line where it is', async () => {
+  const directory = folder();
+  write(directory, 3);
+  const [file] = auditFiles(directory) as [string];
+  const content = readFileSync(file);
+  for (let at = 0; at < content.length; at += 1) {
+    const line = content.subarray(0, at).toString('latin1').split('\n').length;
+    const changed = Buffer.from(content);
+    changed[at]! ^= 1;
+    writeFileSync(file, changed);
+    const { bad } = await verifyAudit(directory);
+    assert.equal(bad?.line, line, `byte ${at}: ${JSON.stringify(bad)}`);
+  }
+});
+
+test('a record that was taken out, put in twice or moved is found', async () => {
+  const directory = folder();
+  write(directory, 4);
+  const [file] = auditFiles(directory) as [string];
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  const forgeries: [string[], number][] = [
+    [lines.toSpliced(2, 1), 3],
+    [lines.toSpliced(2, 0, lines[2]!), 4],
+    [lines.with(2, lines[3]!).with(3, lines[2]!), 3],
+    [lines.slice(1), 1],
+  ];
+  for (const [forged, line] of forgeries) {
+    writeFileSync(file, `${forged.join('\n')}\n`);
+    assert.equal((await verifyAudit(directory)).bad?.line, line);
+  }
+});
+
+test('rotation leaves the chain whole, and older files may be taken away', async () => {
+  const directory = folder();
+  write(directory, 100, { maxFileBytes: 1000 });
+  const files = auditFiles(directory);
+  assert.ok(files.length > 5, String(files.length));
+  const whole = await verifyAudit(directory);
+  assert.equal(whole.bad, undefined);
+  rmSync(files[0]!);
+  const rest = await verifyAudit(directory);
+  assert.deepEqual([rest.bad, rest.head, rest.firstSeq > 1], [undefined, whole.head, true]);
+  rmSync(files[2]!);
+  assert.equal((await verifyAudit(directory)).bad?.file, files[3]);
+});
+
+test('a line that was cut off in the middle is taken away at the next start, which is recorded', async () => {
+  const directory = folder();
+  write(directory, 3);
+  const [file] = auditFiles(directory) as [string];
+  const whole = readFileSync(file).length;
+  truncateSync(file, whole - 10);
+  write(directory, 1);
+  const verdict = await verifyAudit(directory);
+  assert.equal(verdict.bad, undefined);
+  assert.match(readFileSync(file, 'utf8'), /"event":"opened","tornBytes":\d+/);
+});
+
+test('killed between the making of a file and its first record, it goes on from the file before', async () => {
+  const directory = folder();
+  write(directory, 30, { maxFileBytes: 1000 });
+  writeFileSync(join(directory, 'audit-000000009999.log'), '');
+  write(directory, 1);
+  assert.equal((await verifyAudit(directory)).bad, undefined);
+});
+
+test('a log whose end was changed by hand is not written on', () => {
+  const directory = folder();
+  write(directory, 1);
+  appendFileSync(auditFiles(directory)[0]!, 'something else\n');
+  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
+});
+
+test('two processes do not write one log; the lock of one that has gone does not matter', () => {
+  const directory = folder();
+  const log = open(directory);
+  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
+  log.close();
+  const gone = execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }).trim();
+  writeFileSync(join(directory, 'lock'), gone);
+  open(directory).close();
+});
+
+test('a log that cannot be written says so once', () => {
+  const failures: Error[] = [];
+  const log = open(folder(), { onFailure: (error) => failures.push(error), maxFileBytes: 1 });
+  rmSync(folders[0]!, { recursive: true });
+  for (let at = 0; at < 3; at += 1) {
+    log.append('operation', {});
+    log.flush();
+  }
+  assert.deepEqual(
+    failures.map((error) => (error as NodeJS.ErrnoException).code),
+    ['ERR_KEYLESS_AUDIT'],
+  );
+});

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parsePolicy } from '../../../lib/server/policy-file.ts';
+
+const CLIENT = { name: 'edge-1', identities: ['DNS:edge-1.internal'] };
+
+function policy(more: object = {}, client: object = {}): string {
+  return JSON.stringify({ version: 1, clients: [{ ...CLIENT, ...client }], ...more });
+}
+
+test('a policy with everything is read', () => {
+  const everything = {
+    keys: ['aa'.repeat(20)],
+    servernames: ['*.example.org', 'example.org'],
+    contexts: ['tls13-server'],
+    decrypt: false,
+    rate: { perSecond: 100, burst: 200 },
+    ratePerKey: { perSecond: 10 },
+    identities: ['DNS:edge-1.internal', 'URI:spiffe://example.org/edge', `sha256/${'A'.repeat(43)}=`],
+  };
+  const { clients, revoked } = parsePolicy(policy({ revoked: ['DNS:gone.internal'] }, everything));
+  assert.deepEqual(clients[0], { ...CLIENT, ...everything });
+  assert.deepEqual(revoked, ['DNS:gone.internal']);
+});
+
+const BAD: readonly [what: string, text: string, says: RegExp][] = [
+  ['is empty', '', /not JSON/],
+  ['is not JSON', '{', /not JSON/],
+  ['is a list', '[]', /the file/],
+  ['has no version', '{"clients":[]}', /version/],
+  ['is of a future version', '{"version":2,"clients":[]}', /version/],
+  ['has an unknown word', policy({ client: [] }), /client/],
+  ['has a client with an unknown word', policy({}, { key: [] }), /clients\.0/],
+  ['has a client without identity', policy({}, { identities: [] }), /clients\.0\.identities/],
+  ['has an identity of no kind', policy({}, { identities: ['edge-1'] }), /clients\.0\.identities\.0/],
+  ['has a short key id', policy({}, { keys: ['abc'] }), /clients\.0\.keys\.0/],
+  ['has a pattern in the middle', policy({}, { servernames: ['www.*.org'] }), /clients\.0\.servernames\.0/],
+  ['has a context that cannot be recognised', policy({}, { contexts: ['tls12-client'] }), /contexts\.0/],
+  ['has a rate of nothing', policy({}, { rate: { perSecond: 0 } }), /rate\.perSecond/],
+  ['has a name with a newline', policy({}, { name: 'a\nb' }), /clients\.0\.name/],
+  ['names one identity twice', JSON.stringify({ version: 1, clients: [CLIENT, CLIENT] }), /two clients/],
+];
+
+for (const [what, text, says] of BAD) {
+  test(`a policy that ${what} is refused with the place`, () => {
+    assert.throws(() => parsePolicy(text), { code: 'ERR_KEYLESS_INVALID_ARGUMENT', message: says });
+  });
+}
