@@ -45,7 +45,7 @@ Napi::Value Limit(const Napi::CallbackInfo& info) {
   if (handshake == nullptr || handshake->ssl() == nullptr) return info.Env().Undefined();
   const bool and_context = info[3].As<Napi::Boolean>().Value();
   if (info[1].IsString()) LimitSignatures(handshake->ssl(), info[1].As<Napi::String>().Utf8Value(), and_context);
-  if (info[2].As<Napi::Boolean>().Value()) RefuseRsaKeyExchange(handshake->ssl(), and_context);
+  LimitCiphers(handshake->ssl(), info[2].As<Napi::Boolean>().Value(), and_context);
   return info.Env().Undefined();
 }
 

@@ -12,9 +12,11 @@ constexpr char kAllSignatures[] =
 
 bool IsTls13(const SSL_CIPHER* cipher) { return SSL_CIPHER_get_protocol_id(cipher) >> 8 == 0x13; }
 
-bool UsesRsaKeyExchange(const SSL_CIPHER* cipher) {
+// RSA-PSK (RFC 4279 §4) asks for the premaster and then, in the same message, for the pre-shared key, which is JavaScript
+// of the user's: it cannot run on a job's stack.
+bool CanPause(const SSL_CIPHER* cipher, bool without_decrypt) {
   const int exchange = SSL_CIPHER_get_kx_nid(cipher);
-  return exchange == NID_kx_rsa || exchange == NID_kx_rsa_psk;
+  return exchange != NID_kx_rsa_psk && !(without_decrypt && exchange == NID_kx_rsa);
 }
 
 }  // namespace
@@ -35,7 +37,7 @@ void LimitSignatures(SSL* ssl, const std::string& names, bool and_context) {
   SSL_CTX_set1_sigalgs_list(context, names.c_str());
 }
 
-void RefuseRsaKeyExchange(SSL* ssl, bool and_context) {
+void LimitCiphers(SSL* ssl, bool without_decrypt, bool and_context) {
   if (!SSL_is_server(ssl)) return;
   STACK_OF(SSL_CIPHER)* ciphers = SSL_get_ciphers(ssl);
   std::string kept;
@@ -43,13 +45,17 @@ void RefuseRsaKeyExchange(SSL* ssl, bool and_context) {
   for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
     const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
     if (IsTls13(cipher)) continue;
-    if (UsesRsaKeyExchange(cipher)) {
+    if (!CanPause(cipher, without_decrypt)) {
       refused = true;
       continue;
     }
     kept += (kept.empty() ? "" : ":") + std::string(SSL_CIPHER_get_name(cipher));
   }
-  if (!refused || kept.empty()) return;
+  if (!refused) return;
+  if (kept.empty()) {
+    SSL_set_min_proto_version(ssl, TLS1_3_VERSION);
+    return;
+  }
   SSL_set_cipher_list(ssl, kept.c_str());
   if (and_context) SSL_CTX_set_cipher_list(SSL_get_SSL_CTX(ssl), kept.c_str());
 }

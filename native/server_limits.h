@@ -12,8 +12,9 @@ namespace keyless {
 // as it was. With `and_context`, connections that the SSL's context makes later are limited too, at no cost of theirs.
 void LimitSignatures(SSL* ssl, const std::string& names, bool and_context);
 
-// Servers whose key signs but does not decrypt; the other TLS 1.2 ciphers keep their order.
-void RefuseRsaKeyExchange(SSL* ssl, bool and_context);
+// Servers: no RSA-PSK, and no RSA key exchange with a key that signs but does not decrypt. The other TLS 1.2 ciphers keep
+// their order.
+void LimitCiphers(SSL* ssl, bool without_decrypt, bool and_context);
 
 }  // namespace keyless
 

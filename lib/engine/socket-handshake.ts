@@ -120,7 +120,7 @@ export class SocketHandshake implements OperationOrigin {
    */
   arm(context: KeylessContext, chosenLate: boolean): void {
     const { sigalgs, withoutDecrypt, limitedFor } = context;
-    if ((sigalgs !== undefined || withoutDecrypt) && (chosenLate || limitedFor !== this.role)) {
+    if (chosenLate || limitedFor !== this.role) {
       addon().limit(this.id, sigalgs, withoutDecrypt, !chosenLate);
       if (!chosenLate) context.limitedFor = this.role;
     }
