@@ -23,12 +23,12 @@ void StayLoaded() {
 }
 
 size_t PageSize() {
-  static const size_t size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  static const auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   return size;
 }
 
 // Twice what OpenSSL takes by default; only the pages that are touched count.
-constexpr size_t kStackBytes = 64 * 1024;
+constexpr size_t kStackBytes = size_t{64} * 1024;
 
 // One guard page below the stack (it grows down), so that an overflow is a fault and not silent corruption.
 void* AllocateStack(size_t* size) {
