@@ -37,6 +37,20 @@ export function parseOptions<T extends Options>(
   }
 }
 
+/** Also words that are no options. @throws UsageError for options the command does not know */
+export function parsePositionals<T extends Options>(
+  command: string,
+  values: readonly string[],
+  options: T,
+): { values: Parsed<T>; positionals: readonly string[] } {
+  try {
+    const parsed = parseArgs({ args: [...values], options, allowPositionals: true, strict: true });
+    return { values: parsed.values as Parsed<T>, positionals: parsed.positionals };
+  } catch (error) {
+    throw new UsageError((error as Error).message, `keyless-tls ${command} --help`);
+  }
+}
+
 const MAX_PORT = 65_535;
 
 /** @throws UsageError for what is not `port` or `host:port`; @returns host and port, 0: any free one */
@@ -69,17 +83,18 @@ export function explainListening(error: unknown, where: string, option: string):
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+type EndingSignal = (typeof SIGNALS)[number];
 
 /**
  * Resolves, with its name, at the first signal that asks the process to end; a second one ends it as it would any
  * process. Waiting for it keeps no process alive.
  */
-export function endingSignal(): Promise<NodeJS.Signals> {
+export function endingSignal(signals: readonly EndingSignal[] = SIGNALS): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const end = (signal: NodeJS.Signals) => {
-      for (const name of SIGNALS) process.off(name, end);
+      for (const name of signals) process.off(name, end);
       resolve(signal);
     };
-    for (const name of SIGNALS) process.on(name, end);
+    for (const name of signals) process.on(name, end);
   });
 }

@@ -7,6 +7,8 @@ import { type Command, UsageError } from './command.ts';
 const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['demo', async () => (await import('./demo.ts')).demo],
   ['serve', async () => (await import('./serve.ts')).serve],
+  ['audit', async () => (await import('./audit.ts')).audit],
+  ['revoke', async () => (await import('./revoke.ts')).revoke],
 ]);
 
 const USAGE = `keyless-tls: TLS servers without a private key
@@ -18,6 +20,8 @@ Usage: keyless-tls <command> [options]
 Commands:
   demo     a key server, an HTTPS edge without a key, and a page that shows each operation
   serve    the key server: holds private keys, signs TLS handshakes and nothing else
+  audit    looks at a key server's audit log: is it what was written?
+  revoke   turns a client of a key server away
 
 Exit codes: 0 well, 1 failed, 2 called wrongly.
 

@@ -1,5 +1,7 @@
 /** `keyless-tls serve`: the key server as a process. */
 import { subscribe } from 'node:diagnostics_channel';
+import { auditOperations } from '../server/audit.ts';
+import { AuditLog } from '../server/audit-log.ts';
 import type {
   ServerConnection,
   ServerConnectionEnd,
@@ -18,6 +20,8 @@ import {
 } from './command.ts';
 import { eventPrinter, type Print } from './event-lines.ts';
 import { certificateOption, checkPair, privateKeyOption, requiredOption } from './pem-option.ts';
+import { startMetrics } from './serve-metrics.ts';
+import { readPolicy, watchPolicy } from './serve-policy.ts';
 
 const USAGE = `keyless-tls serve: holds private keys and signs TLS handshakes for edges
 
@@ -30,11 +34,15 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --listen HOST:PORT    where to listen; default 127.0.0.1:2407, port 0: any free one
   --allow-decrypt       also answer RSA key exchange (48-byte premaster secrets); off by default
   --allow-client        also sign for TLS 1.3 clients' certificates
+  --policy FILE         who may what, JSON (docs/key-server.md); watched: a change takes effect at once, also by SIGHUP
+  --audit DIRECTORY     keep an audit log there; without it, nothing is kept
+  --metrics HOST:PORT   metrics for Prometheus over HTTP, at /metrics; a port alone: on the loopback
   --json                one JSON object a line instead of text
   --quiet               do not print each operation
 
 Prints a line for each key, connection, refusal and operation; never a secret, never what was signed. SIGTERM and SIGINT
-end it when the answers under way have left; exit code 0.
+end it when the answers under way have left; exit code 0. Note the lines "audit-head" elsewhere: they show later that nothing
+was cut off the audit log.
 
 Example:
   keyless-tls serve --cert server.crt --key server.pem --ca edges-ca.crt --keys ./keys --listen 0.0.0.0:2407
@@ -48,6 +56,9 @@ const OPTIONS = {
   listen: { type: 'string', default: '127.0.0.1:2407' },
   'allow-decrypt': { type: 'boolean', default: false },
   'allow-client': { type: 'boolean', default: false },
+  policy: { type: 'string' },
+  audit: { type: 'string' },
+  metrics: { type: 'string' },
   json: { type: 'boolean', default: false },
   quiet: { type: 'boolean', default: false },
 } as const;
@@ -121,6 +132,7 @@ function serverOptions(values: ServeValues, print: Print): KeyServerOptions {
     keys: loadKeys(requiredOption('serve', values, 'keys'), print),
     contexts: ['tls13-server', 'tls12-server', ...clients],
     allowDecrypt: values['allow-decrypt'],
+    grants: values.policy === undefined ? undefined : readPolicy(values.policy),
   };
 }
 
@@ -144,6 +156,47 @@ function parentGone(): Promise<string> {
   });
 }
 
+/** What begins and ends with the server. */
+interface Extras {
+  /** Rejects when the server must not go on. */
+  readonly failed: Promise<never>;
+  close(): void;
+}
+
+/** A key server that cannot keep its log does not go on signing. */
+function startAudit(directory: string, fail: (error: Error) => void, print: Print): () => void {
+  const log = new AuditLog({ directory, onFailure: fail });
+  const stop = auditOperations(log);
+  print('audit-head', log.head);
+  return () => {
+    stop();
+    log.close();
+    print('audit-head', log.head);
+  };
+}
+
+/** SIGHUP reads the policy again, and never ends a key server. */
+function startPolicy(path: string | undefined, server: KeyServer, print: Print): () => void {
+  const policy = path === undefined ? undefined : watchPolicy(path, server, print);
+  process.on('SIGHUP', () => policy?.reload());
+  return () => policy?.close();
+}
+
+async function startExtras(values: ServeValues, server: KeyServer, print: Print): Promise<Extras> {
+  let fail: (error: Error) => void = () => undefined;
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => undefined);
+  const ends = [startPolicy(values.policy, server, print)];
+  if (values.audit !== undefined) ends.push(startAudit(values.audit, fail, print));
+  if (values.metrics !== undefined) ends.push(await startMetrics(values.metrics, server, print));
+  const close = () => {
+    for (const end of ends) end();
+  };
+  return { failed, close };
+}
+
 async function run(args: readonly string[]): Promise<number> {
   const values = parseOptions('serve', args, OPTIONS);
   const print = eventPrinter(values.json);
@@ -151,10 +204,15 @@ async function run(args: readonly string[]): Promise<number> {
   const server = createKeyServer(serverOptions(values, print));
   if (!values.quiet) tellOperations(print);
   tellConnections(print);
-  const ending = Promise.race([endingSignal(), parentGone()]);
+  const ending = Promise.race([endingSignal(['SIGINT', 'SIGTERM']), parentGone()]);
+  const extras = await startExtras(values, server, print);
   await listen(server, values.listen, print);
-  print('draining', { reason: await ending });
-  await server.close();
+  try {
+    print('draining', { reason: await Promise.race([ending, extras.failed]) });
+  } finally {
+    await server.close();
+    extras.close();
+  }
   const { answered, refused } = server.stats();
   print('ended', { answered, refused });
   return 0;

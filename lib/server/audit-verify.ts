@@ -12,6 +12,8 @@ export interface AuditVerdict {
   readonly lastSeq: number;
   /** The digest of the last record, hexadecimal: to be compared with what was noted elsewhere. */
   readonly head: string;
+  /** Whether the digest that was looked for is one of the log's. */
+  readonly hasHead: boolean;
   /** The first bad record; `undefined`: there is none. */
   readonly bad: { readonly file: string; readonly line: number; readonly reason: string } | undefined;
 }
@@ -22,6 +24,12 @@ class Verification {
   firstSeq = 0;
   seq = 0;
   head: Buffer = GENESIS;
+  hasHead = false;
+  readonly #noted: string | undefined;
+
+  constructor(noted: string | undefined) {
+    this.#noted = noted;
+  }
 
   /** @returns what is wrong with the line; `undefined`: nothing */
   take(text: string): string | undefined {
@@ -34,6 +42,7 @@ class Verification {
     if (!chain(this.head, line.json).equals(line.digest))
       return 'its digest does not fit: it, or what was before it, was changed';
     this.head = line.digest;
+    if (line.digest.toString('hex') === this.#noted) this.hasHead = true;
     this.seq = seq;
     this.records += 1;
     return undefined;
@@ -63,18 +72,19 @@ async function firstBadLine(file: string, verification: Verification) {
 
 /**
  * @param directory of the log
+ * @param noted a digest to look for, 64 hexadecimal digits
  * @throws ERR_KEYLESS_AUDIT if there is no log
  */
-export async function verifyAudit(directory: string): Promise<AuditVerdict> {
+export async function verifyAudit(directory: string, noted?: string): Promise<AuditVerdict> {
   const files = auditFiles(directory);
   if (files.length === 0)
     throw new KeylessError('ERR_KEYLESS_AUDIT', `There is no audit log in ${directory}.`);
-  const verification = new Verification();
+  const verification = new Verification(noted);
   let bad: AuditVerdict['bad'];
   for (const file of files) {
     bad = await firstBadLine(file, verification);
     if (bad !== undefined) break;
   }
-  const { records, firstSeq, seq, head } = verification;
-  return { records, firstSeq, lastSeq: seq, head: head.toString('hex'), bad };
+  const { records, firstSeq, seq, head, hasHead } = verification;
+  return { records, firstSeq, lastSeq: seq, head: head.toString('hex'), hasHead, bad };
 }

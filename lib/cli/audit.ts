@@ -1,0 +1,55 @@
+/** `keyless-tls audit verify`: is the audit log what the key server wrote? */
+import { KeylessError } from '../errors.ts';
+import { type AuditVerdict, verifyAudit } from '../server/audit-verify.ts';
+import { type Command, parsePositionals, UsageError } from './command.ts';
+
+const USAGE = `keyless-tls audit: looks at the audit log of a key server
+
+Usage: keyless-tls audit verify DIRECTORY [options]
+
+  --head DIGEST   also fail unless the log ends with this digest, or has it on its way (noted earlier: "audit-head")
+  --json          print JSON
+
+Follows the chain of digests through all files and names the first record that is not what was written. Exit code 0: the
+chain is whole; 1: it is not, or there is no log.
+
+Example:
+  keyless-tls audit verify /var/lib/keyless-tls/audit
+`;
+
+const OPTIONS = {
+  head: { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+function describe(verdict: AuditVerdict): string {
+  const { records, firstSeq, lastSeq, head, bad } = verdict;
+  if (bad !== undefined)
+    return `Bad: ${bad.file}, line ${bad.line}: ${bad.reason}.\n${records} records before it are whole.\n`;
+  const range = records === 0 ? '' : ` (${firstSeq} to ${lastSeq})`;
+  return `Whole: ${records} records${range}, head ${head}.\n`;
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parsePositionals('audit', args, OPTIONS);
+  const [verb, directory, ...rest] = positionals;
+  if (verb !== 'verify' || directory === undefined || rest.length > 0) {
+    throw new UsageError('It needs "verify" and the directory of the log.', 'keyless-tls audit --help');
+  }
+  const { head, json } = values;
+  if (head !== undefined && !/^[0-9a-f]{64}$/.test(head)) {
+    throw new UsageError('--head is not a digest: 64 hexadecimal digits.', 'keyless-tls audit --help');
+  }
+  const verdict = await verifyAudit(directory, head);
+  process.stdout.write(json ? `${JSON.stringify(verdict)}\n` : describe(verdict));
+  if (verdict.bad === undefined && head !== undefined && !verdict.hasHead) {
+    throw new KeylessError(
+      'ERR_KEYLESS_AUDIT',
+      'The digest of --head is not in the log: records were cut off after it was noted.',
+    );
+  }
+  return verdict.bad === undefined ? 0 : 1;
+}
+
+/** See {@link USAGE}. */
+export const audit: Command = { usage: USAGE, run };

@@ -1,0 +1,63 @@
+/** `keyless-tls revoke`: turns a client away, within a second, by an edit of the policy file that the key server watches. */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { identityOf } from '../server/peer-identity.ts';
+import { parsePolicy } from '../server/policy-file.ts';
+import { type Command, parsePositionals, UsageError } from './command.ts';
+
+const USAGE = `keyless-tls revoke: turns clients of a key server away
+
+Usage: keyless-tls revoke --policy FILE IDENTITY|CERTIFICATE ...
+
+  --policy FILE   the policy file of the key server ("keyless-tls serve --policy")
+
+IDENTITY is a name or key as in the policy ("DNS:edge-1.internal", "sha256/…="); CERTIFICATE is a PEM file: its key is
+revoked. A key server that watches the file ends the client's connections within a second.
+
+Example:
+  keyless-tls revoke --policy policy.json edge-1.crt
+`;
+
+const OPTIONS = { policy: { type: 'string' } } as const;
+const HINT = 'keyless-tls revoke --help';
+const IDENTITY =
+  /^(DNS:|URI:|IP Address:|email:)\S+$|^sha256\/[A-Za-z0-9+/]{43}=$|^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
+
+function identityArgument(text: string): string {
+  if (IDENTITY.test(text)) return text;
+  try {
+    return identityOf(new X509Certificate(readFileSync(text))).pin;
+  } catch (error) {
+    throw new UsageError(
+      `${JSON.stringify(text)} is neither an identity nor a certificate in PEM: ${(error as Error).message}`,
+      HINT,
+    );
+  }
+}
+
+/** In one step: whoever reads the file reads the old policy or the new one. */
+function replaceFile(path: string, text: string): void {
+  const next = `${path}.next`;
+  writeFileSync(next, text, { mode: statSync(path).mode & 0o777 });
+  renameSync(next, path);
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parsePositionals('revoke', args, OPTIONS);
+  const { policy: path } = values;
+  if (path === undefined || positionals.length === 0) {
+    throw new UsageError('It needs --policy and at least one identity or certificate.', HINT);
+  }
+  const text = readFileSync(path, 'utf8');
+  parsePolicy(text);
+  const policy = JSON.parse(text) as { revoked?: string[] };
+  const revoked = new Set([...(policy.revoked ?? []), ...positionals.map(identityArgument)]);
+  const next = `${JSON.stringify({ ...policy, revoked: [...revoked] }, undefined, 2)}\n`;
+  parsePolicy(next);
+  replaceFile(path, next);
+  process.stdout.write(`${revoked.size} revoked in ${path}.\n`);
+  return 0;
+}
+
+/** See {@link USAGE}. */
+export const revoke: Command = { usage: USAGE, run };

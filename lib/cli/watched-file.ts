@@ -1,0 +1,32 @@
+/** A file that is read again when it changes, or when the process is told to (SIGHUP). */
+import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+
+/** Polling finds a file that was replaced, on any file system; a change counts within this time. */
+const POLL_MS = 250;
+
+export interface WatchedFile {
+  /** Reads it now. */
+  reload(): void;
+  close(): void;
+}
+
+/**
+ * @param path of the file
+ * @param take gets the text at each change; what it throws goes to `onProblem`
+ * @param onProblem the file cannot be read or used: what there was stays
+ */
+export function watchedFile(
+  path: string,
+  take: (text: string) => void,
+  onProblem: (error: Error) => void,
+): WatchedFile {
+  const reload = () => {
+    try {
+      take(readFileSync(path, 'utf8'));
+    } catch (error) {
+      onProblem(error as Error);
+    }
+  };
+  watchFile(path, { interval: POLL_MS, persistent: false }, reload);
+  return { reload, close: () => unwatchFile(path, reload) };
+}

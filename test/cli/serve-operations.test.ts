@@ -1,0 +1,185 @@
+/** `keyless-tls serve` as an operator runs it: policy, audit log, metrics, revocation, signals. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { signRequest } from '../../lib/protocol/request-encoder.ts';
+import { auditFiles } from '../../lib/server/audit-files.ts';
+import { identityOf } from '../../lib/server/peer-identity.ts';
+import { certificateVerify } from '../helpers/handshake-messages.ts';
+import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { MAIN, type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-process.ts';
+import { connectPeer, type WirePeer } from '../helpers/wire-peer.ts';
+
+let setup: KeyServerSetup;
+let files: ServeFiles;
+let pin: string;
+const running: ServeProcess[] = [];
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+  files = serveFiles(setup);
+  pin = identityOf(new X509Certificate(setup.edge.certPem)).pin;
+});
+after(async () => {
+  for (const serve of running) serve.child.kill('SIGKILL');
+  await Promise.all(running.map((serve) => serve.ended));
+  files.remove();
+});
+
+function start(...more: string[]): ServeProcess {
+  const serve = new ServeProcess([...files.args, ...more]);
+  running.push(serve);
+  return serve;
+}
+
+function cli(...args: string[]) {
+  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' });
+}
+
+function sign(peer: WirePeer, servername = 'www.example.org') {
+  const { keyId } = setup.sites.p256!;
+  return peer.ask(signRequest('ecdsa_secp256r1_sha256', certificateVerify(), { keyId, servername }));
+}
+
+function policy(more: object = {}): string {
+  return JSON.stringify({ version: 1, clients: [{ name: 'edge-1', identities: [pin] }], ...more });
+}
+
+test('every operation is in the audit log before its answer, also when the process is killed', async () => {
+  const directory = files.path('audit-killed');
+  const serve = start('--audit', directory);
+  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
+  const answers = await Promise.all(Array.from({ length: 50 }, () => sign(peer)));
+  serve.child.kill('SIGKILL');
+  await serve.ended;
+  assert.ok(answers.every(({ kind }) => kind === 'result'));
+  const log = readFileSync(auditFiles(directory)[0]!, 'utf8');
+  assert.equal(log.match(/"event":"operation"/g)?.length, 50);
+  const again = start('--audit', directory);
+  await again.port();
+  again.child.kill('SIGTERM');
+  assert.equal(await again.ended, 0);
+  const verdict = cli('audit', 'verify', directory);
+  assert.deepEqual([verdict.status, verdict.stderr], [0, '']);
+  assert.match(verdict.stdout, /^Whole: \d+ records \(1 to \d+\), head [0-9a-f]{64}\.\n$/);
+});
+
+test('the audit log tells what was signed for whom, with the text of peers escaped and no secret', async () => {
+  const directory = files.path('audit-told');
+  const serve = start('--audit', directory);
+  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
+  await sign(peer, 'a\nb"\x1b[31m');
+  serve.child.kill('SIGTERM');
+  await serve.ended;
+  const lines = readFileSync(auditFiles(directory)[0]!, 'utf8').trimEnd().split('\n');
+  const record = JSON.parse(lines.find((line) => line.includes('"operation"'))!.slice(65)) as Record<
+    string,
+    unknown
+  >;
+  const { seq, time, address, ms, transcript, ...rest } = record;
+  assert.ok(Number.isInteger(seq) && typeof time === 'string' && typeof ms === 'number' && address);
+  assert.match(String(transcript), /^[0-9a-f]{64}$/);
+  assert.deepEqual(rest, {
+    event: 'operation',
+    client: 'any',
+    certificate: new X509Certificate(setup.edge.certPem).fingerprint256,
+    kind: 'sign',
+    key: setup.sites.p256!.keyId.toString('hex'),
+    method: 'ecdsa sha256',
+    context: 'tls13-server',
+    sni: 'a\\x0ab"\\x1b[31m',
+    result: 'ok',
+  });
+});
+
+test('audit verify names the first bad record, and finds a tail that was cut off by a head that was noted', async () => {
+  const directory = files.path('audit-forged');
+  const serve = start('--audit', directory);
+  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
+  for (let at = 0; at < 3; at += 1) await sign(peer);
+  serve.child.kill('SIGTERM');
+  await serve.ended;
+  const head = serve.events.findLast(({ event }) => event === 'audit-head')!.digest as string;
+  assert.equal(cli('audit', 'verify', directory, '--head', head).status, 0);
+  const [file] = auditFiles(directory) as [string];
+  const content = readFileSync(file, 'utf8');
+  const lines = content.trimEnd().split('\n');
+  writeFileSync(file, `${lines.slice(0, -1).join('\n')}\n`);
+  const cut = cli('audit', 'verify', directory, '--head', head);
+  assert.equal(cut.status, 1);
+  assert.match(cut.stderr, /ERR_KEYLESS_AUDIT|cut off/);
+  writeFileSync(file, content.replace('"result":"ok"', '"result":"no"'));
+  const forged = cli('audit', 'verify', directory, '--json');
+  assert.equal(forged.status, 1);
+  const { bad } = JSON.parse(forged.stdout) as { bad: { file: string; line: number } };
+  assert.deepEqual([bad.file, bad.line], [file, lines.findIndex((line) => line.includes('"operation"')) + 1]);
+});
+
+test('a client that is revoked is disconnected within a second', async () => {
+  const path = files.path('policy.json');
+  writeFileSync(path, policy());
+  const serve = start('--policy', path);
+  const port = await serve.port();
+  const peer = await connectPeer(port, setup.edgeOptions);
+  assert.equal((await sign(peer)).kind, 'result');
+  writeFileSync(files.path('edge.crt'), setup.edge.certPem);
+  const since = performance.now();
+  const revoked = cli('revoke', '--policy', path, files.path('edge.crt'));
+  assert.deepEqual([revoked.status, revoked.stderr], [0, '']);
+  await peer.closed;
+  assert.ok(
+    performance.now() - since < 1000 + 1000,
+    `${performance.now() - since} ms, with the start of the command`,
+  );
+  const back = await connectPeer(port, setup.edgeOptions);
+  await back.closed;
+});
+
+test('a bad policy is refused at the start, and while it runs the old one stays', async () => {
+  const path = files.path('bad-policy.json');
+  writeFileSync(path, policy({ clients: [{ name: 'x' }] }));
+  const refused = start('--policy', path);
+  assert.equal(await refused.ended, 2);
+  assert.match(refused.stderr, /clients\.0\.identities/);
+  writeFileSync(path, policy());
+  const serve = start('--policy', path);
+  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
+  writeFileSync(path, '{');
+  serve.child.kill('SIGHUP');
+  const { reason } = await serve.event('policy-problem');
+  assert.match(String(reason), /not JSON/);
+  assert.equal((await sign(peer)).kind, 'result');
+  writeFileSync(
+    path,
+    policy({ clients: [{ name: 'edge-1', identities: [pin], servernames: ['other.example.org'] }] }),
+  );
+  serve.child.kill('SIGHUP');
+  await serve.event('policy');
+  assert.deepEqual(await sign(peer), { kind: 'error', code: 2 });
+});
+
+test('metrics count operations by client and result, refusals by reason', async () => {
+  const path = files.path('policy-metrics.json');
+  writeFileSync(path, policy());
+  const serve = start('--policy', path, '--metrics', '0');
+  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
+  await sign(peer);
+  await peer.ask(
+    signRequest('ecdsa_secp256r1_sha256', Buffer.from('not a handshake'), { keyId: setup.sites.p256!.keyId }),
+  );
+  const { address, port } = await serve.event('metrics');
+  assert.equal(address, '127.0.0.1');
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const counted = (labels: string) =>
+    new RegExp(`^keyless_tls_server_operations_total\\{${labels}\\} 1$`, 'm');
+  assert.match(text, counted('client="edge-1",kind="sign",result="ok"'));
+  assert.match(text, counted('client="edge-1",kind="sign",result="not-a-handshake"'));
+  assert.match(text, /^keyless_tls_server_connections 1$/m);
+  assert.match(
+    text,
+    new RegExp(`key_operations_total\\{key="${setup.sites.p256!.keyId.toString('hex')}"\\} 1`),
+  );
+  assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 404);
+});
