@@ -2,8 +2,17 @@
  * A private certificate authority: X.509 v3 certificates (RFC 5280) with P-256 signatures, for mutual TLS between edges
  * and key servers, and for the demo. node:crypto reads certificates but makes none.
  */
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from 'node:crypto';
 import { isIPv4 } from 'node:net';
+import { KeylessError } from '../errors.ts';
 import {
   bitString,
   boolean,
@@ -134,18 +143,42 @@ export class CertificateAuthority {
   readonly keyPem: string;
   readonly #issuer: Issuer;
 
-  /** Makes a new authority. @param days how long it is valid, 1 to 36,500 */
-  constructor(commonName: string, days: number) {
+  private constructor(certPem: string, issuer: Issuer) {
+    this.certPem = certPem;
+    this.keyPem = exportKey(issuer.key);
+    this.#issuer = issuer;
+  }
+
+  /** A new authority. @param days how long it is valid, 1 to 36,500 */
+  static make(commonName: string, days: number): CertificateAuthority {
     const { publicKey, privateKey } = makeKeys('ec');
     const spki = spkiOf(publicKey);
-    this.#issuer = { name: name(commonName), keyId: keyIdentifier(spki), key: privateKey };
+    const issuer = { name: name(commonName), keyId: keyIdentifier(spki), key: privateKey };
     const extensions = [
       extension(OID.basicConstraints, true, sequence(boolean(true))),
       keyUsage(0x06),
-      extension(OID.subjectKeyIdentifier, false, octetString(this.#issuer.keyId)),
+      extension(OID.subjectKeyIdentifier, false, octetString(issuer.keyId)),
     ];
-    this.certPem = certificate(this.#issuer.name, spki, days, extensions, this.#issuer);
-    this.keyPem = exportKey(privateKey);
+    return new CertificateAuthority(certificate(issuer.name, spki, days, extensions, issuer), issuer);
+  }
+
+  /**
+   * One that {@link make} made before, from its two files.
+   *
+   * @throws ERR_KEYLESS_INVALID_ARGUMENT if they do not belong together or are not such an authority's
+   */
+  static load(certPem: string, keyPem: string): CertificateAuthority {
+    const cert = new X509Certificate(certPem);
+    const key = createPrivateKey(keyPem);
+    const commonName = /^CN=(.*)$/.exec(cert.subject)?.[1];
+    if (commonName === undefined || !cert.ca || !cert.checkPrivateKey(key)) {
+      throw new KeylessError(
+        'ERR_KEYLESS_INVALID_ARGUMENT',
+        'The certificate and the key of the authority do not belong together, or "keyless-tls init" did not make them.',
+      );
+    }
+    const keyId = keyIdentifier(spkiOf(cert.publicKey));
+    return new CertificateAuthority(certPem, { name: name(commonName), keyId, key });
   }
 
   /** Makes a key and a certificate for it. */

@@ -41,7 +41,7 @@ interface Files {
 function makeFiles(): Files {
   const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-demo-'));
   chmodSync(folder, 0o700);
-  const authority = new CertificateAuthority('keyless-tls demo', DAYS);
+  const authority = CertificateAuthority.make('keyless-tls demo', DAYS);
   const site = {
     commonName: 'localhost',
     dnsNames: ['localhost'],

@@ -7,6 +7,8 @@ import { type Command, UsageError } from './command.ts';
 const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['demo', async () => (await import('./demo.ts')).demo],
   ['serve', async () => (await import('./serve.ts')).serve],
+  ['init', async () => (await import('./init.ts')).init],
+  ['check', async () => (await import('./check.ts')).check],
   ['audit', async () => (await import('./audit.ts')).audit],
   ['revoke', async () => (await import('./revoke.ts')).revoke],
 ]);
@@ -20,6 +22,8 @@ Usage: keyless-tls <command> [options]
 Commands:
   demo     a key server, an HTTPS edge without a key, and a page that shows each operation
   serve    the key server: holds private keys, signs TLS handshakes and nothing else
+  init     a private authority, certificates for key server and edges, a policy
+  check    tries an edge's way to its key servers, and says what is wrong
   audit    looks at a key server's audit log: is it what was written?
   revoke   turns a client of a key server away
 

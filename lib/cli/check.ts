@@ -1,0 +1,162 @@
+/** `keyless-tls check`: can this edge have handshakes signed, and if not, why not? */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
+import { checkDates, checkSignature, checkUsage } from './check-parts.ts';
+import { type Command, parseOptions, UsageError } from './command.ts';
+import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
+
+const USAGE = `keyless-tls check: tries an edge's way to its key servers
+
+Usage: keyless-tls check --cert FILE --key FILE --ca FILE --server HOST:PORT [options]
+
+  --cert FILE         the edge's certificate for mutual TLS, PEM
+  --key FILE          its private key, PEM
+  --ca FILE           the authority of the key servers, PEM
+  --server HOST:PORT  a key server, any number
+  --site FILE         a site's certificate, PEM, any number: its key signs a test handshake on each server
+  --servername NAME   the name in the key servers' certificates, if it is not HOST
+  --timeout MS        for each step, 100 to 60,000; default 5,000
+  --json              one JSON object a line
+
+Looks at the certificate's dates by this machine's clock and at its purpose, connects to each server, and has it sign a
+TLS 1.3 handshake with the key of each site, which is verified. Exit code 0: all is well; 1: something is not.
+
+Example:
+  keyless-tls check --cert edge.crt --key edge.key --ca ca.crt --server keys-1.internal:2407 --site www.crt
+`;
+
+const OPTIONS = {
+  cert: { type: 'string' },
+  key: { type: 'string' },
+  ca: { type: 'string' },
+  server: { type: 'string', multiple: true },
+  site: { type: 'string', multiple: true },
+  servername: { type: 'string' },
+  timeout: { type: 'string', default: '5000' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+const HINT = 'keyless-tls check --help';
+
+interface Finding {
+  readonly what: string;
+  readonly ok: boolean;
+  /** Why not, and what to do; or what was found. */
+  readonly detail: string;
+  readonly code?: string | undefined;
+}
+
+type Tell = (finding: Finding) => void;
+
+/** Runs one step and tells how it went. @returns whether it went well */
+async function step(tell: Tell, what: string, work: () => string | Promise<string>): Promise<boolean> {
+  try {
+    tell({ what, ok: true, detail: await work() });
+    return true;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    tell({ what, ok: false, detail: message, code });
+    return false;
+  }
+}
+
+interface Plan {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly ca: Buffer;
+  readonly servers: readonly string[];
+  readonly sites: ReadonlyMap<string, X509Certificate>;
+  readonly servername: string | undefined;
+  readonly timeoutMs: number;
+}
+
+function siteCertificate(path: string): X509Certificate {
+  try {
+    return new X509Certificate(readFileSync(path));
+  } catch (error) {
+    throw new UsageError(
+      `--site ${JSON.stringify(path)} holds no certificate: ${(error as Error).message}`,
+      HINT,
+    );
+  }
+}
+
+function planOf(values: ReturnType<typeof parseOptions<typeof OPTIONS>>): Plan {
+  const servers = values.server ?? [];
+  if (servers.length === 0) throw new UsageError('--server is missing.', HINT);
+  const timeoutMs = Number(values.timeout);
+  if (!Number.isInteger(timeoutMs) || timeoutMs < 100 || timeoutMs > 60_000) {
+    throw new UsageError('--timeout is a whole number of milliseconds from 100 to 60,000.', HINT);
+  }
+  const cert = certificateOption('check', values, 'cert');
+  const key = privateKeyOption('check', values, 'key');
+  checkPair('check', cert, key);
+  const sites = new Map((values.site ?? []).map((path) => [path, siteCertificate(path)]));
+  return {
+    cert,
+    key,
+    ca: certificateOption('check', values, 'ca'),
+    servers,
+    sites,
+    servername: values.servername,
+    timeoutMs,
+  };
+}
+
+async function checkSites(
+  tell: Tell,
+  { sites, timeoutMs }: Plan,
+  server: string,
+  keys: KeyServers,
+): Promise<boolean> {
+  const connected = await step(tell, `${server} answers`, async () => {
+    const since = performance.now();
+    await keys.ready();
+    return `connected in ${(performance.now() - since).toFixed(0)} ms`;
+  });
+  if (!connected) return false;
+  let well = true;
+  for (const [path, site] of sites) {
+    const signed = await step(tell, `${server} signs for ${path}`, () =>
+      checkSignature(keys, site, timeoutMs),
+    );
+    well &&= signed;
+  }
+  return well;
+}
+
+async function checkServer(tell: Tell, plan: Plan, server: string): Promise<boolean> {
+  const { cert, key, ca, servername, timeoutMs } = plan;
+  const times = { timeoutMs, connectTimeoutMs: timeoutMs };
+  const keys = connectKeyServers({ servers: [server], cert, key, ca, servername, ...times });
+  try {
+    return await checkSites(tell, plan, server, keys);
+  } finally {
+    keys.close();
+  }
+}
+
+function teller(json: boolean): Tell {
+  if (json) return (finding) => void process.stdout.write(`${JSON.stringify(finding)}\n`);
+  return ({ what, ok, detail }) => void process.stdout.write(`${ok ? 'ok  ' : 'FAIL'}  ${what}: ${detail}\n`);
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const values = parseOptions('check', args, OPTIONS);
+  const plan = planOf(values);
+  const tell = teller(values.json);
+  const edge = new X509Certificate(plan.cert);
+  const results = [
+    await step(tell, "the edge's certificate is valid now", () => checkDates(edge, Date.now())),
+    await step(tell, "the edge's certificate is for clients", () => checkUsage(edge)),
+    await step(tell, 'the authority is valid now', () =>
+      checkDates(new X509Certificate(plan.ca), Date.now()),
+    ),
+  ];
+  for (const server of plan.servers) results.push(await checkServer(tell, plan, server));
+  return results.every(Boolean) ? 0 : 1;
+}
+
+/** See {@link USAGE}. */
+export const check: Command = { usage: USAGE, run };

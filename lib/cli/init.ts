@@ -1,0 +1,194 @@
+/** `keyless-tls init`: a private authority, and what key server and edges need to know each other. */
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
+import { join } from 'node:path';
+import { CertificateAuthority } from './certificate-authority.ts';
+import { type Command, parsePositionals, UsageError } from './command.ts';
+
+const USAGE = `keyless-tls init: a private authority, a key server's certificate, a policy, and a certificate for each edge
+
+Usage: keyless-tls init DIRECTORY [options]
+
+  --server NAME   a host name or IPv4 address of the key server, any number; default localhost and 127.0.0.1
+  --edge NAME     an edge, any number; default edge-1
+  --days N        how long the certificates of edges and server are valid, 1 to 825; default 30
+  --renew         new certificates and keys for the server, if --server is given, and for the edges that are named
+
+Makes in DIRECTORY: ca/ (keep ca.key offline), server/ (for the key server: put the sites' keys into server/keys) and
+edges/NAME/ (for that edge, which gets nothing else). Run again with --edge NAME it adds an edge. Files that are there
+stay as they are, but for --renew.
+
+Example:
+  keyless-tls init ./pki --server keys-1.internal --edge edge-1 --edge edge-2
+`;
+
+const OPTIONS = {
+  server: { type: 'string', multiple: true },
+  edge: { type: 'string', multiple: true },
+  days: { type: 'string', default: '30' },
+  renew: { type: 'boolean', default: false },
+} as const;
+
+const HINT = 'keyless-tls init --help';
+const AUTHORITY_DAYS = 3650;
+const MAX_DAYS = 825;
+const OWNER_ONLY = 0o600;
+const NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i;
+
+interface Plan {
+  readonly directory: string;
+  readonly servers: readonly string[];
+  readonly edges: readonly string[];
+  readonly days: number;
+  readonly renew: boolean;
+}
+
+function namesOf(option: string, values: readonly string[]): readonly string[] {
+  const bad = values.find((value) => !NAME.test(value));
+  if (bad === undefined) return values;
+  throw new UsageError(`--${option} ${JSON.stringify(bad)} is not a host name.`, HINT);
+}
+
+function planOf(args: readonly string[]): Plan {
+  const { values, positionals } = parsePositionals('init', args, OPTIONS);
+  const [directory, ...rest] = positionals;
+  if (directory === undefined || rest.length > 0) throw new UsageError('It needs one directory.', HINT);
+  const days = Number(values.days);
+  if (!Number.isInteger(days) || days < 1 || days > MAX_DAYS) {
+    throw new UsageError(`--days is a whole number from 1 to ${MAX_DAYS}.`, HINT);
+  }
+  const { renew } = values;
+  if (renew && values.server === undefined && values.edge === undefined) {
+    throw new UsageError('--renew needs to know what: --server NAME, --edge NAME.', HINT);
+  }
+  return {
+    directory,
+    servers: namesOf('server', values.server ?? (renew ? [] : ['localhost', '127.0.0.1'])),
+    edges: namesOf('edge', values.edge ?? (renew ? [] : ['edge-1'])),
+    days,
+    renew,
+  };
+}
+
+/** Writes files that are not there yet, each for its owner only, and tells of them. */
+class Tree {
+  readonly #directory: string;
+  readonly #replace: boolean;
+
+  constructor({ directory, renew }: Plan) {
+    this.#directory = directory;
+    this.#replace = renew;
+  }
+
+  has(name: string): boolean {
+    return existsSync(join(this.#directory, name));
+  }
+
+  read(name: string): string {
+    return readFileSync(join(this.#directory, name), 'utf8');
+  }
+
+  folder(name: string): void {
+    mkdirSync(join(this.#directory, name), { recursive: true, mode: 0o700 });
+  }
+
+  /** @returns whether it was written */
+  write(name: string, text: string): boolean {
+    if (!this.#replace && this.has(name)) return false;
+    const path = join(this.#directory, name);
+    writeFileSync(path, text, { mode: OWNER_ONLY });
+    chmodSync(path, OWNER_ONLY);
+    process.stdout.write(`${path}\n`);
+    return true;
+  }
+}
+
+function authorityIn(tree: Tree): CertificateAuthority {
+  tree.folder('ca');
+  if (tree.has('ca/ca.crt')) return CertificateAuthority.load(tree.read('ca/ca.crt'), tree.read('ca/ca.key'));
+  const authority = CertificateAuthority.make('keyless-tls', AUTHORITY_DAYS);
+  tree.write('ca/ca.key', authority.keyPem);
+  tree.write('ca/ca.crt', authority.certPem);
+  return authority;
+}
+
+function writeServer(tree: Tree, authority: CertificateAuthority, { servers, days, renew }: Plan): void {
+  tree.folder('server/keys');
+  if (servers.length > 0 && (renew || !tree.has('server/server.crt'))) {
+    const ipv4Addresses = servers.filter((name) => isIPv4(name));
+    const dnsNames = servers.filter((name) => !isIPv4(name));
+    const { certPem, keyPem } = authority.issue({
+      commonName: servers[0] ?? 'key server',
+      dnsNames,
+      ipv4Addresses,
+      usage: 'server',
+      keyType: 'ec',
+      days,
+    });
+    tree.write('server/server.pem', keyPem);
+    tree.write('server/server.crt', certPem);
+  }
+  if (!tree.has('server/ca.crt')) tree.write('server/ca.crt', authority.certPem);
+}
+
+function writeEdge(tree: Tree, authority: CertificateAuthority, edge: string, { renew, days }: Plan): void {
+  const folder = `edges/${edge}`;
+  tree.folder(folder);
+  if (renew || !tree.has(`${folder}/edge.crt`)) {
+    const request = { commonName: edge, dnsNames: [edge], usage: 'client', keyType: 'ec', days } as const;
+    const { certPem, keyPem } = authority.issue(request);
+    tree.write(`${folder}/edge.key`, keyPem);
+    tree.write(`${folder}/edge.crt`, certPem);
+  }
+  if (!tree.has(`${folder}/ca.crt`)) tree.write(`${folder}/ca.crt`, authority.certPem);
+}
+
+interface PolicyDraft {
+  clients: { name: string; identities: string[] }[];
+}
+
+/** The policy names every edge that was ever made here; whoever edits it keeps the edits. */
+function writePolicy(tree: Tree, { directory, edges }: Plan): void {
+  const name = 'server/policy.json';
+  const policy = tree.has(name)
+    ? (JSON.parse(tree.read(name)) as PolicyDraft)
+    : { version: 1, clients: [] as PolicyDraft['clients'] };
+  const known = new Set(policy.clients.flatMap(({ identities }) => identities));
+  const added = edges.filter((edge) => !known.has(`DNS:${edge}`));
+  if (added.length === 0) return;
+  for (const edge of added) policy.clients.push({ name: edge, identities: [`DNS:${edge}`] });
+  const path = join(directory, name);
+  writeFileSync(path, `${JSON.stringify(policy, undefined, 2)}\n`, { mode: OWNER_ONLY });
+  process.stdout.write(`${path}\n`);
+}
+
+function nextSteps({ directory, servers, edges, days }: Plan): string {
+  const server = join(directory, 'server');
+  if (servers[0] === undefined || edges[0] === undefined) return '';
+  const edge = join(directory, 'edges', edges[0]);
+  const until = new X509Certificate(readFileSync(join(edge, 'edge.crt'))).validTo;
+  return `
+Put the sites' private keys into ${join(server, 'keys')} (files named *.key, readable by their owner only), then:
+
+  keyless-tls serve --cert ${server}/server.crt --key ${server}/server.pem --ca ${server}/ca.crt \\
+    --keys ${server}/keys --policy ${server}/policy.json
+  keyless-tls check --cert ${edge}/edge.crt --key ${edge}/edge.key --ca ${edge}/ca.crt --server ${servers[0]}:2407
+
+The certificates are valid for ${days} days (until ${until}); renew them with --renew. Keep ${join(directory, 'ca')} offline.
+`;
+}
+
+function run(args: readonly string[]): Promise<number> {
+  const plan = planOf(args);
+  const tree = new Tree(plan);
+  const authority = authorityIn(tree);
+  writeServer(tree, authority, plan);
+  for (const edge of plan.edges) writeEdge(tree, authority, edge, plan);
+  writePolicy(tree, plan);
+  process.stdout.write(nextSteps(plan));
+  return Promise.resolve(0);
+}
+
+/** See {@link USAGE}. */
+export const init: Command = { usage: USAGE, run };

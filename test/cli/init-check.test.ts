@@ -1,0 +1,188 @@
+/** From nothing to a key server that signs for an edge, by the commands that init prints. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { MAIN, ServeProcess } from '../helpers/serve-process.ts';
+
+let folder: string;
+let sites: Authority;
+let rsa: Issued;
+let p256: Issued;
+let serve: ServeProcess;
+let port: number;
+
+const at = (name: string) => join(folder, 'pki', name);
+
+/** Not spawnSync: the key server's output must be read meanwhile. */
+async function cli(...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text;
+    });
+  }
+  const [status] = (await once(child, 'close')) as [number];
+  return { status, ...output };
+}
+
+function check(...more: string[]) {
+  const edge = [
+    '--cert',
+    at('edges/e1/edge.crt'),
+    '--key',
+    at('edges/e1/edge.key'),
+    '--ca',
+    at('edges/e1/ca.crt'),
+  ];
+  return cli('check', ...edge, '--timeout', '2000', ...more);
+}
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'keyless-tls-init-'));
+  sites = await makeAuthority();
+  [rsa, p256] = await Promise.all([sites.issue({ type: 'rsa' }), sites.issue({ type: 'p256' })]);
+  writeFileSync(join(folder, 'rsa.crt'), rsa.certPem);
+  writeFileSync(join(folder, 'p256.crt'), p256.certPem);
+  const made = spawnSync(process.execPath, [MAIN, 'init', at(''), '--edge', 'e1', '--server', 'localhost'], {
+    encoding: 'utf8',
+  });
+  assert.deepEqual([made.status, made.stderr], [0, '']);
+  writeFileSync(at('server/keys/rsa.key'), rsa.keyPem, { mode: 0o600 });
+  const server = [
+    '--cert',
+    at('server/server.crt'),
+    '--key',
+    at('server/server.pem'),
+    '--ca',
+    at('server/ca.crt'),
+  ];
+  serve = new ServeProcess([
+    ...server,
+    '--keys',
+    at('server/keys'),
+    '--policy',
+    at('server/policy.json'),
+    '--listen',
+    '127.0.0.1:0',
+  ]);
+  port = await serve.port();
+});
+after(async () => {
+  serve.child.kill('SIGTERM');
+  assert.equal(await serve.ended, 0);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('every file of init is for its owner only, and an edge gets no key but its own', () => {
+  const files = readdirSync(at(''), { recursive: true, withFileTypes: true });
+  for (const file of files) {
+    const { mode } = statSync(join(file.parentPath, file.name));
+    assert.equal(mode & 0o077, 0, file.name);
+  }
+  assert.deepEqual(readdirSync(at('edges/e1')).sort(), ['ca.crt', 'edge.crt', 'edge.key']);
+});
+
+test('check finds all well with a key that is there, and says which is not', async () => {
+  const well = await check('--server', `localhost:${port}`, '--site', join(folder, 'rsa.crt'));
+  assert.deepEqual([well.status, well.stderr], [0, ''], well.stdout);
+  assert.match(well.stdout, /signs for .*rsa\.crt: rsa_pss_rsae_sha256 in [\d.]+ ms/);
+  const notThere = await check('--server', `localhost:${port}`, '--site', join(folder, 'p256.crt'), '--json');
+  assert.equal(notThere.status, 1);
+  const findings = notThere.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { ok: boolean; code?: string });
+  assert.deepEqual(
+    findings.filter(({ ok }) => !ok).map(({ code }) => code),
+    ['ERR_KEYLESS_KEY_NOT_FOUND'],
+  );
+});
+
+test('check says which side refused whom', async () => {
+  const nobody = await check('--server', '127.0.0.1:1');
+  assert.equal(nobody.status, 1);
+  assert.match(nobody.stdout, /FAIL {2}127\.0\.0\.1:1 answers: .*ECONNREFUSED/);
+  const otherName = await check('--server', `127.0.0.1:${port}`);
+  assert.match(otherName.stdout, /The certificate of the key server 127\.0\.0\.1:\d+ was not accepted/);
+  const stranger = await makeAuthority();
+  const edge = await stranger.issue({ type: 'p256', usage: 'client' });
+  writeFileSync(join(folder, 'stranger.crt'), edge.certPem);
+  writeFileSync(join(folder, 'stranger.key'), edge.keyPem);
+  const files = [
+    '--cert',
+    join(folder, 'stranger.crt'),
+    '--key',
+    join(folder, 'stranger.key'),
+    '--ca',
+    at('server/ca.crt'),
+  ];
+  const refused = await cli('check', ...files, '--timeout', '2000', '--server', `localhost:${port}`);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stdout, /did not accept our certificate|does it accept our certificate/);
+});
+
+test('check says what is wrong with the certificate itself', async () => {
+  const files = [
+    '--cert',
+    at('server/server.crt'),
+    '--key',
+    at('server/server.pem'),
+    '--ca',
+    at('server/ca.crt'),
+  ];
+  const server = await cli('check', ...files, '--timeout', '500', '--server', '127.0.0.1:1');
+  assert.match(server.stdout, /FAIL {2}the edge's certificate is for clients/);
+  const mixed = await cli(
+    'check',
+    '--cert',
+    at('server/server.crt'),
+    '--key',
+    at('edges/e1/edge.key'),
+    '--ca',
+    at('server/ca.crt'),
+    '--server',
+    'x',
+  );
+  assert.deepEqual([mixed.status, /not that of the certificate/.test(mixed.stderr)], [2, true]);
+});
+
+test('init again adds an edge and leaves everything else; --renew replaces what it names', async () => {
+  const before = readFileSync(at('edges/e1/edge.crt'), 'utf8');
+  const authority = readFileSync(at('ca/ca.crt'), 'utf8');
+  assert.equal((await cli('init', at(''), '--edge', 'e2')).status, 0);
+  assert.equal(readFileSync(at('edges/e1/edge.crt'), 'utf8'), before);
+  const policy = JSON.parse(readFileSync(at('server/policy.json'), 'utf8')) as {
+    clients: { name: string }[];
+  };
+  assert.deepEqual(
+    policy.clients.map(({ name }) => name),
+    ['e1', 'e2'],
+  );
+  const server = readFileSync(at('server/server.crt'), 'utf8');
+  assert.equal((await cli('init', at(''), '--edge', 'e1', '--renew', '--days', '7')).status, 0);
+  assert.equal(readFileSync(at('server/server.crt'), 'utf8'), server);
+  const renewed = new X509Certificate(readFileSync(at('edges/e1/edge.crt')));
+  assert.notEqual(renewed.toString(), before);
+  assert.ok(renewed.verify(new X509Certificate(authority).publicKey));
+  assert.equal(readFileSync(at('ca/ca.crt'), 'utf8'), authority);
+});
+
+for (const [what, ...args] of [
+  ['no directory', '--edge', 'e1'],
+  ['a name that is none', '/tmp/x', '--edge', '../e1'],
+  ['a renewal of nothing', '/tmp/x', '--renew'],
+  ['days that are none', '/tmp/x', '--days', '0'],
+] as const) {
+  test(`init refuses ${what}`, async () => {
+    const { status, stderr } = await cli('init', ...args);
+    assert.equal(status, 2);
+    assert.match(stderr, /init --help/);
+  });
+}
