@@ -71,7 +71,7 @@ function tellOperations(print: Print): void {
   subscribe('keyless-tls:server:operation', (message) => {
     const { peer, kind, method, keyId, context, servername, errorCode, durationMs } =
       message as ServerOperation;
-    if (kind === 'ping') return;
+    if (kind === 'ping' || kind === 'capabilities') return; // nobody's key was asked for
     const result = errorCode === undefined ? 'ok' : `error-${errorCode.toString(16).padStart(2, '0')}`;
     print('operation', {
       kind,
@@ -105,8 +105,17 @@ function reasonOf(error: Error | undefined): string | undefined {
   return error && ((error as NodeJS.ErrnoException).code ?? error.message);
 }
 
+function openDirectory(path: string): PemDirectory {
+  try {
+    return pemDirectory(path);
+  } catch (error) {
+    const { message } = ((error as Error).cause ?? error) as Error;
+    throw new UsageError(`The directory of --keys cannot be read: ${message}`, 'keyless-tls serve --help');
+  }
+}
+
 function loadKeys(path: string, print: Print): PemDirectory {
-  const directory = pemDirectory(path);
+  const directory = openDirectory(path);
   const { problems, keys } = directory;
   for (const { file, reason } of problems) print('key-problem', { file, reason });
   for (const { keyId, kind, label } of keys) {

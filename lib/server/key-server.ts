@@ -157,6 +157,7 @@ class KeyServer {
   #grants: Grants;
   #refused = 0;
   #answeredBefore = 0;
+  #lastSessionEnded: (() => void) | undefined;
 
   constructor(options: KeyServerOptions) {
     requireOptions(options);
@@ -224,6 +225,7 @@ class KeyServer {
     impatience.ref();
     for (const session of this.#sessions) session.close();
     await closed;
+    await this.#noSession();
     impatience.cancel();
   }
 
@@ -289,6 +291,7 @@ class KeyServer {
     socket.on('close', () => {
       this.#sessions.delete(session);
       this.#answeredBefore += session.answered;
+      if (this.#sessions.size === 0) this.#lastSessionEnded?.();
     });
     if (serverConnection.hasSubscribers) serverConnection.publish({ peer });
   }
@@ -303,6 +306,14 @@ class KeyServer {
   #refuse(error: Error, address: string): void {
     this.#refused += 1;
     if (serverConnectionRefused.hasSubscribers) serverConnectionRefused.publish({ address, error });
+  }
+
+  /** Node calls a server closed before its last connection has said so; who closes wants to have heard of all. */
+  #noSession(): Promise<void> {
+    if (this.#sessions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#lastSessionEnded = resolve;
+    });
   }
 
   #destroyAll(): void {
