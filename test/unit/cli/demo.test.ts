@@ -222,3 +222,9 @@ test('called wrongly: exit code 2, and nothing was made', async () => {
   }
   assert.deepEqual(await left(), []);
 });
+
+test('words that are no option are refused', async () => {
+  const { code, stderr } = await runCommand(['demo', 'now'], { env });
+  assert.equal(code, 2);
+  assert.match(stderr, /^keyless-tls: .*'now'.*\nTry: keyless-tls demo --help\n$/);
+});

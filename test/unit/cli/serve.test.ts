@@ -72,7 +72,7 @@ test('it says which keys it holds and where it listens, answers an edge, and end
   const keyServer = ends(t, await startKeyServer(folder));
   assert.equal(await handshake(keyServer, p256), 'signed');
   assert.equal(await handshake(keyServer, rsa, { maxVersion: 'TLSv1.2' }), 'signed');
-  await keyServer.program.prints(/ disconnected [^]* disconnected /);
+  await keyServer.program.prints(/ disconnected [\s\S]* disconnected /);
   const { code, signal, stdout, stderr } = await keyServer.program.end('SIGTERM');
   assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' });
   const lines = stdout
