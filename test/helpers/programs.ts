@@ -1,6 +1,6 @@
 /** Child processes of tests: what they print, how they end; none outlives the test file that started it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -134,6 +134,19 @@ export function childrenOf(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
     const text = readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim();
     return text === '' ? [] : text.split(' ').map(Number);
+  });
+}
+
+const TCP_LISTEN = '0A';
+
+/** The TCP ports, of IPv4, that a process listens on: for programs that do not tell what port 0 has become. */
+export function listeningPorts(pid: number): number[] {
+  const open = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`)));
+  const [, ...lines] = readFileSync(`/proc/${pid}/net/tcp`, 'utf8').trimEnd().split('\n');
+  return lines.flatMap((line) => {
+    const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+    const ours = state === TCP_LISTEN && open.has(`socket:[${inode}]`);
+    return ours ? [Number.parseInt(local!.split(':')[1]!, 16)] : [];
   });
 }
 
