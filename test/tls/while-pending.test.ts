@@ -1,0 +1,212 @@
+/** What may happen to a connection, a server or a context while a private-key operation is pending. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { type EventEmitter, once } from 'node:events';
+import type { Socket } from 'node:net';
+import { after, before, test } from 'node:test';
+import nodeTls, { type Server, type TLSSocket } from 'node:tls';
+import {
+  connect,
+  createServer,
+  engineStats,
+  localKey,
+  type PrivateKey,
+  type SignOperation,
+} from '../../lib/index.ts';
+import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { listen } from '../helpers/connections.ts';
+
+let authority: Authority;
+let first: Issued;
+let second: Issued;
+
+before(async () => {
+  authority = await makeAuthority();
+  [first, second] = await Promise.all([authority.issue({ type: 'p256' }), authority.issue({ type: 'rsa' })]);
+});
+after(() => assert.deepEqual(engineStats().paused, 0));
+
+/** A key whose operations wait until the test lets them go. */
+class HeldKey implements PrivateKey {
+  readonly operations: SignOperation[] = [];
+  readonly #local: PrivateKey;
+  #go: (() => void)[] = [];
+  #asked: (() => void) | undefined;
+
+  constructor(keyPem: string) {
+    this.#local = localKey(keyPem, { sync: true });
+  }
+
+  async sign(operation: SignOperation): Promise<Uint8Array> {
+    this.operations.push(operation);
+    this.#asked?.();
+    await new Promise<void>((resolve) => this.#go.push(resolve));
+    return this.#local.sign(operation);
+  }
+
+  /** Resolves when an operation waits. */
+  async asked(): Promise<SignOperation> {
+    if (this.operations.length === 0) await new Promise<void>((resolve) => (this.#asked = resolve));
+    return this.operations.at(-1)!;
+  }
+
+  release(): void {
+    for (const go of this.#go.splice(0)) go();
+  }
+}
+
+function serve(key: HeldKey, options: nodeTls.TlsOptions = {}): Server {
+  const server = createServer({ cert: first.certPem, key, ...options } as Parameters<typeof createServer>[0]);
+  server.on('secureConnection', (socket) => socket.on('error', () => undefined).end('hello'));
+  return server;
+}
+
+function visit(port: number): TLSSocket {
+  const socket = nodeTls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem });
+  return socket.on('error', () => undefined);
+}
+
+/** Not `once`, which an error before it would reject. */
+function closed(emitter: EventEmitter): Promise<void> {
+  return new Promise((resolve) => emitter.once('close', resolve));
+}
+
+async function peerOf(socket: TLSSocket): Promise<string> {
+  await once(socket, 'secureConnect');
+  const { fingerprint256 } = socket.getPeerCertificate();
+  socket.resume();
+  await closed(socket);
+  return fingerprint256;
+}
+
+test('a new context of the server is for the connections after it', async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = serve(key);
+  const port = await listen(server);
+  const early = peerOf(visit(port));
+  await key.asked();
+  server.setSecureContext({ cert: second.certPem, key: second.keyPem });
+  assert.equal(await peerOf(visit(port)), new X509Certificate(second.certPem).fingerprint256);
+  key.release();
+  assert.equal(await early, new X509Certificate(first.certPem).fingerprint256);
+  server.close();
+  await closed(server);
+});
+
+test('a server that is closed lets the handshake end first', async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = serve(key);
+  const client = peerOf(visit(await listen(server)));
+  await key.asked();
+  let isClosed = false;
+  server.close(() => (isClosed = true));
+  await new Promise(setImmediate);
+  assert.equal(isClosed, false);
+  key.release();
+  await client;
+  if (!isClosed) await closed(server);
+});
+
+test('a client that goes aborts the operation, is reported as natively, and a late answer is ignored', async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = serve(key);
+  const errors: (NodeJS.ErrnoException | string)[] = [];
+  server.on('tlsClientError', (error: NodeJS.ErrnoException) => errors.push(error.code ?? error.message));
+  server.on('secureConnection', () => errors.push('secureConnection'));
+  const client = visit(await listen(server));
+  const { signal } = await key.asked();
+  client.destroy();
+  await once(signal, 'abort');
+  assert.equal((signal.reason as NodeJS.ErrnoException).code, 'ERR_KEYLESS_ABORTED');
+  key.release();
+  server.close();
+  await closed(server);
+  assert.deepEqual(errors, ['ECONNRESET']);
+});
+
+test('a handshake that takes too long ends once, with the error of Node, and its operation is aborted', async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = serve(key, { handshakeTimeout: 50 });
+  const errors: unknown[] = [];
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    errors.push(error.code);
+    socket.destroy();
+  });
+  const client = visit(await listen(server));
+  const gone = closed(client);
+  const { signal } = await key.asked();
+  if (!signal.aborted) await once(signal, 'abort');
+  await gone;
+  key.release();
+  server.close();
+  await closed(server);
+  assert.deepEqual(errors, ['ERR_TLS_HANDSHAKE_TIMEOUT']);
+});
+
+test("a server's socket that is destroyed aborts the operation, and the client sees the connection go", async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = serve(key);
+  const sockets: Socket[] = [];
+  server.on('connection', (socket) => sockets.push(socket));
+  const client = visit(await listen(server));
+  const { signal } = await key.asked();
+  const gone = closed(client);
+  for (const socket of sockets) socket.destroy();
+  if (!signal.aborted) await once(signal, 'abort');
+  await gone;
+  key.release();
+  server.close();
+  await closed(server);
+});
+
+test('a client that is destroyed while its own operation is pending is gone at once', async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = nodeTls.createServer({
+    cert: second.certPem,
+    key: second.keyPem,
+    requestCert: true,
+    rejectUnauthorized: false,
+  });
+  server.on('secureConnection', (socket) => socket.on('error', () => undefined).resume());
+  server.on('tlsClientError', () => undefined);
+  const port = await listen(server);
+  const errors: unknown[] = [];
+  const client = connect({
+    port,
+    host: '127.0.0.1',
+    servername: 'localhost',
+    ca: authority.certPem,
+    cert: first.certPem,
+    key,
+  });
+  client.on('error', (error) => errors.push(error));
+  const { signal, role } = await key.asked();
+  client.destroy();
+  await closed(client);
+  assert.deepEqual([role, signal.aborted, errors], ['client', true, []]);
+  key.release();
+  server.close();
+  await closed(server);
+});
+
+test('data that a client writes at once after its handshake waits for the pending one of its server', async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = createServer({ cert: first.certPem, key });
+  const received: string[] = [];
+  server.on('secureConnection', (socket) => {
+    socket.on('data', (data) => {
+      received.push(String(data));
+      socket.end();
+    });
+  });
+  const client = visit(await listen(server));
+  client.write('before the handshake');
+  await key.asked();
+  client.write(', during it');
+  key.release();
+  client.resume();
+  await closed(client);
+  assert.equal(received.join(''), 'before the handshake, during it');
+  server.close();
+  await closed(server);
+});
