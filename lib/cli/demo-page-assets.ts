@@ -36,23 +36,25 @@ export const STYLE = `:root { color-scheme: light dark; --ink: #1c2430; --soft: 
 }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
 main { max-width: 46rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-h1 { font-size: 1.5rem; line-height: 1.25; }
+h1 { font-size: 1.5rem; line-height: 1.25; text-wrap: balance; }
 h2 { font-size: 1.1rem; margin-top: 2rem; }
 .note { color: var(--soft); font-size: .9rem; }
 .way { display: flex; align-items: center; gap: .5rem; margin: 1.5rem 0; }
 .way span { flex: 0 1 auto; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .75rem; text-align: center; }
-.way small { display: block; color: var(--mark); }
+.way small { display: block; color: var(--mark); white-space: nowrap; }
 .way i { flex: 1 1 1rem; border-top: 2px dotted var(--mark); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; }
-.number { text-align: right; }
+th.number, td.number { text-align: right; padding-right: 1.5rem; }
 tr.new td { color: var(--mark); }
 @media (max-width: 36rem) {
+  .way { gap: .25rem; font-size: .85rem; }
+  .way span { padding: .4rem .5rem; }
   thead { display: none; }
   tr { display: grid; grid-template-columns: 1fr auto auto; column-gap: 1rem; padding: .5rem 0; border-bottom: 1px solid var(--line); }
-  td { border: 0; padding: 0; }
+  td, td.number { border: 0; padding: 0; }
   td:nth-child(2) { order: -3; font-weight: 500; }
   td:nth-child(4) { order: -2; }
   td:nth-child(4)::after { content: ' ms'; }
@@ -67,6 +69,7 @@ const rows = document.getElementById('operations');
 const connection = document.getElementById('connection');
 const source = new EventSource('/operations');
 const ROWS = 50;
+let live = false; // what was before this page was loaded is told first, and is not new
 
 function cell(text, number) {
   const element = document.createElement('td');
@@ -75,7 +78,11 @@ function cell(text, number) {
   return element;
 }
 
-source.addEventListener('open', () => rows.replaceChildren());
+source.addEventListener('open', () => {
+  live = false;
+  rows.replaceChildren();
+});
+source.addEventListener('live', () => { live = true; });
 source.addEventListener('connection', ({ data }) => {
   const { protocol, cipher, resumed } = JSON.parse(data);
   connection.textContent = 'Your connection: ' + protocol + ', ' + cipher + (resumed ? ', resumed.' : ', a full handshake.');
@@ -83,7 +90,7 @@ source.addEventListener('connection', ({ data }) => {
 source.addEventListener('operation', ({ data }) => {
   const { time, scheme, servername, ms, result } = JSON.parse(data);
   const row = document.createElement('tr');
-  row.className = 'new';
+  if (live) row.className = 'new';
   row.append(cell(time), cell(scheme), cell(servername || '\\u2013'), cell(ms, true), cell(result));
   rows.prepend(row);
   setTimeout(() => row.classList.remove('new'), 2000);

@@ -77,7 +77,11 @@ export function demoPage(): RequestListener {
     }
     response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/event-stream' });
     response.write(
-      event('connection', connectionOf(request)) + lines.map((line) => event('operation', line)).join(''),
+      [
+        event('connection', connectionOf(request)),
+        ...lines.map((line) => event('operation', line)),
+        event('live', {}),
+      ].join(''),
     );
     readers.add(response);
     response.on('close', () => readers.delete(response));

@@ -1,6 +1,8 @@
 /** A keyless HTTPS edge for peers that are not Node.js: its keys are behind a real `keyless-tls serve` process. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,6 +49,16 @@ function pageOf(socket: TLSSocket, httpVersion: string): Page {
     client: socket.authorized ? String(socket.getPeerCertificate().subject.CN) : null,
   };
 }
+
+function socketOf(request: IncomingMessage): TLSSocket {
+  const { stream } = request as unknown as { stream?: ServerHttp2Stream };
+  return (stream?.session?.socket ?? request.socket) as TLSSocket;
+}
+
+const tellConnection: RequestListener = (request, response) => {
+  if (request.httpVersionMajor === 1) response.setHeader('Connection', 'close');
+  response.end(`${JSON.stringify(pageOf(socketOf(request), request.httpVersion))}\n`);
+};
 
 /** What peers need as files, and the edge's parts. */
 export class Edge {
@@ -108,30 +120,20 @@ export class Edge {
     return join(this.#path, name);
   }
 
-  /** Serves a page that tells what the connection is, and forgets the operations so far. @returns the port */
-  async serve(site: Site, options: TlsOptions = {}): Promise<number> {
+  /** Serves, by default a page that tells what the connection is; forgets the operations so far. @returns the port */
+  async serve(site: Site, options: TlsOptions = {}, listener = tellConnection): Promise<number> {
     this.take();
-    const server = createServer(
-      { cert: this.sites[site].certPem, key: this.keys, ...options },
-      (request, response) => {
-        response.setHeader('Connection', 'close');
-        response.end(`${JSON.stringify(pageOf(request.socket as TLSSocket, request.httpVersion))}\n`);
-      },
-    );
+    const server = createServer({ cert: this.sites[site].certPem, key: this.keys, ...options }, listener);
     this.#servers.push(server);
     return listen(server);
   }
 
   /** The same over HTTP/2 for those who speak it. */
-  async serveHttp2(site: Site): Promise<number> {
+  async serveHttp2(site: Site, listener = tellConnection): Promise<number> {
     this.take();
-    const server = createSecureServer(
-      { cert: this.sites[site].certPem, key: this.keys, allowHTTP1: true },
-      (request, response) => {
-        const socket = request.stream === undefined ? request.socket : request.stream.session?.socket;
-        response.end(`${JSON.stringify(pageOf(socket as TLSSocket, request.httpVersion))}\n`);
-      },
-    );
+    const options = { cert: this.sites[site].certPem, key: this.keys, allowHTTP1: true };
+    // Node's types know no listener for both, its compatibility layer is for nothing else.
+    const server = createSecureServer(options, listener as never);
     this.#servers.push(server as unknown as Server);
     return listen(server);
   }
