@@ -5,8 +5,12 @@ import { makeAuthority } from '../helpers/certificates.ts';
 import { randomFrom, StormServer, storm } from '../helpers/storm.ts';
 
 const THOUSANDS = 10;
-/** Of the resident set after the second thousand. */
+/** Of the resident set around the second thousand. */
 const GROWTH_LIMIT = 1.05;
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
+}
 
 it('10,000 aborted handshakes leave nothing behind', async (test) => {
   const server = await StormServer.start(test, await (await makeAuthority()).issue({ type: 'rsa' }), 15);
@@ -26,8 +30,8 @@ it('10,000 aborted handshakes leave nothing behind', async (test) => {
   const { operations } = await server.report();
   test.diagnostic(`operations begun: ${operations}`);
   assert.ok(operations > 1000, 'the storm reached the operations');
-  const [, second] = sizes;
-  const last = sizes.at(-1) as number;
-  assert.ok(last <= (second as number) * GROWTH_LIMIT, `grew from ${second} to ${last}`);
+  // One sample varies by 4 % with the moments of the garbage collection, so three are taken together.
+  const [early, late] = [median(sizes.slice(0, 3)), median(sizes.slice(-3))];
+  assert.ok(late <= early * GROWTH_LIMIT, `grew from ${early} to ${late}`);
   assert.deepEqual(await server.end(), [0, null]);
 });
