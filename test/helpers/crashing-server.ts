@@ -1,0 +1,64 @@
+/** A process with a TLS server one of whose handlers throws: `node crashing-server.js where native|sync|delayed`. */
+
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import nodeTls, { type TlsOptions } from 'node:tls';
+import * as keyless from '../../lib/index.ts';
+import { makeAuthority } from './certificates.ts';
+
+const [where, mode] = process.argv.slice(2) as [string, 'native' | 'sync' | 'delayed'];
+
+let exceptions = 0;
+process.on('uncaughtException', (error) => {
+  exceptions += 1;
+  console.log(`uncaughtException ${exceptions}: ${error.message}`);
+});
+
+function fail(): never {
+  throw new Error('thrown on purpose');
+}
+
+/** Typed as what node:tls takes, whatever it is. */
+function keyOf(keyPem: string): string {
+  if (mode === 'native') return keyPem;
+  const local = keyless.localKey(keyPem, { sync: true });
+  const delayed = (operation: keyless.SignOperation) =>
+    new Promise<Uint8Array>((resolve) => setTimeout(() => resolve(local.sign(operation) as Uint8Array), 20));
+  return {
+    sign: mode === 'sync' ? (operation: keyless.SignOperation) => local.sign(operation) : delayed,
+  } as unknown as string;
+}
+
+const authority = await makeAuthority();
+const issued = await authority.issue({ type: 'p256' });
+const tls = (mode === 'native' ? nodeTls : keyless) as typeof nodeTls;
+const options: TlsOptions = { cert: issued.certPem, key: keyOf(issued.keyPem), maxVersion: 'TLSv1.2' };
+if (where === 'SNICallback') options.SNICallback = fail;
+if (where === 'ALPNCallback') options.ALPNCallback = fail;
+const server = tls.createServer(options);
+server.on('secureConnection', (socket) => {
+  socket.on('error', () => undefined);
+  if (where === 'secureConnection') fail();
+  socket.end('hello');
+});
+if (where === 'keylog') server.once('keylog', fail);
+server.on('tlsClientError', (error) =>
+  console.log(`tlsClientError ${(error as NodeJS.ErrnoException).code} ${error.message}`),
+);
+server.listen(0, '127.0.0.1');
+await once(server, 'listening');
+const { port } = server.address() as AddressInfo;
+const client = nodeTls.connect({
+  port,
+  host: '127.0.0.1',
+  servername: 'localhost',
+  ca: authority.certPem,
+  ALPNProtocols: ['a'],
+});
+if (where === 'session') client.once('session', fail);
+client.on('error', (error: NodeJS.ErrnoException) => console.log(`client ${error.code}`));
+client.on('close', () => server.close());
+client.resume();
+// Natively a connection whose handler threw may stay as it is; the process does not wait for it.
+const deadline = setTimeout(() => process.exit(), 1000);
+server.on('close', () => clearTimeout(deadline));

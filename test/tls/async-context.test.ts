@@ -1,0 +1,87 @@
+/** In which asynchronous context the user's handlers run, and where their exceptions go: as natively. */
+import assert from 'node:assert/strict';
+import { AsyncLocalStorage, executionAsyncId } from 'node:async_hooks';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { before, describe, it } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { close, listen } from '../helpers/connections.ts';
+import { parity, type Side } from '../helpers/parity.ts';
+
+let authority: Authority;
+let issued: Issued;
+
+before(async () => {
+  authority = await makeAuthority();
+  issued = await authority.issue({ type: 'p256' });
+});
+
+const storage = new AsyncLocalStorage<string>();
+
+/** What each handler finds in the storage, and whether it has an asynchronous id at all. */
+async function stores(side: Side): Promise<unknown> {
+  const found: Record<string, unknown> = {};
+  const note = (name: string) => {
+    found[name] = [storage.getStore() ?? null, executionAsyncId() > 0];
+  };
+  let ended: () => void = () => undefined;
+  const serverEnded = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  const server = storage.run('server made', () =>
+    side.tls.createServer({ cert: issued.certPem, key: side.key(issued) }),
+  );
+  const talk = (socket: TLSSocket) => {
+    note('secureConnection');
+    socket.on('data', () => {
+      note('server data');
+      socket.end('pong');
+    });
+    socket.on('close', () => {
+      note('server close');
+      ended();
+    });
+    queueMicrotask(() => note('microtask of secureConnection'));
+    setImmediate(() => note('immediate of secureConnection'));
+  };
+  storage.run('listener added', () => server.on('secureConnection', talk));
+  const port = await storage.run('listening', () => listen(server));
+  const client = storage.run('client made', () =>
+    side.tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem }),
+  );
+  client.on('secureConnect', () => {
+    note('secureConnect');
+    client.write('ping');
+  });
+  client.on('data', () => note('client data'));
+  await Promise.all([serverEnded, new Promise((resolve) => client.on('close', resolve))]);
+  await close(server);
+  return found;
+}
+
+parity('AsyncLocalStorage in the handlers of servers and clients', stores, 1);
+
+const CRASH = fileURLToPath(new URL('../helpers/crashing-server.js', import.meta.url));
+
+/** What a process says whose handler throws. */
+async function crash(where: string, mode: string): Promise<unknown> {
+  const child = spawn(process.execPath, [CRASH, where, mode], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const [code, signal] = await once(child, 'close');
+  return { said, code, signal };
+}
+
+describe('an exception of a user', () => {
+  for (const where of ['secureConnection', 'SNICallback', 'ALPNCallback', 'keylog', 'session']) {
+    it(`in ${where} goes where it goes natively, once`, async () => {
+      const native = await crash(where, 'native');
+      assert.match(String((native as { said: string }).said), /thrown on purpose/);
+      for (const mode of ['sync', 'delayed']) assert.deepEqual(await crash(where, mode), native, mode);
+    });
+  }
+});
