@@ -12,6 +12,7 @@
         "native/endpoint.cc",
         "native/environment.cc",
         "native/handshake.cc",
+        "native/hardening.cc",
         "native/key_record.cc",
         "native/operation.cc",
         "native/platform.cc",

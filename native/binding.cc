@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "hardening.h"
 #include "platform.h"
 
 namespace keyless {
@@ -26,6 +27,9 @@ Napi::Value Stats(const Napi::CallbackInfo& info) {
   stats.Set("paused", counters.paused);
   return stats;
 }
+
+// hardenProcess(): bits of Hardening.
+Napi::Value Harden(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), HardenProcess()); }
 
 #ifdef KEYLESS_SANITIZER_CANARY
 // sanitizerCanary(kind): does what the sanitizers of this build must find, to prove that they would.
@@ -53,6 +57,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("setParkListener", Napi::Function::New(env, SetParkListener));
   exports.Set("setScratch", Napi::Function::New(env, SetScratch));
   exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
+  exports.Set("hardenProcess", Napi::Function::New(env, Harden));
   exports.Set("stats", Napi::Function::New(env, Stats));
   ExportContexts(exports);
   ExportHandshakes(exports);

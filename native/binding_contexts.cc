@@ -1,5 +1,6 @@
 // Keys and the contexts they are given to.
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include "binding.h"
 #include "openssl/error_guard.h"
@@ -51,6 +52,54 @@ Napi::Value UseKey(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), number);
 }
 
+Napi::Value DerOfCertificate(Napi::Env env, X509* certificate) {
+  uint8_t* der = nullptr;
+  const int size = i2d_X509(certificate, &der);
+  if (size <= 0) return env.Undefined();
+  const Napi::Value bytes = Napi::Buffer<uint8_t>::Copy(env, der, static_cast<size_t>(size));
+  OPENSSL_free(der);
+  return bytes;
+}
+
+// PKCS#8; the caller wipes it.
+Napi::Value DerOfKey(Napi::Env env, EVP_PKEY* key) {
+  PKCS8_PRIV_KEY_INFO* info = EVP_PKEY2PKCS8(key);
+  uint8_t* der = nullptr;
+  const int size = info == nullptr ? -1 : i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+  PKCS8_PRIV_KEY_INFO_free(info);  // wipes its copy
+  if (size <= 0) return env.Undefined();
+  const Napi::Value bytes = Napi::Buffer<uint8_t>::Copy(env, der, static_cast<size_t>(size));
+  OPENSSL_clear_free(der, static_cast<size_t>(size));
+  return bytes;
+}
+
+void AddKey(Napi::Array found, X509* certificate, EVP_PKEY* key) {
+  const Napi::Value certificate_der = DerOfCertificate(found.Env(), certificate);
+  const Napi::Value key_der = DerOfKey(found.Env(), key);
+  if (!certificate_der.IsBuffer() || !key_der.IsBuffer()) return;
+  found[found.Length()] = certificate_der;
+  found[found.Length()] = key_der;
+}
+
+// nativeKeys(): of the last context, the certificates that have a private key of OpenSSL's own, each with that key:
+// [certificate, PKCS#8, ...], DER. The context's current certificate comes last, and stays the current one.
+Napi::Value NativeKeys(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  Napi::Array found = Napi::Array::New(info.Env());
+  SSL_CTX* context = LastSslCtx();
+  X509* const current = context == nullptr ? nullptr : SSL_CTX_get0_certificate(context);
+  if (current == nullptr) return found;
+  EVP_PKEY* const current_key = SSL_CTX_get0_privatekey(context);
+  for (long which = SSL_CERT_SET_FIRST; SSL_CTX_set_current_cert(context, which) == 1;  // NOLINT(runtime/int)
+       which = SSL_CERT_SET_NEXT) {
+    X509* const certificate = SSL_CTX_get0_certificate(context);
+    if (certificate != current) AddKey(found, certificate, SSL_CTX_get0_privatekey(context));
+  }
+  SSL_CTX_select_current_cert(context, current);
+  if (current_key != nullptr) AddKey(found, current, current_key);
+  return found;
+}
+
 // keyId(certificateDer): SHA-1 over the content of the subjectPublicKey bit string (RFC 5280 §4.2.1.2).
 Napi::Value KeyId(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
@@ -74,6 +123,7 @@ void ExportContexts(Napi::Object exports) {
   const Napi::Env env = exports.Env();
   exports.Set("beginContext", Napi::Function::New(env, BeginContext));
   exports.Set("useKey", Napi::Function::New(env, UseKey));
+  exports.Set("nativeKeys", Napi::Function::New(env, NativeKeys));
   exports.Set("keyId", Napi::Function::New(env, KeyId));
   exports.Set("takeReleasedKey", Napi::Function::New(env, TakeReleasedKey));
 }

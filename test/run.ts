@@ -1,15 +1,18 @@
 /**
  * Runs the compiled tests, a process for each file: a crash of the addon fails its own file and no other.
  *
- * `node dist/test/run.js [part of a path ...]`; without arguments everything but test/soak and test/interop, which
- * needs programs that not every machine has. The exit code is the runner's. Node 20 knows no patterns on its command line, so the files are found here.
+ * `node dist/test/run.js [--isolated] [part of a path ...]`; without arguments everything but test/soak and test/interop,
+ * which needs programs that not every machine has. `--isolated`: every process of the tests runs under isolate, so that
+ * what tests call native is isolated, and must tell the same. The exit code is the runner's. Node 20 knows no patterns on its command line, so the files are found here.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
-const parts = process.argv.slice(2);
+const ISOLATED = '--isolated';
+const isolated = process.argv.includes(ISOLATED);
+const parts = process.argv.slice(2).filter((word) => word !== ISOLATED);
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.test.js'))
@@ -19,6 +22,8 @@ const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
   .sort()
   .map((path) => root + path);
 
+const isolate = new URL('../lib/wrap/isolate.js', import.meta.url).href;
+
 if (files.length === 0) {
   console.error(`No test file matches ${parts.join(' ')}.`);
   process.exit(1);
@@ -26,9 +31,7 @@ if (files.length === 0) {
 const runner = spawn(
   process.execPath,
   ['--test', '--test-concurrency=2', '--test-timeout=120000', '--test-reporter=spec', ...files],
-  {
-    stdio: 'inherit',
-  },
+  { stdio: 'inherit', env: isolated ? { ...process.env, NODE_OPTIONS: `--import=${isolate}` } : process.env },
 );
 // Told to end alone (a terminal tells all), it must not leave the runner behind.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => runner.kill(signal));

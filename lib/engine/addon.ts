@@ -75,6 +75,8 @@ export interface Addon {
   stats(): { handshakes: number; paused: number };
   beginContext(): void;
   useKey(certificate: Uint8Array, digests: number, pss: boolean): number;
+  nativeKeys(): Buffer[];
+  hardenProcess(): number;
   keyId(certificate: Uint8Array): Buffer | undefined;
   takeReleasedKey(): number;
   attachLast(): number;

@@ -156,6 +156,55 @@ function makeContext(
   return context;
 }
 
+/**
+ * Takes a private key of Node's own, PKCS#8, which is wiped afterwards.
+ *
+ * @returns what signs in its place; `undefined`: the key stays where it is
+ */
+export type KeyTaker = (certificate: X509Certificate, pkcs8: Buffer) => PrivateKey | undefined;
+
+let takeKey: KeyTaker | undefined;
+
+/** From here on, every private key that Node's contexts are made with goes to `taker`. */
+export function moveNativeKeys(taker: KeyTaker): void {
+  takeKey = taker;
+}
+
+function replaceKey(taker: KeyTaker, der: Buffer, pkcs8: Buffer): KeyEntry | undefined {
+  try {
+    const certificate = new X509Certificate(der);
+    const key = taker(certificate, pkcs8);
+    return key && giveKey(key, certificate);
+  } finally {
+    pkcs8.fill(0);
+  }
+}
+
+/** The context is made by Node first: what is wrong with keys and certificates is said as natively. */
+function moveContext(
+  options: tls.SecureContextOptions | undefined,
+  make: typeof tls.createSecureContext,
+  taker: KeyTaker,
+) {
+  addon().beginContext();
+  const context = make(options);
+  const found = addon().nativeKeys();
+  const entries: KeyEntry[] = [];
+  for (let index = 0; index + 1 < found.length; index += 2) {
+    const entry = replaceKey(taker, found[index]!, found[index + 1]!);
+    if (entry !== undefined) entries.push(entry);
+  }
+  if (entries.length === 0) return context;
+  contexts.set(context.context, {
+    entries,
+    sigalgs: undefined,
+    withoutDecrypt: false,
+    limitedFor: undefined,
+  });
+  made += 1;
+  return context;
+}
+
 const REFUSAL =
   'A PrivateKey object was given to node:tls, which cannot use it. Call createServer, connect or ' +
   'createSecureContext of "keyless-tls" (or of "keyless-tls/https", "keyless-tls/http2") with the same options.';
@@ -174,7 +223,9 @@ export function installContexts(onFirst: () => void): void {
       return makeContext(options as ContextOptions, key.keys, original);
     }
     if (holdsPrivateKey(key)) throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', REFUSAL);
-    return original(options);
+    if (takeKey === undefined) return original(options);
+    if (made === 0) onFirst();
+    return moveContext(options, original, takeKey);
   };
   syncBuiltinESMExports();
 }

@@ -109,7 +109,8 @@ class ClientGrant implements Grant {
   }
 }
 
-const EVERYTHING: Grant = { name: 'any', refuse: () => undefined };
+/** No limit at all. */
+export const EVERYTHING: Grant = { name: 'any', refuse: () => undefined };
 
 /** Finds the grant of a client. Immutable: a new policy makes new grants. */
 export class Grants {

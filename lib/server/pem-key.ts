@@ -1,5 +1,5 @@
 /** A private key in this process's memory, from PEM. */
-import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, KeyObject } from 'node:crypto';
 import { certificateDigest, subjectKeyId } from '../protocol/key-id.ts';
 import type { SigningMethod } from '../protocol/schemes.ts';
 import { keyKindOf, publicKeyDer } from '../signing/key-kind.ts';
@@ -21,13 +21,16 @@ function signsInPool(key: KeyObject): boolean {
 }
 
 /**
- * @param pem PKCS#8, PKCS#1 or SEC 1
+ * @param pem PKCS#8, PKCS#1 or SEC 1; or the key that it was
  * @param label for people: where it comes from
  * @param passphrase of an encrypted key
  * @throws what node:crypto throws; ERR_KEYLESS_UNSUPPORTED_KEY
  */
-export function pemKey(pem: string | Buffer, label: string, passphrase?: string): StoredKey {
-  const key = createPrivateKey(passphrase === undefined ? pem : { key: pem, passphrase });
+export function pemKey(pem: string | Buffer | KeyObject, label: string, passphrase?: string): StoredKey {
+  const key =
+    pem instanceof KeyObject
+      ? pem
+      : createPrivateKey(passphrase === undefined ? pem : { key: pem, passphrase });
   const kind = keyKindOf(key);
   const spki = publicKeyDer(key);
   const sign = signsInPool(key) ? signInPool : signHere;

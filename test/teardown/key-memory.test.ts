@@ -69,9 +69,13 @@ function search(pid: number, wanted: ReadonlyMap<string, Buffer>): Set<string> {
   return found;
 }
 
-async function start(plan: unknown): Promise<{ child: ChildProcess; port: number }> {
+async function start(
+  plan: unknown,
+  execArgv: readonly string[],
+): Promise<{ child: ChildProcess; port: number }> {
   const child = fork(new URL('./key-memory.js', import.meta.url), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    execArgv: [...execArgv],
   });
   child.send(plan as object);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
@@ -96,8 +100,11 @@ async function handshakes(port: number): Promise<void> {
   }
 }
 
-async function searchedAfterHandshakes(plan: object): Promise<Map<string, Set<string>>> {
-  const { child, port } = await start({ certs: sites.map(({ certPem }) => certPem), ...plan });
+async function searchedAfterHandshakes(
+  plan: object,
+  execArgv: readonly string[] = [],
+): Promise<Map<string, Set<string>>> {
+  const { child, port } = await start({ certs: sites.map(({ certPem }) => certPem), ...plan }, execArgv);
   await handshakes(port);
   const found = new Map(
     sites.map(({ keyPem }, index) => [String(index), search(child.pid as number, secrets(keyPem))]),
@@ -129,5 +136,16 @@ describe('the memory of an edge', () => {
     );
     assert.ok(server.stats().answered >= 20);
     await server.close();
+  });
+
+  it('holds no number of the key under isolate, though the app was given its PEM', async () => {
+    const isolate = new URL('../../lib/wrap/isolate.js', import.meta.url).href;
+    const found = await searchedAfterHandshakes({ keys: sites.map(({ keyPem }) => keyPem) }, [
+      '--import',
+      isolate,
+    ]);
+    // The text is the app's own, which read it.
+    const numbers = [...found.values()].map((names) => [...names].filter((name) => /endian/.test(name)));
+    assert.deepEqual(numbers, [[], []]);
   });
 });

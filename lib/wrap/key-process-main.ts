@@ -1,0 +1,83 @@
+/**
+ * The process that holds an app's keys: `isolate` starts it. It knows nothing but its socket to the app, signs with the
+ * code of the key server, and ends when the socket does.
+ */
+import { createPrivateKey } from 'node:crypto';
+import { Socket } from 'node:net';
+import { hardenProcess } from '../engine/hardening.ts';
+import { encodeError, encodeResult } from '../protocol/answers.ts';
+import { FrameDecoder } from '../protocol/frame-decoder.ts';
+import { SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
+import { decodeRequest } from '../protocol/request-decoder.ts';
+import type { Items } from '../protocol/tags.ts';
+import { EVERYTHING } from '../server/grants.ts';
+import type { KeySelector, KeyStore, StoredKey } from '../server/key-store.ts';
+import { Operations, type Outcome } from '../server/operations.ts';
+import { pemKey } from '../server/pem-key.ts';
+import { policyOf } from '../server/policy.ts';
+import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
+import { CHANNEL_FD, keptKey } from './key-channel.ts';
+
+class KeptKeys implements KeyStore {
+  readonly #keys = new Map<string, StoredKey>();
+
+  keep(pkcs8: Uint8Array): void {
+    const key = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+    const stored = pemKey(key, 'isolated');
+    this.#keys.set(Buffer.from(stored.keyId).toString('hex'), stored);
+  }
+
+  find({ keyId }: KeySelector): StoredKey | undefined {
+    return keyId && this.#keys.get(Buffer.from(keyId).toString('hex'));
+  }
+}
+
+/** The app may do with its keys what it may do natively: old versions of TLS and clients' signatures as well. */
+const POLICY = policyOf({ contexts: SIGNING_CONTEXTS, allowDecrypt: true, allowLegacyHashes: true });
+const NOTHING = new Uint8Array(0);
+const MAX_IN_FLIGHT = 65_535;
+
+const keys = new KeptKeys();
+const operations = new Operations(keys, POLICY, undefined, MAX_IN_FLIGHT);
+
+function perform(items: Items): Outcome | Promise<Outcome> {
+  const pkcs8 = keptKey(items);
+  if (pkcs8 !== undefined) {
+    keys.keep(pkcs8);
+    pkcs8.fill(0);
+    return NOTHING;
+  }
+  const request = decodeRequest(items);
+  if (typeof request === 'number') return refusalOfCode(request);
+  if (request.kind === 'sign') return operations.sign(request, EVERYTHING);
+  if (request.kind === 'premaster') return operations.decrypt(request, EVERYTHING, true);
+  return 'unknown-operation';
+}
+
+async function answer(id: number, items: Items): Promise<Buffer> {
+  try {
+    const outcome = await perform(items);
+    return typeof outcome === 'string' ? encodeError(id, REFUSALS[outcome]) : encodeResult(id, outcome);
+  } catch {
+    return encodeError(id, REFUSALS.failed);
+  }
+}
+
+function serve(socket: Socket): void {
+  const decoder = new FrameDecoder();
+  socket.on('data', (chunk: Buffer) => {
+    decoder.push(chunk);
+    for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
+      answer(frame.id, frame.items).then((bytes) => socket.write(bytes));
+    }
+  });
+  socket.on('error', () => process.exit());
+  socket.on('close', () => process.exit());
+}
+
+process.title = 'keyless-tls keys';
+// Whoever ends the app decides when: a Ctrl-C in the terminal reaches this process too.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+const channel = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
+hardenProcess();
+serve(channel);

@@ -1,0 +1,211 @@
+/** `node --import keyless-tls/isolate app.js`: the process that holds the keys, and the app when it goes. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import https from 'node:https';
+import { afterEach, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type Issued, makeAuthority } from '../helpers/certificates.ts';
+
+const APP = fileURLToPath(new URL('../helpers/isolated-app.js', import.meta.url));
+const ISOLATE = new URL('../../lib/wrap/isolate.js', import.meta.url);
+
+let issued: Issued;
+let rsa: Issued;
+before(async () => {
+  const authority = await makeAuthority();
+  [issued, rsa] = await Promise.all([authority.issue({ type: 'p256' }), authority.issue({ type: 'rsa' })]);
+});
+
+interface App {
+  readonly child: ChildProcess;
+  readonly port: number;
+  readonly errors: string[];
+}
+
+const apps: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of apps.splice(0)) child.kill('SIGKILL');
+});
+
+async function start(site = issued, execArgv = ['--import', ISOLATE.href]): Promise<App> {
+  const child = fork(APP, { execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  apps.push(child);
+  const errors: string[] = [];
+  child.on('message', (message) => {
+    const { error } = message as { error?: string };
+    if (error !== undefined) errors.push(error);
+  });
+  child.send({ certPem: site.certPem, keyPem: site.keyPem });
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  return { child, port, errors };
+}
+
+/** One request on a connection of its own. @returns the body, or the code of the error */
+function visit(port: number, options: https.RequestOptions = {}): Promise<string> {
+  return new Promise((resolve) => {
+    const request = https.get(
+      { port, host: '127.0.0.1', rejectUnauthorized: false, agent: false, ...options },
+      (response) => {
+        let body = '';
+        response.on('data', (data) => (body += data));
+        response.on('end', () => resolve(body));
+      },
+    );
+    request.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)));
+  });
+}
+
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((each) => {
+      try {
+        return readFileSync(`/proc/${each}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[1] === String(pid);
+      } catch {
+        return false;
+      }
+    });
+}
+
+function stateOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)![0]!;
+  } catch {
+    return 'X';
+  }
+}
+
+/** Resolves when the process is gone; the kernel tells nobody but its parent. */
+async function ended(pid: number): Promise<void> {
+  while (!['Z', 'X'].includes(stateOf(pid))) await new Promise(setImmediate);
+}
+
+/** Resolves when the process has started and takes no more system calls than it needs. */
+async function hardened(pid: number): Promise<void> {
+  const status = () => readFileSync(`/proc/${pid}/status`, 'utf8');
+  while (!/^NoNewPrivs:\t1$/m.test(status()) || !/^Seccomp:\t2$/m.test(status()))
+    await new Promise(setImmediate);
+}
+
+test('an app serves as before, by --import and by --require', async () => {
+  for (const execArgv of [
+    ['--import', ISOLATE.href],
+    ['--require', fileURLToPath(ISOLATE)],
+  ]) {
+    const { port, child } = await start(rsa, execArgv);
+    assert.equal(await visit(port), 'hello');
+    assert.equal(await visit(port, { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' }), 'hello');
+    assert.equal(childrenOf(child.pid!).length, 2);
+  }
+});
+
+test('the processes with the keys have nothing of the app, and have given up what they do not need', async () => {
+  const { child, port } = await start();
+  assert.equal(await visit(port), 'hello');
+  for (const pid of childrenOf(child.pid!)) {
+    const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    assert.match(line, /^keyless-tls keys$|key-process-main\.js$/);
+    await hardened(pid);
+  }
+});
+
+test('one of the processes is killed: the app goes on; both are: handshakes fail with our code, the app lives', async () => {
+  const { child, port, errors } = await start();
+  assert.equal(await visit(port), 'hello');
+  const [first, second] = childrenOf(child.pid!) as [number, number];
+  process.kill(first, 'SIGKILL');
+  const during = await Promise.all(Array.from({ length: 10 }, () => visit(port)));
+  assert.deepEqual([...new Set(during)], ['hello']);
+  process.kill(second, 'SIGKILL');
+  await ended(second);
+  assert.match(await visit(port), /EPROTO|ALERT_INTERNAL_ERROR|ECONNRESET/);
+  while (errors.length === 0) await once(child, 'message');
+  assert.equal(errors[0], 'ERR_KEYLESS_CONNECTION');
+  assert.equal(child.exitCode, null);
+});
+
+test('operations that are pending when their process is killed are repeated by the other', async () => {
+  const { child, port } = await start();
+  assert.equal(await visit(port), 'hello');
+  const [first] = childrenOf(child.pid!) as [number];
+  process.kill(first, 'SIGSTOP');
+  const pending = [visit(port), visit(port)];
+  // The requests are in the stopped process's socket when the connections have sent their hello.
+  await visitUntilPending(port);
+  process.kill(first, 'SIGKILL');
+  assert.deepEqual(await Promise.all(pending), ['hello', 'hello']);
+});
+
+/** A round trip over TCP after the handshakes began: what they sent before was read before. */
+async function visitUntilPending(port: number): Promise<void> {
+  const aborted = https.get({ port, host: '127.0.0.1', rejectUnauthorized: false, agent: false });
+  aborted.on('error', () => undefined);
+  const [socket] = await once(aborted, 'socket');
+  await once(socket, 'connect');
+  await new Promise(setImmediate);
+  aborted.destroy();
+}
+
+test('whichever way the app ends, the processes with its keys end', async () => {
+  for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+    const { child } = await start();
+    const holders = childrenOf(child.pid!);
+    assert.equal(holders.length, 2);
+    // A signal to the group is for the app to answer.
+    for (const pid of holders) process.kill(pid, 'SIGINT');
+    child.kill(signal);
+    await once(child, 'exit');
+    await Promise.all(holders.map(ended));
+  }
+});
+
+test('an app without keys starts no process, and one that has nothing to do ends', () => {
+  const source = `
+    const tls = require('node:tls');
+    tls.createSecureContext();
+    console.log(require('node:fs').readdirSync('/proc/self/task').length > 0 && process._getActiveHandles().length);`;
+  const { stdout, status } = spawnSync(process.execPath, ['--import', ISOLATE.href, '-e', source], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0);
+  assert.ok(Number(stdout) <= 2, stdout);
+  const withKey = `require('node:tls').createSecureContext({ cert: process.env.CERT, key: process.env.KEY })`;
+  const env = { ...process.env, CERT: issued.certPem, KEY: issued.keyPem };
+  const done = spawnSync(process.execPath, ['--import', ISOLATE.href, '-e', withKey], {
+    env,
+    timeout: 20_000,
+  });
+  assert.equal(done.status, 0, String(done.stderr));
+});
+
+const BAD_CONTEXTS: readonly [what: string, code: string][] = [
+  ['a passphrase that is wrong', 'tls.createSecureContext({ cert, key: encrypted, passphrase: "no" })'],
+  ['a passphrase that is missing', 'tls.createSecureContext({ cert, key: encrypted })'],
+  ['a key that is none', 'tls.createSecureContext({ cert, key: "none" })'],
+  ['a key of another certificate', 'tls.createSecureContext({ cert, key: other })'],
+  ['a pfx that is none', 'tls.createSecureContext({ pfx: Buffer.from("none") })'],
+  ['a key of a wrong type', 'tls.createSecureContext({ cert, key: 7 })'],
+];
+
+for (const [what, code] of BAD_CONTEXTS) {
+  test(`${what} has the same error as natively`, () => {
+    const source = `
+      const tls = require('node:tls');
+      const { createPrivateKey } = require('node:crypto');
+      const { cert, key, other } = JSON.parse(process.env.FILES);
+      const encrypted = createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'yes' });
+      try { ${code}; console.log('no error'); } catch ({ code, message }) { console.log(JSON.stringify({ code, message })); }`;
+    const env = {
+      ...process.env,
+      FILES: JSON.stringify({ cert: issued.certPem, key: issued.keyPem, other: rsa.keyPem }),
+    };
+    const [native, isolated] = [[], ['--import', ISOLATE.href]].map(
+      (args) => spawnSync(process.execPath, [...args, '-e', source], { env, encoding: 'utf8' }).stdout,
+    );
+    assert.notEqual(native, '');
+    assert.equal(isolated, native);
+  });
+}
