@@ -1,10 +1,6 @@
 export { configureEngine, type EngineSettings } from './engine/admission.ts';
-export {
-  Handshake,
-  type HandshakeOptions,
-  type HandshakeState,
-  type TlsVersion,
-} from './engine/handshake.ts';
+export { Handshake, type HandshakeState } from './engine/handshake.ts';
+export type { HandshakeOptions, TlsVersion } from './engine/handshake-options.ts';
 export { type EngineStats, engineStats } from './engine/stats.ts';
 export { ERROR_CODES, KeylessError, type KeylessErrorCode } from './errors.ts';
 export {

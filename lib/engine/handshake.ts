@@ -10,66 +10,13 @@ import { KeylessError } from '../errors.ts';
 import type { Operation, PrivateKey, VerifyPolicy } from '../keys/private-key.ts';
 import { addon, FLAG_REPLAY, HandshakeStep, pendingOperation, STEP_MASK } from './addon.ts';
 import { giveKeys } from './contexts.ts';
+import { checkBytes, endpointOptions, type HandshakeOptions } from './handshake-options.ts';
 import { findKey, type KeyEntry } from './key-entry.ts';
-import { OperationView } from './operation.ts';
+import { badResult, OperationView, operationFailed } from './operation.ts';
 import { resultError } from './result-error.ts';
 
 /** What a {@link Handshake} waits for, or how it ended. */
 export type HandshakeState = 'WANT_READ' | 'WANT_WRITE' | 'WANT_SIGN' | 'WANT_DECRYPT' | 'DONE' | 'FAILED';
-
-/** The TLS versions OpenSSL knows, as node:tls names them. */
-export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
-
-const VERSION_CODES: Readonly<Record<TlsVersion, number>> = {
-  TLSv1: 0x0301,
-  'TLSv1.1': 0x0302,
-  'TLSv1.2': 0x0303,
-  'TLSv1.3': 0x0304,
-};
-
-/** Options of a {@link Handshake}; the names are node:tls's. */
-export interface HandshakeOptions {
-  readonly role: 'server' | 'client';
-  /** PEM chains, leaf first: one for each key. */
-  readonly cert?: string | readonly string[] | undefined;
-  /**
-   * What the key can do (`schemes`, `publicKey`, `decrypt`, `verify`). It is not called: the operation is read from
-   * {@link Handshake.operation} and answered with {@link Handshake.supply}.
-   */
-  readonly key?: Partial<PrivateKey> | undefined;
-  /** PEM; without it the peer's certificate is not verified. */
-  readonly ca?: string | undefined;
-  /** Clients: sent, and checked against the certificate. */
-  readonly servername?: string | undefined;
-  readonly ALPNProtocols?: readonly string[] | undefined;
-  readonly ciphers?: string | undefined;
-  readonly sigalgs?: string | undefined;
-  readonly ecdhCurve?: string | undefined;
-  readonly minVersion?: TlsVersion | undefined;
-  readonly maxVersion?: TlsVersion | undefined;
-  /** Servers: ask the client for a certificate and require it. */
-  readonly requestCert?: boolean | undefined;
-}
-
-const MAX_ALPN_NAME_BYTES = 255;
-
-/** ProtocolNameList of RFC 7301 §3.1, without its length. */
-function encodeAlpn(protocols: readonly string[] = []): Buffer {
-  const names = protocols.map((protocol) => Buffer.from(protocol));
-  if (names.some(({ length }) => length < 1 || length > MAX_ALPN_NAME_BYTES)) {
-    throw new KeylessError(
-      'ERR_KEYLESS_INVALID_ARGUMENT',
-      'Each of "ALPNProtocols" must have 1 to 255 bytes.',
-    );
-  }
-  return Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), name]));
-}
-
-function versionCode(version: TlsVersion | undefined): number | undefined {
-  if (version === undefined) return undefined;
-  if (Object.hasOwn(VERSION_CODES, version)) return VERSION_CODES[version];
-  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `"${version}" is not a TLS version.`);
-}
 
 /** A key whose operations the caller performs. */
 function callersKey(key: Partial<PrivateKey>): PrivateKey {
@@ -96,19 +43,14 @@ export class Handshake {
 
   /**
    * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT, ERR_KEYLESS_NO_CERTIFICATE, ERR_KEYLESS_KEY_MISMATCH,
-   *   ERR_KEYLESS_UNSUPPORTED_KEY, ERR_KEYLESS_PLATFORM
+   *   ERR_KEYLESS_UNSUPPORTED_KEY, ERR_KEYLESS_PLATFORM, ERR_KEYLESS_HANDSHAKE where OpenSSL does not take an option
    */
   constructor(options: HandshakeOptions) {
-    if (options.role !== 'server' && options.role !== 'client') {
-      throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"role" must be "server" or "client".');
-    }
-    this.#role = options.role;
     this.#endpoint = createEndpoint(options);
-    const id = addon().startEndpoint(this.#endpoint);
-    if (id === undefined) throw refused('start');
-    this.#id = id;
+    this.#id = startEndpoint(this.#endpoint);
+    this.#role = options.role;
     this.#state = options.role === 'server' ? 'WANT_READ' : 'WANT_WRITE';
-    if (options.role === 'client') this.#take(addon().drive(id, false));
+    if (options.role === 'client') this.#take(addon().drive(this.#id, false));
   }
 
   /**
@@ -141,6 +83,7 @@ export class Handshake {
   /** Takes bytes from the peer, in pieces of any size, and goes on with the handshake where that is possible. */
   feed(bytes: Uint8Array): HandshakeState {
     this.#checkOpen();
+    checkBytes('bytes', bytes);
     addon().feed(this.#endpoint, bytes);
     if (this.#state === 'WANT_READ' || this.#state === 'WANT_WRITE')
       this.#take(addon().drive(this.#id, false));
@@ -164,6 +107,7 @@ export class Handshake {
    */
   supply(result: Uint8Array): HandshakeState {
     const entry = this.#pendingEntry();
+    if (!(result instanceof Uint8Array)) throw badResult(result);
     const step = addon().supply(this.#id, result, verifies(entry.verify, entry.isRsa));
     if (step < 0) throw resultError(step, result.byteLength);
     this.#take(step);
@@ -173,9 +117,7 @@ export class Handshake {
   /** Ends the pending operation without a result. @throws KeylessError ERR_KEYLESS_STATE where nothing is pending */
   fail(error: Error): HandshakeState {
     this.#pendingEntry();
-    this.#error = new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `The operation failed: ${error.message}`, {
-      cause: error,
-    });
+    this.#error = operationFailed(error);
     this.#take(addon().fail(this.#id));
     return this.#state;
   }
@@ -183,10 +125,15 @@ export class Handshake {
   /** Encrypts application data; the bytes for the peer come from {@link drain}. Only in DONE. */
   write(data: Uint8Array): void {
     this.#checkDone();
+    checkBytes('data', data);
     if (data.byteLength > 0 && !addon().write(this.#endpoint, data)) throw refused('encrypt');
   }
 
-  /** @returns the application data received so far; empty: none. Only in DONE. */
+  /**
+   * Only in DONE, which it leaves for FAILED when the peer's bytes are no TLS records or hold a fatal alert.
+   *
+   * @returns the application data received so far; empty: none
+   */
   read(): Buffer {
     this.#checkDone();
     const pieces: Buffer[] = [];
@@ -198,7 +145,8 @@ export class Handshake {
     ) {
       pieces.push(Buffer.from(piece.subarray(0, size)));
     }
-    addon().clearErrors();
+    const reason = addon().takeReason();
+    if (reason !== undefined) this.#fail('connection', reason);
     return Buffer.concat(pieces);
   }
 
@@ -244,7 +192,7 @@ export class Handshake {
         this.#state = 'DONE';
         return;
       case HandshakeStep.FAILED:
-        this.#fail();
+        this.#fail('handshake', addon().takeReason());
         return;
       default:
         this.#state = this.#hasOutput() ? 'WANT_WRITE' : 'WANT_READ';
@@ -269,13 +217,9 @@ export class Handshake {
     this.#operation = new OperationView(raw, this.#entry, origin, performance.now() + this.#entry.timeoutMs);
   }
 
-  #fail(): void {
+  #fail(what: 'handshake' | 'connection', reason = 'no reason given'): void {
     this.#state = 'FAILED';
-    const reason = addon().takeReason();
-    this.#error ??= new KeylessError(
-      'ERR_KEYLESS_HANDSHAKE',
-      `The TLS handshake failed: ${reason ?? 'no reason given'}.`,
-    );
+    this.#error ??= new KeylessError('ERR_KEYLESS_HANDSHAKE', `The TLS ${what} failed: ${reason}.`);
   }
 }
 
@@ -289,35 +233,26 @@ function refused(what: string): KeylessError {
 }
 
 function createEndpoint(options: HandshakeOptions): number {
-  const { cert = [], key } = options;
-  const chains = typeof cert === 'string' ? [cert] : cert;
-  if (key !== undefined && chains.length === 0) {
-    throw new KeylessError('ERR_KEYLESS_NO_CERTIFICATE', '"key" needs its certificate (PEM) in "cert".');
-  }
+  const raw = endpointOptions(options);
   addon().beginContext();
-  const endpoint = addon().createEndpoint({
-    server: options.role === 'server',
-    certificateChains: chains,
-    ca: options.ca,
-    ciphers: options.ciphers,
-    sigalgs: options.sigalgs,
-    groups: options.ecdhCurve,
-    servername: options.servername,
-    alpn: encodeAlpn(options.ALPNProtocols),
-    minVersion: versionCode(options.minVersion),
-    maxVersion: versionCode(options.maxVersion),
-    requestCert: options.requestCert === true,
-  });
+  const endpoint = addon().createEndpoint(raw);
   if (endpoint === undefined) throw refused('take these options');
   try {
-    if (key !== undefined)
-      giveKeys(
-        [callersKey(key)],
-        chains.map((chain) => new X509Certificate(chain)),
-      );
+    if (options.key !== undefined) {
+      const certificates = raw.certificateChains.map((chain) => new X509Certificate(chain));
+      giveKeys([callersKey(options.key)], certificates);
+    }
   } catch (error) {
     addon().removeEndpoint(endpoint);
     throw error;
   }
   return endpoint;
+}
+
+function startEndpoint(endpoint: number): number {
+  const id = addon().startEndpoint(endpoint);
+  if (id !== undefined) return id;
+  const error = refused('start');
+  addon().removeEndpoint(endpoint);
+  throw error;
 }

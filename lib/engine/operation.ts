@@ -90,13 +90,14 @@ export class OperationView {
 }
 
 function describeValue(value: unknown): string {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   return typeof value === 'object'
     ? `an object (${value.constructor?.name ?? 'no class'})`
     : `a ${typeof value}`;
 }
 
-function badResult(value: unknown): KeylessError {
+/** Whoever implements a PrivateKey may answer anything. */
+export function badResult(value: unknown): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_BAD_RESULT',
     `The PrivateKey answered with ${describeValue(value)}; it must answer with a Uint8Array or a promise of one.`,

@@ -1,0 +1,117 @@
+/** The options of a Handshake, checked here: the addon aborts the process, or looks away, where a type is not its own. */
+import { KeylessError } from '../errors.ts';
+import type { PrivateKey } from '../keys/private-key.ts';
+import type { RawEndpointOptions } from './addon.ts';
+
+/** The TLS versions OpenSSL knows, as node:tls names them. */
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+
+/** Options of a Handshake; the names are node:tls's. */
+export interface HandshakeOptions {
+  readonly role: 'server' | 'client';
+  /** PEM chains, leaf first: one for each key. */
+  readonly cert?: string | readonly string[] | undefined;
+  /**
+   * What the key can do (`schemes`, `publicKey`, `verify`). It is not called: the operation is read from
+   * {@link Handshake.operation} and answered with {@link Handshake.supply}.
+   */
+  readonly key?: Partial<PrivateKey> | undefined;
+  /** PEM; without it the peer's certificate is not verified. */
+  readonly ca?: string | undefined;
+  /** Clients: sent, and checked against the certificate. */
+  readonly servername?: string | undefined;
+  readonly ALPNProtocols?: readonly string[] | undefined;
+  readonly ciphers?: string | undefined;
+  readonly sigalgs?: string | undefined;
+  readonly ecdhCurve?: string | undefined;
+  readonly minVersion?: TlsVersion | undefined;
+  readonly maxVersion?: TlsVersion | undefined;
+  /** Servers: ask the client for a certificate and require it. */
+  readonly requestCert?: boolean | undefined;
+}
+
+const VERSION_CODES: Readonly<Record<TlsVersion, number>> = {
+  TLSv1: 0x0301,
+  'TLSv1.1': 0x0302,
+  'TLSv1.2': 0x0303,
+  'TLSv1.3': 0x0304,
+};
+
+const MAX_ALPN_NAME_BYTES = 255;
+
+function invalid(what: string): KeylessError {
+  return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', what);
+}
+
+/** A NUL would end the text for OpenSSL, and an empty one would count as none: a `ca` must not vanish like that. */
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !value.includes('\0');
+}
+
+function text(options: HandshakeOptions, name: keyof HandshakeOptions): string | undefined {
+  const value: unknown = options[name];
+  if (value === undefined || isText(value)) return value;
+  throw invalid(`"${name}" must be a string that is not empty and has no NUL character.`);
+}
+
+function chains({ cert = [], key }: HandshakeOptions): readonly string[] {
+  const list: unknown = typeof cert === 'string' ? [cert] : cert;
+  if (!Array.isArray(list) || !list.every(isText)) {
+    throw invalid('"cert" must be a certificate chain (PEM) or an array of them.');
+  }
+  if (key !== undefined && (typeof key !== 'object' || key === null)) {
+    throw invalid('"key" must be an object that says what the key can do.');
+  }
+  if (key === undefined || list.length > 0) return list;
+  throw new KeylessError('ERR_KEYLESS_NO_CERTIFICATE', '"key" needs its certificate (PEM) in "cert".');
+}
+
+/** ProtocolNameList of RFC 7301 §3.1, without its length. */
+function encodeAlpn(protocols: unknown = []): Buffer {
+  const known = Array.isArray(protocols) && protocols.every((name) => typeof name === 'string');
+  if (!known) throw invalid('"ALPNProtocols" must be an array of strings.');
+  const names = (protocols as string[]).map((protocol) => Buffer.from(protocol));
+  if (names.some(({ length }) => length < 1 || length > MAX_ALPN_NAME_BYTES)) {
+    throw invalid('Each of "ALPNProtocols" must have 1 to 255 bytes.');
+  }
+  return Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), name]));
+}
+
+function versionCode(version: TlsVersion | undefined): number | undefined {
+  if (version === undefined) return undefined;
+  if (Object.hasOwn(VERSION_CODES, version)) return VERSION_CODES[version];
+  throw invalid(`"${String(version)}" is not a TLS version.`);
+}
+
+function requests(requestCert: unknown): boolean {
+  if (requestCert === undefined || typeof requestCert === 'boolean') return requestCert === true;
+  throw invalid('"requestCert" must be true or false.');
+}
+
+/**
+ * What the addon makes an endpoint of.
+ *
+ * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT, ERR_KEYLESS_NO_CERTIFICATE
+ */
+export function endpointOptions(options: HandshakeOptions): RawEndpointOptions {
+  const { role } = options ?? {};
+  if (role !== 'server' && role !== 'client') throw invalid('"role" must be "server" or "client".');
+  return {
+    server: role === 'server',
+    certificateChains: chains(options),
+    ca: text(options, 'ca'),
+    ciphers: text(options, 'ciphers'),
+    sigalgs: text(options, 'sigalgs'),
+    groups: text(options, 'ecdhCurve'),
+    servername: text(options, 'servername'),
+    alpn: encodeAlpn(options.ALPNProtocols),
+    minVersion: versionCode(options.minVersion),
+    maxVersion: versionCode(options.maxVersion),
+    requestCert: requests(options.requestCert),
+  };
+}
+
+/** @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT for what is not bytes */
+export function checkBytes(name: string, value: unknown): void {
+  if (!(value instanceof Uint8Array)) throw invalid(`"${name}" must be a Uint8Array.`);
+}

@@ -1,0 +1,91 @@
+/** What a Handshake may be made of: everything else is an error with a code, and leaves nothing behind. */
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { before, it } from 'node:test';
+import { engineStats, Handshake, type HandshakeOptions, type KeylessErrorCode } from '../../../lib/index.ts';
+import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
+
+let issued: Issued;
+
+before(async () => {
+  issued = await (await makeAuthority()).issue({ type: 'p256' });
+});
+
+/** What TypeScript would not let through. */
+const make = (options: unknown) => new Handshake(options as HandshakeOptions);
+
+function refuses(options: unknown, code: KeylessErrorCode): void {
+  assert.throws(() => make(options), { name: 'KeylessError', code }, JSON.stringify(options));
+  assert.equal(engineStats().handshakes, 0);
+}
+
+it('a role is needed', () => {
+  for (const options of [undefined, null, {}, { role: 'both' }, 'server']) {
+    refuses(options, 'ERR_KEYLESS_INVALID_ARGUMENT');
+  }
+});
+
+// A `ca` that is not understood must never count as none: the peer would not be verified.
+it('texts are strings with something in them', () => {
+  for (const name of ['ca', 'servername', 'ciphers', 'sigalgs', 'ecdhCurve'] as const) {
+    for (const value of ['', 'a\0b', 5, null, [], Buffer.from(issued.certPem)]) {
+      refuses({ role: 'client', [name]: value }, 'ERR_KEYLESS_INVALID_ARGUMENT');
+    }
+  }
+});
+
+it('certificates are PEM', () => {
+  for (const cert of [5, null, {}, '', [5], [issued.certPem, ''], Buffer.from(issued.certPem)]) {
+    refuses({ role: 'server', cert, key: {} }, 'ERR_KEYLESS_INVALID_ARGUMENT');
+  }
+  for (const cert of ['no certificate', [issued.certPem, 'no certificate'], issued.keyPem]) {
+    refuses({ role: 'server', cert, key: {} }, 'ERR_KEYLESS_HANDSHAKE');
+  }
+});
+
+it('versions, protocols and the request for a certificate have their types', () => {
+  const bad = [
+    { minVersion: 'TLSv9' },
+    { maxVersion: null },
+    { maxVersion: 'toString' },
+    { ALPNProtocols: 'h2' },
+    { ALPNProtocols: [5] },
+    { ALPNProtocols: [''] },
+    { ALPNProtocols: ['x'.repeat(256)] },
+    { requestCert: 1 },
+    { requestCert: 'true' },
+  ];
+  for (const options of bad) refuses({ role: 'server', ...options }, 'ERR_KEYLESS_INVALID_ARGUMENT');
+});
+
+it('what OpenSSL does not know, it says', () => {
+  const bad = [
+    { ciphers: 'nothing' },
+    { sigalgs: 'nothing' },
+    { ecdhCurve: 'nothing' },
+    { servername: 'x'.repeat(256) },
+  ];
+  for (const options of bad) refuses({ role: 'client', ...options }, 'ERR_KEYLESS_HANDSHAKE');
+});
+
+it('a key has its certificate, and options in their range', () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const of = (key: unknown) => ({ role: 'server', cert: issued.certPem, key });
+  refuses({ role: 'server', key: {} }, 'ERR_KEYLESS_NO_CERTIFICATE');
+  refuses({ role: 'server', cert: [], key: {} }, 'ERR_KEYLESS_NO_CERTIFICATE');
+  for (const key of [null, 5, issued.keyPem]) refuses(of(key), 'ERR_KEYLESS_INVALID_ARGUMENT');
+  for (const key of [{ schemes: [] }, { schemes: ['md5'] }, { timeoutMs: 0 }, { verify: 'sometimes' }]) {
+    refuses(of(key), 'ERR_KEYLESS_INVALID_ARGUMENT');
+  }
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  refuses(of({ publicKey: spki }), 'ERR_KEYLESS_KEY_MISMATCH');
+});
+
+it('a client needs nothing, and versions that exclude each other fail in the handshake', () => {
+  const client = make({ role: 'client' });
+  assert.equal(client.state, 'WANT_WRITE');
+  client.close();
+  const impossible = make({ role: 'client', minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' });
+  assert.deepEqual([impossible.state, impossible.error?.code], ['FAILED', 'ERR_KEYLESS_HANDSHAKE']);
+  impossible.close();
+});
