@@ -9,6 +9,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['serve', async () => (await import('./serve.ts')).serve],
   ['init', async () => (await import('./init.ts')).init],
   ['check', async () => (await import('./check.ts')).check],
+  ['stub', async () => (await import('./stub.ts')).stub],
+  ['run', async () => (await import('./run.ts')).run],
   ['audit', async () => (await import('./audit.ts')).audit],
   ['revoke', async () => (await import('./revoke.ts')).revoke],
 ]);
@@ -24,6 +26,8 @@ Commands:
   serve    the key server: holds private keys, signs TLS handshakes and nothing else
   init     a private authority, certificates for key server and edges, a policy
   check    tries an edge's way to its key servers, and says what is wrong
+  stub     a file that stands in for a key that is on a key server
+  run      runs a program keyless, or isolated, without a change to it
   audit    looks at a key server's audit log: is it what was written?
   revoke   turns a client of a key server away
 
@@ -57,7 +61,8 @@ async function run(values: readonly string[]): Promise<number> {
   if (load === undefined)
     throw new UsageError(`There is no command ${JSON.stringify(name)}.`, 'keyless-tls --help');
   const command = await load();
-  if (rest.includes('--help') || rest.includes('-h')) {
+  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  if (own.includes('--help') || own.includes('-h')) {
     process.stdout.write(command.usage);
     return 0;
   }

@@ -205,6 +205,24 @@ function moveContext(
   return context;
 }
 
+/** @returns what is to be taken in the place of a `key` option: itself, or with PrivateKey objects in it */
+export type KeyReader = (key: unknown) => unknown;
+
+let readKey: KeyReader | undefined;
+
+/** From here on, every `key` option goes through `reader` first. */
+export function replaceKeys(reader: KeyReader): void {
+  readKey = reader;
+}
+
+/** The keys of a context that is to be keyless; `undefined`: it is Node's. */
+function keylessKeys(key: unknown): readonly unknown[] | undefined {
+  if (key instanceof SealedKeys) return key.keys;
+  const read = readKey?.(key);
+  if (!holdsPrivateKey(read)) return undefined;
+  return Array.isArray(read) ? read : [read];
+}
+
 const REFUSAL =
   'A PrivateKey object was given to node:tls, which cannot use it. Call createServer, connect or ' +
   'createSecureContext of "keyless-tls" (or of "keyless-tls/https", "keyless-tls/http2") with the same options.';
@@ -218,11 +236,13 @@ export function installContexts(onFirst: () => void): void {
   const original = tls.createSecureContext;
   tls.createSecureContext = function createSecureContext(options?: tls.SecureContextOptions) {
     const key: unknown = options?.key;
-    if (key instanceof SealedKeys) {
+    if (!(key instanceof SealedKeys) && holdsPrivateKey(key))
+      throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', REFUSAL);
+    const keys = keylessKeys(key);
+    if (keys !== undefined) {
       if (made === 0) onFirst();
-      return makeContext(options as ContextOptions, key.keys, original);
+      return makeContext(options as ContextOptions, keys, original);
     }
-    if (holdsPrivateKey(key)) throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', REFUSAL);
     if (takeKey === undefined) return original(options);
     if (made === 0) onFirst();
     return moveContext(options, original, takeKey);

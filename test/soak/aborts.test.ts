@@ -18,7 +18,7 @@ it('10,000 aborted handshakes leave nothing behind', async (test) => {
   test.diagnostic(`seed ${seed}`);
   const random = randomFrom(seed);
   // Compiled code and the pool of job stacks reach their size first; a native server grows by as much meanwhile.
-  await storm(server.port, 1000, random);
+  await storm(server.port, 2000, random);
   const sizes: number[] = [];
   for (let thousand = 1; thousand <= THOUSANDS; thousand += 1) {
     await storm(server.port, 1000, random);
@@ -31,7 +31,7 @@ it('10,000 aborted handshakes leave nothing behind', async (test) => {
   test.diagnostic(`operations begun: ${operations}`);
   assert.ok(operations > 1000, 'the storm reached the operations');
   // One sample varies by 4 % with the moments of the garbage collection, so three are taken together.
-  const [early, late] = [median(sizes.slice(0, 3)), median(sizes.slice(-3))];
+  const [early, late] = [median(sizes.slice(1, 4)), median(sizes.slice(-3))];
   assert.ok(late <= early * GROWTH_LIMIT, `grew from ${early} to ${late}`);
   assert.deepEqual(await server.end(), [0, null]);
 });

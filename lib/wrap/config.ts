@@ -1,0 +1,108 @@
+/** Where `register` finds its key servers: `keyless-tls.json`, or the environment. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { KeylessError } from '../errors.ts';
+import type { KeyServersOptions } from '../keys/key-servers.ts';
+
+const file = z.strictObject({
+  version: z.literal(1),
+  servers: z.array(z.string().min(1)).min(1),
+  cert: z.string().min(1),
+  key: z.string().min(1),
+  ca: z.string().min(1),
+  servername: z.string().min(1).optional(),
+  timeoutMs: z.number().int().min(1).max(2_147_483_647).optional(),
+  decrypt: z.boolean().optional(),
+  verify: z.enum(['always', 'rsa', 'never']).optional(),
+  startup: z.enum(['wait', 'fail']).optional(),
+});
+
+type ConfigFile = z.infer<typeof file>;
+
+export interface Config extends KeyServersOptions {
+  /** What happens when no key server can be reached at the start: go on trying, or end the process. Default `wait`. */
+  readonly startup: 'wait' | 'fail';
+}
+
+const DEFAULT_FILE = 'keyless-tls.json';
+
+function invalid(message: string, cause?: unknown): KeylessError {
+  return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', message, { cause });
+}
+
+function parse(name: string, json: unknown): ConfigFile {
+  const { success, data, error } = file.safeParse(json);
+  if (success) return data;
+  const [issue] = error.issues;
+  throw invalid(`${name} cannot be used: ${issue?.path.join('.') || 'the file'}: ${issue?.message}.`, error);
+}
+
+function parseFile(path: string): ConfigFile {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw invalid(`The configuration ${path} cannot be read: ${(cause as Error).message}.`, cause);
+  }
+  try {
+    return parse(path, JSON.parse(text));
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw invalid(`${path} is not JSON: ${cause.message}.`, cause);
+    throw cause;
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function fromEnvironment(env: Environment): ConfigFile | undefined {
+  const { KEYLESS_TLS_SERVERS: servers, KEYLESS_TLS_SERVERNAME: servername } = env;
+  if (servers === undefined) return undefined;
+  return parse('The environment (KEYLESS_TLS_*)', {
+    version: 1,
+    servers: servers.split(/[\s,]+/).filter(Boolean),
+    cert: env.KEYLESS_TLS_CERT ?? '',
+    key: env.KEYLESS_TLS_KEY ?? '',
+    ca: env.KEYLESS_TLS_CA ?? '',
+    ...(servername === undefined ? {} : { servername }),
+    ...(env.KEYLESS_TLS_STARTUP === undefined ? {} : { startup: env.KEYLESS_TLS_STARTUP }),
+  });
+}
+
+function readPem(name: string, directory: string, path: string): Buffer {
+  try {
+    return readFileSync(resolve(directory, path));
+  } catch (cause) {
+    throw invalid(`The file of "${name}" cannot be read: ${(cause as Error).message}.`, cause);
+  }
+}
+
+function load({ version: _, cert, key, ca, startup, ...rest }: ConfigFile, directory: string): Config {
+  return {
+    ...rest,
+    // A server that does not offer RSA key exchange has no use for it, and key servers have it switched off.
+    decrypt: rest.decrypt ?? false,
+    cert: readPem('cert', directory, cert),
+    key: readPem('key', directory, key),
+    ca: readPem('ca', directory, ca),
+    startup: startup ?? 'wait',
+  };
+}
+
+/**
+ * `KEYLESS_TLS_SERVERS` and its like; else the file of `KEYLESS_TLS_CONFIG`, else `keyless-tls.json` of the working
+ * directory. Paths in a file are relative to it.
+ *
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT that says what is missing or wrong, and where
+ */
+export function readConfig(env: Environment, directory: string): Config {
+  const environment = fromEnvironment(env);
+  if (environment !== undefined) return load(environment, directory);
+  const path = resolve(directory, env.KEYLESS_TLS_CONFIG ?? DEFAULT_FILE);
+  if (env.KEYLESS_TLS_CONFIG === undefined && !existsSync(path)) {
+    throw invalid(
+      `There is no ${DEFAULT_FILE} in ${directory}, and neither KEYLESS_TLS_CONFIG nor KEYLESS_TLS_SERVERS is set.`,
+    );
+  }
+  return load(parseFile(path), dirname(path));
+}

@@ -1,0 +1,63 @@
+/**
+ * `node --import keyless-tls/register app.js`: where the app gives TLS a stub for a key, the key servers of the
+ * configuration sign; real keys stay native.
+ */
+import { replaceKeys } from '../engine/contexts.ts';
+import { installEngine } from '../engine/hook.ts';
+import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
+import type { PrivateKey } from '../keys/private-key.ts';
+import { readConfig } from './config.ts';
+import { readStub, type Stub } from './stub.ts';
+
+const config = readConfig(process.env, process.cwd());
+let keyServers: KeyServers | undefined;
+
+/** Connected with the first stub: a process without one has no business with key servers. */
+function connected(): KeyServers {
+  if (keyServers !== undefined) return keyServers;
+  const keys = connectKeyServers(config);
+  keyServers = keys;
+  if (config.startup === 'fail') {
+    keys.ready().catch((error: unknown) => {
+      process.nextTick(() => {
+        throw error;
+      });
+    });
+  }
+  return keys;
+}
+
+/** By key id: the same object for the same stub, so that contexts may be pooled. */
+const remote = new Map<string, PrivateKey>();
+
+function remoteKey({ publicKey, keyId }: Stub): PrivateKey {
+  const known = remote.get(keyId);
+  if (known !== undefined) return known;
+  const keys = connected();
+  const { decrypt } = keys;
+  const key: PrivateKey = {
+    publicKey,
+    timeoutMs: keys.timeoutMs,
+    verify: keys.verify,
+    sign: (operation) => keys.sign(operation),
+    decrypt: decrypt && ((operation) => decrypt(operation)),
+  };
+  remote.set(keyId, key);
+  return key;
+}
+
+/** As node:tls takes it: PEM, or PEM with its passphrase. */
+function textOf(key: unknown): string | undefined {
+  if (typeof key === 'string') return key;
+  if (key instanceof Uint8Array) return Buffer.from(key).toString('latin1');
+  return typeof key === 'object' && key !== null && 'pem' in key ? textOf(key.pem) : undefined;
+}
+
+function replaced(key: unknown): unknown {
+  const text = textOf(key);
+  const stub = text === undefined ? undefined : readStub(text);
+  return stub === undefined ? key : remoteKey(stub);
+}
+
+installEngine();
+replaceKeys((key) => (Array.isArray(key) ? key.map(replaced) : replaced(key)));
