@@ -21,6 +21,7 @@ let admitted = 0;
 let refused = 0;
 /** In order of arrival; what has died meanwhile is taken out by {@link withdraw}. */
 const waiting = new Set<Admittable>();
+let isAdmitting = false;
 
 /** Process-wide settings of the engine. */
 export interface EngineSettings {
@@ -32,7 +33,8 @@ export interface EngineSettings {
 }
 
 /**
- * Changes settings of this thread's engine; what is `undefined` stays as it is.
+ * Changes settings of this thread's engine; what is `undefined` stays as it is. Where there is room now, whoever waits
+ * goes on at once.
  *
  * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT
  */
@@ -46,6 +48,7 @@ export function configureEngine(settings: EngineSettings): void {
     );
   }
   maxPaused = limit;
+  admitWaiting();
 }
 
 /** Lets a parked handshake go on, now or when another has finished, or refuses it. */
@@ -73,11 +76,29 @@ export function enter(handshake: Admittable): void {
 /** A handshake that was admitted needs no job any more: the next one may have its place. */
 export function leave(): void {
   admitted -= 1;
-  const [next] = waiting;
-  if (next === undefined || admitted >= maxPaused) return;
-  waiting.delete(next);
-  admitted += 1;
-  next.admit();
+  admitWaiting();
+}
+
+/**
+ * Not by recursion: a handshake whose key fails or answers at once leaves inside its own admit(), and with a long queue
+ * that would be deeper than the stack. What one throws (a user's event handler does) must not hold the others back.
+ */
+function admitWaiting(): void {
+  if (isAdmitting) return;
+  isAdmitting = true;
+  try {
+    for (const next of waiting) {
+      if (admitted >= maxPaused) return;
+      waiting.delete(next);
+      admitted += 1;
+      next.admit();
+    }
+  } catch (error) {
+    setImmediate(admitWaiting);
+    throw error;
+  } finally {
+    isAdmitting = false;
+  }
 }
 
 /** A handshake that waits has died. @returns whether it was waiting */
