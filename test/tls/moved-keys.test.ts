@@ -1,0 +1,160 @@
+/** Keys that Node was given in any of its forms, taken out of its contexts: what isolate rests on. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import tls, { type SecureContextOptions } from 'node:tls';
+import { moveNativeKeys } from '../../lib/engine/contexts.ts';
+import { localKey, type PrivateKey } from '../../lib/index.ts';
+import { type Authority, type Issued, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
+import { close, listen } from '../helpers/connections.ts';
+
+const KINDS = ['rsa', 'p256', 'p384', 'ed25519'] as const satisfies readonly KeyKind[];
+
+let authority: Authority;
+const sites = new Map<KeyKind, Issued>();
+const site = (kind: KeyKind) => sites.get(kind)!;
+let folder: string;
+const taken: { fingerprint: string; pkcs8: Buffer }[] = [];
+let operations = 0;
+
+function counted(key: PrivateKey): PrivateKey {
+  const { decrypt } = key;
+  return {
+    sign(operation) {
+      operations += 1;
+      return key.sign(operation);
+    },
+    decrypt: decrypt && ((operation) => decrypt(operation)),
+  };
+}
+
+before(async () => {
+  authority = await makeAuthority();
+  for (const kind of KINDS) sites.set(kind, await authority.issue({ type: kind }));
+  folder = mkdtempSync(join(tmpdir(), 'keyless-tls-moved-'));
+  moveNativeKeys((certificate, pkcs8) => {
+    taken.push({ fingerprint: certificate.fingerprint256, pkcs8 });
+    return counted(localKey(createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })));
+  });
+});
+beforeEach(() => {
+  taken.length = 0;
+  operations = 0;
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function encrypted({ keyPem }: Issued, passphrase: string): string {
+  const text = createPrivateKey(keyPem).export({
+    type: 'pkcs8',
+    format: 'pem',
+    cipher: 'aes-256-cbc',
+    passphrase,
+  });
+  return text.toString();
+}
+
+function pfx({ certPem, keyPem }: Issued, passphrase: string): Buffer {
+  const [cert, key, out] = ['pfx.crt', 'pfx.key', 'out.pfx'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  writeFileSync(cert, certPem);
+  writeFileSync(key, keyPem, { mode: 0o600 });
+  execFileSync('openssl', [
+    'pkcs12',
+    '-export',
+    '-in',
+    cert,
+    '-inkey',
+    key,
+    '-out',
+    out,
+    '-passout',
+    `pass:${passphrase}`,
+  ]);
+  return readFileSync(out);
+}
+
+const SIGALGS: Partial<Record<KeyKind, string>> = {
+  rsa: 'RSA-PSS+SHA256',
+  p256: 'ECDSA+SHA256',
+  p384: 'ECDSA+SHA384',
+  ed25519: 'ed25519',
+};
+
+/** @returns the fingerprint of the certificate that a client gets which can verify this kind of signature only */
+async function served(port: number, kind: KeyKind): Promise<string> {
+  const client = tls.connect({
+    port,
+    host: '127.0.0.1',
+    servername: 'localhost',
+    ca: authority.certPem,
+    sigalgs: SIGALGS[kind],
+  });
+  await once(client, 'secureConnect');
+  const { fingerprint256 } = client.getPeerCertificate();
+  client.resume();
+  await once(client, 'close');
+  return fingerprint256;
+}
+
+async function serves(options: SecureContextOptions, kinds: readonly KeyKind[]): Promise<void> {
+  const server = tls.createServer(options, (socket) => socket.end('hello'));
+  const port = await listen(server);
+  const expected = kinds.map((kind) => new X509Certificate(site(kind).certPem).fingerprint256);
+  for (const [index, kind] of kinds.entries()) assert.equal(await served(port, kind), expected[index], kind);
+  assert.deepEqual(new Set(taken.map(({ fingerprint }) => fingerprint)), new Set(expected));
+  assert.equal(operations, kinds.length, 'the moved keys signed');
+  assert.ok(
+    taken.every(({ pkcs8 }) => pkcs8.every((octet) => octet === 0)),
+    'the bytes that were handed over are wiped',
+  );
+  await close(server);
+}
+
+for (const kind of KINDS) {
+  test(`a PEM of the kind ${kind}`, () =>
+    serves({ cert: site(kind).certPem, key: site(kind).keyPem }, [kind]));
+}
+
+test('a Buffer, and a certificate with its chain', async () => {
+  const { certPem, keyPem } = site('p256');
+  await serves({ cert: Buffer.from(certPem + authority.certPem), key: Buffer.from(keyPem) }, ['p256']);
+});
+
+test('an encrypted PEM, with the passphrase beside it or in the options', async () => {
+  const { certPem } = site('rsa');
+  await serves({ cert: certPem, key: [{ pem: encrypted(site('rsa'), 'secret'), passphrase: 'secret' }] }, [
+    'rsa',
+  ]);
+  taken.length = 0;
+  operations = 0;
+  await serves({ cert: certPem, key: encrypted(site('rsa'), 'other'), passphrase: 'other' }, ['rsa']);
+});
+
+test('a pfx', () => serves({ pfx: pfx(site('p256'), 'secret'), passphrase: 'secret' }, ['p256']));
+
+test('two certificates and their keys, in either order of the keys', async () => {
+  for (const kinds of [
+    ['rsa', 'p256'],
+    ['p256', 'rsa'],
+  ] as const) {
+    taken.length = 0;
+    operations = 0;
+    const cert = ['rsa', 'p256'].map((kind) => site(kind as KeyKind).certPem);
+    await serves({ cert, key: kinds.map((kind) => site(kind).keyPem) }, kinds);
+  }
+});
+
+test('a context without a key, or with a certificate alone, gives nothing away', () => {
+  tls.createSecureContext();
+  tls.createSecureContext({ cert: site('p256').certPem });
+  tls.createSecureContext({ ca: authority.certPem });
+  assert.equal(taken.length, 0);
+});
