@@ -20,6 +20,10 @@ Napi::Value SetParkListener(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value SetFloodListener(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Environment::Of(info)->SetFloodListener(info[0].As<Napi::Function>()));
+}
+
 Napi::Value Stats(const Napi::CallbackInfo& info) {
   const EngineCounters& counters = Environment::Of(info)->counters;
   Napi::Object stats = Napi::Object::New(info.Env());
@@ -55,6 +59,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (!problem.empty()) return exports;
   env.SetInstanceData(new Environment(env));
   exports.Set("setParkListener", Napi::Function::New(env, SetParkListener));
+  exports.Set("setFloodListener", Napi::Function::New(env, SetFloodListener));
   exports.Set("setScratch", Napi::Function::New(env, SetScratch));
   exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
   exports.Set("hardenProcess", Napi::Function::New(env, Harden));

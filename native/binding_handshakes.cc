@@ -72,13 +72,22 @@ Napi::Value DecideAlpn(const Napi::CallbackInfo& info) {
   return State(info, state, *handshake);
 }
 
+constexpr size_t kScratchIds = Environment::kScratchBytes / sizeof(uint32_t);
+
+Napi::Value WriteIds(const Napi::CallbackInfo& info, const std::vector<uint32_t>& ids) {
+  if (!ids.empty()) std::memcpy(Environment::Of(info)->scratch(), ids.data(), ids.size() * sizeof(uint32_t));
+  return Napi::Number::New(info.Env(), static_cast<double>(ids.size()));
+}
+
 // takeParked(): the numbers of the handshakes that have parked since the last call, oldest first, written to the scratch
 // memory, 4 bytes each. Returns how many; what does not fit comes with the next call.
 Napi::Value TakeParked(const Napi::CallbackInfo& info) {
-  Environment* environment = Environment::Of(info);
-  const std::vector<uint32_t> ids = environment->TakeParked(Environment::kScratchBytes / sizeof(uint32_t));
-  if (!ids.empty()) std::memcpy(environment->scratch(), ids.data(), ids.size() * sizeof(uint32_t));
-  return Napi::Number::New(info.Env(), static_cast<double>(ids.size()));
+  return WriteIds(info, Environment::Of(info)->TakeParked(kScratchIds));
+}
+
+// takeFlooded(): as takeParked(), of the handshakes whose peers send ahead.
+Napi::Value TakeFlooded(const Napi::CallbackInfo& info) {
+  return WriteIds(info, Environment::Of(info)->TakeFlooded(kScratchIds));
 }
 
 // drive(id, asksForAlpn): see Handshake::Drive and alpn_decision.h.
@@ -189,6 +198,7 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
   exports.Set("decideAlpn", Napi::Function::New(env, DecideAlpn));
   exports.Set("takeParked", Napi::Function::New(env, TakeParked));
+  exports.Set("takeFlooded", Napi::Function::New(env, TakeFlooded));
   exports.Set("drive", Napi::Function::New(env, Drive));
   exports.Set("refuse", Napi::Function::New(env, Refuse));
   exports.Set("operation", Napi::Function::New(env, PendingOperation));

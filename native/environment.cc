@@ -1,5 +1,6 @@
 #include "environment.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace keyless {
@@ -32,21 +33,58 @@ std::shared_ptr<Handshake> Environment::Find(uint32_t id) const {
   return found == handshakes_.end() ? nullptr : found->second;
 }
 
-std::vector<uint32_t> Environment::TakeParked(size_t max) {
-  if (parked_.size() <= max) return std::exchange(parked_, {});
-  const auto end = parked_.begin() + static_cast<ptrdiff_t>(max);
-  std::vector<uint32_t> oldest(parked_.begin(), end);
-  parked_.erase(parked_.begin(), end);
+namespace {
+
+std::vector<uint32_t> TakeOldest(std::vector<uint32_t>* ids, size_t max) {
+  if (ids->size() <= max) return std::exchange(*ids, {});
+  const auto end = ids->begin() + static_cast<ptrdiff_t>(max);
+  std::vector<uint32_t> oldest(ids->begin(), end);
+  ids->erase(ids->begin(), end);
   return oldest;
+}
+
+}  // namespace
+
+std::vector<uint32_t> Environment::TakeParked(size_t max) {
+  park_told_ = false;
+  return TakeOldest(&parked_, max);
+}
+
+std::vector<uint32_t> Environment::TakeFlooded(size_t max) {
+  const auto over = [this](uint32_t id) {
+    const auto handshake = Find(id);
+    return handshake == nullptr || !handshake->waits();
+  };
+  flooded_.erase(std::remove_if(flooded_.begin(), flooded_.end(), over), flooded_.end());
+  return TakeOldest(&flooded_, max);
+}
+
+bool Environment::SetFloodListener(Napi::Function listener) {
+  const Napi::Env env(env_);
+  if (napi_create_threadsafe_function(env_, listener, nullptr, Napi::String::New(env, "keyless-tls"), 0, 1, nullptr,
+                                      nullptr, nullptr, nullptr, &flood_listener_) != napi_ok) {
+    return false;
+  }
+  return napi_unref_threadsafe_function(env_, flood_listener_) == napi_ok;
 }
 
 void Environment::OnParked(Handshake* handshake) {
   if (closing_) return;
   parked_.push_back(handshake->id());
-  if (parked_.size() > 1 || park_listener_.IsEmpty()) return;
+  if (park_told_ || park_listener_.IsEmpty()) return;
   const Napi::HandleScope scope(env_);
-  // Where JavaScript may not run any more (a worker is being terminated) this fails, and nothing is to be driven.
-  napi_call_function(env_, Napi::Env(env_).Global(), park_listener_.Value(), 0, nullptr, nullptr);
+  // Where JavaScript may not run any more (a worker is being terminated) this fails, and nothing is to be driven. It
+  // also fails near the end of a deep stack: the next that parks tells of both, and the exception is nobody else's.
+  park_told_ = napi_call_function(env_, Napi::Env(env_).Global(), park_listener_.Value(), 0, nullptr, nullptr) == napi_ok;
+  napi_value ignored = nullptr;
+  if (!park_told_) napi_get_and_clear_last_exception(env_, &ignored);
+}
+
+// Perhaps on a job's stack, which JavaScript must not see: a thread-safe function only wakes the loop.
+void Environment::OnFlooded(Handshake* handshake) {
+  if (closing_ || flood_listener_ == nullptr) return;
+  flooded_.push_back(handshake->id());
+  if (flooded_.size() == 1) napi_call_threadsafe_function(flood_listener_, nullptr, napi_tsfn_nonblocking);
 }
 
 void Environment::OnDisposed(Handshake* handshake) { handshakes_.erase(handshake->id()); }

@@ -26,12 +26,16 @@ class Environment final : public HandshakeOwner {
 
   // The function that is told when the first handshake of a batch has parked; it must only schedule.
   void set_park_listener(Napi::Function listener) { park_listener_ = Napi::Persistent(listener); }
+  // The function that is told, in a later turn of the loop, when peers send ahead; see HandshakeOwner::OnFlooded.
+  bool SetFloodListener(Napi::Function listener);
 
   std::shared_ptr<Handshake> Attach(SSL* ssl, bool shared_with_node);
   // nullptr: it is gone, which is no error.
   std::shared_ptr<Handshake> Find(uint32_t id) const;
   // The oldest of them, `max` at most.
   std::vector<uint32_t> TakeParked(size_t max);
+  // Of those whose peers send ahead, those that still wait, `max` at most.
+  std::vector<uint32_t> TakeFlooded(size_t max);
 
   uint32_t AddEndpoint(std::unique_ptr<Endpoint> endpoint);
   Endpoint* FindEndpoint(uint32_t id) const;
@@ -49,6 +53,7 @@ class Environment final : public HandshakeOwner {
   const std::shared_ptr<ReleasedKeys>& released_keys() const { return released_keys_; }
 
   void OnParked(Handshake* handshake) override;
+  void OnFlooded(Handshake* handshake) override;
   void OnDisposed(Handshake* handshake) override;
 
  private:
@@ -62,6 +67,9 @@ class Environment final : public HandshakeOwner {
   std::unordered_map<uint32_t, std::shared_ptr<Handshake>> handshakes_;
   std::unordered_map<uint32_t, std::unique_ptr<Endpoint>> endpoints_;
   std::vector<uint32_t> parked_;
+  bool park_told_ = false;  // the listener knows of parked_
+  napi_threadsafe_function flood_listener_ = nullptr;  // Node's, to the environment's end
+  std::vector<uint32_t> flooded_;
   const std::shared_ptr<ReleasedKeys> released_keys_ = std::make_shared<ReleasedKeys>();
   uint32_t last_id_ = 0;
   uint32_t last_key_number_ = 0;

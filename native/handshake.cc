@@ -79,6 +79,7 @@ int Handshake::OnCertificate(SSL* ssl, void*) {
   if (ASYNC_get_current_job() != nullptr) return 1;
   handshake->operated_ = false;
   handshake->Park();
+  handshake->WatchAhead();
   return -1;
 }
 
@@ -91,6 +92,13 @@ void Handshake::Park() {
   parked_ = true;
   SetGate(true);
   owner_->OnParked(this);
+}
+
+// Node's every attempt to read comes by here while a handshake waits, so what piles up is seen.
+void Handshake::WatchAhead() {
+  if (flooded_ || disposed_ || !shared_with_node_ || BIO_pending(SSL_get_rbio(ssl_)) <= kMaxAheadBytes) return;
+  flooded_ = true;
+  owner_->OnFlooded(this);
 }
 
 // The gate costs a call for every read, so it stands only while a handshake may need it.
@@ -115,6 +123,7 @@ bool Handshake::MayRead(BIO* bio) {
   if (driving_) return reads_in_job_;
   if (!gate_closed_) return true;
   if (BIO_pending(bio) > 0) Park();
+  WatchAhead();
   return false;
 }
 
@@ -157,6 +166,7 @@ HandshakeState Handshake::Refuse() {
 }
 
 HandshakeState Handshake::Step() {
+  flooded_ = false;
   DeferredCallbacks::Intercept(ssl_, initial_context_);
   ERR_clear_error();
   HandshakeState state = HandshakeState::kFailed;
@@ -216,6 +226,7 @@ bool Handshake::Await(Operation operation) {
   if (cancelled_) operation_->state = Operation::State::kFailed;
   // Node's SSL_read and SSL_write resume this job as well; only Supply and Fail let it go on.
   while (operation_->state == Operation::State::kPending) {
+    WatchAhead();
     if (ASYNC_pause_job() != 1) operation_->state = Operation::State::kFailed;
   }
   operated_ = true;

@@ -34,6 +34,10 @@ enum class HandshakeState : int {
 
 class Handshake;
 
+// What Node may have read of a peer's bytes while its handshake waits: far more than any handshake has. Node itself goes
+// on reading, into memory, for as long as a private-key operation takes.
+inline constexpr int kMaxAheadBytes = 64 * 1024;
+
 struct EngineCounters {
   uint32_t handshakes = 0;  // attached and not yet disposed of
   uint32_t paused = 0;      // jobs that wait for a result
@@ -44,6 +48,9 @@ class HandshakeOwner {
  public:
   // Called inside OpenSSL, inside Node's SSL_read: must do no more than take note.
   virtual void OnParked(Handshake* handshake) = 0;
+  // A peer sends ahead of a handshake that waits, more than kMaxAheadBytes: somebody should stop reading from it. Called
+  // on any stack, also a job's: must not enter JavaScript. Once for each wait.
+  virtual void OnFlooded(Handshake* handshake) = 0;
   // The last call about this handshake; its id is free.
   virtual void OnDisposed(Handshake* handshake) = 0;
   EngineCounters counters;
@@ -99,6 +106,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   // The last operation that was settled, until the handshake is over; nullptr: none.
   const Operation* last() const { return last_.get(); }
   void ForgetLast() { last_.reset(); }
+  // Whether it is parked or paused: Node will hear of it, but not yet.
+  bool waits() const { return parked_ || held_ != nullptr; }
   uint32_t id() const { return id_; }
   SSL* ssl() const { return ssl_; }
   DeferredCallbacks& deferred() { return deferred_; }
@@ -116,6 +125,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool AwaitsPremaster() const;
   bool AwaitsOwnSignature() const;
   void Park();
+  void WatchAhead();
   void SetGate(bool in_place);
   void HoldSsl();
   void DropSsl();
@@ -132,6 +142,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   std::unique_ptr<Operation> operation_;
   std::unique_ptr<Operation> last_;
   bool parked_ = false;
+  bool flooded_ = false;      // the owner knows that the peer sends ahead
   bool refused_ = false;
   bool driving_ = false;
   bool gate_closed_ = false;  // the peer's next bytes lead to an operation: they are for a job

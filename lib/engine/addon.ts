@@ -72,6 +72,7 @@ export interface RawEndpointOptions {
 export interface Addon {
   readonly platformProblem: string;
   setParkListener(listener: () => void): void;
+  setFloodListener(listener: () => void): boolean;
   stats(): { handshakes: number; paused: number };
   beginContext(): void;
   useKey(certificate: Uint8Array, digests: number, pss: boolean): number;
@@ -85,6 +86,7 @@ export interface Addon {
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
   takeParked(): number;
+  takeFlooded(): number;
   drive(id: number, asksForAlpn: boolean): number;
   refuse(id: number): number;
   readonly scratchBytes: number;
@@ -161,11 +163,20 @@ const readUint32 = endianness() === 'LE' ? Buffer.prototype.readUInt32LE : Buffe
 
 /** @returns the numbers of the handshakes that have parked since the last call, oldest first */
 export function takeParked(): number[] {
+  return takeIds(() => addon().takeParked());
+}
+
+/** @returns the numbers of the handshakes that wait while their peers send, and send */
+export function takeFlooded(): number[] {
+  return takeIds(() => addon().takeFlooded());
+}
+
+function takeIds(take: () => number): number[] {
   const most = scratch.length / UINT32_BYTES;
   const ids: number[] = [];
   let count = most;
   while (count === most) {
-    count = addon().takeParked();
+    count = take();
     for (let index = 0; index < count; index += 1) ids.push(readUint32.call(scratch, index * UINT32_BYTES));
   }
   return ids;

@@ -3,7 +3,7 @@
  * http2 or user code makes it. It acts only where a keyless context is in play.
  */
 import tls, { type TLSSocket } from 'node:tls';
-import { addon, takeParked } from './addon.ts';
+import { addon, takeFlooded, takeParked } from './addon.ts';
 import { anyKeylessContext, installContexts, type KeylessContext, keylessContext } from './contexts.ts';
 import { findHandshake, SocketHandshake } from './socket-handshake.ts';
 import { internals, type TlsHandle } from './tls-handle.ts';
@@ -25,8 +25,11 @@ function driveAll(ids: readonly number[]): void {
 }
 
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
-function listenForParked(): void {
+function listenToAddon(): void {
   addon().setParkListener(() => nextTurn(() => driveAll(takeParked())));
+  addon().setFloodListener(() => {
+    for (const id of takeFlooded()) findHandshake(id)?.holdBack();
+  });
 }
 
 /** Whether Node has asked, in _init, to choose the context later: SNICallback, contexts by name, OCSP. */
@@ -92,6 +95,6 @@ let installed = false;
 export function installEngine(): void {
   if (installed) return;
   installed = true;
-  installContexts(listenForParked);
+  installContexts(listenToAddon);
   installSocketHook();
 }

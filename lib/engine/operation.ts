@@ -4,6 +4,7 @@
  * States, one way: pending -> settled. An answer that comes later is ignored.
  */
 import { performance } from 'node:perf_hooks';
+import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
 import type {
   DecryptOperation,
@@ -89,6 +90,15 @@ export class OperationView {
   }
 }
 
+/** Even a look at what a PrivateKey hands over may throw. */
+function orElse<T>(look: () => T, otherwise: T): T {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
+}
+
 function describeValue(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   return typeof value === 'object'
@@ -100,7 +110,7 @@ function describeValue(value: unknown): string {
 export function badResult(value: unknown): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_BAD_RESULT',
-    `The PrivateKey answered with ${describeValue(value)}; it must answer with a Uint8Array or a promise of one.`,
+    `The PrivateKey answered with ${orElse(() => describeValue(value), 'an object')}; it must answer with a Uint8Array or a promise of one.`,
   );
 }
 
@@ -111,7 +121,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Whoever implements a PrivateKey may throw anything; a KeylessError says already what it has to say. */
 export function operationFailed(cause: unknown): KeylessError {
   if (cause instanceof KeylessError) return cause;
-  const said = cause instanceof Error ? `: ${cause.message}` : '';
+  const said = orElse(() => (cause instanceof Error ? `: ${cause.message}` : ''), '');
   return new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `The private-key operation failed${said}`, {
     cause,
   });
@@ -139,14 +149,16 @@ export class PendingOperation {
   start(): void {
     if (operationStart.hasSubscribers) operationStart.publish({ operation: this.operation });
     let answer: unknown;
+    let isLater = false;
     try {
       answer = this.call();
+      isLater = isThenable(answer);
+      if (isLater) this.wait(answer as PromiseLike<unknown>);
     } catch (error) {
       this.settle(operationFailed(error));
       return;
     }
-    if (isThenable(answer)) this.wait(answer);
-    else this.take(answer);
+    if (!isLater) this.take(answer);
   }
 
   /** The connection has gone: the PrivateKey is told, its answer is ignored. */
@@ -200,7 +212,7 @@ export class PendingOperation {
   }
 
   private take(value: unknown): void {
-    this.settle(value instanceof Uint8Array ? value : badResult(value));
+    this.settle(isUint8Array(value) ? value : badResult(value));
   }
 
   private settle(result: Uint8Array | KeylessError): void {

@@ -87,6 +87,7 @@ export class SocketHandshake implements OperationOrigin {
   private admitted = false;
   private isDisposed = false;
   private awaitsNewSession = false;
+  private heldBack = false;
 
   /** @param id what the addon's attachLast() returned for this socket */
   constructor(id: number, socket: TLSSocket, handle: TlsHandle) {
@@ -144,6 +145,12 @@ export class SocketHandshake implements OperationOrigin {
     this.after(step);
   }
 
+  /** The peer sends ahead of a handshake that waits: it is not read from until then, as natively a slow reader does. */
+  holdBack(): void {
+    this.heldBack = true;
+    this.handle.readStop();
+  }
+
   refuse(error: KeylessError): void {
     this.error = error;
     this.after(addon().refuse(this.id));
@@ -164,7 +171,12 @@ export class SocketHandshake implements OperationOrigin {
   private leave(): void {
     if (!this.admitted) return;
     this.admitted = false;
-    leave();
+    try {
+      leave();
+    } catch (error) {
+      // Of the one whose turn it is now: this one goes on, or goes away, all the same.
+      throwLater(error);
+    }
   }
 
   /** Node's ALPN callback is JavaScript, so the job has paused for it; see native/alpn_decision.h. */
@@ -190,8 +202,14 @@ export class SocketHandshake implements OperationOrigin {
     }
     this.leave();
     if (this.isDisposed) return;
+    if (this.heldBack) this.readOn();
     if (state === HandshakeStep.FAILED) this.wakeToFailure();
     else if (!this.awaitsNewSession) this.wake();
+  }
+
+  private readOn(): void {
+    this.heldBack = false;
+    if (this.handle.reading) this.handle.readStart();
   }
 
   private perform(): void {

@@ -15,6 +15,10 @@ export interface TlsHandle {
   newSessionDone(): void;
   certCbDone(): void;
   enableALPNCb(): void;
+  readStart(): void;
+  readStop(): void;
+  /** What Node's net.Socket has decided. */
+  reading: boolean;
   onerror: (error: Error) => void;
   onnewsession: (...values: unknown[]) => unknown;
   /** Node's wrapper of the user's ALPNCallback: takes a ProtocolNameList, returns an offset in it or undefined. */

@@ -1,4 +1,5 @@
 /** What a PrivateKey may do wrong when it is asked to sign, whichever role it has. */
+import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { localKey, type PrivateKey } from '../../lib/index.ts';
 
@@ -63,6 +64,39 @@ export const BAD_ANSWERS: readonly BadAnswer[] = [
     type: 'p256',
     sign: () => Promise.reject(undefined),
     code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'throws what throws when it is read',
+    type: 'p256',
+    sign: () => {
+      throw new Proxy(new Error('no'), { get: () => assert.fail('read') });
+    },
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'returns what throws when it is read',
+    type: 'p256',
+    sign: () => answer(new Proxy({}, { get: () => assert.fail('read') })),
+    code: 'ERR_KEYLESS_BAD_RESULT',
+  },
+  {
+    what: 'returns a promise that throws when it is read',
+    type: 'p256',
+    sign: () => answer(new Proxy({}, { has: () => assert.fail('read') })),
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'returns a promise whose then() throws',
+    type: 'p256',
+    // biome-ignore lint/suspicious/noThenProperty: a thenable is what it is about
+    sign: () => answer({ then: () => assert.fail('called') }),
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'returns what only says that it is bytes',
+    type: 'rsa',
+    sign: () => Object.create(Uint8Array.prototype),
+    code: 'ERR_KEYLESS_BAD_RESULT',
   },
   { what: 'returns null', type: 'rsa', sign: () => answer(null), code: 'ERR_KEYLESS_BAD_RESULT' },
   { what: 'returns undefined', type: 'p256', sign: () => answer(undefined), code: 'ERR_KEYLESS_BAD_RESULT' },

@@ -33,19 +33,23 @@ function contextOptions(): SecureContextOptions {
 }
 
 /** Every member of TlsHandle: where it lives, and what it is. The compiler sees that none is forgotten. */
-const HANDLE_MEMBERS: Readonly<Record<keyof TlsHandle, readonly ['native' | 'own', 'function' | 'object']>> =
-  {
-    destroySSL: ['native', 'function'],
-    close: ['native', 'function'],
-    newSessionDone: ['native', 'function'],
-    certCbDone: ['native', 'function'],
-    enableALPNCb: ['native', 'function'],
-    onerror: ['own', 'function'],
-    onnewsession: ['own', 'function'],
-    ALPNCallback: ['own', 'function'],
-    sni_context: ['own', 'object'],
-    _secureContext: ['own', 'object'],
-  };
+const HANDLE_MEMBERS: Readonly<
+  Record<keyof TlsHandle, readonly ['native' | 'own', 'function' | 'object' | 'boolean']>
+> = {
+  destroySSL: ['native', 'function'],
+  close: ['native', 'function'],
+  newSessionDone: ['native', 'function'],
+  certCbDone: ['native', 'function'],
+  enableALPNCb: ['native', 'function'],
+  readStart: ['native', 'function'],
+  readStop: ['native', 'function'],
+  reading: ['own', 'boolean'],
+  onerror: ['own', 'function'],
+  onnewsession: ['own', 'function'],
+  ALPNCallback: ['own', 'function'],
+  sni_context: ['own', 'object'],
+  _secureContext: ['own', 'object'],
+};
 
 const SOCKET_MEMBERS: Readonly<Record<keyof TlsSocketInternals, string>> = {
   _handle: 'object',

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { type EventEmitter, once } from 'node:events';
-import type { Socket } from 'node:net';
+import { connect as netConnect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import nodeTls, { type Server, type TLSSocket } from 'node:tls';
 import {
   connect,
@@ -15,6 +16,7 @@ import {
 } from '../../lib/index.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { listen } from '../helpers/connections.ts';
+import { duplexPair } from '../helpers/duplex-pair.ts';
 
 let authority: Authority;
 let first: Issued;
@@ -64,6 +66,24 @@ function serve(key: HeldKey, options: nodeTls.TlsOptions = {}): Server {
 function visit(port: number): TLSSocket {
   const socket = nodeTls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem });
   return socket.on('error', () => undefined);
+}
+
+/** What a client says first. */
+async function clientHello(): Promise<Buffer> {
+  const [here, there] = duplexPair();
+  const client = nodeTls.connect({ socket: here, servername: 'localhost' }).on('error', () => undefined);
+  const [hello] = (await once(there, 'data')) as [Buffer];
+  client.destroy();
+  return hello;
+}
+
+/** Resolves when a number has not changed for 100 ms: what is to be seen is that nothing happens. */
+async function untilStill(read: () => number): Promise<void> {
+  let last = -1;
+  while (last !== read()) {
+    last = read();
+    await sleep(100);
+  }
 }
 
 /** Not `once`, which an error before it would reject. */
@@ -207,6 +227,30 @@ test('data that a client writes at once after its handshake waits for the pendin
   client.resume();
   await closed(client);
   assert.equal(received.join(''), 'before the handshake, during it');
+  server.close();
+  await closed(server);
+});
+
+test('a peer that sends and sends while its handshake waits is not read from until then', async () => {
+  const FLOOD_BYTES = 64 * 1024 * 1024;
+  const MOST_BYTES = 16 * 1024 * 1024;
+  const key = new HeldKey(first.keyPem);
+  const server = serve(key);
+  const codes: unknown[] = [];
+  server.on('tlsClientError', (error: NodeJS.ErrnoException) => codes.push(error.code));
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const client = netConnect({ port: await listen(server), host: '127.0.0.1' });
+  client.on('error', () => undefined).resume();
+  client.write(await clientHello());
+  await key.asked();
+  const [connection] = await accepted;
+  client.write(Buffer.alloc(FLOOD_BYTES, 0x17));
+  await untilStill(() => connection.bytesRead);
+  assert.ok(connection.bytesRead < MOST_BYTES, `${connection.bytesRead} bytes were read`);
+  assert.equal(engineStats().paused, 1);
+  key.release();
+  await closed(client);
+  assert.deepEqual(codes, ['ERR_SSL_WRONG_VERSION_NUMBER']);
   server.close();
   await closed(server);
 });
