@@ -35,6 +35,8 @@ function isolatedKey(certificate: X509Certificate, pkcs8: Buffer): PrivateKey | 
   if (known !== undefined) return known;
   keyProcess.keep(pkcs8);
   const key: PrivateKey = {
+    // The other process is our own, and OpenSSL there checks each RSA signature for the faults that would betray the key.
+    verify: 'never',
     sign: ({ scheme, message }) => keyProcess.ask(signRequest(scheme, message, { keyId })),
     decrypt:
       certificate.publicKey.asymmetricKeyType === 'rsa'
