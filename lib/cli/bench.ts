@@ -34,7 +34,7 @@ const OPTIONS = {
 
 const HINT = 'keyless-tls bench --help';
 const FULL: Settings = { rounds: 7, count: 1500, warmUpMs: 8000, concurrent: 16 };
-const QUICK: Settings = { rounds: 5, count: 300, warmUpMs: 1500, concurrent: 16 };
+const QUICK: Settings = { rounds: 5, count: 300, warmUpMs: 4000, concurrent: 16 };
 
 const KEYS = { rsa: 'RSA-2048', p256: 'P-256' } as const;
 const VERSIONS = { '1.3': 'TLSv1.3', '1.2': 'TLSv1.2' } as const;
