@@ -19,15 +19,25 @@ export interface Clock {
   after(ms: number, wake: () => void): Alarm;
 }
 
+class TimerAlarm implements Alarm {
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(ms: number, wake: () => void) {
+    this.#timer = setTimeout(wake, ms).unref();
+  }
+
+  ref(): void {
+    this.#timer.ref();
+  }
+  unref(): void {
+    this.#timer.unref();
+  }
+  cancel(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
 export const systemClock: Clock = {
   now: () => performance.now(),
-  after(ms, wake) {
-    const timer = setTimeout(wake, ms);
-    timer.unref();
-    return {
-      ref: () => void timer.ref(),
-      unref: () => void timer.unref(),
-      cancel: () => clearTimeout(timer),
-    };
-  },
+  after: (ms, wake) => new TimerAlarm(ms, wake),
 };

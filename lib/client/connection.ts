@@ -11,8 +11,8 @@ import type { Alarm, Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import { type Answer, decodeAnswer } from '../protocol/answers.ts';
 import { type Capabilities, decodeCapabilities } from '../protocol/capabilities.ts';
+import { FrameBatch } from '../protocol/frame-batch.ts';
 import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
-import { encodeFrame } from '../protocol/frame-encoder.ts';
 import { ALPN_PROTOCOL } from '../protocol/opcodes.ts';
 import { capabilitiesRequest, pingRequest } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
@@ -54,7 +54,7 @@ export class Connection {
   readonly #pending = new PendingRequests();
   readonly #connectAlarm: Alarm;
   #heartbeat: Heartbeat | undefined;
-  #frames: Buffer[] = [];
+  readonly #batch = new FrameBatch();
   #state: 'connecting' | 'ready' | 'closed' = 'connecting';
   #error: Error | undefined;
   /** The handshake is over and the greeting not answered. */
@@ -99,8 +99,14 @@ export class Connection {
    */
   request(items: Items, onAnswer: OnAnswer): number {
     const id = this.#pending.add(onAnswer);
-    if (this.#frames.length === 0) setImmediate(() => this.#flush());
-    this.#frames.push(encodeFrame(id, items));
+    const isFirst = this.#batch.isEmpty;
+    try {
+      this.#batch.add(id, items);
+    } catch (error) {
+      this.#pending.withdraw(id);
+      throw error;
+    }
+    if (isFirst) setImmediate(() => this.#flush());
     return id;
   }
 
@@ -179,10 +185,9 @@ export class Connection {
   }
 
   #flush(): void {
-    const frames = this.#frames;
-    this.#frames = [];
-    if (this.#state === 'closed' || frames.length === 0) return;
-    this.#socket.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+    if (this.#state === 'closed') return;
+    const frames = this.#batch.take();
+    if (frames.length > 0) this.#socket.write(frames);
   }
 
   #read(chunk: Buffer): void {

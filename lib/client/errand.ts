@@ -18,7 +18,15 @@ export interface ErrandRequest {
   /** Milliseconds on the clock. */
   readonly deadline: number;
   /** `undefined`: cannot be cancelled. */
-  readonly signal: AbortSignal | undefined;
+  readonly signal: CancelSignal | undefined;
+}
+
+/** The part of an AbortSignal that matters here. */
+export interface CancelSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void, options: { once: true }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
 }
 
 export type ErrandResult = Uint8Array | KeylessError;

@@ -47,6 +47,11 @@ export class PendingRequests {
     return id;
   }
 
+  /** It was not sent after all. */
+  withdraw(id: number): void {
+    this.#byId.delete(id);
+  }
+
   /** Nobody waits for the answer any more. */
   giveUp(id: number): void {
     if (this.#byId.get(id) === undefined) return;

@@ -6,6 +6,7 @@
 import { performance } from 'node:perf_hooks';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
+import { type CancelSignal, kCancelSignal, OperationCancelSignal } from '../keys/cancel-signal.ts';
 import type {
   DecryptOperation,
   Operation,
@@ -41,6 +42,7 @@ export class OperationView {
   readonly #entry: KeyEntry;
   readonly #origin: OperationOrigin;
   #controller: AbortController | undefined;
+  #cancelSignal: OperationCancelSignal | undefined;
   #aborted: KeylessError | undefined;
 
   constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, deadline: number) {
@@ -83,9 +85,15 @@ export class OperationView {
     if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
     return this.#controller.signal;
   }
+  get [kCancelSignal](): CancelSignal {
+    this.#cancelSignal ??= new OperationCancelSignal();
+    if (this.#aborted !== undefined) this.#cancelSignal.abort(this.#aborted);
+    return this.#cancelSignal;
+  }
 
   abort(reason: KeylessError): void {
     this.#aborted = reason;
+    this.#cancelSignal?.abort(reason);
     this.#controller?.abort(reason);
   }
 }

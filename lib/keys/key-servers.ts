@@ -13,6 +13,7 @@ import {
   signRequest,
 } from '../protocol/request-encoder.ts';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
+import { cancelSignalOf } from './cancel-signal.ts';
 import type {
   DecryptOperation,
   Operation,
@@ -178,7 +179,8 @@ class KeyServers implements PrivateKey {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);
     return new Promise((resolve, reject) => {
-      this.#set.request({ kind, items, deadline, signal: operation.signal }, (result: ErrandResult) => {
+      const signal = cancelSignalOf(operation);
+      this.#set.request({ kind, items, deadline, signal }, (result: ErrandResult) => {
         if (result instanceof KeylessError) reject(result);
         else resolve(result);
       });

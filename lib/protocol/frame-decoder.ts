@@ -8,7 +8,7 @@ import { KeylessError } from '../errors.ts';
 import { HEADER_BYTES, MAX_FRAME_BYTES } from './frame-encoder.ts';
 import { ITEM_NAMES, type Items } from './tags.ts';
 
-/** A frame; its items are views of the bytes that came. */
+/** A frame; its items are views of the bytes that came, but for the padding, which is left empty. */
 export interface Frame {
   readonly id: number;
   readonly items: Items;
@@ -43,7 +43,7 @@ export function decodeItems(body: Buffer): Items {
     const name = ITEM_NAMES[body[offset]!];
     if (name !== undefined) {
       if (items[name] !== undefined) throw brokenFrame(`a second item 0x${body[offset]!.toString(16)}`);
-      items[name] = body.subarray(offset + 3, end);
+      items[name] = name === 'padding' ? NO_BYTES : body.subarray(offset + 3, end);
     }
     offset = end;
   }

@@ -1,8 +1,19 @@
 /** IP addresses as the wire has them: 4 or 16 bytes, IPv4-mapped IPv6 as 4. */
 import { isIPv4, isIPv6 } from 'node:net';
 
-function octets(text: string): number[] {
-  return text.split('.').map(Number);
+const DOT = 0x2e;
+const ZERO = 0x30;
+
+/** @param text dotted, checked already */
+function octets(text: string): [number, number, number, number] {
+  const bytes: [number, number, number, number] = [0, 0, 0, 0];
+  let at = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const character = text.charCodeAt(index);
+    if (character === DOT) at += 1;
+    else bytes[at] = bytes[at]! * 10 + character - ZERO;
+  }
+  return bytes;
 }
 
 /** 16-bit groups of a part of an IPv6 address, the last one perhaps in dotted form (RFC 4291 §2.2). */
@@ -10,7 +21,7 @@ function groups(part: string): number[] {
   if (part === '') return [];
   return part.split(':').flatMap((group) => {
     if (!group.includes('.')) return [Number.parseInt(group, 16)];
-    const [a = 0, b = 0, c = 0, d = 0] = octets(group);
+    const [a, b, c, d] = octets(group);
     return [(a << 8) | b, (c << 8) | d];
   });
 }

@@ -32,31 +32,45 @@ export interface Items {
 
 export type ItemName = keyof Items;
 
-/** In the order in which they are sent; padding is the encoder's own. */
-export const ITEM_TAGS: readonly (readonly [ItemName, number])[] = [
-  ['opcode', 0x11],
-  ['payload', 0x12],
-  ['extraPayload', 0x14],
-  ['keyId', 0x04],
-  ['certificateDigest', 0x01],
-  ['clientAddress', 0x03],
-  ['serverAddress', 0x05],
-  ['servername', 0x02],
-  ['certificateId', 0x06],
-  ['functionName', 0x13],
-  ['tracing', 0x15],
-  ['requestContext', 0x16],
-  ['region', 0x17],
-];
+export const Tag = {
+  CERTIFICATE_DIGEST: 0x01,
+  SERVERNAME: 0x02,
+  CLIENT_ADDRESS: 0x03,
+  KEY_ID: 0x04,
+  SERVER_ADDRESS: 0x05,
+  CERTIFICATE_ID: 0x06,
+  OPCODE: 0x11,
+  PAYLOAD: 0x12,
+  FUNCTION_NAME: 0x13,
+  EXTRA_PAYLOAD: 0x14,
+  TRACING: 0x15,
+  REQUEST_CONTEXT: 0x16,
+  REGION: 0x17,
+  PADDING: 0x20,
+} as const;
 
-export const PADDING_TAG = 0x20;
+const NAMES: readonly (readonly [ItemName, number])[] = [
+  ['opcode', Tag.OPCODE],
+  ['payload', Tag.PAYLOAD],
+  ['extraPayload', Tag.EXTRA_PAYLOAD],
+  ['keyId', Tag.KEY_ID],
+  ['certificateDigest', Tag.CERTIFICATE_DIGEST],
+  ['clientAddress', Tag.CLIENT_ADDRESS],
+  ['serverAddress', Tag.SERVER_ADDRESS],
+  ['servername', Tag.SERVERNAME],
+  ['certificateId', Tag.CERTIFICATE_ID],
+  ['functionName', Tag.FUNCTION_NAME],
+  ['tracing', Tag.TRACING],
+  ['requestContext', Tag.REQUEST_CONTEXT],
+  ['region', Tag.REGION],
+  ['padding', Tag.PADDING],
+];
 
 /** Tag to name, 256 entries; `undefined`: a tag that is not known and so ignored. */
 export const ITEM_NAMES: readonly (ItemName | undefined)[] = nameTable();
 
 function nameTable(): (ItemName | undefined)[] {
   const names = new Array<ItemName | undefined>(256).fill(undefined);
-  for (const [name, tag] of ITEM_TAGS) names[tag] = name;
-  names[PADDING_TAG] = 'padding';
+  for (const [name, tag] of NAMES) names[tag] = name;
   return names;
 }

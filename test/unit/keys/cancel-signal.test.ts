@@ -1,0 +1,52 @@
+/** The signal that operations carry for our own keys says what an AbortSignal would say. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type CancelSignal,
+  cancelSignalOf,
+  kCancelSignal,
+  OperationCancelSignal,
+} from '../../../lib/keys/cancel-signal.ts';
+
+interface Cancellable {
+  readonly signal: CancelSignal;
+  abort(reason: unknown): void;
+}
+
+function nodes(): Cancellable {
+  const controller = new AbortController();
+  return { signal: controller.signal as CancelSignal, abort: (reason) => controller.abort(reason) };
+}
+
+function ours(): Cancellable {
+  const signal = new OperationCancelSignal();
+  return { signal, abort: (reason) => signal.abort(reason) };
+}
+
+for (const make of [nodes, ours]) {
+  test(`${make.name}: a listener is told once, with the reason there to read`, () => {
+    const { signal, abort } = make();
+    const said: unknown[] = [];
+    signal.addEventListener('abort', () => said.push(signal.reason), { once: true });
+    assert.equal(signal.aborted, false);
+    abort('first');
+    abort('second');
+    assert.deepEqual([said, signal.aborted, signal.reason], [['first'], true, 'first']);
+  });
+
+  test(`${make.name}: a listener that has gone is forgotten`, () => {
+    const { signal, abort } = make();
+    const listener = () => assert.fail('called');
+    signal.addEventListener('abort', listener, { once: true });
+    signal.removeEventListener('abort', listener);
+    abort('reason');
+  });
+}
+
+test("an operation's own signal is used where there is no cheaper one", () => {
+  const { signal } = new AbortController();
+  const cheaper = new OperationCancelSignal();
+  assert.equal(cancelSignalOf({ signal }), signal);
+  assert.equal(cancelSignalOf({ signal, [kCancelSignal]: cheaper }), cheaper);
+  assert.equal(cancelSignalOf({}), undefined);
+});
