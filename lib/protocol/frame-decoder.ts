@@ -6,7 +6,7 @@
  */
 import { KeylessError } from '../errors.ts';
 import { HEADER_BYTES, MAX_FRAME_BYTES } from './frame-encoder.ts';
-import { ITEM_NAMES, type Items } from './tags.ts';
+import { ITEM_NAMES, type Items, Tag } from './tags.ts';
 
 /** A frame; its items are views of the bytes that came, but for the padding, which is left empty. */
 export interface Frame {
@@ -20,6 +20,13 @@ const FIRST_ALLOCATION_BYTES = 1024;
 /** The stream cannot be followed any further: close the connection. */
 export function brokenFrame(what: string): KeylessError {
   return new KeylessError('ERR_KEYLESS_PROTOCOL', `Broken frame: ${what}.`);
+}
+
+/** Items of one byte, opcodes most of all, are the same everywhere: shared, and never written to. */
+const ONE_BYTE: readonly Buffer[] = Array.from({ length: 256 }, (_, value) => Buffer.of(value));
+
+function itemData(body: Buffer, start: number, end: number): Buffer {
+  return end - start === 1 ? ONE_BYTE[body[start]!]! : body.subarray(start, end);
 }
 
 /**
@@ -38,12 +45,13 @@ export function decodeItems(body: Buffer): Items {
   let offset = 0;
   while (offset < body.length) {
     if (offset + 3 > body.length) throw brokenFrame('an item overruns the body');
-    const end = offset + 3 + body.readUInt16BE(offset + 1);
+    const tag = body[offset]!;
+    const end = offset + 3 + (body[offset + 1]! << 8) + body[offset + 2]!;
     if (end > body.length) throw brokenFrame('an item overruns the body');
-    const name = ITEM_NAMES[body[offset]!];
+    const name = ITEM_NAMES[tag];
     if (name !== undefined) {
-      if (items[name] !== undefined) throw brokenFrame(`a second item 0x${body[offset]!.toString(16)}`);
-      items[name] = name === 'padding' ? NO_BYTES : body.subarray(offset + 3, end);
+      if (items[name] !== undefined) throw brokenFrame(`a second item 0x${tag.toString(16)}`);
+      items[name] = tag === Tag.PADDING ? NO_BYTES : itemData(body, offset + 3, end);
     }
     offset = end;
   }
