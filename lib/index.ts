@@ -36,6 +36,7 @@ export {
   pemDirectory,
 } from './server/pem-directory.ts';
 export { pemKey } from './server/pem-key.ts';
+export type { TicketKeyOptions } from './server/ticket-keys.ts';
 export {
   type ConnectionOptions,
   connect,

@@ -1,5 +1,5 @@
 /** `keyless-tls init`: a private authority, and what key server and edges need to know each other. */
-import { X509Certificate } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
@@ -15,8 +15,8 @@ Usage: keyless-tls init DIRECTORY [options]
   --days N        how long the certificates of edges and server are valid, 1 to 825; default 30
   --renew         new certificates and keys for the server, if --server is given, and for the edges that are named
 
-Makes in DIRECTORY: ca/ (keep ca.key offline), server/ (for the key server: put the sites' keys into server/keys) and
-edges/NAME/ (for that edge, which gets nothing else). Run again with --edge NAME it adds an edge. Files that are there
+Makes in DIRECTORY: ca/ (keep ca.key offline), server/ (for the key server: put the sites' keys into server/keys; every
+further key server needs the same ticket.secret) and edges/NAME/ (for that edge, which gets nothing else). Run again with --edge NAME it adds an edge. Files that are there
 stay as they are, but for --renew.
 
 Example:
@@ -34,6 +34,9 @@ const HINT = 'keyless-tls init --help';
 const AUTHORITY_DAYS = 3650;
 const MAX_DAYS = 825;
 const OWNER_ONLY = 0o600;
+/** Edges of one group accept each other's session tickets. */
+const TICKET_GROUP = 'edges';
+const TICKET_SECRET_BYTES = 32;
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i;
 
 interface Plan {
@@ -113,6 +116,10 @@ function authorityIn(tree: Tree): CertificateAuthority {
   return authority;
 }
 
+function newTicketSecret(): string {
+  return `${randomBytes(TICKET_SECRET_BYTES).toString('base64')}\n`;
+}
+
 function writeServer(tree: Tree, authority: CertificateAuthority, { servers, days, renew }: Plan): void {
   tree.folder('server/keys');
   if (servers.length > 0 && (renew || !tree.has('server/server.crt'))) {
@@ -130,6 +137,8 @@ function writeServer(tree: Tree, authority: CertificateAuthority, { servers, day
     tree.write('server/server.crt', certPem);
   }
   if (!tree.has('server/ca.crt')) tree.write('server/ca.crt', authority.certPem);
+  // Never replaced by --renew: every key server of the fleet has the same.
+  if (!tree.has('server/ticket.secret')) tree.write('server/ticket.secret', newTicketSecret());
 }
 
 function writeEdge(tree: Tree, authority: CertificateAuthority, edge: string, { renew, days }: Plan): void {
@@ -145,7 +154,7 @@ function writeEdge(tree: Tree, authority: CertificateAuthority, edge: string, { 
 }
 
 interface PolicyDraft {
-  clients: { name: string; identities: string[] }[];
+  clients: { name: string; identities: string[]; tickets?: { group: string } }[];
 }
 
 /** The policy names every edge that was ever made here; whoever edits it keeps the edits. */
@@ -157,7 +166,9 @@ function writePolicy(tree: Tree, { directory, edges }: Plan): void {
   const known = new Set(policy.clients.flatMap(({ identities }) => identities));
   const added = edges.filter((edge) => !known.has(`DNS:${edge}`));
   if (added.length === 0) return;
-  for (const edge of added) policy.clients.push({ name: edge, identities: [`DNS:${edge}`] });
+  for (const edge of added) {
+    policy.clients.push({ name: edge, identities: [`DNS:${edge}`], tickets: { group: TICKET_GROUP } });
+  }
   const path = join(directory, name);
   writeFileSync(path, `${JSON.stringify(policy, undefined, 2)}\n`, { mode: OWNER_ONLY });
   process.stdout.write(`${path}\n`);
@@ -172,7 +183,7 @@ function nextSteps({ directory, servers, edges, days }: Plan): string {
 Put the sites' private keys into ${join(server, 'keys')} (files named *.key, readable by their owner only), then:
 
   keyless-tls serve --cert ${server}/server.crt --key ${server}/server.pem --ca ${server}/ca.crt \\
-    --keys ${server}/keys --policy ${server}/policy.json
+    --keys ${server}/keys --policy ${server}/policy.json --ticket-secret ${server}/ticket.secret
   keyless-tls check --cert ${edge}/edge.crt --key ${edge}/edge.key --ca ${edge}/ca.crt --server ${servers[0]}:2407
 
 The certificates are valid for ${days} days (until ${until}); renew them with --renew. Keep ${join(directory, 'ca')} offline.

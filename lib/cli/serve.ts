@@ -22,6 +22,7 @@ import { eventPrinter, type Print } from './event-lines.ts';
 import { certificateOption, checkPair, privateKeyOption, requiredOption } from './pem-option.ts';
 import { startMetrics } from './serve-metrics.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
+import { ticketOptions } from './serve-tickets.ts';
 
 const USAGE = `keyless-tls serve: holds private keys and signs TLS handshakes for edges
 
@@ -35,6 +36,9 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --allow-decrypt       also answer RSA key exchange (48-byte premaster secrets); off by default
   --allow-client        also sign for TLS 1.3 clients' certificates
   --policy FILE         who may what, JSON (docs/key-server.md); watched: a change takes effect at once, also by SIGHUP
+  --ticket-secret FILE  give session-ticket keys to the clients whose policy says so, derived from this secret (at least
+                        32 bytes, for its owner only, the same file on every key server)
+  --ticket-period SECS  how often those keys change; default 3600
   --audit DIRECTORY     keep an audit log there; without it, nothing is kept
   --metrics HOST:PORT   metrics for Prometheus over HTTP, at /metrics; a port alone: on the loopback
   --json                one JSON object a line instead of text
@@ -57,6 +61,8 @@ const OPTIONS = {
   'allow-decrypt': { type: 'boolean', default: false },
   'allow-client': { type: 'boolean', default: false },
   policy: { type: 'string' },
+  'ticket-secret': { type: 'string' },
+  'ticket-period': { type: 'string', default: '3600' },
   audit: { type: 'string' },
   metrics: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -141,6 +147,7 @@ function serverOptions(values: ServeValues, print: Print): KeyServerOptions {
     keys: loadKeys(requiredOption('serve', values, 'keys'), print),
     contexts: ['tls13-server', 'tls12-server', ...clients],
     allowDecrypt: values['allow-decrypt'],
+    tickets: ticketOptions(values['ticket-secret'], values['ticket-period'], values.policy, print),
     grants: values.policy === undefined ? undefined : readPolicy(values.policy),
   };
 }

@@ -31,6 +31,7 @@ export type WireErrorCode = (typeof WireError)[keyof typeof WireError];
 export const CustomFunction = {
   CAPABILITIES: 'capabilities',
   RSA_PREMASTER: 'rsa-premaster',
+  TICKET_KEYS: 'ticket-keys',
 } as const;
 
 /** The ALPN protocol by which our own peers know each other. */

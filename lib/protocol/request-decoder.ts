@@ -44,7 +44,11 @@ export interface CapabilitiesRequest {
   readonly kind: 'capabilities';
 }
 
-export type Request = SignRequest | DecryptRequest | PingRequest | CapabilitiesRequest;
+export interface TicketKeysRequest {
+  readonly kind: 'ticket-keys';
+}
+
+export type Request = SignRequest | DecryptRequest | PingRequest | CapabilitiesRequest | TicketKeysRequest;
 
 /** Items of a fixed size that are of another one make a request malformed. */
 function hasBadSize(items: Items): boolean {
@@ -95,6 +99,7 @@ function customFunction(items: Items): Request | WireErrorCode {
   if (items.functionName === undefined) return WireError.MALFORMED;
   const name = Buffer.from(items.functionName).toString('latin1');
   if (name === CustomFunction.CAPABILITIES) return { kind: 'capabilities' };
+  if (name === CustomFunction.TICKET_KEYS) return { kind: 'ticket-keys' };
   if (name === CustomFunction.RSA_PREMASTER) return decryptRequest('premaster', items);
   const method = methodOfFunction(name);
   return method === undefined ? WireError.BAD_OPCODE : signRequest(method, items);

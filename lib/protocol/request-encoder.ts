@@ -89,6 +89,11 @@ export function capabilitiesRequest(): Items {
   return customFunction(CustomFunction.CAPABILITIES);
 }
 
+/** The session-ticket keys of our group of edges. */
+export function ticketKeysRequest(): Items {
+  return customFunction(CustomFunction.TICKET_KEYS);
+}
+
 /** Are you there? @param payload comes back as it is */
 export function pingRequest(payload?: Uint8Array): Items {
   return { opcode: opcodeItem(Opcode.PING), payload };

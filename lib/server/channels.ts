@@ -42,7 +42,7 @@ export interface ServerConnectionRefused {
 /** Message of `keyless-tls:server:operation`: an answered request. */
 export interface ServerOperation {
   readonly peer: Peer;
-  readonly kind: 'sign' | 'premaster' | 'raw-decrypt' | 'ping' | 'capabilities' | 'invalid';
+  readonly kind: 'sign' | 'premaster' | 'raw-decrypt' | 'ping' | 'capabilities' | 'ticket-keys' | 'invalid';
   /** `rsa-pss sha256`, `ecdsa sha384`, `ed25519`; `undefined`: no signature. */
   readonly method: string | undefined;
   /** 40 hexadecimal digits; `undefined`: the request names no key by it. */

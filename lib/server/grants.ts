@@ -4,10 +4,12 @@
  * A key server without grants serves every client of its authority with every key. With them, whoever is not named is
  * turned away at the door, and what a client was not granted looks to it like what does not exist.
  */
+import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { Refusal } from './refusals.ts';
+import type { TicketGroup } from './ticket-keys.ts';
 import { type Rate, TokenBucket } from './token-bucket.ts';
 
 /** What one client may. */
@@ -24,6 +26,8 @@ export interface ClientOptions {
   readonly contexts?: readonly RecognisedContext[] | undefined;
   /** Decryption of premasters, where the key server does it at all; default true. */
   readonly decrypt?: boolean | undefined;
+  /** The group of edges whose session-ticket keys it gets; `undefined`: none. */
+  readonly tickets?: { readonly group: string } | undefined;
   /** Of all its operations; `undefined`: no limit. */
   readonly rate?: Rate | undefined;
   /** Of its operations with each key; `undefined`: no limit. */
@@ -51,6 +55,10 @@ export interface Grant {
   readonly name: string;
   /** @returns why not; `undefined`: it may, and it counts against its rates */
   refuse(asked: Asked): Refusal | undefined;
+  /** Whose ticket keys it may have; `undefined`: none. */
+  readonly ticketGroup: TicketGroup | undefined;
+  /** @returns whether one more operation is within its rate */
+  take(): boolean;
 }
 
 function isServername(pattern: string, servername: string): boolean {
@@ -61,6 +69,7 @@ function isServername(pattern: string, servername: string): boolean {
 
 class ClientGrant implements Grant {
   readonly name: string;
+  readonly ticketGroup: TicketGroup | undefined;
   readonly #keys: ReadonlySet<string> | undefined;
   readonly #servernames: readonly string[] | undefined;
   readonly #contexts: ReadonlySet<RecognisedContext> | undefined;
@@ -71,8 +80,9 @@ class ClientGrant implements Grant {
   readonly #keyBuckets = new Map<string, TokenBucket>();
   readonly #clock: Clock;
 
-  constructor(options: ClientOptions, clock: Clock) {
+  constructor(options: ClientOptions, ticketGroup: TicketGroup | undefined, clock: Clock) {
     this.name = options.name;
+    this.ticketGroup = ticketGroup;
     this.#keys = options.keys && new Set(options.keys.map((key) => key.toLowerCase()));
     this.#servernames = options.servernames?.map((name) => name.toLowerCase());
     this.#contexts = options.contexts && new Set(options.contexts);
@@ -86,7 +96,11 @@ class ClientGrant implements Grant {
     if (this.#keys?.has(keyId) === false) return 'key-not-granted';
     if (!this.#allowsName(servername?.toLowerCase())) return 'name-not-granted';
     if (!(kind === 'sign' ? this.#allowsContext(context) : this.#decrypt)) return 'context-not-allowed';
-    return this.#bucket?.take() === false || this.#keyBucket(keyId)?.take() === false ? 'rate' : undefined;
+    return !this.take() || this.#keyBucket(keyId)?.take() === false ? 'rate' : undefined;
+  }
+
+  take(): boolean {
+    return this.#bucket?.take() !== false;
   }
 
   #allowsContext(context: RecognisedContext | undefined): boolean {
@@ -109,8 +123,33 @@ class ClientGrant implements Grant {
   }
 }
 
-/** No limit at all. */
-export const EVERYTHING: Grant = { name: 'any', refuse: () => undefined };
+/**
+ * A revoked name that clients of the policy have concerns their groups; a key or a certificate may be any client's, and
+ * concerns every group.
+ */
+function concerns(revoked: string, group: string, clients: readonly ClientOptions[]): boolean {
+  const known = clients.filter(({ identities }) => identities.includes(revoked));
+  return known.length === 0 || known.some(({ tickets }) => tickets?.group === group);
+}
+
+function ticketGroupOf(
+  { tickets }: ClientOptions,
+  { clients, revoked = [] }: GrantsOptions,
+): TicketGroup | undefined {
+  if (tickets === undefined) return undefined;
+  const concerning = new Set(revoked.filter((each) => concerns(each, tickets.group, clients)));
+  const hash = createHash('sha256');
+  for (const each of [...concerning].sort()) hash.update(`${each}\n`);
+  return { name: tickets.group, generation: hash.digest() };
+}
+
+/** No limit at all; but no ticket keys, which belong to a group. */
+export const EVERYTHING: Grant = {
+  name: 'any',
+  refuse: () => undefined,
+  ticketGroup: undefined,
+  take: () => true,
+};
 
 /** Finds the grant of a client. Immutable: a new policy makes new grants. */
 export class Grants {
@@ -123,7 +162,7 @@ export class Grants {
     this.#open = options === undefined;
     this.#revoked = new Set(options?.revoked);
     for (const client of options?.clients ?? []) {
-      const grant = new ClientGrant(client, clock);
+      const grant = new ClientGrant(client, ticketGroupOf(client, options!), clock);
       for (const identity of client.identities) this.#byIdentity.set(identity, grant);
     }
   }

@@ -19,6 +19,7 @@ import { identityOf, type PeerIdentity } from './peer-identity.ts';
 import { type PolicyOptions, policyOf } from './policy.ts';
 import { ReplayGuard } from './replay-guard.ts';
 import { Session } from './session.ts';
+import { type TicketKeyOptions, TicketKeys } from './ticket-keys.ts';
 
 type Pem = tls.SecureContextOptions['cert'];
 
@@ -48,6 +49,8 @@ export interface KeyServerOptions extends PolicyOptions {
   readonly maxConnections?: number | undefined;
   /** Requests of one connection at once, before it is read no further; default 128. */
   readonly maxInFlight?: number | undefined;
+  /** Gives session-ticket keys to the clients whose grants name a group; `undefined`: to nobody. */
+  readonly tickets?: TicketKeyOptions | undefined;
   /** For tests. */
   readonly clock?: Clock | undefined;
 }
@@ -170,6 +173,7 @@ class KeyServer {
       policyOf(options),
       this.#replayGuard(options),
       maxInFlight,
+      options.tickets && new TicketKeys(options.tickets),
     );
     this.#server = this.#createTlsServer(options);
   }

@@ -14,6 +14,7 @@ import { type Policy, refuseSign } from './policy.ts';
 import { MIN_BLOCK_BYTES, PREMASTER_BYTES, premasterOf } from './premaster.ts';
 import type { Refusal } from './refusals.ts';
 import type { ReplayGuard, ReplayTicket } from './replay-guard.ts';
+import type { TicketKeys } from './ticket-keys.ts';
 
 /** The payload of a result, or why there is none. */
 export type Outcome = Uint8Array | Refusal;
@@ -94,21 +95,43 @@ export class Operations {
   readonly #keys: KeyStore;
   readonly #policy: Policy;
   readonly #replays: ReplayGuard | undefined;
+  readonly #tickets: TicketKeys | undefined;
   readonly #capabilities: Buffer;
+  readonly #capabilitiesWithTickets: Buffer;
 
   /**
    * @param replays `undefined`: a message may be signed again
    * @param maxInFlight requests of one connection, told to peers
+   * @param tickets `undefined`: nobody gets ticket keys
    */
-  constructor(keys: KeyStore, policy: Policy, replays: ReplayGuard | undefined, maxInFlight: number) {
+  constructor(
+    keys: KeyStore,
+    policy: Policy,
+    replays: ReplayGuard | undefined,
+    maxInFlight: number,
+    tickets?: TicketKeys,
+  ) {
     this.#keys = keys;
     this.#policy = policy;
     this.#replays = replays;
-    this.#capabilities = encodeCapabilities(this.#describe(maxInFlight));
+    this.#tickets = tickets;
+    const capabilities = this.#describe(maxInFlight);
+    const functions = [...capabilities.functions, CustomFunction.TICKET_KEYS];
+    this.#capabilities = encodeCapabilities(capabilities);
+    this.#capabilitiesWithTickets = encodeCapabilities({ ...capabilities, functions });
   }
 
-  get capabilities(): Uint8Array {
-    return this.#capabilities;
+  /** What a client was not granted is not there. */
+  capabilities({ ticketGroup }: Grant): Uint8Array {
+    const hasTickets = this.#tickets !== undefined && ticketGroup !== undefined;
+    return hasTickets ? this.#capabilitiesWithTickets : this.#capabilities;
+  }
+
+  /** @param ours whether the peer is one of ours: such keys do not go over TLS 1.2 */
+  ticketKeys(grant: Grant, ours: boolean): Outcome {
+    if (this.#tickets === undefined || !ours) return 'tickets-off';
+    if (grant.ticketGroup === undefined) return 'tickets-not-granted';
+    return grant.take() ? this.#tickets.answer(grant.ticketGroup) : 'rate';
   }
 
   sign(request: SignRequest, grant: Grant): Outcome | Promise<Outcome> {

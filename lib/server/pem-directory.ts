@@ -1,7 +1,8 @@
 /** A directory of PEM files as a key store: `example.com.key` and nothing that only looks like it. */
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeylessError } from '../errors.ts';
+import { readGuarded } from './guarded-file.ts';
 import type { KeySelector, KeyStore, StoredKey } from './key-store.ts';
 import { pemKey } from './pem-key.ts';
 
@@ -24,29 +25,9 @@ export interface PemDirectoryOptions {
 
 /** The largest RSA key in PEM is far below it; a device or a log file is not. */
 const MAX_FILE_BYTES = 65_536;
-const GROUP_AND_OTHERS = 0o077;
 
 function isKeyFile(name: string): boolean {
   return /^[^.].*\.key$/s.test(name);
-}
-
-/** Checks and reads the same open file, so that it cannot be exchanged in between. */
-function readGuarded(path: string): Buffer {
-  // Not blocking: opening a named pipe would wait for a writer.
-  const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  try {
-    const stat = fstatSync(file);
-    if (!stat.isFile()) throw new Error('it is not a file');
-    if (process.platform !== 'win32' && (stat.mode & GROUP_AND_OTHERS) !== 0) {
-      const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
-      throw new Error(`its permissions are ${mode}, others than its owner may use it: chmod 600 it`);
-    }
-    if (stat.size > MAX_FILE_BYTES)
-      throw new Error(`it has ${stat.size} bytes, a key has at most ${MAX_FILE_BYTES}`);
-    return readFileSync(file);
-  } finally {
-    closeSync(file);
-  }
 }
 
 /** PKCS#8 and the traditional formats say so in clear (RFC 7468 §11, RFC 1421 §4.6.1.1). */
@@ -69,7 +50,7 @@ function reasonOf(error: unknown): string {
 }
 
 function loadKey(path: string, file: string, passphrase: string | undefined): StoredKey {
-  const pem = readGuarded(path);
+  const pem = readGuarded(path, MAX_FILE_BYTES);
   try {
     return pemKey(pem, file, passphrase);
   } catch (error) {

@@ -17,8 +17,12 @@ const rate = z.strictObject({
   burst: z.number().min(1).max(1e9).optional(),
 });
 
+const label = z
+  .string()
+  .regex(/^[\w.:@-]{1,64}$/, { error: 'must be 1 to 64 letters, digits and . : @ - _' });
+
 const client = z.strictObject({
-  name: z.string().regex(/^[\w.:@-]{1,64}$/, { error: 'must be 1 to 64 letters, digits and . : @ - _' }),
+  name: label,
   identities: z.array(identity).min(1),
   keys: z
     .array(z.string().regex(/^[0-9a-fA-F]{40}$/, { error: 'must be a key id: 40 hexadecimal digits' }))
@@ -30,6 +34,7 @@ const client = z.strictObject({
     .optional(),
   contexts: z.array(z.enum(['tls13-server', 'tls12-server', 'tls13-client'])).optional(),
   decrypt: z.boolean().optional(),
+  tickets: z.strictObject({ group: label }).optional(),
   rate: rate.optional(),
   ratePerKey: rate.optional(),
 });

@@ -13,6 +13,8 @@ export const REFUSALS = {
   'blind-digest': WireError.BAD_OPCODE,
   'legacy-hash': WireError.BAD_OPCODE,
   'decryption-off': WireError.BAD_OPCODE,
+  'tickets-off': WireError.BAD_OPCODE,
+  'tickets-not-granted': WireError.BAD_OPCODE,
   'not-a-handshake': WireError.KEY_NOT_FOUND,
   'context-not-allowed': WireError.KEY_NOT_FOUND,
   'unknown-key': WireError.KEY_NOT_FOUND,

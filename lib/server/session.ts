@@ -165,7 +165,9 @@ export class Session {
     try {
       if (request.kind === 'sign') return this.#operations.sign(request, this.#grant);
       if (request.kind === 'ping') return request.payload ?? NO_PAYLOAD;
-      if (request.kind === 'capabilities') return this.#operations.capabilities;
+      if (request.kind === 'capabilities') return this.#operations.capabilities(this.#grant);
+      if (request.kind === 'ticket-keys')
+        return this.#operations.ticketKeys(this.#grant, this.#peer.profile === 'ours');
       return this.#operations.decrypt(request, this.#grant, this.#peer.profile === 'ours');
     } catch {
       return 'failed';

@@ -10,8 +10,10 @@ import {
   premasterRequest,
   signDigestRequest,
   signRequest,
+  ticketKeysRequest,
 } from '../../../lib/protocol/request-encoder.ts';
 import type { Items } from '../../../lib/protocol/tags.ts';
+import { TicketKeys } from '../../../lib/server/ticket-keys.ts';
 
 const P256 = Buffer.from('1a9569579bce329a942d0769c9c0b56431563710', 'hex');
 const ED25519 = Buffer.from('5b27aa5589179770e47575b162a1ded97b8bfc6d', 'hex');
@@ -26,6 +28,13 @@ const context = {
 const other = { ...context, clientAddress: '2001:db8::1', serverAddress: '::ffff:198.51.100.7' };
 const request = (items: Items) => encodeFrame(7, items);
 
+const TICKET_KEYS = new TicketKeys({
+  secret: Buffer.alloc(32, 0x5a),
+  periodMs: 3_600_000,
+  now: () => 1_700_000_000_000,
+});
+const GROUP = { name: 'edges', generation: createHash('sha256').update('').digest() };
+
 /** In the order of docs/protocol.md. */
 const FRAMES: readonly (readonly [string, Buffer])[] = [
   ['ping "hello"', request(pingRequest(Buffer.from('hello')))],
@@ -36,6 +45,8 @@ const FRAMES: readonly (readonly [string, Buffer])[] = [
   ['Ed448', request(signRequest('ed448', CV, { keyId: P256 }))],
   ['premaster', request(premasterRequest(Buffer.alloc(256, 0xa5), 0x0303, { keyId: P256 }))],
   ['capabilities', request(capabilitiesRequest())],
+  ['ticket-keys', request(ticketKeysRequest())],
+  ['its response', encodeResult(7, TICKET_KEYS.answer(GROUP))],
   ['response', encodeResult(7, Buffer.alloc(64, 0x5a))],
   ['error 02', encodeError(7, 2)],
 ];
@@ -45,6 +56,14 @@ function documented(): string[][] {
   const rows = text.matchAll(/^\| .* \| (\d+) \| `([0-9a-f]{64})` \|$/gm);
   return [...rows].map(([, bytes, hash]) => [bytes!, hash!]);
 }
+
+test('the derivation in docs/protocol.md is what the code derives', () => {
+  const text = readFileSync(new URL('../../../../docs/protocol.md', import.meta.url), 'utf8');
+  const payload = TICKET_KEYS.answer(GROUP);
+  assert.ok(text.includes(`\`${payload.subarray(0, 16).toString('hex')}\``));
+  assert.ok(text.includes(`\`${payload.subarray(64, 112).toString('hex')}\``));
+  assert.ok(text.includes(`\`${TICKET_KEYS.id}\``));
+});
 
 test('the vectors of docs/protocol.md are what the code sends', () => {
   const sent = FRAMES.map(([, frame]) => [

@@ -14,6 +14,7 @@ test('a policy with everything is read', () => {
     servernames: ['*.example.org', 'example.org'],
     contexts: ['tls13-server'],
     decrypt: false,
+    tickets: { group: 'edges' },
     rate: { perSecond: 100, burst: 200 },
     ratePerKey: { perSecond: 10 },
     identities: ['DNS:edge-1.internal', 'URI:spiffe://example.org/edge', `sha256/${'A'.repeat(43)}=`],
@@ -37,6 +38,7 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
   ['has a pattern in the middle', policy({}, { servernames: ['www.*.org'] }), /clients\.0\.servernames\.0/],
   ['has a context that cannot be recognised', policy({}, { contexts: ['tls12-client'] }), /contexts\.0/],
   ['has a rate of nothing', policy({}, { rate: { perSecond: 0 } }), /rate\.perSecond/],
+  ['has tickets without a group', policy({}, { tickets: {} }), /clients\.0\.tickets/],
   ['has a name with a newline', policy({}, { name: 'a\nb' }), /clients\.0\.name/],
   ['names one identity twice', JSON.stringify({ version: 1, clients: [CLIENT, CLIENT] }), /two clients/],
 ];
