@@ -41,7 +41,8 @@ const IDENTITY =
 const REFUSED_US =
   /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|CERTIFICATE_REQUIRED/;
 
-/** Servers on Node.js end a connection whose certificate they do not accept without an alert. */
+/** Servers on Node.js end a connection whose certificate they do not accept without an alert, or reset it. */
+const ENDED = new Set(['', 'ECONNRESET', 'EPIPE']);
 const PERHAPS_REFUSED =
   'it ended the connection after the TLS handshake and before any answer: does it accept our certificate (its CA, its ' +
   'dates, its use for clients)?';
@@ -61,8 +62,8 @@ export function connectionError(cause: Error | undefined, server: string, unansw
     );
   }
   const what = REFUSED_US.test(code) ? 'did not accept our certificate' : 'cannot be reached or went away';
-  const silent = unanswered ? PERHAPS_REFUSED : 'it ended the connection';
-  const why = cause?.message.trimEnd() ?? silent;
+  const said = cause?.message.trimEnd() ?? 'it ended the connection';
+  const why = unanswered && ENDED.has(code) ? PERHAPS_REFUSED : said;
   return new KeylessError('ERR_KEYLESS_CONNECTION', `The key server ${server} ${what}: ${why}`, { cause });
 }
 

@@ -72,6 +72,9 @@ test('errors of connections: who refused whom', () => {
   assert.match(error('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED').message, /did not accept our certificate/);
   assert.equal(connectionError(undefined, 'keys:1').code, 'ERR_KEYLESS_CONNECTION');
   assert.match(connectionError(undefined, 'keys:1', true).message, /does it accept our certificate/);
+  const reset = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+  assert.match(connectionError(reset, 'keys:1', true).message, /does it accept our certificate/);
+  assert.match(connectionError(reset, 'keys:1', false).message, /read ECONNRESET/);
 });
 
 const RESULT: Answer = { kind: 'result', payload: new Uint8Array(1) };
