@@ -1,4 +1,7 @@
 /** One line for each event on standard output: `time event name=value …`, or a JSON object. */
+import { type DestinationStream, pino } from 'pino';
+import { type Clock, systemClock } from '../clock.ts';
+import { type Rate, TokenBucket } from '../server/token-bucket.ts';
 
 /** Fields that are `undefined` are left out. */
 export type Print = (event: string, fields: Readonly<Record<string, string | number | undefined>>) => void;
@@ -19,12 +22,85 @@ function textLine(event: string, fields: Parameters<Print>[1]): string {
   return [new Date().toISOString(), event, ...words].join(' ');
 }
 
-/** @param json a JSON object a line, with `time` and `event` */
-export function eventPrinter(json: boolean): Print {
-  return (event, fields) => {
-    const line = json
-      ? JSON.stringify({ time: new Date().toISOString(), event, ...fields })
-      : textLine(event, fields);
-    process.stdout.write(`${line}\n`);
+/** Of one event; a flood of peers or of operations must not fill a disk, or take the time that signing needs. */
+const LINES: Rate = { perSecond: 100, burst: 1000 };
+/** Lines that nobody reads, before more are dropped: the log's reader does not hold up the key server. */
+const MAX_UNREAD_BYTES = 1_048_576;
+const END_MS = 1000;
+const PROBLEM = /problem|refused/;
+
+type Write = (event: string, fields: Parameters<Print>[1]) => void;
+
+function jsonWriter(destination: DestinationStream): Write {
+  const logger = pino(
+    {
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (level) => ({ level }) },
+    },
+    destination,
+  );
+  return (event, fields) => logger[PROBLEM.test(event) ? 'warn' : 'info']({ event, ...fields });
+}
+
+/** Tells how many lines of an event it has left out, before the next that it lets through. */
+class LimitedLines {
+  readonly #write: Write;
+  readonly #clock: Clock;
+  readonly #events = new Map<string, { readonly bucket: TokenBucket; left: number }>();
+
+  constructor(write: Write, clock: Clock) {
+    this.#write = write;
+    this.#clock = clock;
+  }
+
+  print(event: string, fields: Parameters<Print>[1]): void {
+    let state = this.#events.get(event);
+    if (state === undefined) {
+      state = { bucket: new TokenBucket(LINES, this.#clock), left: 0 };
+      this.#events.set(event, state);
+    }
+    if (!state.bucket.take()) {
+      state.left += 1;
+      return;
+    }
+    this.#tellLeft(event, state);
+    this.#write(event, fields);
+  }
+
+  end(): void {
+    for (const [event, state] of this.#events) this.#tellLeft(event, state);
+  }
+
+  #tellLeft(event: string, state: { left: number }): void {
+    if (state.left > 0) this.#write('left-out', { of: event, lines: state.left });
+    state.left = 0;
+  }
+}
+
+export interface EventLines {
+  readonly print: Print;
+  /** Resolves when what was printed is written, or its reader takes too long. */
+  end(): Promise<void>;
+}
+
+/** @param json a JSON object a line, by pino, with `level`, `time` and `event` */
+export function eventLines(json: boolean, clock: Clock = systemClock): EventLines {
+  const destination = pino.destination({ dest: 1, sync: false, maxLength: MAX_UNREAD_BYTES });
+  const writeText: Write = (event, fields) => void destination.write(`${textLine(event, fields)}\n`);
+  const lines = new LimitedLines(json ? jsonWriter(destination) : writeText, clock);
+  const end = () => {
+    lines.end();
+    return new Promise<void>((resolve) => {
+      const impatience = clock.after(END_MS, resolve);
+      impatience.ref();
+      const done = () => {
+        impatience.cancel();
+        resolve();
+      };
+      destination.once('close', done).once('error', done);
+      destination.end();
+    });
   };
+  return { print: (event, fields) => lines.print(event, fields), end };
 }

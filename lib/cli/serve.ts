@@ -18,8 +18,9 @@ import {
   parseOptions,
   UsageError,
 } from './command.ts';
-import { eventPrinter, type Print } from './event-lines.ts';
-import { certificateOption, checkPair, privateKeyOption, requiredOption } from './pem-option.ts';
+import { eventLines, type Print } from './event-lines.ts';
+import { requiredOption } from './pem-option.ts';
+import { readCredentials, watchCredentials } from './serve-credentials.ts';
 import { startMetrics } from './serve-metrics.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
 import { ticketOptions } from './serve-tickets.ts';
@@ -35,14 +36,20 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --listen HOST:PORT    where to listen; default 127.0.0.1:2407, port 0: any free one
   --allow-decrypt       also answer RSA key exchange (48-byte premaster secrets); off by default
   --allow-client        also sign for TLS 1.3 clients' certificates
-  --policy FILE         who may what, JSON (docs/key-server.md); watched: a change takes effect at once, also by SIGHUP
+  --crl FILE            certificate revocation lists of that authority, PEM; with it, every edge's authority needs a valid one
+  --policy FILE         who may what, JSON (docs/key-server.md)
   --ticket-secret FILE  give session-ticket keys to the clients whose policy says so, derived from this secret (at least
                         32 bytes, for its owner only, the same file on every key server)
   --ticket-period SECS  how often those keys change; default 3600
   --audit DIRECTORY     keep an audit log there; without it, nothing is kept
   --metrics HOST:PORT   metrics for Prometheus over HTTP, at /metrics; a port alone: on the loopback
+  --handshake-timeout MS, --idle-timeout MS   until an edge is through TLS (5,000) and between requests (30,000)
+  --max-connections N   more are dropped; default 10,000
   --json                one JSON object a line instead of text
   --quiet               do not print each operation
+
+The files of --cert, --key, --ca, --crl and --policy are watched: a change takes effect at once, also by SIGHUP; one that
+cannot be used is told of, and what there was stays.
 
 Prints a line for each key, connection, refusal and operation; never a secret, never what was signed. SIGTERM and SIGINT
 end it when the answers under way have left; exit code 0. Note the lines "audit-head" elsewhere: they show later that nothing
@@ -60,6 +67,10 @@ const OPTIONS = {
   listen: { type: 'string', default: '127.0.0.1:2407' },
   'allow-decrypt': { type: 'boolean', default: false },
   'allow-client': { type: 'boolean', default: false },
+  crl: { type: 'string' },
+  'handshake-timeout': { type: 'string' },
+  'idle-timeout': { type: 'string' },
+  'max-connections': { type: 'string' },
   policy: { type: 'string' },
   'ticket-secret': { type: 'string' },
   'ticket-period': { type: 'string', default: '3600' },
@@ -135,15 +146,20 @@ function loadKeys(path: string, print: Print): PemDirectory {
   );
 }
 
+/** A whole number from 1 on. @throws UsageError */
+function numberOption(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new UsageError(`--${name} is a whole number from 1 to 999,999,999.`, 'keyless-tls serve --help');
+}
+
 function serverOptions(values: ServeValues, print: Print): KeyServerOptions {
-  const cert = certificateOption('serve', values, 'cert');
-  const key = privateKeyOption('serve', values, 'key');
-  checkPair('serve', cert, key);
   const clients = values['allow-client'] ? (['tls13-client'] as const) : [];
   return {
-    cert,
-    key,
-    ca: certificateOption('serve', values, 'ca'),
+    ...readCredentials(values),
+    handshakeTimeoutMs: numberOption('handshake-timeout', values['handshake-timeout']),
+    idleTimeoutMs: numberOption('idle-timeout', values['idle-timeout']),
+    maxConnections: numberOption('max-connections', values['max-connections']),
     keys: loadKeys(requiredOption('serve', values, 'keys'), print),
     contexts: ['tls13-server', 'tls12-server', ...clients],
     allowDecrypt: values['allow-decrypt'],
@@ -191,11 +207,16 @@ function startAudit(directory: string, fail: (error: Error) => void, print: Prin
   };
 }
 
-/** SIGHUP reads the policy again, and never ends a key server. */
-function startPolicy(path: string | undefined, server: KeyServer, print: Print): () => void {
-  const policy = path === undefined ? undefined : watchPolicy(path, server, print);
-  process.on('SIGHUP', () => policy?.reload());
-  return () => policy?.close();
+/** SIGHUP reads policy and credentials again, and never ends a key server. */
+function startReloading(values: ServeValues, server: KeyServer, print: Print): () => void {
+  const watched = [watchCredentials(values, server, print)];
+  if (values.policy !== undefined) watched.push(watchPolicy(values.policy, server, print));
+  process.on('SIGHUP', () => {
+    for (const each of watched) each.reload();
+  });
+  return () => {
+    for (const each of watched) each.close();
+  };
 }
 
 async function startExtras(values: ServeValues, server: KeyServer, print: Print): Promise<Extras> {
@@ -204,7 +225,7 @@ async function startExtras(values: ServeValues, server: KeyServer, print: Print)
     fail = reject;
   });
   failed.catch(() => undefined);
-  const ends = [startPolicy(values.policy, server, print)];
+  const ends = [startReloading(values, server, print)];
   if (values.audit !== undefined) ends.push(startAudit(values.audit, fail, print));
   if (values.metrics !== undefined) ends.push(await startMetrics(values.metrics, server, print));
   const close = () => {
@@ -213,10 +234,7 @@ async function startExtras(values: ServeValues, server: KeyServer, print: Print)
   return { failed, close };
 }
 
-async function run(args: readonly string[]): Promise<number> {
-  const values = parseOptions('serve', args, OPTIONS);
-  const print = eventPrinter(values.json);
-  parseListen('serve', values.listen, LOOPBACK);
+async function runServer(values: ServeValues, print: Print): Promise<void> {
   const server = createKeyServer(serverOptions(values, print));
   if (!values.quiet) tellOperations(print);
   tellConnections(print);
@@ -231,6 +249,17 @@ async function run(args: readonly string[]): Promise<number> {
   }
   const { answered, refused } = server.stats();
   print('ended', { answered, refused });
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const values = parseOptions('serve', args, OPTIONS);
+  parseListen('serve', values.listen, LOOPBACK);
+  const lines = eventLines(values.json);
+  try {
+    await runServer(values, lines.print);
+  } finally {
+    await lines.end();
+  }
   return 0;
 }
 

@@ -1,4 +1,4 @@
-/** A file that is read again when it changes, or when the process is told to (SIGHUP). */
+/** Files that are read again when they change, or when the process is told to (SIGHUP). */
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 
 /** Polling finds a file that was replaced, on any file system; a change counts within this time. */
@@ -27,6 +27,14 @@ export function watchedFile(
       onProblem(error as Error);
     }
   };
-  watchFile(path, { interval: POLL_MS, persistent: false }, reload);
-  return { reload, close: () => unwatchFile(path, reload) };
+  return watchedFiles([path], reload);
+}
+
+/** @param reload reads them, and throws nothing */
+export function watchedFiles(paths: readonly string[], reload: () => void): WatchedFile {
+  for (const path of paths) watchFile(path, { interval: POLL_MS, persistent: false }, reload);
+  const close = () => {
+    for (const path of paths) unwatchFile(path, reload);
+  };
+  return { reload, close };
 }

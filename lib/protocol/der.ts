@@ -1,11 +1,13 @@
-/** As much of DER (X.690) as a SubjectPublicKeyInfo needs. */
+/** As much of DER (X.690) as public keys, certificates and revocation lists need. */
 import { KeylessError } from '../errors.ts';
 
-const SEQUENCE = 0x30;
+export const SEQUENCE = 0x30;
 const BIT_STRING = 0x03;
-const INTEGER = 0x02;
+export const INTEGER = 0x02;
 
-interface Element {
+export interface Element {
+  /** With its tag and length. */
+  readonly whole: Buffer;
   readonly content: Buffer;
   /** What follows it. */
   readonly rest: Buffer;
@@ -14,7 +16,7 @@ interface Element {
 function malformed(): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_INVALID_ARGUMENT',
-    'Not a DER SubjectPublicKeyInfo (RFC 5280, section 4.1).',
+    'Not DER of the form that RFC 5280 (sections 4.1 and 5.1) has for it.',
   );
 }
 
@@ -27,11 +29,13 @@ function lengthAt(der: Buffer): { length: number; start: number } {
   return { length: der.readUIntBE(2, octets), start: 2 + octets };
 }
 
-function read(der: Buffer, tag: number): Element {
-  if (der[0] !== tag) throw malformed();
+/** @param tag that the element must have; `undefined`: any. @throws ERR_KEYLESS_INVALID_ARGUMENT */
+export function readElement(der: Buffer, tag: number | undefined): Element {
+  if (der.length === 0 || (tag !== undefined && der[0] !== tag)) throw malformed();
   const { length, start } = lengthAt(der);
   if (start + length > der.length) throw malformed();
-  return { content: der.subarray(start, start + length), rest: der.subarray(start + length) };
+  const end = start + length;
+  return { whole: der.subarray(0, end), content: der.subarray(start, end), rest: der.subarray(end) };
 }
 
 /**
@@ -41,9 +45,9 @@ function read(der: Buffer, tag: number): Element {
  * @throws ERR_KEYLESS_INVALID_ARGUMENT
  */
 export function publicKeyBits(spki: Uint8Array): Buffer {
-  const outer = read(Buffer.from(spki.buffer, spki.byteOffset, spki.length), SEQUENCE);
-  const algorithm = read(outer.content, SEQUENCE);
-  const bits = read(algorithm.rest, BIT_STRING);
+  const outer = readElement(Buffer.from(spki.buffer, spki.byteOffset, spki.length), SEQUENCE);
+  const algorithm = readElement(outer.content, SEQUENCE);
+  const bits = readElement(algorithm.rest, BIT_STRING);
   if (bits.content[0] !== 0) throw malformed();
   return bits.content.subarray(1);
 }
@@ -55,8 +59,8 @@ export function publicKeyBits(spki: Uint8Array): Buffer {
  * @throws ERR_KEYLESS_INVALID_ARGUMENT
  */
 export function rsaModulus(spki: Uint8Array): Buffer {
-  const key = read(publicKeyBits(spki), SEQUENCE);
-  const { content } = read(key.content, INTEGER);
+  const key = readElement(publicKeyBits(spki), SEQUENCE);
+  const { content } = readElement(key.content, INTEGER);
   const first = content.findIndex((octet) => octet !== 0);
   return content.subarray(Math.max(first, 0));
 }

@@ -4,14 +4,21 @@
  * Two profiles on one port: TLS 1.3 with ALPN `keyless-tls/1` for our edges, no ALPN for edges of the field, which take
  * TLS 1.2 (docs/protocol.md, "Transport").
  */
-import { constants } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError, type KeylessErrorCode } from '../errors.ts';
 import { ALPN_PROTOCOL, DEFAULT_PORT } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
+import { whenExpired } from './certificate-expiry.ts';
 import { type Peer, serverConnection, serverConnectionRefused } from './channels.ts';
+import {
+  type KeyServerCredentials,
+  requireCredentials,
+  requireOption,
+  revokedBy,
+  secureOptionsOf,
+} from './credentials.ts';
 import { Grants, type GrantsOptions } from './grants.ts';
 import type { KeyStore } from './key-store.ts';
 import { Operations } from './operations.ts';
@@ -21,16 +28,7 @@ import { ReplayGuard } from './replay-guard.ts';
 import { Session } from './session.ts';
 import { type TicketKeyOptions, TicketKeys } from './ticket-keys.ts';
 
-type Pem = tls.SecureContextOptions['cert'];
-
-export interface KeyServerOptions extends PolicyOptions {
-  /** The key server's own certificate chain and private key for mutual TLS, PEM. */
-  readonly cert: Pem;
-  readonly key: tls.SecureContextOptions['key'];
-  /** Of `key`, if it is encrypted. */
-  readonly passphrase?: string | undefined;
-  /** The CA whose clients are edges, PEM. */
-  readonly ca: tls.SecureContextOptions['ca'];
+export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   /** The keys it serves. */
   readonly keys: KeyStore;
   /** Who may what; `undefined`: every client of `ca` may use every key. See {@link KeyServer.setGrants}. */
@@ -64,15 +62,6 @@ export interface KeyServerStats {
   /** Requests answered, errors included. */
   readonly answered: number;
 }
-
-/** Strong suites only; the last two are those of TLS 1.2 edges in the field. */
-const CIPHERS = [
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-].join(':');
 
 interface Numbers {
   readonly handshakeTimeoutMs: number;
@@ -112,17 +101,20 @@ function numbersOf(options: KeyServerOptions): Numbers {
 }
 
 function requireOptions(options: KeyServerOptions): void {
-  for (const name of ['cert', 'key', 'ca', 'keys'] as const) {
-    if (options[name] === undefined || options[name] === null) {
-      throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `A key server needs "${name}".`);
-    }
-  }
+  requireCredentials(options);
+  requireOption(options, 'keys');
   if (typeof options.keys.find !== 'function') {
     throw new KeylessError(
       'ERR_KEYLESS_INVALID_ARGUMENT',
       '"keys" must be a KeyStore, for example pemDirectory(path).',
     );
   }
+}
+
+/** A socket that has been destroyed does not know its address any more; the one below it does, once it was asked. */
+function addressOfRefused(socket: tls.TLSSocket): string {
+  const { _parent: raw } = socket as { _parent?: { remoteAddress?: string; remotePort?: number } };
+  return addressOf(raw ?? socket);
 }
 
 function addressOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
@@ -150,6 +142,7 @@ function refusalOf(error: Error, { authorizationError }: tls.TLSSocket): Error {
 }
 
 const NOT_SERVED = 'The policy names no such client, or it was revoked.';
+const EXPIRED = 'The certificate of the client has expired since it connected.';
 
 class KeyServer {
   readonly #server: tls.Server;
@@ -158,6 +151,9 @@ class KeyServer {
   readonly #numbers: Numbers;
   readonly #clock: Clock;
   #grants: Grants;
+  /** By the revocation lists, see {@link revokedCertificates}. */
+  #revoked: ReadonlySet<string>;
+  #ca: string;
   #refused = 0;
   #answeredBefore = 0;
   #lastSessionEnded: (() => void) | undefined;
@@ -167,6 +163,8 @@ class KeyServer {
     this.#numbers = numbersOf(options);
     this.#clock = options.clock ?? systemClock;
     this.#grants = new Grants(options.grants, this.#clock);
+    this.#revoked = revokedBy(options);
+    this.#ca = String(options.ca);
     const { maxInFlight } = this.#numbers;
     this.#operations = new Operations(
       options.keys,
@@ -222,6 +220,26 @@ class KeyServer {
     }
   }
 
+  /**
+   * Other credentials, for the connections to come. Of those there are, whoever is on the revocation lists is
+   * disconnected, and all are asked to come again if the CA is another one.
+   *
+   * @throws what {@link createKeyServer} throws for them, and the old ones stay
+   */
+  setCredentials(credentials: KeyServerCredentials): void {
+    requireCredentials(credentials);
+    const revoked = revokedBy(credentials);
+    this.#server.setSecureContext(secureOptionsOf(credentials));
+    this.#revoked = revoked;
+    const otherCa = String(credentials.ca) !== this.#ca;
+    this.#ca = String(credentials.ca);
+    for (const session of this.#sessions) {
+      if (revoked.has(session.identity.issuerAndSerial)) {
+        session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));
+      } else if (otherCa) session.close();
+    }
+  }
+
   /** Takes no more connections and requests, lets the answers leave, ends. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -239,16 +257,9 @@ class KeyServer {
 
   #createTlsServer(options: KeyServerOptions): tls.Server {
     const server = tls.createServer({
-      cert: options.cert,
-      key: options.key,
-      ca: options.ca,
-      passphrase: options.passphrase,
+      ...secureOptionsOf(options),
       requestCert: true,
       rejectUnauthorized: true,
-      minVersion: 'TLSv1.2',
-      ciphers: CIPHERS,
-      // A resumed session would outlive the certificate it was made with.
-      secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
       ALPNProtocols: [ALPN_PROTOCOL],
       handshakeTimeout: this.#numbers.handshakeTimeoutMs,
       // Whoever has said its last request may still read the answers.
@@ -262,9 +273,11 @@ class KeyServer {
         addressOf(dropped ?? {}),
       );
     });
+    // Asked now, the socket remembers its address for when it is gone.
+    server.prependListener('connection', (raw) => void raw.remoteAddress);
     server.on('secureConnection', (socket) => this.#accept(socket));
     server.on('tlsClientError', (error, socket) => {
-      this.#refuse(refusalOf(error, socket), addressOf(socket));
+      this.#refuse(refusalOf(error, socket), addressOfRefused(socket));
       // Node tells of a handshake that takes too long, and leaves the connection open.
       socket.destroy();
     });
@@ -280,7 +293,7 @@ class KeyServer {
     const certificate = socket.getPeerX509Certificate();
     const identity = certificate && identityOf(certificate);
     const grant = identity && this.#grants.find(identity);
-    if (grant === undefined) {
+    if (grant === undefined || this.#revoked.has(identity!.issuerAndSerial)) {
       this.#turnAway(socket, 'ERR_KEYLESS_REFUSED', NOT_SERVED);
       return;
     }
@@ -292,7 +305,12 @@ class KeyServer {
     const client = { peer, identity: identity!, grant };
     const session = new Session(socket, client, this.#operations, this.#numbers, this.#clock);
     this.#sessions.add(session);
+    const leftMs = Date.parse(certificate!.validTo) - Date.now();
+    const forgetExpiry = whenExpired(leftMs, this.#clock, () =>
+      session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', EXPIRED)),
+    );
     socket.on('close', () => {
+      forgetExpiry();
       this.#sessions.delete(session);
       this.#answeredBefore += session.answered;
       if (this.#sessions.size === 0) this.#lastSessionEnded?.();
@@ -325,7 +343,7 @@ class KeyServer {
   }
 }
 
-export type { KeyServer };
+export type { KeyServer, KeyServerCredentials };
 
 /**
  * A key server, not listening yet.

@@ -1,5 +1,6 @@
 /** Who a client is, by its certificate: names that its authority vouches for, and the key itself. */
 import { createHash, type X509Certificate } from 'node:crypto';
+import { issuerAndSerial } from './revocation-list.ts';
 
 export interface PeerIdentity {
   /** `DNS:edge-1.internal`, `URI:spiffe://example.org/edge`: the subject alternative names (RFC 5280 §4.2.1.6). */
@@ -8,8 +9,8 @@ export interface PeerIdentity {
   readonly pin: string;
   /** SHA-256 of the certificate, upper-case hexadecimal with colons. */
   readonly fingerprint: string;
-  /** Upper-case hexadecimal. */
-  readonly serialNumber: string;
+  /** Its name in revocation lists. */
+  readonly issuerAndSerial: string;
 }
 
 /** Node puts a name that holds a comma, a quote or a control character into JSON quotes; it is one name all the same. */
@@ -29,6 +30,6 @@ export function identityOf(certificate: X509Certificate): PeerIdentity {
     names: splitNames(certificate.subjectAltName ?? ''),
     pin: `sha256/${createHash('sha256').update(spki).digest('base64')}`,
     fingerprint: certificate.fingerprint256,
-    serialNumber: certificate.serialNumber,
+    issuerAndSerial: issuerAndSerial(certificate.raw),
   };
 }

@@ -160,6 +160,26 @@ test('a bad policy is refused at the start, and while it runs the old one stays'
   assert.deepEqual(await sign(peer), { kind: 'error', code: 2 });
 });
 
+test('renewed files count without a restart, bad ones are told of, and the revocation list disconnects', async () => {
+  const crl = files.path('edges.crl');
+  writeFileSync(crl, await setup.authority.revoke([]));
+  const serve = start('--crl', crl);
+  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
+  const renewed = await setup.authority.issue({ type: 'p256', usage: 'server', cn: 'renewed' });
+  writeFileSync(files.path('server.crt'), renewed.certPem);
+  const { reason } = await serve.event('credentials-problem');
+  assert.match(String(reason), /The key of --key is not that of the certificate of --cert/);
+  writeFileSync(files.path('server.pem'), renewed.keyPem);
+  await serve.event('credentials');
+  const later = await connectPeer(await serve.port(), setup.edgeOptions);
+  assert.equal((later.socket.getPeerCertificate().subject as { CN: string }).CN, 'renewed');
+  assert.deepEqual([(await sign(peer)).kind, (await sign(later)).kind], ['result', 'result']);
+  writeFileSync(crl, await setup.authority.revoke([setup.edge]));
+  await Promise.all([peer.closed, later.closed]);
+  serve.child.kill('SIGTERM');
+  assert.equal(await serve.ended, 0);
+});
+
 test('metrics count operations by client and result, refusals by reason', async () => {
   const path = files.path('policy-metrics.json');
   writeFileSync(path, policy());

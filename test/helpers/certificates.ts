@@ -40,6 +40,8 @@ export interface Authority {
   issue(options: IssueOptions): Promise<Issued>;
   /** For a key of any type that was made elsewhere. */
   issueFor(keyPem: string): Promise<Issued>;
+  /** A revocation list with these certificates, PEM. */
+  revoke(certificates: readonly Issued[]): Promise<string>;
 }
 
 const CURVES: Readonly<Record<string, string>> = { p256: 'P-256', p384: 'P-384', p521: 'P-521' };
@@ -115,6 +117,36 @@ async function issue(
   });
 }
 
+const REVOKING = `[ca]
+default_ca=own
+[own]
+database=index
+crlnumber=number
+default_md=sha256
+default_crl_days=2
+`;
+
+async function revoke(
+  { certPem, keyPem }: { certPem: string; keyPem: string },
+  certificates: readonly Issued[],
+): Promise<string> {
+  return inFolder(async (path) => {
+    await writeFile(path('ca.crt'), certPem);
+    await writeFile(path('ca.key'), keyPem, { mode: 0o600 });
+    const config = REVOKING.replace('=index', `=${path('index')}`).replace('=number', `=${path('number')}`);
+    await writeFile(path('config'), config);
+    await writeFile(path('index'), '');
+    await writeFile(path('number'), '01');
+    const ca = ['ca', '-config', path('config'), '-cert', path('ca.crt'), '-keyfile', path('ca.key')];
+    for (const [at, certificate] of certificates.entries()) {
+      await writeFile(path(`${at}.crt`), certificate.certPem);
+      await run('openssl', [...ca, '-revoke', path(`${at}.crt`)]);
+    }
+    const { stdout } = await run('openssl', [...ca, '-gencrl']);
+    return stdout;
+  });
+}
+
 /** A private certificate authority with a P-256 key. */
 export async function makeAuthority(name = 'Test authority'): Promise<Authority> {
   const keyPem = await makeKey('p256');
@@ -144,5 +176,6 @@ export async function makeAuthority(name = 'Test authority'): Promise<Authority>
     ...authority,
     issue: async (options) => issue(authority, await makeKey(options.type, options.bits), options),
     issueFor: (key) => issue(authority, key, {}),
+    revoke: (certificates) => revoke(authority, certificates),
   };
 }

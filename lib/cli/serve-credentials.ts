@@ -1,0 +1,45 @@
+/** `keyless-tls serve`: its certificate, its key, the CA of the edges and the revocation list, from files that may change. */
+import { readFileSync } from 'node:fs';
+import type { KeyServer, KeyServerCredentials } from '../server/key-server.ts';
+import { UsageError } from './command.ts';
+import type { Print } from './event-lines.ts';
+import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
+import { watchedFiles } from './watched-file.ts';
+
+type Values = Readonly<Record<string, unknown>>;
+
+const FILES = ['cert', 'key', 'ca', 'crl'] as const;
+
+function readLists(path: unknown): string | undefined {
+  if (typeof path !== 'string') return undefined;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(
+      `The file of --crl cannot be read: ${(error as Error).message}`,
+      'keyless-tls serve --help',
+    );
+  }
+}
+
+/** @throws UsageError that says which file is wrong */
+export function readCredentials(values: Values): KeyServerCredentials {
+  const cert = certificateOption('serve', values, 'cert');
+  const key = privateKeyOption('serve', values, 'key');
+  checkPair('serve', cert, key);
+  return { cert, key, ca: certificateOption('serve', values, 'ca'), crl: readLists(values.crl) };
+}
+
+/** A change of a file counts for the connections to come; bad ones are told of, and what there was stays. */
+export function watchCredentials(values: Values, server: KeyServer, print: Print) {
+  const reload = () => {
+    try {
+      server.setCredentials(readCredentials(values));
+      print('credentials', {});
+    } catch (error) {
+      print('credentials-problem', { reason: (error as Error).message });
+    }
+  };
+  const paths = FILES.map((name) => values[name]).filter((path) => typeof path === 'string');
+  return watchedFiles(paths, reload);
+}

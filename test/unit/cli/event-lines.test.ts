@@ -1,0 +1,52 @@
+/** What a key server prints: whole lines, no more of one kind than a disk can bear, and all of them at the end. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+
+const MODULE = new URL('../../../lib/cli/event-lines.js', import.meta.url).href;
+
+/** Runs a program that has `lines`; @returns what it printed */
+function printed(json: boolean, program: string): string[] {
+  const source = `import { eventLines } from ${JSON.stringify(MODULE)};
+    const lines = eventLines(${json});
+    const { print } = lines;
+    ${program}
+    await lines.end();`;
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', source], {
+    encoding: 'utf8',
+  });
+  assert.deepEqual([status, stderr], [0, '']);
+  return stdout.trimEnd().split('\n');
+}
+
+test('text: a line is words that can be taken apart again, whatever a peer puts in', () => {
+  const [line] = printed(false, `print('event', { a: 'b c\\n"\\u202e', n: 1, none: undefined });`);
+  assert.match(line!, /^\d{4}-\d\d-\d\dT[\d:.]{12}Z event a="b c\\n\\"\\u202e" n=1$/);
+});
+
+test('json: an object a line, problems and refusals as warnings', () => {
+  const lines = printed(true, `print('listening', { port: 1 }); print('refused', { reason: 'a\\nb' });`);
+  const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    events.map(({ time, ...rest }) => [typeof time, rest]),
+    [
+      ['string', { level: 'info', event: 'listening', port: 1 }],
+      ['string', { level: 'warn', event: 'refused', reason: 'a\nb' }],
+    ],
+  );
+});
+
+test('a flood of one event is left out and counted, others are not held back', () => {
+  const lines = printed(
+    false,
+    `for (let at = 0; at < 50_000; at += 1) print('refused', { at }); print('ended', {});`,
+  ).map((line) => line.slice(25));
+  const told = lines.filter((line) => line.startsWith('refused')).length;
+  const left = lines
+    .filter((line) => line.startsWith('left-out'))
+    .map((line) => Number(/^left-out of=refused lines=(\d+)$/.exec(line)![1]))
+    .reduce((sum, each) => sum + each, 0);
+  assert.ok(told >= 1000 && told < 5000, `${told} lines`);
+  assert.equal(told + left, 50_000);
+  assert.ok(lines.includes('ended'));
+});

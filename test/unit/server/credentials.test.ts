@@ -1,0 +1,170 @@
+/** Whom a key server lets in, and for how long: certificates replaced, revoked and expired under open connections. */
+import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import net from 'node:net';
+import { after, before, test } from 'node:test';
+import type tls from 'node:tls';
+import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
+import type { ServerConnectionEnd, ServerConnectionRefused } from '../../../lib/server/channels.ts';
+import type { KeyServer } from '../../../lib/server/key-server.ts';
+import { issuerAndSerial, revokedCertificates } from '../../../lib/server/revocation-list.ts';
+import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
+import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
+
+let setup: KeyServerSetup;
+let other: Issued;
+let nobodyRevoked: string;
+let edgeRevoked: string;
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+  other = await setup.authority.issue({ type: 'p256', usage: 'client', cn: 'edge 2' });
+  nobodyRevoked = await setup.authority.revoke([]);
+  edgeRevoked = await setup.authority.revoke([setup.edge]);
+});
+
+const servers: KeyServer[] = [];
+after(() => Promise.all(servers.map((server) => server.close())));
+
+async function start(options: Parameters<KeyServerSetup['start']>[0] = {}) {
+  const server = await setup.start(options);
+  servers.push(server);
+  return server;
+}
+
+function credentials(more: { cert?: string; key?: string; ca?: string; crl?: string } = {}) {
+  const { certPem: cert, keyPem: key } = setup.server;
+  return { cert, key, ca: setup.authority.certPem, ...more };
+}
+
+function edge({ certPem, keyPem }: Issued = setup.edge) {
+  return { cert: certPem, key: keyPem, ca: setup.authority.certPem };
+}
+
+async function isServed(peer: WirePeer): Promise<boolean> {
+  try {
+    return (await peer.ask(pingRequest())).kind === 'pong';
+  } catch {
+    return false;
+  }
+}
+
+async function isLetIn(port: number, issued?: Issued): Promise<boolean> {
+  try {
+    const peer = await connectPeer(port, edge(issued));
+    const served = await isServed(peer);
+    peer.close();
+    return served;
+  } catch {
+    return false;
+  }
+}
+
+test('a revocation list says whom it revokes, by issuer and serial number', () => {
+  assert.deepEqual([...revokedCertificates(nobodyRevoked)], []);
+  const revoked = revokedCertificates(nobodyRevoked + edgeRevoked);
+  assert.deepEqual([...revoked], [issuerAndSerial(setup.edge.certDer)]);
+  assert.equal(revoked.has(issuerAndSerial(other.certDer)), false);
+});
+
+test('what is no revocation list is refused, wherever it is cut', () => {
+  const [begin, end] = ['-----BEGIN X509 CRL-----\n', '\n-----END X509 CRL-----\n'];
+  const der = Buffer.from(edgeRevoked.replace(/-----[^-]+-----/g, ''), 'base64');
+  for (const text of ['', 'x', setup.edge.certPem, `${begin}${end}`, `${begin}AAAA${end}`]) {
+    assert.throws(() => revokedCertificates(text), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' }, text);
+  }
+  for (let bytes = 0; bytes < der.length; bytes += 1) {
+    const cut = `${begin}${der.subarray(0, bytes).toString('base64')}${end}`;
+    assert.throws(() => revokedCertificates(cut), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' }, String(bytes));
+  }
+});
+
+test('a client on the list is not let in, others are', async () => {
+  const { port } = await start({ crl: edgeRevoked });
+  assert.deepEqual([await isLetIn(port), await isLetIn(port, other)], [false, true]);
+});
+
+test('a client that is revoked while it is connected is disconnected at once, others are not', async () => {
+  const server = await start({ crl: nobodyRevoked });
+  const [revoked, stays] = [
+    await connectPeer(server.port, edge()),
+    await connectPeer(server.port, edge(other)),
+  ];
+  assert.deepEqual([await isServed(revoked), await isServed(stays)], [true, true]);
+  server.setCredentials(credentials({ crl: edgeRevoked }));
+  await revoked.closed;
+  assert.equal(await isServed(stays), true);
+  assert.equal(await isLetIn(server.port), false);
+  stays.close();
+});
+
+test('a new certificate is for the connections to come, those there are go on', async () => {
+  const server = await start();
+  const peer = await connectPeer(server.port, edge());
+  const renewed = await setup.authority.issue({ type: 'p256', usage: 'server', cn: 'renewed' });
+  server.setCredentials(credentials({ cert: renewed.certPem, key: renewed.keyPem }));
+  assert.equal(await isServed(peer), true);
+  const later = await connectPeer(server.port, edge());
+  const subject = ({ socket }: WirePeer) => (socket as tls.TLSSocket).getPeerCertificate().subject.CN;
+  assert.deepEqual([subject(peer), subject(later)], ['localhost', 'renewed']);
+  peer.close();
+  later.close();
+});
+
+test('with another authority the connections there are end, when their answers have left', async () => {
+  const server = await start();
+  const peer = await connectPeer(server.port, edge());
+  const authority = await makeAuthority('Next authority');
+  server.setCredentials(credentials({ ca: authority.certPem }));
+  await peer.closed;
+  assert.equal(await isLetIn(server.port), false);
+});
+
+test('credentials that cannot be used are refused, and the old ones stay', async () => {
+  const server = await start();
+  const peer = await connectPeer(server.port, edge());
+  assert.throws(() => server.setCredentials(credentials({ cert: other.certPem })), /key values mismatch/);
+  assert.throws(() => server.setCredentials(credentials({ crl: 'none' })), {
+    code: 'ERR_KEYLESS_INVALID_ARGUMENT',
+  });
+  assert.throws(() => server.setCredentials({ ...credentials(), ca: undefined }), {
+    code: 'ERR_KEYLESS_INVALID_ARGUMENT',
+  });
+  assert.deepEqual([await isServed(peer), await isLetIn(server.port)], [true, true]);
+  peer.close();
+});
+
+test('a connection ends with the certificate that it was let in with', async () => {
+  const clock = new ManualClock();
+  const server = await start({ clock, idleTimeoutMs: 2_147_483_647 });
+  const ends: (Error | undefined)[] = [];
+  const listener = (message: unknown) => ends.push((message as ServerConnectionEnd).error);
+  subscribe('keyless-tls:server:connection:end', listener);
+  const peer = await connectPeer(server.port, edge());
+  assert.equal(await isServed(peer), true);
+  const dayMs = 86_400_000;
+  clock.advance(1.9 * dayMs);
+  assert.equal(await isServed(peer), true);
+  clock.advance(0.2 * dayMs);
+  await peer.closed;
+  unsubscribe('keyless-tls:server:connection:end', listener);
+  assert.match(ends.map(String).join(), /has expired since it connected/);
+});
+
+test('who was refused is told by address, also when the connection has gone', async () => {
+  const { port } = await start();
+  const refused: ServerConnectionRefused[] = [];
+  const listener = (message: unknown) => void refused.push(message as ServerConnectionRefused);
+  subscribe('keyless-tls:server:connection:refused', listener);
+  const stranger = await (await makeAuthority('Stranger')).issue({ type: 'p256', usage: 'client' });
+  assert.equal(await isLetIn(port, stranger), false);
+  const socket = net.connect(port, '127.0.0.1', () => socket.end('this is not TLS'));
+  socket.on('error', () => undefined);
+  await once(socket.resume(), 'close');
+  unsubscribe('keyless-tls:server:connection:refused', listener);
+  assert.equal(refused.length, 2);
+  for (const { address } of refused) assert.match(address, /^127\.0\.0\.1 port \d+$/);
+});
