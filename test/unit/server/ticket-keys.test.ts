@@ -68,7 +68,12 @@ const CLIENTS: GrantsOptions['clients'] = [
 
 function generation(revoked: readonly string[]): string {
   const grants = new Grants({ clients: CLIENTS, revoked }, new ManualClock());
-  const grant = grants.find({ names: ['DNS:a'], pin: 'sha256/x', fingerprint: 'AA', issuerAndSerial: 'issuer 01'});
+  const grant = grants.find({
+    names: ['DNS:a'],
+    pin: 'sha256/x',
+    fingerprint: 'AA',
+    issuerAndSerial: 'issuer 01',
+  });
   return Buffer.from(grant!.ticketGroup!.generation).toString('hex');
 }
 
