@@ -8,6 +8,7 @@
         "native/binding_contexts.cc",
         "native/binding_endpoints.cc",
         "native/binding_handshakes.cc",
+        "native/context_records.cc",
         "native/deferred_callbacks.cc",
         "native/endpoint.cc",
         "native/environment.cc",
@@ -23,7 +24,8 @@
         "native/provider/signature.cc",
         "native/server_limits.cc",
         "native/signature_schemes.cc",
-        "native/ssl_slots.cc"
+        "native/ssl_slots.cc",
+        "native/ticket_keys.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED",

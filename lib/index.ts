@@ -3,6 +3,14 @@ export { Handshake, type HandshakeState } from './engine/handshake.ts';
 export type { HandshakeOptions, TlsVersion } from './engine/handshake-options.ts';
 export { type EngineStats, engineStats } from './engine/stats.ts';
 export { ERROR_CODES, KeylessError, type KeylessErrorCode } from './errors.ts';
+export type { FleetLease } from './fleet/channels.ts';
+export {
+  leaseTicketKeys,
+  type TicketKeySource,
+  type TicketLease,
+  type TicketLeaseOptions,
+  type TicketLeaseStats,
+} from './fleet/ticket-lease.ts';
 export {
   connectKeyServers,
   type KeyServers,

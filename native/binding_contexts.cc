@@ -100,6 +100,28 @@ Napi::Value NativeKeys(const Napi::CallbackInfo& info) {
   return found;
 }
 
+// nameContext(): the number by which the last context is known from now on; 0: there is none.
+Napi::Value NameLastContext(const Napi::CallbackInfo& info) {
+  SSL_CTX* context = LastSslCtx();
+  const uint32_t number = context == nullptr ? 0 : NameContext(context, Environment::Of(info)->context_names());
+  return Napi::Number::New(info.Env(), number);
+}
+
+// setTicketKeys(number, keys, sessionContext): 48 bytes each, the first encrypts and all decrypt; and the session id
+// context, at most 32 bytes, that a session must have been made in. Both hold for connections that begin later, and the
+// keys also for those there are. Returns false if the context has gone.
+Napi::Value SetTicketKeys(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  SSL_CTX* context = Environment::Of(info)->context_names()->Find(IdArgument(info));
+  if (context == nullptr) return Napi::Boolean::New(info.Env(), false);
+  const auto keys = info[1].As<Napi::Uint8Array>();
+  const auto session_context = info[2].As<Napi::Uint8Array>();
+  RecordOf(context)->ticket_keys.Set(keys.Data(), keys.ByteLength());
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(context, TicketKeys::OnTicket);
+  const auto size = static_cast<unsigned int>(session_context.ByteLength());
+  return Napi::Boolean::New(info.Env(), SSL_CTX_set_session_id_context(context, session_context.Data(), size) == 1);
+}
+
 // keyId(certificateDer): SHA-1 over the content of the subjectPublicKey bit string (RFC 5280 §4.2.1.2).
 Napi::Value KeyId(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
@@ -124,6 +146,8 @@ void ExportContexts(Napi::Object exports) {
   exports.Set("beginContext", Napi::Function::New(env, BeginContext));
   exports.Set("useKey", Napi::Function::New(env, UseKey));
   exports.Set("nativeKeys", Napi::Function::New(env, NativeKeys));
+  exports.Set("nameContext", Napi::Function::New(env, NameLastContext));
+  exports.Set("setTicketKeys", Napi::Function::New(env, SetTicketKeys));
   exports.Set("keyId", Napi::Function::New(env, KeyId));
   exports.Set("takeReleasedKey", Napi::Function::New(env, TakeReleasedKey));
 }

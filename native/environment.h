@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "context_records.h"
 #include "endpoint.h"
 #include "handshake.h"
 #include "key_record.h"
@@ -51,6 +52,7 @@ class Environment final : public HandshakeOwner {
 
   uint32_t NextKeyNumber() { return ++last_key_number_; }
   const std::shared_ptr<ReleasedKeys>& released_keys() const { return released_keys_; }
+  const std::shared_ptr<ContextNames>& context_names() const { return context_names_; }
 
   void OnParked(Handshake* handshake) override;
   void OnFlooded(Handshake* handshake) override;
@@ -70,6 +72,7 @@ class Environment final : public HandshakeOwner {
   bool park_told_ = false;  // the listener knows of parked_
   napi_threadsafe_function flood_listener_ = nullptr;  // Node's, to the environment's end
   std::vector<uint32_t> flooded_;
+  const std::shared_ptr<ContextNames> context_names_ = std::make_shared<ContextNames>();
   const std::shared_ptr<ReleasedKeys> released_keys_ = std::make_shared<ReleasedKeys>();
   uint32_t last_id_ = 0;
   uint32_t last_key_number_ = 0;

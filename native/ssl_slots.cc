@@ -1,5 +1,6 @@
 #include "ssl_slots.h"
 
+#include "context_records.h"
 #include "handshake.h"
 
 namespace keyless {
@@ -31,8 +32,10 @@ void OnContextNew(void* parent, void*, CRYPTO_EX_DATA*, int, long, void*) {  // 
   last_context = static_cast<SSL_CTX*>(parent);
 }
 
-void OnContextFree(void* parent, void*, CRYPTO_EX_DATA*, int, long, void*) {  // NOLINT(runtime/int)
+void OnContextFree(void* parent, void* value, CRYPTO_EX_DATA*, int, long, void*) {  // NOLINT(runtime/int)
   if (last_context == parent) last_context = nullptr;
+  const std::unique_ptr<ContextRecord> record(static_cast<ContextRecord*>(value));
+  if (record != nullptr) record->names->Remove(record->number);
 }
 
 }  // namespace
@@ -52,5 +55,12 @@ void ForgetLastSslCtx() { last_context = nullptr; }
 
 Handshake* HandshakeSlot(const SSL* ssl) { return static_cast<Handshake*>(SSL_get_ex_data(ssl, ssl_slot)); }
 void SetHandshakeSlot(SSL* ssl, Handshake* handshake) { SSL_set_ex_data(ssl, ssl_slot, handshake); }
+
+ContextRecord* ContextSlot(const SSL_CTX* context) {
+  return static_cast<ContextRecord*>(SSL_CTX_get_ex_data(context, context_slot));
+}
+bool SetContextSlot(SSL_CTX* context, ContextRecord* record) {
+  return SSL_CTX_set_ex_data(context, context_slot, record) == 1;
+}
 
 }  // namespace keyless

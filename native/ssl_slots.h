@@ -9,6 +9,7 @@
 namespace keyless {
 
 class Handshake;
+struct ContextRecord;
 
 // Once per process. @return whether OpenSSL gave the slots
 bool RegisterSlots();
@@ -21,6 +22,11 @@ void ForgetLastSslCtx();
 
 Handshake* HandshakeSlot(const SSL* ssl);
 void SetHandshakeSlot(SSL* ssl, Handshake* handshake);
+
+// The record of an SSL_CTX, which deletes it; nullptr: none.
+ContextRecord* ContextSlot(const SSL_CTX* context);
+// @return whether there was memory for it
+bool SetContextSlot(SSL_CTX* context, ContextRecord* record);
 
 }  // namespace keyless
 

@@ -20,7 +20,7 @@ export interface ClientConnectionClosed {
 export interface ClientOperation {
   /** Who answered last; `undefined`: nobody was asked. */
   readonly server: string | undefined;
-  readonly kind: 'sign' | 'decrypt' | 'ping';
+  readonly kind: 'sign' | 'decrypt' | 'ping' | 'ticket-keys';
   /** How often it was sent: more than once if connections died. */
   readonly attempts: number;
   readonly durationMs: number;

@@ -79,6 +79,8 @@ export interface Addon {
   nativeKeys(): Buffer[];
   hardenProcess(): number;
   keyId(certificate: Uint8Array): Buffer | undefined;
+  nameContext(): number;
+  setTicketKeys(context: number, keys: Uint8Array, sessionContext: Uint8Array): boolean;
   takeReleasedKey(): number;
   attachLast(): number;
   limit(id: number, sigalgs: string | undefined, withoutDecrypt: boolean, andContext: boolean): void;

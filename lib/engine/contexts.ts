@@ -18,6 +18,8 @@ export interface KeylessContext {
   readonly withoutDecrypt: boolean;
   /** Whether OpenSSL's context knows these limits already; `undefined`: it has made no connection yet. */
   limitedFor: 'server' | 'client' | undefined;
+  /** By which the addon knows OpenSSL's context; 0: it does not. */
+  readonly number: number;
 }
 
 /** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
@@ -151,6 +153,7 @@ function makeContext(
     sigalgs: limits(entries, native.length === 0),
     withoutDecrypt: entries.some(({ isRsa, key }) => isRsa && key.decrypt === undefined),
     limitedFor: undefined,
+    number: addon().nameContext(),
   });
   made += 1;
   return context;
@@ -200,6 +203,7 @@ function moveContext(
     sigalgs: undefined,
     withoutDecrypt: false,
     limitedFor: undefined,
+    number: addon().nameContext(),
   });
   made += 1;
   return context;

@@ -4,7 +4,7 @@
  * every Node version we support.
  */
 import type { EventEmitter } from 'node:events';
-import type { TLSSocket } from 'node:tls';
+import type { Server, TLSSocket } from 'node:tls';
 
 /** Node's native TLSWrap object, as lib/_tls_wrap.js uses it. */
 export interface TlsHandle {
@@ -35,6 +35,21 @@ export interface TlsSocketInternals {
   /** Set where a context is to be chosen by name. */
   _SNICallback: unknown;
   server?: EventEmitter;
+}
+
+/** The fields of a tls.Server that lib/_tls_wrap.js keeps; `setSecureContext` replaces them. */
+export interface TlsServerInternals {
+  _sharedCreds?: { context?: unknown };
+  ca?: unknown;
+  crl?: unknown;
+  requestCert?: boolean;
+  rejectUnauthorized?: boolean;
+  sessionIdContext?: string;
+}
+
+/** @returns the server's fields that its public type does not show */
+export function serverInternals(server: Server): TlsServerInternals {
+  return server as unknown as TlsServerInternals;
 }
 
 /** @returns the socket's fields that its public type does not show */

@@ -11,6 +11,7 @@ import {
   type RequestContext,
   rawDecryptRequest,
   signRequest,
+  ticketKeysRequest,
 } from '../protocol/request-encoder.ts';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
 import { cancelSignalOf } from './cancel-signal.ts';
@@ -158,6 +159,12 @@ class KeyServers implements PrivateKey {
     });
   }
 
+  /** The session-ticket keys of this edge's group, as the key servers give them: see `leaseTicketKeys`. Secret. */
+  ticketKeys(): Promise<Uint8Array> {
+    const deadline = this.#clock.now() + this.timeoutMs;
+    return this.#request({ kind: 'ticket-keys', items: ticketKeysRequest, deadline, signal: undefined });
+  }
+
   stats(): KeyServersStats {
     return this.#set.stats();
   }
@@ -178,9 +185,12 @@ class KeyServers implements PrivateKey {
   ): Promise<Uint8Array> {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);
+    return this.#request({ kind, items, deadline, signal: cancelSignalOf(operation) });
+  }
+
+  #request(request: ErrandRequest): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const signal = cancelSignalOf(operation);
-      this.#set.request({ kind, items, deadline, signal }, (result: ErrandResult) => {
+      this.#set.request(request, (result: ErrandResult) => {
         if (result instanceof KeylessError) reject(result);
         else resolve(result);
       });

@@ -7,7 +7,7 @@
 import { posix } from 'node:path';
 import { codeOf } from './source-tree.ts';
 
-const CHAIN = ['errors', 'clock', 'protocol', 'signing', 'client', 'keys', 'engine'];
+const CHAIN = ['errors', 'clock', 'protocol', 'signing', 'client', 'keys', 'engine', 'fleet'];
 const FACES = ['tls', 'https', 'http2'];
 
 /** What each layer may import besides itself. */
@@ -19,6 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   client: ['errors', 'clock', 'protocol'],
   keys: ['errors', 'clock', 'protocol', 'signing', 'client'],
   engine: ['errors', 'clock', 'keys'],
+  fleet: ['errors', 'clock', 'protocol', 'client', 'keys', 'engine'],
   tls: ['errors', 'keys', 'engine'],
   https: ['errors', 'keys', 'engine'],
   http2: ['errors', 'keys', 'engine'],

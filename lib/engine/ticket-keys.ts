@@ -1,0 +1,45 @@
+/**
+ * Session-ticket keys of a server, several at once: OpenSSL asks the addon for them instead of Node, which has one key.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import type { Server } from 'node:tls';
+import { addon } from './addon.ts';
+import { type KeylessContext, keylessContext } from './contexts.ts';
+import { serverInternals } from './tls-handle.ts';
+
+function update(hash: Hash, value: unknown): void {
+  if (Array.isArray(value)) {
+    update(hash, `list of ${value.length}`);
+    for (const each of value) update(hash, each);
+    return;
+  }
+  const bytes = value instanceof Uint8Array ? value : Buffer.from(String(value), 'utf8');
+  hash.update(`${bytes.length}:`).update(bytes);
+}
+
+/**
+ * OpenSSL's session id context: a session is resumed only where it is the same. Servers that share ticket keys must
+ * differ in it where they differ in whom they let in, because a resumed session brings the client's certificate, or
+ * the lack of one, along.
+ */
+function sessionContext(server: Server, { entries }: KeylessContext, label: string): Buffer {
+  const { requestCert, rejectUnauthorized, ca, crl } = serverInternals(server);
+  const hash = createHash('sha256');
+  update(hash, [label, requestCert === true, rejectUnauthorized !== false, ca, crl]);
+  update(hash, entries.map(({ keyId }) => keyId.toString('hex')).sort());
+  return hash.digest();
+}
+
+/**
+ * From here on the server issues tickets under the first key and accepts those of all, with its present context.
+ *
+ * @param keys 48 bytes each, copied; none: no ticket is accepted, and those that are issued can be opened by nobody
+ * @param label servers with different ones do not resume each other's sessions, nor do servers with other keys or other
+ *   rules for clients' certificates
+ * @returns `false`: the server has no keyless key, so that its context is Node's alone
+ */
+export function setTicketKeys(server: Server, keys: Uint8Array, label: string): boolean {
+  const context = keylessContext(serverInternals(server)._sharedCreds?.context);
+  if (context === undefined) return false;
+  return addon().setTicketKeys(context.number, keys, sessionContext(server, context, label));
+}

@@ -1,0 +1,95 @@
+/** A fleet of three edges and two key servers, and what becomes of an edge that is revoked. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { writeFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import type { SecureVersion } from 'node:tls';
+import { promisify } from 'node:util';
+import { type Fleet, type FleetEdge, makeFleet } from '../helpers/fleet.ts';
+import { comeBack, firstVisit } from '../helpers/returning-client.ts';
+import { MAIN } from '../helpers/serve-process.ts';
+
+const run = promisify(execFile);
+const PERIOD_MS = 5000;
+const VERSIONS: readonly SecureVersion[] = ['TLSv1.2', 'TLSv1.3'];
+
+let fleet: Fleet;
+let edges: FleetEdge[];
+
+before(async () => {
+  fleet = await makeFleet(3, 2, ['--ticket-period', String(PERIOD_MS / 1000)]);
+  edges = await fleet.edges();
+});
+after(() => fleet.close());
+
+const goal = (edge: FleetEdge, version: SecureVersion, session?: Buffer) => ({
+  port: edge.port,
+  ca: fleet.setup.authority.certPem,
+  version,
+  session,
+});
+
+/** Whether a visit resumed; `undefined`: the handshake failed. */
+async function resumes(
+  edge: FleetEdge,
+  version: SecureVersion,
+  session?: Buffer,
+): Promise<boolean | undefined> {
+  return comeBack(goal(edge, version, session)).then(
+    ({ reused }) => reused,
+    () => undefined,
+  );
+}
+
+/** Resolves when the lease of an edge is as wanted, at the latest when it renews, fails or ends. */
+function leaseIs(wanted: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (!wanted()) return;
+      unsubscribe('keyless-tls:fleet:lease', check);
+      resolve();
+    };
+    subscribe('keyless-tls:fleet:lease', check);
+    check();
+  });
+}
+
+test('every edge resumes the sessions of every other, whichever key server gave it its keys', async () => {
+  for (const version of VERSIONS) {
+    for (const from of edges) {
+      const session = await firstVisit(goal(from, version));
+      for (const to of edges) assert.equal(await resumes(to, version, session), true, version);
+    }
+  }
+});
+
+test('an edge that is revoked signs nothing within a second, and resumes nothing within the epoch, nor do others resume its sessions', async () => {
+  const [one, two, revoked] = edges as [FleetEdge, FleetEdge, FleetEdge];
+  const path = fleet.files.path('revoked.crt');
+  writeFileSync(path, revoked.certificate.certPem);
+  await run(process.execPath, [MAIN, 'revoke', '--policy', fleet.policy, path]);
+  const since = performance.now();
+  const isRevoked = ({ edge }: Record<string, unknown>) => edge === 'CN=edge 2';
+  await Promise.all(fleet.keyServers.map((serve) => serve.event('disconnected', isRevoked)));
+  assert.ok(performance.now() - since < 1000, `${performance.now() - since} ms`);
+
+  const renewals = [one, two].map(({ lease }) => lease.stats().renewals);
+  const sessions = new Map<SecureVersion, Buffer>();
+  for (const version of VERSIONS) {
+    assert.equal(await resumes(revoked, version), undefined, 'no full handshake');
+    const session = await firstVisit(goal(one, version));
+    assert.equal(await resumes(one, version, session), true, 'the others go on');
+    sessions.set(version, session);
+  }
+  await leaseIs(() => revoked.lease.stats().state === 'ended');
+  assert.ok(performance.now() - since < PERIOD_MS, `${performance.now() - since} ms`);
+  await leaseIs(() => [one, two].every(({ lease }, at) => lease.stats().renewals > renewals[at]!));
+  for (const [version, session] of sessions) {
+    assert.equal(await resumes(revoked, version, session), undefined, 'it resumes nothing');
+    assert.equal(await resumes(two, version, session), false, 'what it could have known opens nowhere');
+    const fresh = await firstVisit(goal(one, version));
+    assert.equal(await resumes(two, version, fresh), true, 'the fleet has other keys');
+    assert.equal(await resumes(revoked, version, fresh), undefined, 'which it does not know');
+  }
+});
