@@ -1,6 +1,7 @@
 /** A PrivateKey whose private half is on key servers: for every certificate of which they hold the key. */
 import tls from 'node:tls';
 import { DEFAULT_BACK_OFF } from '../client/back-off.ts';
+import type { Profile } from '../client/connection.ts';
 import type { ErrandRequest, ErrandResult } from '../client/errand.ts';
 import { KeyServerSet, type SetStats } from '../client/key-server-set.ts';
 import { parseServerAddress } from '../client/server-address.ts';
@@ -22,6 +23,7 @@ import type {
   SignatureScheme,
   SignOperation,
 } from './private-key.ts';
+import { requestContext } from './request-context.ts';
 
 export type { ServerStats } from '../client/link.ts';
 
@@ -44,6 +46,11 @@ export interface KeyServersOptions {
   readonly verify?: PrivateKey['verify'];
   /** Whether RSA key exchange is offered, for certificates with an RSA key; default true. */
   readonly decrypt?: boolean | undefined;
+  /**
+   * Whether requests carry the IP addresses of the TLS client and server; default false: only to key servers of the field,
+   * which may choose keys by them.
+   */
+  readonly sendAddresses?: boolean | undefined;
   /** Milliseconds for a connection to become usable; default 3,000. */
   readonly connectTimeoutMs?: number | undefined;
   /** Milliseconds of silence before a ping: below 30,000, when key servers of the field hang up; default 10,000. */
@@ -99,12 +106,6 @@ function openSet(options: KeyServersOptions): KeyServerSet {
   });
 }
 
-function contextOf({ keyId, servername, role, peerAddress, localAddress }: Operation): RequestContext {
-  const [clientAddress, serverAddress] =
-    role === 'server' ? [peerAddress, localAddress] : [localAddress, peerAddress];
-  return { keyId, servername, clientAddress, serverAddress };
-}
-
 class KeyServers implements PrivateKey {
   readonly schemes: PrivateKey['schemes'];
   readonly timeoutMs: number;
@@ -112,12 +113,14 @@ class KeyServers implements PrivateKey {
   readonly decrypt: ((operation: DecryptOperation) => Promise<Uint8Array>) | undefined;
   readonly #set: KeyServerSet;
   readonly #clock: Clock;
+  readonly #sendAddresses: boolean;
 
   constructor(options: KeyServersOptions) {
     this.timeoutMs = milliseconds('timeoutMs', options.timeoutMs, DEFAULT_TIMEOUT_MS);
     this.schemes = options.schemes;
     this.verify = options.verify;
     this.#clock = options.clock ?? systemClock;
+    this.#sendAddresses = options.sendAddresses === true;
     this.#set = openSet(options);
     if (options.decrypt !== false) this.decrypt = (operation) => this.#decrypt(operation);
   }
@@ -128,14 +131,20 @@ class KeyServers implements PrivateKey {
       const error = `The protocol of key servers does not know ${String(scheme)}.`;
       return Promise.reject(new KeylessError('ERR_KEYLESS_UNSUPPORTED_SCHEME', error));
     }
-    return this.#ask(operation, 'sign', () => signRequest(scheme, message, contextOf(operation)));
+    return this.#ask(operation, 'sign', (profile) =>
+      signRequest(scheme, message, this.#context(operation, profile)),
+    );
+  }
+
+  #context(operation: Operation, profile: Profile): RequestContext {
+    return requestContext(operation, profile, this.#sendAddresses);
   }
 
   /** Ours answer with 48 bytes, those of the field with the raw block, which the engine looks at. */
   #decrypt(operation: DecryptOperation): Promise<Uint8Array> {
     const { ciphertext, clientVersion } = operation;
     return this.#ask(operation, 'decrypt', (profile) => {
-      const context = contextOf(operation);
+      const context = this.#context(operation, profile);
       if (profile === 'ours') return premasterRequest(ciphertext, clientVersion, context);
       return rawDecryptRequest(ciphertext, context);
     });
