@@ -4,6 +4,13 @@ export type { HandshakeOptions, TlsVersion } from './engine/handshake-options.ts
 export { type EngineStats, engineStats } from './engine/stats.ts';
 export { ERROR_CODES, KeylessError, type KeylessErrorCode } from './errors.ts';
 export type { FleetLease } from './fleet/channels.ts';
+export type { RedisClient } from './fleet/session-backends.ts';
+export {
+  type SessionStore,
+  type SessionStoreOptions,
+  type SessionStoreStats,
+  sessionStore,
+} from './fleet/session-store.ts';
 export {
   leaseTicketKeys,
   type TicketKeySource,

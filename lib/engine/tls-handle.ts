@@ -44,7 +44,8 @@ export interface TlsServerInternals {
   crl?: unknown;
   requestCert?: boolean;
   rejectUnauthorized?: boolean;
-  sessionIdContext?: string;
+  /** Seconds. */
+  sessionTimeout?: number;
 }
 
 /** @returns the server's fields that its public type does not show */

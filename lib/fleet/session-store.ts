@@ -1,0 +1,173 @@
+/**
+ * TLS 1.2 sessions that clients resume by id (RFC 5246 §7.4.1.2), shared by the edges of a fleet. Clients that take
+ * tickets have no need of it; TLS 1.3 sessions that lie on the server are something Node cannot look up.
+ *
+ * A store that is slow, gone or lies costs a full handshake and nothing more.
+ */
+import type { Server } from 'node:tls';
+import { type Clock, systemClock } from '../clock.ts';
+import { serverInternals } from '../engine/tls-handle.ts';
+import { KeylessError } from '../errors.ts';
+import { openSession, sealSession, sessionName } from './sealed-session.ts';
+import { MemorySessions, type RedisClient, RedisSessions, type SessionBackend } from './session-backends.ts';
+import type { TicketLease } from './ticket-lease.ts';
+
+export interface SessionStoreOptions {
+  /** Whose keys seal the sessions; the servers that use the store use the lease too. */
+  readonly lease: TicketLease;
+  /** A connected client of the package `redis`, for Redis or Valkey; `undefined`: the memory of this process. */
+  readonly redis?: RedisClient | undefined;
+  /** Of the keys in Redis; default `keyless-tls:session:`. */
+  readonly prefix?: string | undefined;
+  /** Sessions in memory, about 1 KiB each, 1 to 10,000,000; default 20,000. */
+  readonly maxEntries?: number | undefined;
+  /** Milliseconds that a handshake waits for the store; default 100. */
+  readonly timeoutMs?: number | undefined;
+  /** For tests. */
+  readonly clock?: Clock | undefined;
+}
+
+export interface SessionStoreStats {
+  readonly stored: number;
+  readonly found: number;
+  /** Not there, expired, or sealed under keys that are not leased (any more). */
+  readonly missed: number;
+  /** The store failed, was not connected, or was too slow. */
+  readonly failed: number;
+  /** Requests that the store has not answered; beyond 1,000 no more are made. */
+  readonly pending: number;
+}
+
+const DEFAULT_MAX_ENTRIES = 20_000;
+const MAX_ENTRIES = 10_000_000;
+const DEFAULT_TIMEOUT_MS = 100;
+const MAX_TIMEOUT_MS = 60_000;
+const MAX_PENDING = 1000;
+/** OpenSSL's default for servers, in seconds. */
+const DEFAULT_SESSION_TIMEOUT = 300;
+const FAILED = Symbol('failed');
+
+function wholeNumber(name: string, value: number | undefined, fallback: number, most: number): number {
+  const number = value ?? fallback;
+  if (Number.isInteger(number) && number >= 1 && number <= most) return number;
+  throw new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    `"${name}" must be a whole number from 1 to ${most}, not ${String(number)}.`,
+  );
+}
+
+function backendOf({ redis, prefix, maxEntries }: SessionStoreOptions, clock: Clock): SessionBackend {
+  const most = wholeNumber('maxEntries', maxEntries, DEFAULT_MAX_ENTRIES, MAX_ENTRIES);
+  if (redis === undefined) return new MemorySessions(most, clock);
+  if (typeof redis.get === 'function' && typeof redis.set === 'function') {
+    return new RedisSessions(redis, prefix ?? 'keyless-tls:session:');
+  }
+  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"redis" must be a client of the package "redis".');
+}
+
+class SessionStore {
+  readonly #lease: TicketLease;
+  readonly #backend: SessionBackend;
+  readonly #timeoutMs: number;
+  readonly #clock: Clock;
+  readonly #servers = new WeakSet<Server>();
+  #stored = 0;
+  #found = 0;
+  #missed = 0;
+  #failed = 0;
+  #pending = 0;
+
+  constructor(options: SessionStoreOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#lease = options.lease;
+    this.#timeoutMs = wholeNumber('timeoutMs', options.timeoutMs, DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS);
+    this.#backend = backendOf(options, this.#clock);
+  }
+
+  /**
+   * From here on the server's sessions lie in the store; its tickets are the lease's.
+   *
+   * @throws ERR_KEYLESS_INVALID_ARGUMENT if the server has no keyless key; ERR_KEYLESS_CLOSED
+   */
+  use(server: Server): void {
+    this.#lease.use(server);
+    if (this.#servers.has(server)) return;
+    this.#servers.add(server);
+    server.on('newSession', (id: Buffer, session: Buffer, done: () => void) => {
+      void this.#store(server, id, session).then(() => done());
+    });
+    server.on('resumeSession', (id: Buffer, done: (error: Error | null, session: Buffer | null) => void) => {
+      void this.#find(id).then((session) => done(null, session ?? null));
+    });
+  }
+
+  stats(): SessionStoreStats {
+    return {
+      stored: this.#stored,
+      found: this.#found,
+      missed: this.#missed,
+      failed: this.#failed,
+      pending: this.#pending,
+    };
+  }
+
+  async #store(server: Server, id: Buffer, session: Buffer): Promise<void> {
+    const key = this.#lease.keys()?.[0];
+    if (key === undefined) return;
+    const name = sessionName(id);
+    const sealed = sealSession(name, session, key);
+    const ttlMs = (serverInternals(server).sessionTimeout ?? DEFAULT_SESSION_TIMEOUT) * 1000;
+    if ((await this.#inTime(() => this.#backend.set(name, sealed, ttlMs))) !== FAILED) this.#stored += 1;
+  }
+
+  async #find(id: Buffer): Promise<Buffer | undefined> {
+    const name = sessionName(id);
+    const sealed = await this.#inTime(() => this.#backend.get(name));
+    if (sealed === FAILED) return undefined;
+    const session = sealed && openSession(name, sealed, this.#lease.keys() ?? []);
+    if (session === undefined) this.#missed += 1;
+    else this.#found += 1;
+    return session;
+  }
+
+  /** Resolves always: no handshake fails or hangs because of a store. */
+  async #inTime<T>(ask: () => Promise<T>): Promise<T | typeof FAILED> {
+    const result = this.#pending < MAX_PENDING ? await this.#race(ask) : FAILED;
+    if (result === FAILED) this.#failed += 1;
+    return result;
+  }
+
+  #race<T>(ask: () => Promise<T>): Promise<T | typeof FAILED> {
+    this.#pending += 1;
+    return new Promise((resolve) => {
+      const alarm = this.#clock.after(this.#timeoutMs, () => resolve(FAILED));
+      const settle = (result: T | typeof FAILED) => {
+        this.#pending -= 1;
+        alarm.cancel();
+        resolve(result);
+      };
+      this.#answered(ask).then(settle, () => settle(FAILED));
+    });
+  }
+
+  /** A client that throws at once is one that rejects. */
+  async #answered<T>(ask: () => Promise<T>): Promise<T> {
+    return ask();
+  }
+}
+
+export type { SessionStore };
+
+/**
+ * A store of TLS 1.2 sessions for servers with a lease.
+ *
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT for options that are missing or wrong
+ */
+export function sessionStore(options: SessionStoreOptions): SessionStore {
+  if (typeof (options as SessionStoreOptions | undefined)?.lease?.keys === 'function')
+    return new SessionStore(options);
+  throw new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    'sessionStore() needs "lease", of leaseTicketKeys().',
+  );
+}
