@@ -4,6 +4,8 @@
 #   site.crt  keys/site.key   a site; its key is for the key server alone
 #   server.crt  server.pem    the key server's identity
 #   edge.crt  edge.pem        the edge's identity
+#   policy.json               of a key server that gives this edge ticket keys,
+#   ticket.secret             derived from this
 set -eu
 umask 077
 mkdir -p "${1:-certs}/keys"
@@ -24,4 +26,6 @@ openssl req -x509 -key ca.pem -subj '/CN=keyless-tls examples' -days 30 -out ca.
 issue site keys/site.key serverAuth
 issue server server.pem serverAuth
 issue edge edge.pem clientAuth
+openssl rand -base64 32 >ticket.secret
+echo '{ "version": 1, "clients": [{ "name": "edge", "identities": ["DNS:localhost"], "tickets": { "group": "edges" } }] }' >policy.json
 rm -f request extensions ca.pem ca.srl

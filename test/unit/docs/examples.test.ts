@@ -16,6 +16,7 @@ import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { comeBack } from '../../helpers/returning-client.ts';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const run = promisify(execFile);
@@ -69,7 +70,8 @@ before(async () => {
   const path = (name: string) => join(certs, name);
   const identity = ['--cert', path('server.crt'), '--key', path('server.pem'), '--ca', path('ca.crt')];
   const keys = ['--keys', path('keys'), '--listen', '127.0.0.1:0'];
-  const { port } = await start('lib/cli/main.js', ['serve', ...identity, ...keys]);
+  const tickets = ['--policy', path('policy.json'), '--ticket-secret', path('ticket.secret')];
+  const { port } = await start('lib/cli/main.js', ['serve', ...identity, ...keys, ...tickets]);
   environment.KEY_SERVERS = `127.0.0.1:${port}`;
 });
 
@@ -80,7 +82,10 @@ after(async () => {
 
 test('certificates.sh leaves the key of the site where the key server looks, and no key of the authority', async () => {
   const names = (await readdir(certs)).sort();
-  assert.deepEqual(names, 'ca.crt edge.crt edge.pem keys server.crt server.pem site.crt'.split(' '));
+  assert.deepEqual(
+    names,
+    'ca.crt edge.crt edge.pem keys policy.json server.crt server.pem site.crt ticket.secret'.split(' '),
+  );
   assert.deepEqual(await readdir(join(certs, 'keys')), ['site.key']);
 });
 
@@ -129,6 +134,22 @@ test('own-key asks the KMS for a signature, by key id and scheme', async () => {
   assert.deepEqual(asked, [`/${keyId}/ecdsa_secp256r1_sha256`]);
 });
 
+test('cluster resumes a session in whichever process it comes to', async () => {
+  const { port, lines } = await start('examples/cluster.js', [], { ...environment, WORKERS: '2' });
+  await lineLike(lines, /^listening pid: \d+/);
+  const visit = {
+    port,
+    ca,
+    version: 'TLSv1.3',
+    say: 'GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n',
+  } as const;
+  const first = await comeBack(visit);
+  const second = await comeBack({ ...visit, session: first.session });
+  assert.deepEqual([first.reused, second.reused], [false, true]);
+  const pids = [first, second].map(({ heard }) => /\d+(?=\n$|\n\r)/.exec(heard)?.[0]);
+  assert.notEqual(pids[0], pids[1], 'the primary hands out connections in turn');
+});
+
 test('handshake goes through its states', async () => {
   const { stdout } = await run(process.execPath, [join(root, 'dist/examples/handshake.js')], {
     env: environment,
@@ -152,6 +173,7 @@ test('there is no other example, and each is short', async () => {
   const files = (await readdir(join(root, 'examples'))).sort();
   assert.deepEqual(files, [
     'certificates.sh',
+    'cluster.ts',
     'handshake.ts',
     'http2-server.ts',
     'https-server.ts',
