@@ -118,6 +118,58 @@ export interface Addon {
   removeEndpoint(id: number): void;
 }
 
+/** All of {@link Addon} that can be called; the compiler holds them to it. */
+const FUNCTIONS = [
+  'setParkListener',
+  'setFloodListener',
+  'stats',
+  'beginContext',
+  'useKey',
+  'nativeKeys',
+  'hardenProcess',
+  'keyId',
+  'nameContext',
+  'setTicketKeys',
+  'takeReleasedKey',
+  'attachLast',
+  'limit',
+  'arm',
+  'alpnOffer',
+  'decideAlpn',
+  'takeParked',
+  'takeFlooded',
+  'drive',
+  'refuse',
+  'setScratch',
+  'operation',
+  'input',
+  'supply',
+  'fail',
+  'replay',
+  'lastSignatureIsBad',
+  'clearErrors',
+  'dispose',
+  'takeReason',
+  'createEndpoint',
+  'startEndpoint',
+  'feed',
+  'drain',
+  'pendingOutput',
+  'read',
+  'write',
+  'describe',
+  'removeEndpoint',
+] as const satisfies readonly (keyof Addon)[];
+
+type Callable = { [Name in keyof Addon]: Addon[Name] extends (...values: never[]) => unknown ? Name : never };
+type Forgotten = Exclude<Callable[keyof Addon], (typeof FUNCTIONS)[number]>;
+const NONE_FORGOTTEN: [Forgotten] extends [never] ? true : Forgotten = true;
+
+/** A binary that was built before the sources changed would fail somewhere, later, with less to say. */
+export function isCurrent(candidate: Addon): boolean {
+  return NONE_FORGOTTEN && FUNCTIONS.every((name) => typeof candidate[name] === 'function');
+}
+
 function load(): Addon {
   const path = findBinary();
   if (path === undefined) {
@@ -151,6 +203,12 @@ export function addon(): Addon {
   const candidate = load();
   if (candidate.platformProblem !== '') {
     throw new KeylessError('ERR_KEYLESS_PLATFORM', candidate.platformProblem);
+  }
+  if (!isCurrent(candidate)) {
+    throw new KeylessError(
+      'ERR_KEYLESS_PLATFORM',
+      'The binary of keyless-tls is older than its JavaScript. Build it anew with "npm run build:native".',
+    );
   }
   scratch = Buffer.alloc(candidate.scratchBytes);
   candidate.setScratch(scratch);

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { addon, isCurrent } from '../../../lib/engine/addon.ts';
 
 const ADDON = fileURLToPath(new URL('../../../../build/Release/keyless_tls.node', import.meta.url));
 
@@ -31,3 +32,11 @@ if (process.platform === 'linux') {
     assert.equal(flags & DF_1_NOW, DF_1_NOW);
   });
 }
+
+test('a binary without one of the functions is known to be an old one', () => {
+  const current = { ...addon() };
+  assert.equal(isCurrent(current), true);
+  for (const name of ['drive', 'setTicketKeys', 'removeEndpoint'] as const) {
+    assert.equal(isCurrent({ ...current, [name]: undefined } as unknown as typeof current), false, name);
+  }
+});
