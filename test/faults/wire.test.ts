@@ -1,0 +1,134 @@
+/** Faults of the bytes between edge and key server: rows 6, 8, 10, 11 and 12 of docs/operations.md. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type BadKeyServer, type Manner, startBadKeyServer } from '../helpers/bad-key-server.ts';
+import { type Edge, type EdgeOptions, startEdge, until } from '../helpers/edge.ts';
+import { type FaultProxy, startFaultProxy } from '../helpers/fault-proxy.ts';
+import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { signOperation } from '../helpers/operations.ts';
+
+let setup: KeyServerSetup;
+const open: { close(): Promise<void> }[] = [];
+
+before(async () => {
+  setup = await makeKeyServers(['rsa', 'p256']);
+});
+after(async () => {
+  for (const each of open) await each.close();
+});
+
+async function badServer(manner: Manner = 'sign'): Promise<BadKeyServer> {
+  const server = await startBadKeyServer(setup);
+  server.manner = manner;
+  open.push(server);
+  return server;
+}
+
+async function proxyOf(server: { readonly port: number }): Promise<FaultProxy> {
+  const proxy = await startFaultProxy(server.port);
+  open.unshift(proxy);
+  return proxy;
+}
+
+async function edgeOf(
+  kind: 'rsa' | 'p256',
+  servers: readonly { readonly address: string }[],
+  options?: EdgeOptions,
+): Promise<Edge> {
+  const addresses = servers.map(({ address }) => address);
+  const edge = await startEdge(setup, setup.sites[kind]!, addresses, options);
+  open.unshift(edge);
+  return edge;
+}
+
+/** Of an answer as it is on the wire: in a TLS record's header, in our header, in items, in the padding. */
+const POSITIONS = [1, 4, 5, 6, 12, 13, 14, 20, 21, 25, 90, 299, 300, 600];
+
+test('row 6: whichever byte of an answer a reset comes after, no partial answer is taken, and it is asked again', async () => {
+  const server = await badServer();
+  const proxy = await proxyOf(server);
+  const edge = await edgeOf('p256', [proxy]);
+  for (const bytes of POSITIONS) {
+    await edge.keys.ready();
+    const { asked } = server;
+    proxy.cutAfter('down', bytes);
+    const signature = await edge.keys.sign(signOperation(setup.sites.p256!.keyId));
+    assert.ok(signature.length >= 68 && signature.length <= 72, `${bytes}: ${signature.length}`);
+    assert.equal(server.asked, asked + 2, `${bytes}`);
+  }
+  assert.equal(edge.keys.stats().failed, 0);
+});
+
+for (const sliceBytes of [1, 7, 1460]) {
+  test(`row 8: slices of ${sliceBytes} bytes, and frames merged, are the same signatures`, async () => {
+    const server = await badServer({ reordered: 4 });
+    const proxy = await proxyOf(server);
+    proxy.faults.sliceBytes = sliceBytes;
+    const edge = await edgeOf('p256', [proxy], { connectTimeoutMs: 20_000, pingTimeoutMs: 20_000 });
+    assert.deepEqual(await edge.visits(4), { ok: 4 });
+  });
+}
+
+test('a byte that is flipped on the way is noticed by TLS, and the operation asked again', async () => {
+  const server = await badServer();
+  const proxy = await proxyOf(server);
+  const edge = await edgeOf('p256', [proxy]);
+  await edge.keys.ready();
+  proxy.flip('down', 100);
+  assert.equal(await edge.visit(), 'ok');
+  assert.equal(server.asked, 2);
+});
+
+const REFUSED: readonly Manner[] = ['empty', 'too-long', '64-kib'];
+
+for (const kind of ['rsa', 'p256'] as const) {
+  for (const manner of REFUSED) {
+    test(`row 10: ${kind}, ${String(manner)}: refused before OpenSSL sees it, once, by our code`, async () => {
+      const server = await badServer(manner);
+      const edge = await edgeOf(kind, [server]);
+      assert.notEqual(await edge.visit(), 'ok');
+      await until(() => edge.errors.length > 0);
+      // A byte too many behind a DER signature is not DER.
+      assert.deepEqual(edge.errors, ['ERR_KEYLESS_BAD_RESULT']);
+      server.manner = 'sign';
+      assert.equal(await edge.visit(), 'ok');
+    });
+  }
+}
+
+for (const manner of ['twice', 'unknown-ids'] as const) {
+  test(`row 11: ${manner}: ignored and counted, and the connection stays`, async () => {
+    const server = await badServer(manner);
+    const edge = await edgeOf('p256', [server]);
+    assert.deepEqual(await edge.visits(10), { ok: 10 });
+    await until(() => edge.keys.stats().servers[0]!.unknownAnswers >= 10);
+    assert.equal(edge.keys.stats().servers[0]!.failures, 0);
+  });
+}
+
+test('row 11: answers in reverse order reach those who asked', async () => {
+  const server = await badServer({ reordered: 8 });
+  const edge = await edgeOf('p256', [server]);
+  assert.deepEqual(await edge.visits(8), { ok: 8 });
+});
+
+test('row 11: one operation that times out takes no other with it, and its late answer is counted', async () => {
+  const server = await badServer({ lateMs: 300 });
+  const edge = await edgeOf('p256', [server]);
+  await edge.keys.ready();
+  const keyId = setup.sites.p256!.keyId;
+  const hasty = edge.keys.sign(signOperation(keyId, undefined, undefined, 60));
+  const patient = edge.keys.sign(signOperation(keyId));
+  await assert.rejects(hasty, { code: 'ERR_KEYLESS_TIMEOUT' });
+  assert.ok((await patient).length >= 68);
+  await until(() => edge.keys.stats().servers[0]!.lateAnswers === 1);
+  assert.equal(edge.keys.stats().servers[0]!.failures, 0);
+});
+
+test('row 12: garbage ends the connection, and another key server answers', async () => {
+  const [bad, good] = [await badServer('garbage'), await badServer()];
+  const edge = await edgeOf('p256', [bad, good]);
+  await until(() => edge.keys.stats().servers.every(({ state }) => state === 'ready'));
+  assert.deepEqual(await edge.visits(10), { ok: 10 });
+  assert.deepEqual(edge.errors, []);
+});
