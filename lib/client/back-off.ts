@@ -8,7 +8,7 @@ export interface BackOffSettings {
   readonly random: () => number;
 }
 
-export const DEFAULT_BACK_OFF: BackOffSettings = { minMs: 50, maxMs: 1000, random: Math.random };
+export const DEFAULT_BACK_OFF: BackOffSettings = { minMs: 50, maxMs: 800, random: Math.random };
 
 /**
  * Doubles with each failure, then takes between a half and all of it.

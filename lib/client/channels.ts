@@ -28,6 +28,30 @@ export interface ClientOperation {
   readonly error: KeylessError | undefined;
 }
 
+/** Message of `keyless-tls:client:breaker`: a key server is left alone, tried carefully, or trusted again. */
+export interface ClientBreaker {
+  readonly server: string;
+  readonly state: 'closed' | 'open' | 'half-open';
+}
+
+/** Message of `keyless-tls:client:hedge`: an operation took long, another key server is asked too. */
+export interface ClientHedge {
+  readonly slow: string;
+  readonly other: string;
+  /** Milliseconds that the first was waited for. */
+  readonly waitedMs: number;
+}
+
+/** Message of `keyless-tls:client:servers`: what the SRV record says has changed, or cannot be had. */
+export interface ClientServers {
+  readonly servers: readonly string[];
+  /** `undefined`: it was resolved. */
+  readonly error: KeylessError | undefined;
+}
+
+export const clientBreaker = channel('keyless-tls:client:breaker');
+export const clientHedge = channel('keyless-tls:client:hedge');
+export const clientServers = channel('keyless-tls:client:servers');
 export const clientConnectionReady = channel('keyless-tls:client:connection:ready');
 export const clientConnectionClosed = channel('keyless-tls:client:connection:closed');
 export const clientOperation = channel('keyless-tls:client:operation');

@@ -5,18 +5,18 @@
  * TLS 1.3 checks after our side believes the handshake is over) -> closed. It never keeps the process alive: whoever
  * waits for an answer does.
  */
-import { isIP } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import tls from 'node:tls';
 import type { Alarm, Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
-import { type Answer, decodeAnswer } from '../protocol/answers.ts';
+import { type Answer, decodeAnswer, isGoodbye } from '../protocol/answers.ts';
 import { type Capabilities, decodeCapabilities } from '../protocol/capabilities.ts';
 import { FrameBatch } from '../protocol/frame-batch.ts';
 import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
 import { ALPN_PROTOCOL } from '../protocol/opcodes.ts';
 import { capabilitiesRequest, pingRequest } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
-import { connectionError } from './errors.ts';
+import { connectionError, isRefusal } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type OnAnswer, PendingRequests } from './pending-requests.ts';
 import type { ServerAddress } from './server-address.ts';
@@ -35,12 +35,20 @@ export interface ConnectionSettings {
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
   readonly clock: Clock;
+  /** Resolves host names, as `dns.lookup` does; `undefined`: that. */
+  readonly lookup?: LookupFunction | undefined;
 }
 
 export interface ConnectionEvents {
   onReady(): void;
-  /** Once, before those who wait for answers are told: they may look for another connection. */
-  onClose(error: KeylessError): void;
+  /** The key server will end it: no more requests, please. */
+  onGoodbye(): void;
+  /**
+   * Once, before those who wait for answers are told: they may look for another connection.
+   *
+   * @param refused it seems that the key server does not accept our certificate
+   */
+  onClose(error: KeylessError, refused: boolean): void;
 }
 
 /** A peer that leaves so many requests unanswered is not worth the ids. */
@@ -59,6 +67,7 @@ export class Connection {
   #error: Error | undefined;
   /** The handshake is over and the greeting not answered. */
   #isUnanswered = false;
+  #isLeaving = false;
   profile: Profile = 'field';
   /** `undefined`: not said. */
   capabilities: Capabilities | undefined;
@@ -118,6 +127,12 @@ export class Connection {
     }
   }
 
+  /** Takes no more requests, and ends when the last one is answered. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#endIfIdle();
+  }
+
   destroy(error: Error): void {
     this.#error ??= error;
     this.#socket.destroy();
@@ -129,12 +144,13 @@ export class Connection {
   }
 
   #open(): tls.TLSSocket {
-    const { address, servername, secureContext } = this.#settings;
+    const { address, servername, secureContext, lookup } = this.#settings;
     const name = servername ?? (isIP(address.host) === 0 ? address.host : undefined);
     const socket = tls.connect({
       host: address.host,
       port: address.port,
       ...(name === undefined ? {} : { servername: name }),
+      ...(lookup === undefined ? {} : { lookup }),
       secureContext,
       ALPNProtocols: [ALPN_PROTOCOL],
       minVersion: 'TLSv1.2',
@@ -174,7 +190,7 @@ export class Connection {
     this.#state = 'ready';
     this.#isUnanswered = false;
     this.#heartbeat = new Heartbeat(this.#settings, {
-      isWaiting: () => this.#pending.waiting > 0,
+      isWaiting: () => this.#pending.unanswered > 0,
       ping: () => void this.request(pingRequest(), () => undefined),
       onSilence: (ms) =>
         this.destroy(
@@ -205,7 +221,16 @@ export class Connection {
     const answer = decodeAnswer(items);
     if (answer === undefined)
       throw new KeylessError('ERR_KEYLESS_PROTOCOL', `${this.#name} sent what is no answer.`);
+    if (isGoodbye(id, answer)) {
+      this.#events.onGoodbye();
+      return;
+    }
     this.#pending.settle(id, answer);
+    if (this.#isLeaving) this.#endIfIdle();
+  }
+
+  #endIfIdle(): void {
+    if (this.#pending.waiting === 0) this.#socket.end();
   }
 
   #onClose(): void {
@@ -214,7 +239,7 @@ export class Connection {
     this.#connectAlarm.cancel();
     this.#heartbeat?.stop();
     const error = connectionError(this.#error, this.#settings.address.name, this.#isUnanswered);
-    this.#events.onClose(error);
+    this.#events.onClose(error, this.#isUnanswered || isRefusal(this.#error));
     this.#pending.fail(error);
   }
 }

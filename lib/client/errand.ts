@@ -1,7 +1,9 @@
 /**
- * One request on its way through whatever connections it takes, until it is answered, given up or too late.
+ * One request on its way through whatever key servers and connections it takes, until it is answered, given up or too
+ * late.
  *
- * It settles once. Signing twice is harmless, so a connection that dies takes no request with it.
+ * It settles once. Signing twice is harmless, so it may be out twice at a time, and a connection that dies takes no
+ * request with it.
  */
 import type { Alarm, Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
@@ -9,7 +11,9 @@ import type { Answer } from '../protocol/answers.ts';
 import type { Items } from '../protocol/tags.ts';
 import { type ClientOperation, clientOperation } from './channels.ts';
 import type { Connection, Profile } from './connection.ts';
-import { wireError } from './errors.ts';
+import { goesElsewhere, wireError } from './errors.ts';
+import type { Hedgeable } from './hedging.ts';
+import type { KnownServer } from './known-server.ts';
 
 export interface ErrandRequest {
   readonly kind: ClientOperation['kind'];
@@ -19,6 +23,8 @@ export interface ErrandRequest {
   readonly deadline: number;
   /** `undefined`: cannot be cancelled. */
   readonly signal: CancelSignal | undefined;
+  /** Key servers that are not asked; default none. */
+  readonly avoid?: readonly KnownServer[] | undefined;
 }
 
 /** The part of an AbortSignal that matters here. */
@@ -31,32 +37,58 @@ export interface CancelSignal {
 
 export type ErrandResult = Uint8Array | KeylessError;
 
-/** How often a request is sent when connections die under it. */
-const MAX_ATTEMPTS = 3;
+export interface ErrandEvents {
+  /**
+   * One attempt came to nothing.
+   *
+   * @param lost its connection went, rather than that it was answered with an error
+   * @returns whether another attempt is made, now or later
+   */
+  onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean;
+  onSettled(errand: Errand, result: ErrandResult): void;
+}
 
-export class Errand {
-  readonly #request: ErrandRequest;
+/** @param server who answered, or failed; `undefined`: nobody was asked */
+export type OnSettled = (result: ErrandResult, server: KnownServer | undefined) => void;
+
+/** The request as one key server has it. */
+interface Attempt {
+  readonly server: KnownServer;
+  readonly connection: Connection;
+  readonly sentAt: number;
+  id: number;
+}
+
+/** How often a request is sent when connections die under it or key servers fail. */
+const MAX_ATTEMPTS = 3;
+/** A time-out after less was the operation's, which had little time left, and not the key server's. */
+const BLAMED_FROM_MS = 1000;
+const NOBODY: readonly KnownServer[] = [];
+
+export class Errand implements Hedgeable {
+  readonly request: ErrandRequest;
   readonly #clock: Clock;
+  readonly #events: ErrandEvents;
+  readonly #onSettled: OnSettled;
   readonly #startedAt: number;
-  readonly #onSettled: (result: ErrandResult) => void;
-  /** Sends it again: its connection died. */
-  readonly #resend: (errand: Errand) => void;
   readonly #alarm: Alarm;
-  #sent: { readonly connection: Connection; readonly id: number } | undefined;
-  #server: string | undefined;
+  #first: Attempt | undefined;
+  #second: Attempt | undefined;
+  #server: KnownServer | undefined;
   #attempts = 0;
+  #firstError: KeylessError | undefined;
+  /** Key servers that are not asked (again). */
+  avoid: readonly KnownServer[];
+  sentAt = 0;
   settled = false;
 
-  constructor(
-    request: ErrandRequest,
-    clock: Clock,
-    resend: (errand: Errand) => void,
-    onSettled: (result: ErrandResult) => void,
-  ) {
-    this.#request = request;
+  /** @param onSettled is called once */
+  constructor(request: ErrandRequest, clock: Clock, events: ErrandEvents, onSettled: OnSettled) {
+    this.request = request;
     this.#clock = clock;
-    this.#resend = resend;
+    this.#events = events;
     this.#onSettled = onSettled;
+    this.avoid = request.avoid ?? NOBODY;
     this.#startedAt = clock.now();
     const waitMs = Math.max(0, request.deadline - this.#startedAt);
     this.#alarm = clock.after(Math.ceil(waitMs), () => this.#timeOut());
@@ -66,49 +98,89 @@ export class Errand {
 
   /** Settles at once if it is cancelled already. */
   watchSignal(): void {
-    const { signal } = this.#request;
+    const { signal } = this.request;
     if (signal?.aborted === true) this.#onAbort();
     else signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** Was sent more than once. */
+  /** Was sent more than once because it had to be; hedging does not count. */
   get retried(): boolean {
-    return this.#attempts > 1;
+    return this.#firstError !== undefined && this.#attempts > 1;
   }
 
-  send(connection: Connection, server: string): void {
+  /** The key server that it waits for. */
+  get server(): KnownServer | undefined {
+    return this.#server;
+  }
+
+  standsStill(now: number): boolean {
+    return this.#first?.server.standsStill(now) === true;
+  }
+
+  /** @param server is ready */
+  send(server: KnownServer): void {
     this.#attempts += 1;
     this.#server = server;
+    const sentAt = this.#clock.now();
+    const connection = server.connection!;
+    const attempt: Attempt = { server, connection, sentAt, id: 0 };
     try {
-      const items = this.#request.items(connection.profile);
-      const id = connection.request(items, (answer) => this.#onAnswer(answer, server));
-      this.#sent = { connection, id };
+      const items = this.request.items(connection.profile);
+      attempt.id = connection.request(items, (answer) => this.#onAnswer(attempt, answer));
     } catch (error) {
       this.settle(
         error instanceof KeylessError ? error : new KeylessError('ERR_KEYLESS_PROTOCOL', String(error)),
       );
+      return;
     }
+    server.begin(sentAt);
+    if (this.#first === undefined) this.#first = attempt;
+    else this.#second = attempt;
+    this.sentAt = sentAt;
   }
 
-  settle(result: ErrandResult): void {
+  /** @param server who answered; `undefined`: nobody did */
+  settle(result: ErrandResult, server?: KnownServer): void {
     if (this.settled) return;
     this.settled = true;
     this.#alarm.cancel();
-    this.#request.signal?.removeEventListener('abort', this.#onAbort);
-    if (clientOperation.hasSubscribers) this.#publish(result);
-    this.#onSettled(result);
+    this.request.signal?.removeEventListener('abort', this.#onAbort);
+    if (clientOperation.hasSubscribers) this.#publish(result, server);
+    this.#events.onSettled(this, result);
+    this.#onSettled(result, server);
   }
 
-  #onAnswer(answer: Answer | KeylessError, server: string): void {
-    this.#sent = undefined;
-    if (answer instanceof KeylessError) this.#onConnectionLost(answer);
-    else if (answer.kind === 'error') this.settle(wireError(answer.code, server));
-    else this.settle(answer.payload ?? new Uint8Array(0));
+  #onAnswer(attempt: Attempt, answer: Answer | KeylessError): void {
+    if (attempt === this.#first) this.#first = this.#second;
+    this.#second = undefined;
+    const now = this.#clock.now();
+    const { server } = attempt;
+    if (answer instanceof KeylessError) {
+      server.fail(answer.code, answer.code !== 'ERR_KEYLESS_CLOSED', now);
+      this.#onFailed(server, answer, true, answer.code !== 'ERR_KEYLESS_CLOSED');
+    } else if (answer.kind === 'error') {
+      const error = wireError(answer.code, server.name);
+      const elsewhere = goesElsewhere(answer.code);
+      server.fail(error.code, elsewhere, now);
+      this.#onFailed(server, error, false, elsewhere || this.#isRepetition(error));
+    } else {
+      server.succeed(now - attempt.sentAt, now);
+      this.#abandon(now);
+      this.settle(answer.payload ?? new Uint8Array(0), server);
+    }
   }
 
-  #onConnectionLost(error: KeylessError): void {
-    if (error.code === 'ERR_KEYLESS_CLOSED' || this.#attempts >= MAX_ATTEMPTS) this.settle(error);
-    else this.#resend(this);
+  /** Signed already on a connection that died since: this key server signs it once only, others still do. */
+  #isRepetition(error: KeylessError): boolean {
+    return error.code === 'ERR_KEYLESS_KEY_SERVER_UNEXPECTED' && this.#firstError !== undefined;
+  }
+
+  #onFailed(server: KnownServer, error: KeylessError, lost: boolean, mayRepeat: boolean): void {
+    this.#firstError ??= error;
+    if (this.#first !== undefined) return;
+    this.avoid = [...this.avoid, server];
+    if (mayRepeat && this.#attempts < MAX_ATTEMPTS && this.#events.onFailed(this, error, lost)) return;
+    this.settle(this.#isRepetition(error) ? this.#firstError : error, server);
   }
 
   #timeOut(): void {
@@ -116,32 +188,55 @@ export class Errand {
     const whom =
       this.#server === undefined
         ? 'No key server was reached'
-        : `The key server ${this.#server} did not answer`;
-    this.#giveUp(new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`));
+        : `The key server ${this.#server.name} did not answer`;
+    const error = new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`);
+    this.#giveUp(error, true);
   }
 
   readonly #onAbort = (): void => {
-    const { reason } = this.#request.signal!;
-    this.#giveUp(
+    const { reason } = this.request.signal!;
+    const error =
       reason instanceof KeylessError
         ? reason
-        : new KeylessError('ERR_KEYLESS_ABORTED', 'The operation was cancelled.', { cause: reason }),
-    );
+        : new KeylessError('ERR_KEYLESS_ABORTED', 'The operation was cancelled.', { cause: reason });
+    this.#giveUp(error, error.code === 'ERR_KEYLESS_TIMEOUT');
   };
 
-  #giveUp(error: KeylessError): void {
-    if (this.#sent !== undefined) this.#sent.connection.giveUp(this.#sent.id);
-    this.settle(error);
+  #giveUp(error: KeylessError, isTimeOut: boolean): void {
+    const now = this.#clock.now();
+    if (isTimeOut) {
+      for (const attempt of [this.#first, this.#second]) {
+        if (attempt === undefined) continue;
+        attempt.connection.giveUp(attempt.id);
+        attempt.server.fail('ERR_KEYLESS_TIMEOUT', now - attempt.sentAt >= BLAMED_FROM_MS, now);
+      }
+      this.#first = undefined;
+      this.#second = undefined;
+    } else this.#abandon(now);
+    this.settle(error, this.#server);
   }
 
-  #publish(result: ErrandResult): void {
+  #abandon(now: number): void {
+    const [first, second] = [this.#first, this.#second];
+    this.#first = undefined;
+    this.#second = undefined;
+    if (first !== undefined) abandonAttempt(first, now);
+    if (second !== undefined) abandonAttempt(second, now);
+  }
+
+  #publish(result: ErrandResult, server: KnownServer | undefined): void {
     const message: ClientOperation = {
-      server: this.#server,
-      kind: this.#request.kind,
+      server: (server ?? this.#server)?.name,
+      kind: this.request.kind,
       attempts: this.#attempts,
       durationMs: this.#clock.now() - this.#startedAt,
       error: result instanceof KeylessError ? result : undefined,
     };
     clientOperation.publish(message);
   }
+}
+
+function abandonAttempt({ connection, id, server, sentAt }: Attempt, now: number): void {
+  connection.giveUp(id);
+  server.abandon(now - sentAt, now);
 }

@@ -14,6 +14,14 @@ const WIRE_CODES: Readonly<Record<number, KeylessErrorCode>> = {
   9: 'ERR_KEYLESS_CERTIFICATE_NOT_FOUND',
 };
 
+/** Of this key server's making, not of the request's: another one may do better. */
+const GO_ELSEWHERE: ReadonlySet<number> = new Set([3, 8]);
+
+/** @param code the byte of an error answer */
+export function goesElsewhere(code: number): boolean {
+  return GO_ELSEWHERE.has(code);
+}
+
 const ADVICE: Readonly<Record<number, string>> = {
   1: 'the cryptography failed; is the key of the type the certificate says?',
   2: 'it has no such key, or does not sign such a message with it',
@@ -40,6 +48,11 @@ const IDENTITY =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_|HOSTNAME_|PATH_LENGTH|ERR_TLS_CERT_ALTNAME)/;
 const REFUSED_US =
   /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|CERTIFICATE_REQUIRED/;
+
+/** @returns whether the key server said that it does not accept our certificate */
+export function isRefusal(cause: Error | undefined): boolean {
+  return REFUSED_US.test((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
+}
 
 /** Servers on Node.js end a connection whose certificate they do not accept without an alert, or reset it. */
 const ENDED = new Set(['', 'ECONNRESET', 'EPIPE']);
@@ -71,6 +84,12 @@ export function connectionError(cause: Error | undefined, server: string, unansw
 export function noKeyServer(cause: KeylessError | undefined): KeylessError {
   const why = cause === undefined ? '' : ` ${cause.message}`;
   return new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached.${why}`, { cause });
+}
+
+/** Too many wait for a key server already. */
+export function queueFull(most: number): KeylessError {
+  const why = `${most} operations wait for one already, and this one had waited longest.`;
+  return new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached. ${why}`);
 }
 
 export function closedError(): KeylessError {

@@ -1,146 +1,281 @@
 /**
- * The key servers an edge may ask: one connection to each, the one with the least to do is asked.
+ * The key servers an edge may ask. The better one of two picked at random is; what it fails at is asked elsewhere, what it
+ * takes long for is asked elsewhere too.
  *
- * Where none is ready, a request waits while one is being connected or was lost just now, and fails at once when all
- * attempts have failed.
+ * Where none is there, requests wait, up to their deadlines, if one was there before or is being connected; otherwise they
+ * fail at once.
  */
+import type tls from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
-import type { BackOffSettings } from './back-off.ts';
-import type { ConnectionSettings } from './connection.ts';
-import { Errand, type ErrandRequest, type ErrandResult } from './errand.ts';
-import { closedError, noKeyServer } from './errors.ts';
-import { Link, type ServerStats } from './link.ts';
+import { clientHedge } from './channels.ts';
+import { choose } from './choice.ts';
+import {
+  Errand,
+  type ErrandEvents,
+  type ErrandRequest,
+  type ErrandResult,
+  type OnSettled,
+} from './errand.ts';
+import { closedError, noKeyServer, queueFull } from './errors.ts';
+import { Hedging } from './hedging.ts';
+import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
 import type { ServerAddress } from './server-address.ts';
 
 export interface SetStats {
   readonly servers: readonly ServerStats[];
-  /** Requests that wait for a connection. */
+  /** Requests that wait for a key server to be there. */
   readonly waiting: number;
   readonly succeeded: number;
   readonly failed: number;
-  /** Requests sent again because their connection died. */
+  /** Requests sent again because their connection died or a key server failed. */
   readonly retried: number;
+  /** Requests sent to a second key server because the first took long. */
+  readonly hedged: number;
+  /** Requests that failed because too many waited. */
+  readonly shed: number;
 }
 
-export type SetSettings = Omit<ConnectionSettings, 'address'> & {
+export type SetSettings = Omit<ServerSettings, 'address'> & {
   readonly addresses: readonly ServerAddress[];
-  readonly backOff: BackOffSettings;
+  /** Requests that wait at most; 0 to 1,000,000. */
+  readonly maxWaiting: number;
+  /** What happens to requests before any key server was ever reached. */
+  readonly startup: 'wait' | 'fail';
 };
 
 /** Somebody who waits for a first connection. */
 type Waiter = (error: KeylessError | undefined) => void;
 
+/** Milliseconds until a second request while too little is known of how long key servers take. */
+const DEFAULT_HEDGE_MS = 50;
+/** Below it, timers and the loop decide who is late. */
+const MIN_HEDGE_MS = 5;
+const NOBODY: readonly KnownServer[] = [];
+
 export class KeyServerSet {
-  readonly #links: readonly Link[];
+  readonly #settings: SetSettings;
   readonly #clock: Clock;
+  readonly #random: () => number;
+  /** In the order in which they came. */
   readonly #parked = new Set<Errand>();
   readonly #waiters = new Set<Waiter>();
-  #turn = 0;
+  readonly #hedging: Hedging<Errand>;
+  readonly #events: ErrandEvents;
+  #servers: readonly KnownServer[] = NOBODY;
+  /** Those to choose from now: ready, trusted, of the best priority. */
+  #usable: readonly KnownServer[] = NOBODY;
+  #secureContext: tls.SecureContext;
+  /** More may become known: `undefined`: they are; an error: why they could not be found yet. */
+  #unresolved: 'not yet' | KeylessError | undefined;
+  #wasReady = false;
   #succeeded = 0;
   #failed = 0;
   #retried = 0;
+  #shed = 0;
   #closed = false;
 
+  /** @param settings `addresses` may be empty where {@link update} will be called */
   constructor(settings: SetSettings) {
+    this.#settings = settings;
     this.#clock = settings.clock;
-    this.#links = settings.addresses.map(
-      (address) => new Link({ ...settings, address }, settings.backOff, () => this.#onChange()),
-    );
+    this.#random = settings.backOff.random;
+    this.#secureContext = settings.secureContext;
+    this.#unresolved = settings.addresses.length === 0 ? 'not yet' : undefined;
+    this.#hedging = new Hedging({
+      clock: settings.clock,
+      delayMs: () => this.#hedgeDelayMs(),
+      hedge: (errand) => this.#hedge(errand),
+    });
+    this.#events = {
+      onFailed: (errand, error, lost) => this.#onFailed(errand, error, lost),
+      onSettled: (errand, result) => this.#count(errand, result),
+    };
+    this.#servers = settings.addresses.map((address) => this.#open(address));
+    this.#onChange();
   }
 
   /** @param onSettled is called once, perhaps before this returns */
-  request(request: ErrandRequest, onSettled: (result: ErrandResult) => void): void {
-    const errand = new Errand(
-      request,
-      this.#clock,
-      (again) => this.#dispatch(again),
-      (result) => {
-        this.#count(errand, result);
-        onSettled(result);
-      },
-    );
+  request(request: ErrandRequest, onSettled: OnSettled): void {
+    const errand = new Errand(request, this.#clock, this.#events, onSettled);
     errand.watchSignal();
     this.#dispatch(errand);
+  }
+
+  /** @returns whether somebody else could be asked than these */
+  hasOthers(servers: readonly KnownServer[]): boolean {
+    return this.#pick(servers) !== undefined;
   }
 
   /** @param onReady is called once: with `undefined` when a key server is ready, with an error when none is to be had */
   whenReady(onReady: Waiter): void {
     this.#waiters.add(onReady);
-    for (const link of this.#links) link.hurry();
+    this.#hurry();
     this.#onChange();
+  }
+
+  /** Other addresses: what is new is connected, what is gone finishes what is under way. */
+  update(addresses: readonly ServerAddress[]): void {
+    if (this.#closed) return;
+    this.#unresolved = undefined;
+    const kept = this.#servers.filter(({ address }) => addresses.some((each) => isSame(each, address)));
+    const gone = this.#servers.filter((server) => !kept.includes(server));
+    const added = addresses.filter((each) => !kept.some(({ address }) => isSame(each, address)));
+    this.#servers = [...kept, ...added.map((address) => this.#open(address))];
+    for (const server of gone) server.leave();
+    this.#onChange();
+  }
+
+  /** The addresses cannot be found. Those that are known stay. */
+  updateFailed(error: KeylessError): void {
+    if (this.#unresolved === undefined) return;
+    this.#unresolved = error;
+    this.#onChange();
+  }
+
+  /** For connections to come; those there are are replaced one by one, without a gap. */
+  renew(secureContext: tls.SecureContext): void {
+    this.#secureContext = secureContext;
+    for (const server of this.#servers) server.renew(secureContext);
   }
 
   stats(): SetStats {
     return {
-      servers: this.#links.map((link) => link.stats()),
+      servers: this.#servers.map((server) => server.stats()),
       waiting: this.#parked.size,
       succeeded: this.#succeeded,
       failed: this.#failed,
       retried: this.#retried,
+      hedged: this.#hedging.sent,
+      shed: this.#shed,
     };
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const link of this.#links) link.close();
+    this.#hedging.stop();
+    for (const server of this.#servers) server.close();
     this.#onChange();
+  }
+
+  #open(address: ServerAddress): KnownServer {
+    const settings = { ...this.#settings, address, secureContext: this.#secureContext };
+    return new KnownServer(settings, () => this.#onChange());
   }
 
   #dispatch(errand: Errand): void {
     if (errand.settled) return;
-    if (this.#closed) {
-      errand.settle(closedError());
-      return;
-    }
-    const link = this.#leastBusy();
-    if (link !== undefined) {
-      errand.send(link.connection!, link.name);
-      return;
-    }
-    for (const each of this.#links) each.hurry();
-    if (this.#isPromising) this.#parked.add(errand);
-    else errand.settle(this.#nobody());
+    const server = this.#closed ? undefined : this.#pick(errand.avoid);
+    if (server !== undefined) this.#send(errand, server);
+    else this.#park(errand);
   }
 
-  get #isPromising(): boolean {
-    return this.#links.some(({ promising }) => promising);
+  #send(errand: Errand, server: KnownServer): void {
+    const isFirst = errand.server === undefined;
+    errand.send(server);
+    if (isFirst && this.#servers.length > 1 && errand.request.kind === 'sign') this.#hedging.watch(errand);
   }
 
-  #leastBusy(): Link | undefined {
-    const { length } = this.#links;
-    this.#turn = (this.#turn + 1) % length;
-    let best: Link | undefined;
-    let least = Number.POSITIVE_INFINITY;
-    for (let step = 0; step < length; step += 1) {
-      const link = this.#links[(this.#turn + step) % length]!;
-      const inFlight = link.connection?.inFlight;
-      if (inFlight === undefined || inFlight >= least) continue;
-      best = link;
-      least = inFlight;
+  #park(errand: Errand): void {
+    if (!this.#closed) this.#hurry();
+    if (this.#closed || !this.#mayWait) {
+      errand.settle(this.#nobody());
+      return;
+    }
+    this.#parked.add(errand);
+    if (this.#parked.size <= this.#settings.maxWaiting) return;
+    // Whoever has waited longest has the least time left to be served in.
+    const [oldest] = this.#parked;
+    this.#shed += 1;
+    oldest!.settle(queueFull(this.#settings.maxWaiting));
+  }
+
+  #hurry(): void {
+    for (const server of this.#servers) server.hurry();
+  }
+
+  /** @returns one that is not to be avoided, even if it is left alone: better than nobody */
+  #pick(avoid: readonly KnownServer[]): KnownServer | undefined {
+    const now = this.#clock.now();
+    const chosen = choose(this.#usable, avoid, now, this.#random);
+    if (chosen !== undefined) return chosen;
+    let best: KnownServer | undefined;
+    for (const server of this.#servers) {
+      if (!server.ready || avoid.includes(server)) continue;
+      if (best === undefined || server.cost(now) < best.cost(now)) best = server;
     }
     return best;
   }
 
-  /** A link became ready or failed: whoever waited goes on, or learns that there is nobody. */
+  /** @returns whether it is asked again, elsewhere, or after a lost connection also there */
+  #onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean {
+    if (this.#closed || error.code === 'ERR_KEYLESS_CLOSED') return false;
+    const other = this.#pick(errand.avoid);
+    if (other !== undefined) this.#send(errand, other);
+    else if (lost) {
+      errand.avoid = errand.request.avoid ?? NOBODY;
+      this.#dispatch(errand);
+    }
+    return other !== undefined || lost;
+  }
+
+  #hedge(errand: Errand): boolean {
+    const slow = errand.server!;
+    const now = this.#clock.now();
+    const other = choose(this.#usable, [...errand.avoid, slow], now, this.#random);
+    if (other === undefined) return false;
+    slow.hedges += 1;
+    const waitedMs = now - errand.sentAt;
+    if (clientHedge.hasSubscribers) clientHedge.publish({ slow: slow.name, other: other.name, waitedMs });
+    errand.send(other);
+    return true;
+  }
+
+  /** What the quickest of them nearly always keeps to. */
+  #hedgeDelayMs(): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { p95Ms } of this.#usable) if (p95Ms !== undefined && p95Ms < least) least = p95Ms;
+    return least === Number.POSITIVE_INFINITY ? DEFAULT_HEDGE_MS : Math.max(MIN_HEDGE_MS, least);
+  }
+
+  /** Whether somebody may become ready before the deadlines: connecting now, or there before and not refusing us. */
+  get #mayWait(): boolean {
+    if (this.#unresolved === 'not yet' || this.#servers.some(({ promising }) => promising)) return true;
+    if (!this.#wasReady && this.#settings.startup === 'fail') return false;
+    return this.#servers.length === 0 || this.#servers.some(({ hopeless }) => !hopeless);
+  }
+
+  /** A server became ready or failed: whoever waited goes on, or learns that there is nobody. */
   #onChange(): void {
-    const ready = this.#links.some(({ state }) => state === 'ready');
-    if (!ready && !this.#closed && this.#isPromising) return;
+    const ready = this.#servers.filter((server) => server.ready);
+    const trusted = ready.filter((server) => server.trusted);
+    const best = Math.min(...trusted.map(({ priority }) => priority));
+    this.#usable = trusted.filter(({ priority }) => priority === best);
+    if (ready.length > 0) this.#wasReady = true;
+    else if (!this.#closed && this.#mayWait) {
+      this.#tellWaiters(false);
+      return;
+    }
     const parked = [...this.#parked];
     this.#parked.clear();
-    for (const errand of parked) {
-      if (ready || this.#closed) this.#dispatch(errand);
-      else errand.settle(this.#nobody());
-    }
+    for (const errand of parked) this.#dispatch(errand);
+    this.#tellWaiters(ready.length > 0);
+  }
+
+  #tellWaiters(ready: boolean): void {
+    const isPatient = this.#settings.startup === 'wait' || this.#unresolved === 'not yet';
+    const isPromising = isPatient || this.#servers.some(({ promising }) => promising);
+    if (!ready && !this.#closed && isPromising) return;
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    for (const waiter of waiters) waiter(ready ? undefined : this.#nobody());
+    for (const waiter of waiters) waiter(ready && !this.#closed ? undefined : this.#nobody());
   }
 
   #nobody(): KeylessError {
     if (this.#closed) return closedError();
-    return noKeyServer(this.#links.find(({ lastError }) => lastError !== undefined)?.lastError);
+    if (this.#unresolved instanceof KeylessError) return noKeyServer(this.#unresolved);
+    return noKeyServer(this.#servers.find(({ lastError }) => lastError !== undefined)?.lastError);
   }
 
   #count(errand: Errand, result: ErrandResult): void {
@@ -149,4 +284,8 @@ export class KeyServerSet {
     if (result instanceof KeylessError) this.#failed += 1;
     else this.#succeeded += 1;
   }
+}
+
+function isSame(one: ServerAddress, other: ServerAddress): boolean {
+  return one.host === other.host && one.port === other.port && one.priority === other.priority;
 }

@@ -1,7 +1,8 @@
 /**
- * The way to one key server: a connection, and a new one when it is gone.
+ * One way to a key server: a connection, and a new one when it is gone or going.
  *
- * States: connecting -> ready -> waiting (back-off) -> connecting …, and closed at the end.
+ * States: connecting -> ready -> waiting (back-off) -> connecting …, and closed at the end. A connection that the key
+ * server says goodbye on, or that newer credentials replace, is still there for the answers that are under way.
  */
 import type { Alarm } from '../clock.ts';
 import type { KeylessError } from '../errors.ts';
@@ -12,23 +13,11 @@ import { closedError } from './errors.ts';
 
 export type LinkState = 'connecting' | 'ready' | 'waiting' | 'closed';
 
-/** What is known of one key server. */
-export interface ServerStats {
-  /** As it was configured. */
-  readonly server: string;
-  readonly state: LinkState;
-  readonly profile: 'ours' | 'field' | undefined;
-  readonly inFlight: number;
-  /** Connections that became ready. */
-  readonly connections: number;
-  /** Attempts and connections that failed. */
-  readonly failures: number;
-  /** Answers that nobody waited for any more. */
-  readonly lateAnswers: number;
-  /** Answers to nothing that was asked: a fault of the key server. */
-  readonly unknownAnswers: number;
-  /** Why it is not ready; `undefined`: it is, or was not tried yet. */
-  readonly lastError: KeylessError | undefined;
+export interface LinkEvents {
+  /** Its state has changed. */
+  onChange(): void;
+  /** A spare connects only while the key server is known to be there: one attempt at a time is enough to find out. */
+  mayConnect(): boolean;
 }
 
 /** A connection that does not even live so long counts as one more failure in a row. */
@@ -37,32 +26,36 @@ const SHORT_LIFE_MS = 1000;
 const MIN_ATTEMPT_INTERVAL_MS = 200;
 
 export class Link {
-  readonly #settings: ConnectionSettings;
+  /** Asked for each connection: credentials change. */
+  readonly #settings: () => ConnectionSettings;
   readonly #backOff: BackOffSettings;
-  /** Its state has changed. */
-  readonly #onChange: () => void;
+  readonly #events: LinkEvents;
   #connection: Connection | undefined;
+  /** Connects with newer credentials while the other one still serves. */
+  #successor: Connection | undefined;
+  /** Whose last answers are awaited. */
+  readonly #leaving = new Set<Connection>();
   #alarm: Alarm | undefined;
   #attemptedAt = Number.NEGATIVE_INFINITY;
   /** When the last connection became ready; `undefined`: it did not. */
   #readyAt: number | undefined;
   #closed = false;
   #failuresInARow = 0;
-  #failures = 0;
-  #connections = 0;
-  #late = 0;
-  #unknown = 0;
-  #lastError: KeylessError | undefined;
+  #strayBefore = { late: 0, unknown: 0 };
+  /** Connections that became ready. */
+  connections = 0;
+  /** Attempts and connections that failed. */
+  failures = 0;
+  /** Why it is not ready; `undefined`: it is, or was not tried yet. */
+  lastError: KeylessError | undefined;
+  /** It seems that the key server does not accept us, or we not it: to wait for it is of no use. */
+  hopeless = false;
 
-  constructor(settings: ConnectionSettings, backOff: BackOffSettings, onChange: () => void) {
+  constructor(settings: () => ConnectionSettings, backOff: BackOffSettings, events: LinkEvents) {
     this.#settings = settings;
     this.#backOff = backOff;
-    this.#onChange = onChange;
-    this.#connect();
-  }
-
-  get name(): string {
-    return this.#settings.address.name;
+    this.#events = events;
+    if (events.mayConnect()) this.#connect();
   }
 
   get state(): LinkState {
@@ -76,77 +69,172 @@ export class Link {
     return this.#connection?.ready === true ? this.#connection : undefined;
   }
 
-  get lastError(): KeylessError | undefined {
-    return this.#lastError;
-  }
-
   /** Worth waiting for: it is being connected, or was ready until now and will soon be again. */
   get promising(): boolean {
     const { state } = this;
     return state === 'connecting' || (state === 'waiting' && this.#readyAt !== undefined);
   }
 
-  /** Somebody needs it now: does not wait for the end of the back-off, unless it has just been tried. */
-  hurry(): void {
-    if (this.state !== 'waiting') return;
-    if (this.#settings.clock.now() - this.#attemptedAt >= MIN_ATTEMPT_INTERVAL_MS) this.#connect();
+  /** Answers that came too late, and answers to nothing that was asked. */
+  get strayAnswers(): { readonly late: number; readonly unknown: number } {
+    let { late, unknown } = this.#strayBefore;
+    for (const connection of this.#connections()) {
+      late += connection.strayAnswers.late;
+      unknown += connection.strayAnswers.unknown;
+    }
+    return { late, unknown };
   }
 
-  stats(): ServerStats {
-    const stray = this.#connection?.strayAnswers;
-    return {
-      server: this.name,
-      state: this.state,
-      profile: this.connection?.profile,
-      inFlight: this.#connection?.inFlight ?? 0,
-      connections: this.#connections,
-      failures: this.#failures,
-      lateAnswers: this.#late + (stray?.late ?? 0),
-      unknownAnswers: this.#unknown + (stray?.unknown ?? 0),
-      lastError: this.#lastError,
-    };
+  /** Somebody needs it now: does not wait for the end of the back-off, unless it has just been tried. */
+  hurry(): void {
+    if (this.state !== 'waiting' || !this.#events.mayConnect()) return;
+    if (this.#settings().clock.now() - this.#attemptedAt >= MIN_ATTEMPT_INTERVAL_MS) this.#connect();
+  }
+
+  /** A spare may connect now. */
+  wake(): void {
+    if (this.state === 'waiting' && this.#alarm === undefined && this.#events.mayConnect()) this.#connect();
+  }
+
+  /** There are other credentials: a new connection takes the place of this one as soon as it is ready. */
+  renew(): void {
+    this.#successor?.destroy(closedError());
+    this.#successor = undefined;
+    if (this.state === 'ready') this.#succeed();
+    else if (this.state === 'connecting') this.#connection!.destroy(closedError());
+    else this.hurry();
+  }
+
+  /** No new requests; what is under way is answered. */
+  leave(): void {
+    this.#closed = true;
+    this.#alarm?.cancel();
+    this.#successor?.destroy(closedError());
+    if (this.#connection?.ready === true) this.#letGo(this.#connection);
+    else this.#connection?.destroy(closedError());
   }
 
   close(): void {
     this.#closed = true;
     this.#alarm?.cancel();
-    this.#connection?.destroy(closedError());
+    for (const connection of [...this.#connections()]) connection.destroy(closedError());
+  }
+
+  *#connections(): Iterable<Connection> {
+    if (this.#connection !== undefined) yield this.#connection;
+    if (this.#successor !== undefined) yield this.#successor;
+    yield* this.#leaving;
+  }
+
+  #open(): Connection {
+    this.#attemptedAt = this.#settings().clock.now();
+    const connection: Connection = new Connection(this.#settings(), {
+      onReady: () => this.#onReady(connection),
+      onGoodbye: () => this.#onGoodbye(connection),
+      onClose: (error, refused) => this.#onClose(connection, error, refused),
+    });
+    return connection;
   }
 
   #connect(): void {
     this.#alarm?.cancel();
-    this.#attemptedAt = this.#settings.clock.now();
+    this.#alarm = undefined;
     this.#readyAt = undefined;
-    const connection = new Connection(this.#settings, {
-      onReady: () => this.#onReady(connection),
-      onClose: (error) => this.#onClose(connection, error),
-    });
-    this.#connection = connection;
+    this.#connection = this.#open();
+  }
+
+  #succeed(): void {
+    this.#alarm?.cancel();
+    this.#alarm = undefined;
+    this.#successor = this.#open();
   }
 
   #onReady(connection: Connection): void {
-    this.#connections += 1;
-    this.#readyAt = this.#settings.clock.now();
-    this.#lastError = undefined;
-    if (clientConnectionReady.hasSubscribers) {
-      clientConnectionReady.publish({ server: this.name, profile: connection.profile });
+    const { clock, address } = this.#settings();
+    if (connection === this.#successor) {
+      const before = this.#connection;
+      this.#successor = undefined;
+      this.#connection = connection;
+      if (before !== undefined) this.#letGo(before);
     }
-    this.#onChange();
+    this.connections += 1;
+    this.#readyAt = clock.now();
+    this.lastError = undefined;
+    this.hopeless = false;
+    if (clientConnectionReady.hasSubscribers) {
+      clientConnectionReady.publish({ server: address.name, profile: connection.profile });
+    }
+    this.#events.onChange();
   }
 
-  #onClose(connection: Connection, error: KeylessError): void {
+  #letGo(connection: Connection): void {
+    if (connection === this.#connection) this.#connection = undefined;
+    this.#leaving.add(connection);
+    connection.leave();
+  }
+
+  #onGoodbye(connection: Connection): void {
+    if (connection !== this.#connection || !connection.ready) return;
+    this.#letGo(connection);
+    if (this.#successor === undefined) this.#retryIn(backOffMs(1, this.#backOff));
+    this.#events.onChange();
+  }
+
+  #onClose(connection: Connection, error: KeylessError, refused: boolean): void {
     const { late, unknown } = connection.strayAnswers;
-    this.#late += late;
-    this.#unknown += unknown;
-    this.#connection = undefined;
-    if (clientConnectionClosed.hasSubscribers) clientConnectionClosed.publish({ server: this.name, error });
-    if (this.#closed) return;
-    this.#failures += 1;
-    const lived = this.#readyAt !== undefined && this.#settings.clock.now() - this.#readyAt >= SHORT_LIFE_MS;
-    this.#failuresInARow = lived ? 1 : this.#failuresInARow + 1;
-    this.#lastError = error;
+    this.#strayBefore.late += late;
+    this.#strayBefore.unknown += unknown;
+    const left = this.#leaving.delete(connection);
+    const wasSuccessor = connection === this.#successor;
+    if (connection === this.#connection) this.#connection = undefined;
+    if (wasSuccessor) this.#successor = undefined;
+    const server = this.#settings().address.name;
+    if (clientConnectionClosed.hasSubscribers) clientConnectionClosed.publish({ server, error });
+    if (this.#closed || left) return;
+    if (!wasSuccessor) this.#onLost(error, refused);
+    else if (error.code !== 'ERR_KEYLESS_CLOSED') this.#onSuccessorFailed(error);
+  }
+
+  #onLost(error: KeylessError, refused: boolean): void {
+    const { clock } = this.#settings();
+    const lived = this.#readyAt !== undefined && clock.now() - this.#readyAt >= SHORT_LIFE_MS;
+    this.#fail(error, lived);
+    this.hopeless = refused || error.code === 'ERR_KEYLESS_KEY_SERVER_IDENTITY';
+    // Ended by ourselves for newer credentials: it is not the key server that needs time.
+    const waitMs = error.code === 'ERR_KEYLESS_CLOSED' ? 0 : backOffMs(this.#failuresInARow, this.#backOff);
+    if (this.#successor === undefined) this.#retryIn(waitMs);
+    else this.#promote();
+    this.#events.onChange();
+  }
+
+  /** The old connection serves as long as it lasts; the new credentials are tried again. */
+  #onSuccessorFailed(error: KeylessError): void {
+    this.#fail(error, false);
     const waitMs = backOffMs(this.#failuresInARow, this.#backOff);
-    this.#alarm = this.#settings.clock.after(waitMs, () => this.#connect());
-    this.#onChange();
+    this.#alarm = this.#settings().clock.after(waitMs, () => {
+      this.#alarm = undefined;
+      if (this.state === 'ready') this.#succeed();
+    });
+    this.#events.onChange();
+  }
+
+  /** The connection it was to replace is gone already. */
+  #promote(): void {
+    this.#connection = this.#successor;
+    this.#successor = undefined;
+  }
+
+  #fail(error: KeylessError, lived: boolean): void {
+    if (error.code !== 'ERR_KEYLESS_CLOSED') this.failures += 1;
+    this.#failuresInARow = lived ? 1 : this.#failuresInARow + 1;
+    this.lastError = error;
+  }
+
+  #retryIn(waitMs: number): void {
+    this.#alarm?.cancel();
+    this.#alarm = this.#settings().clock.after(waitMs, () => {
+      this.#alarm = undefined;
+      if (this.state === 'waiting' && this.#events.mayConnect()) this.#connect();
+    });
   }
 }

@@ -33,6 +33,11 @@ export class PendingRequests {
     return this.#byId.size - this.#givenUp;
   }
 
+  /** Requests whose answers may still come, whether somebody waits or not. */
+  get unanswered(): number {
+    return this.#byId.size;
+  }
+
   /** Ids kept back because their answers may still come. */
   get givenUp(): number {
     return this.#givenUp;

@@ -9,6 +9,8 @@ export interface ServerAddress {
   readonly port: number;
   /** As it was written: its name in errors and statistics. */
   readonly name: string;
+  /** Of its SRV record, 0 to 65,535: lower ones are asked first; default 0. */
+  readonly priority?: number | undefined;
 }
 
 function split(text: string): { host: string; port: string | undefined } | undefined {

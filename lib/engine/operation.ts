@@ -6,6 +6,7 @@
 import { performance } from 'node:perf_hooks';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
+import { kAnsweredBy } from '../keys/answered-by.ts';
 import { type CancelSignal, kCancelSignal, OperationCancelSignal } from '../keys/cancel-signal.ts';
 import type {
   DecryptOperation,
@@ -37,6 +38,8 @@ export class OperationView {
   readonly scheme: SignatureScheme | undefined;
   readonly clientVersion: number;
   readonly deadline: number;
+  /** Key servers note here which of them it was. */
+  [kAnsweredBy]: unknown = undefined;
   readonly #input: Buffer;
   readonly #name: Buffer | undefined;
   readonly #entry: KeyEntry;
@@ -98,6 +101,9 @@ export class OperationView {
   }
 }
 
+/** How often a PrivateKey may answer again when its answer was refused. */
+const MOST_REPEATS = 2;
+
 /** Even a look at what a PrivateKey hands over may throw. */
 function orElse<T>(look: () => T, otherwise: T): T {
   try {
@@ -143,6 +149,7 @@ export class PendingOperation {
   private readonly startedAt: number;
   private settled = false;
   private timer: NodeJS.Timeout | undefined;
+  private repeats = 0;
 
   /** @param onSettled is called once, in {@link start} or later */
   constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, onSettled: OnSettled) {
@@ -157,16 +164,36 @@ export class PendingOperation {
   start(): void {
     if (operationStart.hasSubscribers) operationStart.publish({ operation: this.operation });
     let answer: unknown;
-    let isLater = false;
     try {
       answer = this.call();
-      isLater = isThenable(answer);
-      if (isLater) this.wait(answer as PromiseLike<unknown>);
     } catch (error) {
       this.settle(operationFailed(error));
       return;
     }
-    if (!isLater) this.take(answer);
+    this.receive(answer);
+  }
+
+  /**
+   * The answer was refused: whoever has another one may give it, until the deadline.
+   *
+   * @returns whether it is pending again, or has settled again meanwhile
+   */
+  startAgain(refused: KeylessError): boolean {
+    const { key } = this.entry;
+    if (this.view.kind !== 'sign' || typeof key.signAgain !== 'function') return false;
+    if (this.repeats >= MOST_REPEATS || performance.now() >= this.view.deadline) return false;
+    this.repeats += 1;
+    let answer: unknown;
+    try {
+      answer = key.signAgain(this.operation as SignOperation, refused);
+    } catch {
+      return false;
+    }
+    if (answer === undefined) return false;
+    this.settled = false;
+    if (operationStart.hasSubscribers) operationStart.publish({ operation: this.operation });
+    this.receive(answer);
+    return true;
   }
 
   /** The connection has gone: the PrivateKey is told, its answer is ignored. */
@@ -197,6 +224,18 @@ export class PendingOperation {
       throw unsupported(scheme ?? 'an unknown scheme');
     }
     return key.sign(this.operation as SignOperation);
+  }
+
+  private receive(answer: unknown): void {
+    let isLater = false;
+    try {
+      isLater = isThenable(answer);
+      if (isLater) this.wait(answer as PromiseLike<unknown>);
+    } catch (error) {
+      this.settle(operationFailed(error));
+      return;
+    }
+    if (!isLater) this.take(answer);
   }
 
   private wait(answer: PromiseLike<unknown>): void {

@@ -226,20 +226,30 @@ export class SocketHandshake implements OperationOrigin {
   }
 
   private settle(result: Uint8Array | KeylessError, verify = false): void {
+    const { operation } = this;
     this.operation = undefined;
     if (this.isDisposed) return;
     try {
-      this.after(this.hand(result, verify));
+      this.after(this.hand(result, verify, operation));
     } catch (error) {
       throwLater(error);
     }
   }
 
-  /** @returns the handshake's next step */
-  private hand(result: Uint8Array | KeylessError, verify: boolean): number {
+  /** @returns the handshake's next step; negative: it waits still, for another answer */
+  private hand(
+    result: Uint8Array | KeylessError,
+    verify: boolean,
+    operation: PendingOperation | undefined,
+  ): number {
     if (result instanceof KeylessError) return this.fail(result);
     const step = addon().supply(this.id, result, verify);
-    return step >= 0 ? step : this.fail(resultError(step, result.byteLength));
+    if (step >= 0) return step;
+    const error = resultError(step, result.byteLength);
+    this.operation = operation;
+    if (step !== ResultProblem.GONE && operation?.startAgain(error) === true) return step;
+    this.operation = undefined;
+    return this.fail(error);
   }
 
   private fail(error: KeylessError): number {

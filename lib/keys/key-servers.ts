@@ -4,6 +4,7 @@ import { DEFAULT_BACK_OFF } from '../client/back-off.ts';
 import type { Profile } from '../client/connection.ts';
 import type { ErrandRequest, ErrandResult } from '../client/errand.ts';
 import { KeyServerSet, type SetStats } from '../client/key-server-set.ts';
+import type { KnownServer } from '../client/known-server.ts';
 import { parseServerAddress } from '../client/server-address.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
@@ -15,6 +16,7 @@ import {
   ticketKeysRequest,
 } from '../protocol/request-encoder.ts';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
+import { kAnsweredBy } from './answered-by.ts';
 import { cancelSignalOf } from './cancel-signal.ts';
 import type {
   DecryptOperation,
@@ -25,7 +27,7 @@ import type {
 } from './private-key.ts';
 import { requestContext } from './request-context.ts';
 
-export type { ServerStats } from '../client/link.ts';
+export type { ServerStats } from '../client/known-server.ts';
 
 /** Options of {@link connectKeyServers}. */
 export interface KeyServersOptions {
@@ -57,6 +59,15 @@ export interface KeyServersOptions {
   readonly pingIntervalMs?: number | undefined;
   /** Milliseconds that a ping may take; default 800. */
   readonly pingTimeoutMs?: number | undefined;
+  /** TLS connections to each key server, 1 to 64: the first takes what it can, the others are warm; default 2. */
+  readonly connectionsPerServer?: number | undefined;
+  /** Operations that wait while no key server is there, 0 to 1,000,000; more, and the oldest fail; default 10,000. */
+  readonly maxWaiting?: number | undefined;
+  /**
+   * Operations while no key server has been reached since the start: `fail` (default): they fail at once when each has been
+   * tried; `wait`: they wait, as they do once one was there.
+   */
+  readonly startup?: 'wait' | 'fail' | undefined;
   /** For tests. */
   readonly clock?: Clock | undefined;
 }
@@ -74,6 +85,26 @@ function milliseconds(name: string, value: number | undefined, fallback: number)
     'ERR_KEYLESS_INVALID_ARGUMENT',
     `"${name}" must be whole milliseconds from 1 to ${MAX_INTEGER}, not ${String(ms)}.`,
   );
+}
+
+function count(
+  name: string,
+  value: number | undefined,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
+  const number = value ?? fallback;
+  if (Number.isInteger(number) && number >= least && number <= most) return number;
+  throw new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    `"${name}" must be a whole number from ${least} to ${most}, not ${String(number)}.`,
+  );
+}
+
+function startupOf({ startup = 'fail' }: KeyServersOptions): 'wait' | 'fail' {
+  if (startup === 'wait' || startup === 'fail') return startup;
+  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"startup" must be "wait" or "fail".');
 }
 
 function secureContextOf({ cert, key, ca, passphrase }: KeyServersOptions): tls.SecureContext {
@@ -101,10 +132,16 @@ function openSet(options: KeyServersOptions): KeyServerSet {
     connectTimeoutMs: milliseconds('connectTimeoutMs', options.connectTimeoutMs, 3000),
     pingIntervalMs: milliseconds('pingIntervalMs', options.pingIntervalMs, 10_000),
     pingTimeoutMs: milliseconds('pingTimeoutMs', options.pingTimeoutMs, 800),
+    connectionsPerServer: count('connectionsPerServer', options.connectionsPerServer, 2, 1, 64),
+    maxWaiting: count('maxWaiting', options.maxWaiting, 10_000, 0, 1_000_000),
+    startup: startupOf(options),
     backOff: DEFAULT_BACK_OFF,
     clock: options.clock ?? systemClock,
   });
 }
+
+/** The engine's operations have a place for it. */
+type NotedOperation = Operation & { [kAnsweredBy]?: KnownServer | undefined };
 
 class KeyServers implements PrivateKey {
   readonly schemes: PrivateKey['schemes'];
@@ -114,6 +151,8 @@ class KeyServers implements PrivateKey {
   readonly #set: KeyServerSet;
   readonly #clock: Clock;
   readonly #sendAddresses: boolean;
+  /** Who answered wrongly, by operation. */
+  readonly #wrong = new WeakMap<Operation, readonly KnownServer[]>();
 
   constructor(options: KeyServersOptions) {
     this.timeoutMs = milliseconds('timeoutMs', options.timeoutMs, DEFAULT_TIMEOUT_MS);
@@ -126,14 +165,28 @@ class KeyServers implements PrivateKey {
   }
 
   sign(operation: SignOperation): Promise<Uint8Array> {
-    const { scheme, message } = operation;
+    const { scheme } = operation;
     if (!Object.hasOwn(SIGNING_METHODS, scheme)) {
       const error = `The protocol of key servers does not know ${String(scheme)}.`;
       return Promise.reject(new KeylessError('ERR_KEYLESS_UNSUPPORTED_SCHEME', error));
     }
-    return this.#ask(operation, 'sign', (profile) =>
-      signRequest(scheme, message, this.#context(operation, profile)),
-    );
+    return this.#sign(operation);
+  }
+
+  /** RSA results are verified before use, and all are looked at: a key server that answers wrongly is not the only one. */
+  signAgain(operation: SignOperation, refused: KeylessError): Promise<Uint8Array> | undefined {
+    const wrong = (operation as NotedOperation)[kAnsweredBy];
+    if (wrong === undefined) return undefined;
+    wrong.blame(refused.code);
+    const avoid = [...(this.#wrong.get(operation) ?? []), wrong];
+    this.#wrong.set(operation, avoid);
+    return this.#set.hasOthers(avoid) ? this.#sign(operation, avoid) : undefined;
+  }
+
+  #sign(operation: SignOperation, avoid?: readonly KnownServer[]): Promise<Uint8Array> {
+    const { scheme, message } = operation;
+    const items = (profile: Profile) => signRequest(scheme, message, this.#context(operation, profile));
+    return this.#ask(operation, 'sign', items, avoid);
   }
 
   #context(operation: Operation, profile: Profile): RequestContext {
@@ -191,15 +244,18 @@ class KeyServers implements PrivateKey {
     operation: Operation,
     kind: ErrandRequest['kind'],
     items: ErrandRequest['items'],
+    avoid?: readonly KnownServer[],
   ): Promise<Uint8Array> {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);
-    return this.#request({ kind, items, deadline, signal: cancelSignalOf(operation) });
+    return this.#request({ kind, items, deadline, signal: cancelSignalOf(operation), avoid }, operation);
   }
 
-  #request(request: ErrandRequest): Promise<Uint8Array> {
+  #request(request: ErrandRequest, operation?: NotedOperation): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.#set.request(request, (result: ErrandResult) => {
+      this.#set.request(request, (result: ErrandResult, server) => {
+        // Only the engine's operations have the place for it.
+        if (operation !== undefined && kAnsweredBy in operation) operation[kAnsweredBy] = server;
         if (result instanceof KeylessError) reject(result);
         else resolve(result);
       });

@@ -5,6 +5,8 @@
  * the engine calls it with one {@link Operation} at a time and hands the answer back to OpenSSL.
  */
 
+import type { KeylessError } from '../errors.ts';
+
 /** Signature schemes by their names in RFC 8446 §4.2.3; `rsa_pkcs1_md5_sha1` is TLS 1.0/1.1's unnamed one. */
 export type SignatureScheme =
   | 'rsa_pkcs1_sha256'
@@ -83,6 +85,15 @@ export type VerifyPolicy = 'always' | 'rsa' | 'never';
 export interface PrivateKey {
   /** @returns the signature: DER for ECDSA, modulus size for RSA, 64 or 114 bytes for Ed25519 and Ed448 */
   sign(operation: SignOperation): OperationResult;
+  /**
+   * Called when what {@link sign} answered was refused: of the wrong size, not DER, or not verified (see `verify`). Whoever
+   * can ask elsewhere answers again, at most twice and within the operation's deadline.
+   *
+   * @returns another signature; `undefined`: there is none
+   */
+  readonly signAgain?:
+    | ((operation: SignOperation, refused: KeylessError) => OperationResult | undefined)
+    | undefined;
   /** Without it, RSA key exchange is not offered. */
   readonly decrypt?: ((operation: DecryptOperation) => OperationResult) | undefined;
   /** What it can sign; `undefined`: all that the certificate's key can. The handshake offers only those. */

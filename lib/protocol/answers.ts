@@ -21,6 +21,25 @@ export function encodeError(id: number, code: WireErrorCode): Buffer {
   return encodeFrame(id, { opcode: ERROR, payload: Uint8Array.of(code) });
 }
 
+/** The id of a goodbye: nobody asked for it. */
+const GOODBYE_ID = 0xffffffff;
+const GOODBYE = Buffer.from('goodbye', 'ascii');
+
+/** The key server will end this connection (docs/protocol.md, "Goodbye"). */
+export function encodeGoodbye(): Buffer {
+  return encodePong(GOODBYE_ID, GOODBYE);
+}
+
+/** Edges do not ping with such a payload: it is no answer to anything. */
+export function isGoodbye(id: number, answer: Answer): boolean {
+  return (
+    id === GOODBYE_ID &&
+    answer.kind === 'pong' &&
+    answer.payload?.length === GOODBYE.length &&
+    GOODBYE.equals(answer.payload)
+  );
+}
+
 export type Answer =
   | { readonly kind: 'result'; readonly payload: Uint8Array }
   | { readonly kind: 'pong'; readonly payload: Uint8Array | undefined }

@@ -1,5 +1,5 @@
 /** A key server that speaks the protocol and misbehaves on command. */
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { encodePong, encodeResult } from '../../lib/protocol/answers.ts';
 import { encodeCapabilities } from '../../lib/protocol/capabilities.ts';
@@ -30,6 +30,8 @@ export interface RudeOptions {
 
 export class RudeKeyServer {
   readonly sockets = new Set<tls.TLSSocket>();
+  /** Below TLS: also those that are not through it. */
+  readonly #raw = new Set<Socket>();
   /** Every chunk that came, its bytes. */
   readonly chunks: number[] = [];
   /** Connections, also those that TLS refused. */
@@ -51,8 +53,10 @@ export class RudeKeyServer {
       rejectUnauthorized: true,
       ...words,
     });
-    this.#server.on('connection', () => {
+    this.#server.on('connection', (raw: Socket) => {
       this.connections += 1;
+      this.#raw.add(raw);
+      raw.on('close', () => this.#raw.delete(raw));
     });
     this.#server.on('secureConnection', (socket) => this.#accept(socket));
     this.#server.on('tlsClientError', (_error, socket) => socket.destroy());
@@ -73,6 +77,7 @@ export class RudeKeyServer {
   /** Drops the connections, takes new ones. */
   drop(): void {
     for (const socket of this.sockets) socket.destroy();
+    for (const socket of this.#raw) socket.destroy();
   }
 
   close(): Promise<void> {

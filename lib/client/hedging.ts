@@ -1,0 +1,101 @@
+/**
+ * A second request elsewhere for operations that take longer than nearly all do, within a budget: at most one for every
+ * twenty operations, so that slow key servers do not get twice the load when all are slow. Where one key server stands
+ * still and others do not, its operations need no budget.
+ *
+ * One timer for all operations, none for each: they wait in the order in which they were sent.
+ */
+import type { Alarm, Clock } from '../clock.ts';
+
+export interface Hedgeable {
+  readonly settled: boolean;
+  /** Milliseconds on the clock. */
+  readonly sentAt: number;
+  /** The key server that was asked gives nobody an answer. */
+  standsStill(now: number): boolean;
+}
+
+export interface HedgingSettings<T extends Hedgeable> {
+  readonly clock: Clock;
+  /** Milliseconds after which a second request goes out now. */
+  delayMs(): number;
+  /** @returns whether there was somebody else to ask */
+  hedge(operation: T): boolean;
+}
+
+const PER_OPERATION = 0.05;
+/** What is saved up for a bad moment. */
+const MOST = 10;
+/** How often those are looked at again for whom there was no budget. */
+const SECOND_LOOK_MS = 100;
+/** The settled ones at the head are let go of when there are so many. */
+const COMPACT_AT = 1024;
+
+export class Hedging<T extends Hedgeable> {
+  readonly #settings: HedgingSettings<T>;
+  #queue: T[] = [];
+  #head = 0;
+  #starved: T[] = [];
+  #budget = MOST;
+  #alarm: Alarm | undefined;
+  /** Second requests so far. */
+  sent = 0;
+
+  constructor(settings: HedgingSettings<T>) {
+    this.#settings = settings;
+  }
+
+  /** It was sent just now, for the first time. */
+  watch(operation: T): void {
+    this.#budget = Math.min(MOST, this.#budget + PER_OPERATION);
+    this.#queue.push(operation);
+    if (this.#alarm === undefined) this.#wait(this.#settings.delayMs());
+  }
+
+  stop(): void {
+    this.#alarm?.cancel();
+    this.#alarm = undefined;
+    this.#queue = [];
+    this.#head = 0;
+    this.#starved = [];
+  }
+
+  #wait(ms: number): void {
+    this.#alarm = this.#settings.clock.after(Math.max(1, Math.ceil(ms)), () => this.#look());
+  }
+
+  #look(): void {
+    this.#alarm = undefined;
+    const now = this.#settings.clock.now();
+    const delayMs = this.#settings.delayMs();
+    this.#starved = this.#starved.filter((operation) => !operation.settled && !this.#hedge(operation, now));
+    while (this.#head < this.#queue.length) {
+      const operation = this.#queue[this.#head]!;
+      const waitMs = operation.sentAt + delayMs - now;
+      if (!operation.settled && waitMs > 0) {
+        this.#wait(this.#starved.length > 0 ? Math.min(waitMs, SECOND_LOOK_MS) : waitMs);
+        break;
+      }
+      this.#head += 1;
+      if (!operation.settled && !this.#hedge(operation, now)) this.#starved.push(operation);
+    }
+    this.#compact();
+    if (this.#alarm === undefined && this.#starved.length > 0) this.#wait(SECOND_LOOK_MS);
+  }
+
+  /** @returns whether it is taken care of */
+  #hedge(operation: T, now: number): boolean {
+    const isFree = operation.standsStill(now);
+    if (!isFree && this.#budget < 1) return false;
+    if (!this.#settings.hedge(operation)) return false;
+    this.sent += 1;
+    if (!isFree) this.#budget -= 1;
+    return true;
+  }
+
+  #compact(): void {
+    if (this.#head < this.#queue.length && this.#head < COMPACT_AT) return;
+    this.#queue = this.#queue.slice(this.#head);
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,288 @@
+/** One key server: several connections to it, how well it does, and whether it is asked at all. */
+import type tls from 'node:tls';
+import type { Alarm, Clock } from '../clock.ts';
+import { KeylessError, type KeylessErrorCode } from '../errors.ts';
+import { pingRequest } from '../protocol/request-encoder.ts';
+import type { BackOffSettings } from './back-off.ts';
+import { Breaker, type BreakerState } from './breaker.ts';
+import { clientBreaker } from './channels.ts';
+import type { Candidate } from './choice.ts';
+import type { Connection, ConnectionSettings } from './connection.ts';
+import { Latency } from './latency.ts';
+import { Link, type LinkState } from './link.ts';
+import type { ServerAddress } from './server-address.ts';
+
+/** What is known of one key server. */
+export interface ServerStats {
+  /** As it was configured. */
+  readonly server: string;
+  readonly state: LinkState;
+  /** `open`: it failed too often and is left alone; `half-open`: it is being tried. */
+  readonly breaker: BreakerState;
+  /** How often the breaker has opened. */
+  readonly breakerOpened: number;
+  readonly profile: 'ours' | 'field' | undefined;
+  /** Connections that are ready now. */
+  readonly ready: number;
+  /** Operations that wait for its answer. */
+  readonly inFlight: number;
+  /** Milliseconds from request to answer over the last 10 to 20 s; `undefined`: it has not answered in that time. */
+  readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number } | undefined;
+  /** Operations it has answered with a result. */
+  readonly answered: number;
+  /** Operations it has not, by the code of the error; each attempt counts. */
+  readonly errors: Readonly<Partial<Record<KeylessErrorCode, number>>>;
+  /** Second requests to other key servers, because this one took long. */
+  readonly hedges: number;
+  /** Connections that became ready. */
+  readonly connections: number;
+  /** Attempts and connections that failed. */
+  readonly failures: number;
+  /** Answers that nobody waited for any more. */
+  readonly lateAnswers: number;
+  /** Answers to nothing that was asked: a fault of the key server. */
+  readonly unknownAnswers: number;
+  /** Why it is not ready; `undefined`: it is, or was not tried yet. */
+  readonly lastError: KeylessError | undefined;
+}
+
+export type ServerSettings = ConnectionSettings & {
+  /** 1 to 64. */
+  readonly connectionsPerServer: number;
+  readonly backOff: BackOffSettings;
+};
+
+/**
+ * Up to so many requests, one connection takes all: they leave in one write. Beyond, the next one shares; ours read 128 of a
+ * connection at once.
+ */
+const SHARE_FROM = 32;
+/** A key server that answers nothing for so long, while operations wait, stands still. */
+const STANDSTILL_MS = 1000;
+/** Answers before the percentiles mean something. */
+const ENOUGH_KNOWN = 20;
+
+export class KnownServer implements Candidate {
+  readonly #links: readonly Link[];
+  readonly #clock: Clock;
+  readonly #latency = new Latency();
+  readonly #breaker: Breaker;
+  readonly #onChange: () => void;
+  #settings: ServerSettings;
+  /** When it answered last, or got something to answer after a pause. */
+  #progressAt = 0;
+  #answered = 0;
+  readonly #errors: Partial<Record<KeylessErrorCode, number>> = {};
+  outstanding = 0;
+  hedges = 0;
+  /** Lower ones are asked first, others only when none of them is there (RFC 2782). */
+  readonly priority: number;
+
+  constructor(settings: ServerSettings, onChange: () => void) {
+    this.#settings = settings;
+    this.#clock = settings.clock;
+    this.#onChange = onChange;
+    this.priority = settings.address.priority ?? 0;
+    this.#breaker = new Breaker(settings.clock, settings.backOff.random, {
+      probe: (onAnswer) => this.#probe(onAnswer),
+      onChange: (state) => this.#onBreaker(state),
+    });
+    const links: Link[] = [];
+    this.#links = links;
+    for (let at = 0; at < settings.connectionsPerServer; at += 1) {
+      links.push(
+        new Link(() => this.#settings, settings.backOff, {
+          onChange: () => this.#onLinkChange(),
+          mayConnect: () => at === 0 || this.ready,
+        }),
+      );
+    }
+  }
+
+  get address(): ServerAddress {
+    return this.#settings.address;
+  }
+
+  get name(): string {
+    return this.#settings.address.name;
+  }
+
+  get ready(): boolean {
+    return this.#links.some(({ state }) => state === 'ready');
+  }
+
+  /** Spares wait for the first: they promise nothing. */
+  get promising(): boolean {
+    return this.#links[0]!.promising;
+  }
+
+  get hopeless(): boolean {
+    return this.#links[0]!.hopeless;
+  }
+
+  get lastError(): KeylessError | undefined {
+    return this.ready ? undefined : this.#links[0]!.lastError;
+  }
+
+  /** It is not left alone. */
+  get trusted(): boolean {
+    return this.#breaker.state !== 'open';
+  }
+
+  get admits(): boolean {
+    const { state } = this.#breaker;
+    return state === 'closed' || (state === 'half-open' && this.outstanding === 0);
+  }
+
+  cost(now: number): number {
+    return (this.outstanding + 1) * Math.max(this.#latency.averageMs(now), this.#silenceMs(now));
+  }
+
+  /** Operations wait, and none is answered. */
+  standsStill(now: number): boolean {
+    return this.#silenceMs(now) > STANDSTILL_MS;
+  }
+
+  /** `undefined`: it has not answered often enough to say. */
+  get p95Ms(): number | undefined {
+    return this.#latency.known < ENOUGH_KNOWN ? undefined : this.#latency.percentileMs(0.95);
+  }
+
+  /** The connection for the next request. @throws nothing; only where {@link ready} */
+  get connection(): Connection | undefined {
+    let best: Connection | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    for (const { connection } of this.#links) {
+      if (connection === undefined) continue;
+      const { inFlight } = connection;
+      if (inFlight < SHARE_FROM) return connection;
+      if (inFlight >= least) continue;
+      best = connection;
+      least = inFlight;
+    }
+    return best;
+  }
+
+  /** A request goes out. */
+  begin(now: number): void {
+    if (this.outstanding === 0) this.#progressAt = now;
+    this.outstanding += 1;
+  }
+
+  /** A result came. */
+  succeed(ms: number, now: number): void {
+    this.outstanding -= 1;
+    this.#progressAt = now;
+    this.#answered += 1;
+    this.#latency.record(ms, now);
+    this.#breaker.onSuccess();
+  }
+
+  /** An error came, or none will. @param blamed whether the key server is at fault, rather than what it was asked */
+  fail(code: KeylessErrorCode, blamed: boolean, now: number): void {
+    this.outstanding -= 1;
+    if (code !== 'ERR_KEYLESS_TIMEOUT') this.#progressAt = now;
+    this.#note(code, blamed);
+  }
+
+  /** Nobody waits for the answer any more, which takes at least so long. */
+  abandon(ms: number, now: number): void {
+    this.outstanding -= 1;
+    if (ms > this.#latency.averageMs(now)) this.#latency.record(ms, now);
+  }
+
+  /** What it answered with cannot be used. */
+  blame(code: KeylessErrorCode): void {
+    this.#note(code, true);
+  }
+
+  hurry(): void {
+    for (const link of this.#links) link.hurry();
+  }
+
+  renew(secureContext: tls.SecureContext): void {
+    this.#settings = { ...this.#settings, secureContext };
+    for (const link of this.#links) link.renew();
+  }
+
+  stats(): ServerStats {
+    const stray = this.#links.map(({ strayAnswers }) => strayAnswers);
+    const known = this.#links.find(({ connection }) => connection !== undefined);
+    const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+    return {
+      server: this.name,
+      state: known?.state ?? this.#links[0]!.state,
+      breaker: this.#breaker.state,
+      breakerOpened: this.#breaker.opened,
+      profile: known?.connection?.profile,
+      ready: this.#links.filter(({ state }) => state === 'ready').length,
+      inFlight: this.outstanding,
+      latencyMs: this.#percentiles(),
+      answered: this.#answered,
+      errors: { ...this.#errors },
+      hedges: this.hedges,
+      connections: sum(this.#links.map(({ connections }) => connections)),
+      failures: sum(this.#links.map(({ failures }) => failures)),
+      lateAnswers: sum(stray.map(({ late }) => late)),
+      unknownAnswers: sum(stray.map(({ unknown }) => unknown)),
+      lastError: known === undefined ? this.#links[0]!.lastError : undefined,
+    };
+  }
+
+  /** It is not one of ours any more: what is under way is answered. */
+  leave(): void {
+    this.#breaker.stop();
+    for (const link of this.#links) link.leave();
+  }
+
+  close(): void {
+    this.#breaker.stop();
+    for (const link of this.#links) link.close();
+  }
+
+  #silenceMs(now: number): number {
+    return this.outstanding === 0 ? 0 : now - this.#progressAt;
+  }
+
+  #percentiles(): ServerStats['latencyMs'] {
+    const of = (share: number) => this.#latency.percentileMs(share);
+    const [p50, p95, p99] = [of(0.5), of(0.95), of(0.99)];
+    return p50 === undefined ? undefined : { p50, p95: p95!, p99: p99! };
+  }
+
+  #note(code: KeylessErrorCode, blamed: boolean): void {
+    this.#errors[code] = (this.#errors[code] ?? 0) + 1;
+    if (blamed) this.#breaker.onFailure();
+    else if (this.#breaker.state === 'half-open') this.#breaker.onSuccess();
+  }
+
+  #onLinkChange(): void {
+    if (this.ready) {
+      this.#breaker.onReachable();
+      for (const link of this.#links) link.wake();
+    }
+    this.#onChange();
+  }
+
+  #onBreaker(state: BreakerState): void {
+    if (clientBreaker.hasSubscribers) clientBreaker.publish({ server: this.name, state });
+    this.#onChange();
+  }
+
+  #probe(onAnswer: (answered: boolean) => void): void {
+    const { connection } = this;
+    if (connection === undefined) {
+      onAnswer(false);
+      return;
+    }
+    let alarm: Alarm | undefined;
+    const id = connection.request(pingRequest(), (answer) => {
+      alarm?.cancel();
+      onAnswer(!(answer instanceof KeylessError));
+    });
+    alarm = this.#clock.after(this.#settings.pingTimeoutMs, () => {
+      connection.giveUp(id);
+      onAnswer(false);
+    });
+  }
+}

@@ -1,0 +1,184 @@
+/** Key servers that answer wrongly, slowly or not at all: rows 3, 5, 9 and 13 of docs/operations.md. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type BadKeyServer, type Manner, startBadKeyServer } from '../helpers/bad-key-server.ts';
+import { type Edge, type EdgeOptions, startEdge, until } from '../helpers/edge.ts';
+import { type FaultProxy, startFaultProxy } from '../helpers/fault-proxy.ts';
+import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+
+let setup: KeyServerSetup;
+const open: { close(): Promise<void> }[] = [];
+
+before(async () => {
+  setup = await makeKeyServers(['rsa', 'p256']);
+});
+after(async () => {
+  for (const each of open) await each.close();
+});
+
+async function badServer(manner: Manner = 'sign'): Promise<BadKeyServer> {
+  const server = await startBadKeyServer(setup);
+  server.manner = manner;
+  open.push(server);
+  return server;
+}
+
+async function proxyOf(server: { readonly port: number }): Promise<FaultProxy> {
+  const proxy = await startFaultProxy(server.port);
+  open.unshift(proxy);
+  return proxy;
+}
+
+/** An edge that is connected to all of them. */
+async function edgeOf(
+  kind: 'rsa' | 'p256',
+  servers: readonly { readonly address: string }[],
+  options?: EdgeOptions,
+): Promise<Edge> {
+  const addresses = servers.map(({ address }) => address);
+  const edge = await startEdge(setup, setup.sites[kind]!, addresses, options);
+  open.unshift(edge);
+  await until(() => edge.keys.stats().servers.every(({ state }) => state === 'ready'));
+  return edge;
+}
+
+/** One after the other. @returns the milliseconds of each, in ascending order; all are to succeed */
+async function visitOneByOne(edge: Edge, count: number): Promise<number[]> {
+  const took: number[] = [];
+  for (let visits = 0; visits < count; visits += 1) {
+    const since = performance.now();
+    assert.equal(await edge.visit(), 'ok');
+    took.push(performance.now() - since);
+  }
+  return took.sort((one, other) => one - other);
+}
+
+const WRONG: readonly Manner[] = ['flipped', 'other-message', 'other-key'];
+
+for (const manner of WRONG) {
+  test(`row 9: RSA, ${String(manner)}: refused at the edge and asked elsewhere, which no client sees`, async () => {
+    const [bad, good] = [await badServer(manner), await badServer()];
+    const edge = await edgeOf('rsa', [bad, good]);
+    assert.deepEqual(await edge.visits(12), { ok: 12 });
+    assert.deepEqual(edge.errors, []);
+    const [stats] = edge.keys.stats().servers;
+    assert.equal(stats!.errors.ERR_KEYLESS_BAD_SIGNATURE, bad.asked);
+    assert.ok(bad.asked > 0);
+  });
+
+  test(`row 9: ECDSA, ${String(manner)}: the client's alert becomes our error`, async () => {
+    const edge = await edgeOf('p256', [await badServer(manner)]);
+    assert.notEqual(await edge.visit(), 'ok');
+    await until(() => edge.errors.length > 0);
+    assert.deepEqual(edge.errors, ['ERR_KEYLESS_BAD_SIGNATURE']);
+  });
+}
+
+test('row 9: RSA, all key servers answer wrongly: our error, and each was asked once', async () => {
+  const servers = [await badServer('flipped'), await badServer('other-key')];
+  const edge = await edgeOf('rsa', servers);
+  assert.notEqual(await edge.visit(), 'ok');
+  assert.deepEqual(edge.errors, ['ERR_KEYLESS_BAD_SIGNATURE']);
+  assert.deepEqual(
+    servers.map(({ asked }) => asked),
+    [1, 1],
+  );
+});
+
+for (const manner of ['empty', 'too-long', '64-kib'] as const) {
+  test(`row 10: ${manner}, with another key server: no client sees it`, async () => {
+    const [bad, good] = [await badServer(manner), await badServer()];
+    const edge = await edgeOf('p256', [bad, good]);
+    assert.deepEqual(await edge.visits(12), { ok: 12 });
+    assert.ok(bad.asked > 0);
+  });
+}
+
+for (const error of [3, 8]) {
+  test(`row 13: error 0${error}: asked elsewhere, and after five in a row no more`, async () => {
+    const [bad, good] = [await badServer({ error }), await badServer()];
+    const edge = await edgeOf('p256', [bad, good]);
+    await visitOneByOne(edge, 40);
+    assert.deepEqual(edge.errors, []);
+    assert.equal(edge.keys.stats().servers[0]!.breaker, 'open');
+    assert.equal(bad.asked, 5);
+  });
+}
+
+test('row 13: a key server that is well again is asked again, one operation first', async () => {
+  const [bad, good] = [await badServer({ error: 8 }), await badServer()];
+  const edge = await edgeOf('p256', [bad, good]);
+  await visitOneByOne(edge, 40);
+  bad.manner = 'sign';
+  await until(() => edge.keys.stats().servers[0]!.breaker === 'half-open');
+  await edge.visits(20);
+  await visitOneByOne(edge, 20);
+  assert.equal(edge.keys.stats().servers[0]!.breaker, 'closed');
+  assert.ok(bad.asked > 6);
+});
+
+for (const error of [1, 2, 4, 5, 6, 7, 9]) {
+  test(`row 13: error 0${error} is the request's own: nobody else is asked, and the breaker stays closed`, async () => {
+    const servers = [await badServer({ error }), await badServer({ error })];
+    const edge = await edgeOf('p256', servers);
+    for (let visits = 0; visits < 12; visits += 1) assert.notEqual(await edge.visit(), 'ok');
+    await until(() => edge.errors.length === 12);
+    assert.equal(new Set(edge.errors).size, 1);
+    assert.equal(servers[0]!.asked + servers[1]!.asked, 12);
+    assert.ok(edge.keys.stats().servers.every(({ breaker }) => breaker === 'closed'));
+  });
+}
+
+test('all key servers are overloaded: each is asked once for each handshake, and the error is theirs', async () => {
+  const servers = [await badServer({ error: 8 }), await badServer({ error: 8 })];
+  const edge = await edgeOf('p256', servers);
+  await edge.visit();
+  assert.deepEqual(edge.errors, ['ERR_KEYLESS_KEY_SERVER_INTERNAL']);
+  assert.deepEqual(
+    servers.map(({ asked }) => asked),
+    [1, 1],
+  );
+});
+
+test('one answers in 2 s among fast ones: 99 of 100 handshakes take less than 100 ms, few second requests', async () => {
+  const servers = [await badServer({ lateMs: 2000 }), await badServer(), await badServer()];
+  const edge = await edgeOf('p256', servers);
+  const took = await visitOneByOne(edge, 200);
+  assert.ok(took[197]! < 100, `p99 ${took[197]} ms`);
+  const { hedged } = edge.keys.stats();
+  assert.ok(hedged >= 1 && hedged <= 20, `${hedged} second requests`);
+});
+
+test('one that answers pings and nothing else: its operations are asked elsewhere', async () => {
+  const [bad, good] = [await badServer('silent'), await badServer()];
+  const edge = await edgeOf('p256', [bad, good]);
+  const since = performance.now();
+  assert.deepEqual(await edge.visits(60), { ok: 60 });
+  assert.ok(performance.now() - since < 3000);
+});
+
+test('row 3: frozen: ejected within two pings, and what comes late is ignored', async () => {
+  const [bad, good] = [await badServer(), await badServer()];
+  const proxy = await proxyOf(bad);
+  const edge = await edgeOf('p256', [proxy, good], { pingTimeoutMs: 100 });
+  proxy.faults.stalled = true;
+  assert.deepEqual(await edge.visits(20), { ok: 20 });
+  await until(() => edge.keys.stats().servers[0]!.state !== 'ready');
+  proxy.heal();
+  await until(() => edge.keys.stats().servers[0]!.state === 'ready');
+  assert.deepEqual(await edge.visits(20), { ok: 20 });
+  assert.equal(edge.keys.stats().servers[0]!.unknownAnswers, 0);
+});
+
+test('row 5: a cable that is pulled is found by ping, not by TCP, and the others serve within 3 s', async () => {
+  const [bad, good] = [await badServer(), await badServer()];
+  const proxy = await proxyOf(bad);
+  const edge = await edgeOf('p256', [proxy, good]);
+  proxy.faults.blackHole = true;
+  const since = performance.now();
+  assert.deepEqual(await edge.visits(40), { ok: 40 });
+  assert.ok(performance.now() - since < 3000);
+  await until(() => edge.keys.stats().servers[0]!.state !== 'ready');
+  proxy.heal();
+  await until(() => edge.keys.stats().servers[0]!.state === 'ready');
+});

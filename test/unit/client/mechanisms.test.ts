@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Breaker } from '../../../lib/client/breaker.ts';
+import { choose } from '../../../lib/client/choice.ts';
+import { type Hedgeable, Hedging } from '../../../lib/client/hedging.ts';
+import { Latency } from '../../../lib/client/latency.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
+
+test('percentiles are those of the last answers, a twelfth too many at most', () => {
+  const latency = new Latency();
+  assert.equal(latency.percentileMs(0.5), undefined);
+  for (let ms = 1; ms <= 1000; ms += 1) latency.record(ms, ms);
+  for (const share of [0.5, 0.95, 0.99]) {
+    const said = latency.percentileMs(share)!;
+    assert.ok(said >= 1000 * share && said <= 1000 * share * 1.1, `${share}: ${said}`);
+  }
+  for (let at = 0; at < 10_000; at += 1) latency.record(1, 50_000);
+  assert.ok(latency.percentileMs(0.99)! < 1.1, 'what was before is forgotten');
+});
+
+test('extreme latencies have a bucket too', () => {
+  const latency = new Latency();
+  for (const ms of [0, 1e-9, 1e12]) latency.record(ms, 0);
+  assert.ok(latency.percentileMs(0.01)! < 0.02);
+  assert.ok(latency.percentileMs(1)! > 100_000);
+});
+
+test('one bad answer counts at once, good ones make up for it one by one, and time heals', () => {
+  const latency = new Latency();
+  for (let at = 0; at < 50; at += 1) latency.record(1, 0);
+  assert.ok(latency.averageMs(0) <= 1);
+  latency.record(2000, 0);
+  assert.equal(latency.averageMs(0), 2000);
+  latency.record(1, 0);
+  assert.ok(latency.averageMs(0) > 1700);
+  assert.ok(latency.averageMs(10_000) < latency.averageMs(0) / 2.5);
+  assert.equal(latency.averageMs(1_000_000), 0.5);
+});
+
+const candidate = (cost: number, admits = true) => ({ cost: () => cost, admits });
+
+test('of two picked at random the cheaper one is chosen; of one, that one; of those that are avoided, none', () => {
+  const [a, b, c] = [candidate(3), candidate(1), candidate(2)];
+  const random = (...values: number[]) => {
+    const left = [...values];
+    return () => left.shift() ?? 0;
+  };
+  assert.equal(choose([a, b, c], [], 0, random(0, 0)), b, 'the first and the second');
+  assert.equal(choose([a, b, c], [], 0, random(0, 0.9)), c, 'the first and the third');
+  assert.equal(choose([a, b, c], [b], 0, random(0, 0)), c);
+  assert.equal(choose([a, candidate(0, false)], [], 0, random()), a);
+  assert.equal(choose([a], [a], 0, random()), undefined);
+  assert.equal(choose([], [], 0, random()), undefined);
+});
+
+function breaker(answers: boolean) {
+  const clock = new ManualClock();
+  const seen = { probes: 0, states: [] as string[], answers };
+  const it = new Breaker(clock, () => 1, {
+    probe: (onAnswer) => {
+      seen.probes += 1;
+      onAnswer(seen.answers);
+    },
+    onChange: (state) => seen.states.push(state),
+  });
+  return { clock, seen, it };
+}
+
+test('the breaker opens after five failures in a row, asks by ping, and closes after one success', () => {
+  const { clock, seen, it } = breaker(true);
+  for (let failures = 0; failures < 4; failures += 1) it.onFailure();
+  it.onSuccess();
+  for (let failures = 0; failures < 4; failures += 1) it.onFailure();
+  assert.equal(it.state, 'closed');
+  it.onFailure();
+  assert.equal(it.state, 'open');
+  clock.advance(999);
+  assert.equal(seen.probes, 0);
+  clock.advance(1);
+  assert.equal(it.state, 'half-open');
+  it.onSuccess();
+  assert.deepEqual(seen.states, ['open', 'half-open', 'closed']);
+  assert.equal(it.opened, 1);
+});
+
+test('half of the last twenty are too many; fewer are not', () => {
+  const { it } = breaker(true);
+  for (let at = 0; at < 60; at += 1) at % 3 === 0 ? it.onFailure() : it.onSuccess();
+  assert.equal(it.state, 'closed');
+  for (let at = 0; at < 20; at += 1) at % 2 === 0 ? it.onFailure() : it.onSuccess();
+  assert.equal(it.opened, 1);
+});
+
+test('who does not answer its ping, or fails when it is tried, is left alone for twice as long, up to half a minute', () => {
+  const { clock, seen, it } = breaker(false);
+  for (let failures = 0; failures < 5; failures += 1) it.onFailure();
+  clock.advance(1000 + 2000 + 4000);
+  assert.equal(seen.probes, 3);
+  seen.answers = true;
+  clock.advance(8000);
+  assert.equal(it.state, 'half-open');
+  it.onFailure();
+  assert.equal(it.state, 'open');
+  clock.advance(15_999);
+  assert.equal(it.state, 'open');
+  clock.advance(1);
+  it.onFailure();
+  clock.advance(30_000);
+  assert.equal(it.state, 'half-open');
+  it.stop();
+  assert.equal(clock.pending, 0);
+});
+
+test('a new connection is as good as a ping', () => {
+  const { clock, it } = breaker(true);
+  it.onReachable();
+  assert.equal(it.state, 'closed');
+  for (let failures = 0; failures < 5; failures += 1) it.onFailure();
+  it.onReachable();
+  assert.equal(it.state, 'half-open');
+  assert.equal(clock.pending, 0);
+});
+
+class Slow implements Hedgeable {
+  settled = false;
+  readonly sentAt: number;
+  still = false;
+  constructor(sentAt: number) {
+    this.sentAt = sentAt;
+  }
+  standsStill(): boolean {
+    return this.still;
+  }
+}
+
+function hedging(others = true) {
+  const clock = new ManualClock();
+  const hedged: Slow[] = [];
+  const it = new Hedging<Slow>({
+    clock,
+    delayMs: () => 10,
+    hedge: (operation) => {
+      if (others) hedged.push(operation);
+      return others;
+    },
+  });
+  const send = () => {
+    const operation = new Slow(clock.now());
+    it.watch(operation);
+    return operation;
+  };
+  return { clock, hedged, it, send };
+}
+
+test('who is slower than the delay is asked for elsewhere, once; who is settled is not', () => {
+  const { clock, hedged, it, send } = hedging();
+  const [slow, quick] = [send(), send()];
+  clock.advance(5);
+  quick.settled = true;
+  const later = send();
+  clock.advance(5);
+  assert.deepEqual(hedged, [slow]);
+  clock.advance(5);
+  assert.deepEqual(hedged, [slow, later]);
+  clock.advance(1000);
+  assert.equal(it.sent, 2);
+  assert.equal(clock.pending, 0, 'no timer without operations');
+});
+
+test('second requests keep to their budget: ten, and one for every twenty operations', () => {
+  const { clock, hedged, send } = hedging();
+  for (let at = 0; at < 400; at += 1) {
+    send();
+    clock.advance(20);
+  }
+  assert.ok(hedged.length >= 28 && hedged.length <= 30, `${hedged.length}`);
+});
+
+test('where a key server stands still, its operations need no budget', () => {
+  const { clock, hedged, send } = hedging();
+  const all = Array.from({ length: 100 }, send);
+  clock.advance(20);
+  assert.equal(hedged.length, 10);
+  for (const operation of all) operation.still = true;
+  clock.advance(100);
+  assert.equal(hedged.length, 100);
+});
+
+test('where there is nobody else to ask, nothing is spent, and it ends with the operations', () => {
+  const { clock, it, send } = hedging(false);
+  const operation = send();
+  clock.advance(500);
+  assert.equal(it.sent, 0);
+  operation.settled = true;
+  clock.advance(500);
+  assert.equal(clock.pending, 0);
+  send();
+  it.stop();
+  assert.equal(clock.pending, 0);
+});
