@@ -21,6 +21,7 @@ import { findKey } from './key-entry.ts';
 import { type OperationOrigin, PendingOperation } from './operation.ts';
 import { resultError } from './result-error.ts';
 import { internals, type TlsHandle } from './tls-handle.ts';
+import { forgetUnread, waitUnread } from './unread.ts';
 
 const live = new Map<number, SocketHandshake>();
 
@@ -164,6 +165,7 @@ export class SocketHandshake implements OperationOrigin {
     this.operation?.cancel();
     this.operation = undefined;
     addon().dispose(this.id);
+    forgetUnread(this);
     withdraw(this);
     this.leave();
   }
@@ -202,12 +204,16 @@ export class SocketHandshake implements OperationOrigin {
     }
     this.leave();
     if (this.isDisposed) return;
-    if (this.heldBack) this.readOn();
+    if (this.heldBack) {
+      forgetUnread(this);
+      this.readOn();
+    }
     if (state === HandshakeStep.FAILED) this.wakeToFailure();
     else if (!this.awaitsNewSession) this.wake();
   }
 
-  private readOn(): void {
+  /** After {@link holdBack}. */
+  readOn(): void {
     this.heldBack = false;
     if (this.handle.reading) this.handle.readStart();
   }
@@ -223,6 +229,14 @@ export class SocketHandshake implements OperationOrigin {
     const verifies = verify === 'always' || (verify === 'rsa' && isRsa);
     this.operation = new PendingOperation(raw, entry, this, (result) => this.settle(result, verifies));
     this.operation.start();
+    if (this.operation !== undefined) this.holdBackForNow();
+  }
+
+  /** A stream of the user's would tell of it ("pause"), and is read from all the same. */
+  private holdBackForNow(): void {
+    if (this.heldBack || this.handle._parentWrap?.stream !== undefined) return;
+    this.holdBack();
+    waitUnread(this);
   }
 
   private settle(result: Uint8Array | KeylessError, verify = false): void {

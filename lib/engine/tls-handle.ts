@@ -26,6 +26,8 @@ export interface TlsHandle {
   /** The native context an SNICallback has chosen. */
   sni_context?: unknown;
   _secureContext?: { context?: unknown };
+  /** The socket below; it has a `stream` where that is one of the user's and no socket of Node's. */
+  _parentWrap?: { stream?: unknown };
 }
 
 /** The fields of a TLSSocket that lib/_tls_wrap.js keeps. */

@@ -49,6 +49,7 @@ const HANDLE_MEMBERS: Readonly<
   ALPNCallback: ['own', 'function'],
   sni_context: ['own', 'object'],
   _secureContext: ['own', 'object'],
+  _parentWrap: ['own', 'object'],
 };
 
 const SOCKET_MEMBERS: Readonly<Record<keyof TlsSocketInternals, string>> = {

@@ -1,5 +1,6 @@
 /** TLSSockets made by hand, streams that are not sockets, and ends that come early. */
 import { once } from 'node:events';
+import type https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -219,6 +220,33 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       await connected;
       server.close();
       await Promise.all([once(server, 'close'), once(client, 'close')]);
+      return log;
+    },
+    1,
+  );
+
+  parity(
+    `a client that ends its side before it has its answer, ${version}`,
+    async (side) => {
+      const server = side.https.createServer({
+        cert: rsa.certPem,
+        key: side.key(rsa),
+        maxVersion: version,
+      } as https.ServerOptions);
+      const port = await listen(server);
+      const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+      const client = side.tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+      const log: unknown[] = [];
+      client.on('connect', () => client.end());
+      client.on('secureConnect', () => log.push('secureConnect'));
+      await new Promise<void>((resolve) => {
+        client.on('end', () => resolve(void log.push('end')));
+        client.on('error', (error) => resolve(void log.push(describeError(error))));
+        client.resume();
+      });
+      client.destroy();
+      (await accepted)[0].destroy();
+      await close(server);
       return log;
     },
     1,
