@@ -92,6 +92,11 @@ export function queueFull(most: number): KeylessError {
   return new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached. ${why}`);
 }
 
+/** It said goodbye before it had said anything else. */
+export function goingError(server: string): KeylessError {
+  return new KeylessError('ERR_KEYLESS_CONNECTION', `The key server ${server} is about to stop.`);
+}
+
 export function closedError(): KeylessError {
   return new KeylessError('ERR_KEYLESS_CLOSED', 'The connections to the key servers were closed by close().');
 }

@@ -51,7 +51,7 @@ export class Latency {
     const silence = now - this.#recordedAt;
     // Within a twentieth of its forgiveness the average is taken as it is: exp() for every choice would be for nothing.
     const faded = silence < 500 ? this.#averageMs : this.#averageMs * Math.exp(-silence / FORGIVENESS_MS);
-    return faded > FLOOR_MS ? faded : FLOOR_MS;
+    return Math.max(faded, FLOOR_MS);
   }
 
   /** Answers that the percentiles are made of. */

@@ -9,7 +9,7 @@ import type { KeylessError } from '../errors.ts';
 import { type BackOffSettings, backOffMs } from './back-off.ts';
 import { clientConnectionClosed, clientConnectionReady } from './channels.ts';
 import { Connection, type ConnectionSettings } from './connection.ts';
-import { closedError } from './errors.ts';
+import { closedError, goingError } from './errors.ts';
 
 export type LinkState = 'connecting' | 'ready' | 'waiting' | 'closed';
 
@@ -174,9 +174,13 @@ export class Link {
   }
 
   #onGoodbye(connection: Connection): void {
+    if (!connection.ready) connection.destroy(goingError(this.#settings().address.name));
     if (connection !== this.#connection || !connection.ready) return;
     this.#letGo(connection);
-    if (this.#successor === undefined) this.#retryIn(backOffMs(1, this.#backOff));
+    // One that greets us only to say goodbye is not connected to without end.
+    this.#failuresInARow = this.#livedLong ? 1 : this.#failuresInARow + 1;
+    if (this.#successor === undefined) this.#retryIn(backOffMs(this.#failuresInARow, this.#backOff));
+    else this.#promote();
     this.#events.onChange();
   }
 
@@ -196,15 +200,17 @@ export class Link {
   }
 
   #onLost(error: KeylessError, refused: boolean): void {
-    const { clock } = this.#settings();
-    const lived = this.#readyAt !== undefined && clock.now() - this.#readyAt >= SHORT_LIFE_MS;
-    this.#fail(error, lived);
+    this.#fail(error, this.#livedLong);
     this.hopeless = refused || error.code === 'ERR_KEYLESS_KEY_SERVER_IDENTITY';
     // Ended by ourselves for newer credentials: it is not the key server that needs time.
     const waitMs = error.code === 'ERR_KEYLESS_CLOSED' ? 0 : backOffMs(this.#failuresInARow, this.#backOff);
     if (this.#successor === undefined) this.#retryIn(waitMs);
     else this.#promote();
     this.#events.onChange();
+  }
+
+  get #livedLong(): boolean {
+    return this.#readyAt !== undefined && this.#settings().clock.now() - this.#readyAt >= SHORT_LIFE_MS;
   }
 
   /** The old connection serves as long as it lasts; the new credentials are tried again. */

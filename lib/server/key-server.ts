@@ -157,6 +157,7 @@ class KeyServer {
   #refused = 0;
   #answeredBefore = 0;
   #lastSessionEnded: (() => void) | undefined;
+  #closing = false;
 
   constructor(options: KeyServerOptions) {
     requireOptions(options);
@@ -242,6 +243,7 @@ class KeyServer {
 
   /** Takes no more connections and requests, lets the answers leave, ends. */
   async close(): Promise<void> {
+    this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const impatience = this.#clock.after(this.#numbers.closeTimeoutMs, () => this.#destroyAll());
     impatience.ref();
@@ -316,6 +318,8 @@ class KeyServer {
       if (this.#sessions.size === 0) this.#lastSessionEnded?.();
     });
     if (serverConnection.hasSubscribers) serverConnection.publish({ peer });
+    // It was on its way when close() was called.
+    if (this.#closing) session.close();
   }
 
   #turnAway(socket: tls.TLSSocket, code: KeylessErrorCode, message: string): void {

@@ -1,14 +1,14 @@
 /**
  * One connection of an edge.
  *
- * States, one way: open -> closing (we take no new requests) or peer ended (it sends none), answers still leave ->
+ * States, one way: open -> told goodbye -> closing (we take no new requests) or peer ended (it sends none), answers still leave ->
  * closed. A request that was read is answered unless the connection goes first. Reading stops while too much is in
  * flight or unread.
  */
 import type { TLSSocket } from 'node:tls';
 import type { Alarm, Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
-import { encodeError, encodePong, encodeResult } from '../protocol/answers.ts';
+import { encodeError, encodeGoodbye, encodePong, encodeResult } from '../protocol/answers.ts';
 import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
 import type { WireErrorCode } from '../protocol/opcodes.ts';
 import { decodeRequest, type Request } from '../protocol/request-decoder.ts';
@@ -34,6 +34,9 @@ export interface SessionClient {
   readonly grant: Grant;
 }
 
+/** How long an edge has to hear a goodbye and to stop sending: several round trips across the world. */
+const GOODBYE_MS = 500;
+
 export class Session {
   readonly #socket: TLSSocket;
   readonly #peer: Peer;
@@ -49,6 +52,8 @@ export class Session {
   #peerEnded = false;
   #lastRequestAt: number;
   #idleAlarm: Alarm;
+  /** Until when an edge that was told goodbye may still send; `undefined`: it was not. */
+  #farewell: Alarm | undefined;
   #error: Error | undefined;
   /** Requests answered, errors included. */
   answered = 0;
@@ -83,8 +88,21 @@ export class Session {
     this.#grant = grant;
   }
 
-  /** No new requests; ends when the last answer has left. */
+  /**
+   * Ends when the last answer has left. Edges of ours are told, and what they had sent by then is still read; nobody
+   * else knows what a goodbye is, and is read no further.
+   */
   close(): void {
+    if (this.#closing || this.#farewell !== undefined) return;
+    if (this.#peer.profile === 'field' || !this.#socket.writable) {
+      this.#readNoMore();
+      return;
+    }
+    this.#outbox.add(encodeGoodbye());
+    this.#farewell = this.#clock.after(GOODBYE_MS, () => this.#readNoMore());
+  }
+
+  #readNoMore(): void {
     this.#closing = true;
     this.#work();
   }
@@ -111,6 +129,7 @@ export class Session {
     });
     socket.on('close', () => {
       this.#idleAlarm.cancel();
+      this.#farewell?.cancel();
       if (serverConnectionEnd.hasSubscribers)
         serverConnectionEnd.publish({ peer: this.#peer, error: this.#error });
     });

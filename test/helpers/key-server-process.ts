@@ -48,7 +48,7 @@ export async function makeServeFolder(keys: Readonly<Record<string, string>>): P
 export interface KeyServerProcess {
   readonly program: Program;
   readonly port: number;
-  /** A PrivateKey of all its keys, as the edge; the caller closes it. */
+  /** A PrivateKey of all its keys, as the edge, over one connection; the caller closes it. */
   connect(options?: Partial<KeyServersOptions>): Promise<KeyServers>;
 }
 
@@ -62,7 +62,8 @@ export async function startKeyServer(
   const port = Number(digits);
   const connect = async (more: Partial<KeyServersOptions> = {}) => {
     const credentials = { cert: edge.certPem, key: edge.keyPem, ca: authority.certPem };
-    const keys = connectKeyServers({ servers: [`127.0.0.1:${port}`], ...credentials, ...more });
+    const servers = [`127.0.0.1:${port}`];
+    const keys = connectKeyServers({ servers, connectionsPerServer: 1, ...credentials, ...more });
     await keys.ready();
     return keys;
   };

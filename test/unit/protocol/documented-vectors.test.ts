@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { encodeError, encodeResult } from '../../../lib/protocol/answers.ts';
+import { encodeError, encodeGoodbye, encodeResult } from '../../../lib/protocol/answers.ts';
 import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
 import {
   capabilitiesRequest,
@@ -49,6 +49,7 @@ const FRAMES: readonly (readonly [string, Buffer])[] = [
   ['its response', encodeResult(7, TICKET_KEYS.answer(GROUP))],
   ['response', encodeResult(7, Buffer.alloc(64, 0x5a))],
   ['error 02', encodeError(7, 2)],
+  ['goodbye', encodeGoodbye()],
 ];
 
 function documented(): string[][] {
