@@ -33,6 +33,7 @@ const NOT_COPIED = new Set([
   // The process with the keys has an empty environment: the runtime cannot be preloaded into it.
   // test/tls/moved-keys.test.ts has the native part of it.
   'dist/test/wrap',
+  'dist/test/apps',
 ]);
 
 async function build() {
