@@ -20,10 +20,13 @@ export {
 } from './fleet/ticket-lease.ts';
 export {
   connectKeyServers,
+  type EdgeCredentials,
   type KeyServers,
   type KeyServersOptions,
   type KeyServersStats,
+  type ResolveSrv,
   type ServerStats,
+  type SrvRecord,
 } from './keys/key-servers.ts';
 export { type LocalKeyOptions, localKey, type PemWithPassphrase } from './keys/local.ts';
 export type {

@@ -42,6 +42,8 @@ export type SetSettings = Omit<ServerSettings, 'address'> & {
   readonly maxWaiting: number;
   /** What happens to requests before any key server was ever reached. */
   readonly startup: 'wait' | 'fail';
+  /** Somebody waits, and no key server is there. */
+  onNobody?(): void;
 };
 
 /** Somebody who waits for a first connection. */
@@ -179,6 +181,7 @@ export class KeyServerSet {
 
   #park(errand: Errand): void {
     if (!this.#closed) this.#hurry();
+    this.#settings.onNobody?.();
     if (this.#closed || !this.#mayWait) {
       errand.settle(this.#nobody());
       return;

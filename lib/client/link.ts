@@ -93,7 +93,9 @@ export class Link {
 
   /** A spare may connect now. */
   wake(): void {
-    if (this.state === 'waiting' && this.#alarm === undefined && this.#events.mayConnect()) this.#connect();
+    if (this.state !== 'waiting' || this.#alarm !== undefined || !this.#events.mayConnect()) return;
+    if (this.#failuresInARow === 0) this.#connect();
+    else this.#retryIn(backOffMs(this.#failuresInARow, this.#backOff));
   }
 
   /** There are other credentials: a new connection takes the place of this one as soon as it is ready. */

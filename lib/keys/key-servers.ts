@@ -1,11 +1,9 @@
 /** A PrivateKey whose private half is on key servers: for every certificate of which they hold the key. */
-import tls from 'node:tls';
-import { DEFAULT_BACK_OFF } from '../client/back-off.ts';
 import type { Profile } from '../client/connection.ts';
 import type { ErrandRequest, ErrandResult } from '../client/errand.ts';
-import { KeyServerSet, type SetStats } from '../client/key-server-set.ts';
+import type { KeyServerSet, SetStats } from '../client/key-server-set.ts';
 import type { KnownServer } from '../client/known-server.ts';
-import { parseServerAddress } from '../client/server-address.ts';
+import type { SrvWatch } from '../client/srv-watch.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import {
@@ -18,127 +16,25 @@ import {
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
 import { kAnsweredBy } from './answered-by.ts';
 import { cancelSignalOf } from './cancel-signal.ts';
-import type {
-  DecryptOperation,
-  Operation,
-  PrivateKey,
-  SignatureScheme,
-  SignOperation,
-} from './private-key.ts';
+import {
+  DEFAULT_TIMEOUT_MS,
+  type EdgeCredentials,
+  type KeyServersOptions,
+  MAX_INTEGER,
+  milliseconds,
+  openSet,
+  secureContextOf,
+  watchSrv,
+} from './key-servers-options.ts';
+import type { DecryptOperation, Operation, PrivateKey, SignOperation } from './private-key.ts';
 import { requestContext } from './request-context.ts';
 
 export type { ServerStats } from '../client/known-server.ts';
-
-/** Options of {@link connectKeyServers}. */
-export interface KeyServersOptions {
-  /** `host:port`, `[IPv6 address]:port`, or a host alone for port 2407. */
-  readonly servers: readonly string[];
-  /** This edge's own certificate and key for mutual TLS, PEM: not those of the sites it serves. */
-  readonly cert: tls.SecureContextOptions['cert'];
-  readonly key: tls.SecureContextOptions['key'];
-  readonly passphrase?: string | undefined;
-  /** The CA of the key servers, PEM. */
-  readonly ca: tls.SecureContextOptions['ca'];
-  /** The name in the key servers' certificates; default the host of each. */
-  readonly servername?: string | undefined;
-  /** What the keys sign with; `undefined`: everything their types can. */
-  readonly schemes?: readonly SignatureScheme[] | undefined;
-  /** Milliseconds for one operation, 1 to 2,147,483,647; default 10,000. */
-  readonly timeoutMs?: number | undefined;
-  readonly verify?: PrivateKey['verify'];
-  /** Whether RSA key exchange is offered, for certificates with an RSA key; default true. */
-  readonly decrypt?: boolean | undefined;
-  /**
-   * Whether requests carry the IP addresses of the TLS client and server; default false: only to key servers of the field,
-   * which may choose keys by them.
-   */
-  readonly sendAddresses?: boolean | undefined;
-  /** Milliseconds for a connection to become usable; default 3,000. */
-  readonly connectTimeoutMs?: number | undefined;
-  /** Milliseconds of silence before a ping: below 30,000, when key servers of the field hang up; default 10,000. */
-  readonly pingIntervalMs?: number | undefined;
-  /** Milliseconds that a ping may take; default 800. */
-  readonly pingTimeoutMs?: number | undefined;
-  /** TLS connections to each key server, 1 to 64: the first takes what it can, the others are warm; default 2. */
-  readonly connectionsPerServer?: number | undefined;
-  /** Operations that wait while no key server is there, 0 to 1,000,000; more, and the oldest fail; default 10,000. */
-  readonly maxWaiting?: number | undefined;
-  /**
-   * Operations while no key server has been reached since the start: `fail` (default): they fail at once when each has been
-   * tried; `wait`: they wait, as they do once one was there.
-   */
-  readonly startup?: 'wait' | 'fail' | undefined;
-  /** For tests. */
-  readonly clock?: Clock | undefined;
-}
+export type { ResolveSrv, SrvRecord } from '../client/srv-watch.ts';
+export type { EdgeCredentials, KeyServersOptions } from './key-servers-options.ts';
 
 /** See {@link connectKeyServers}. */
 export type KeyServersStats = SetStats;
-
-const DEFAULT_TIMEOUT_MS = 10_000;
-const MAX_INTEGER = 2_147_483_647;
-
-function milliseconds(name: string, value: number | undefined, fallback: number): number {
-  const ms = value ?? fallback;
-  if (Number.isInteger(ms) && ms >= 1 && ms <= MAX_INTEGER) return ms;
-  throw new KeylessError(
-    'ERR_KEYLESS_INVALID_ARGUMENT',
-    `"${name}" must be whole milliseconds from 1 to ${MAX_INTEGER}, not ${String(ms)}.`,
-  );
-}
-
-function count(
-  name: string,
-  value: number | undefined,
-  fallback: number,
-  least: number,
-  most: number,
-): number {
-  const number = value ?? fallback;
-  if (Number.isInteger(number) && number >= least && number <= most) return number;
-  throw new KeylessError(
-    'ERR_KEYLESS_INVALID_ARGUMENT',
-    `"${name}" must be a whole number from ${least} to ${most}, not ${String(number)}.`,
-  );
-}
-
-function startupOf({ startup = 'fail' }: KeyServersOptions): 'wait' | 'fail' {
-  if (startup === 'wait' || startup === 'fail') return startup;
-  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"startup" must be "wait" or "fail".');
-}
-
-function secureContextOf({ cert, key, ca, passphrase }: KeyServersOptions): tls.SecureContext {
-  for (const [name, value] of Object.entries({ cert, key, ca })) {
-    if (value !== undefined && value !== null) continue;
-    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `connectKeyServers() needs "${name}", PEM.`);
-  }
-  return tls.createSecureContext({
-    cert,
-    key,
-    ca,
-    minVersion: 'TLSv1.2',
-    ...(passphrase === undefined ? {} : { passphrase }),
-  });
-}
-
-function openSet(options: KeyServersOptions): KeyServerSet {
-  if (!Array.isArray(options.servers) || options.servers.length === 0) {
-    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"servers" must name at least one key server.');
-  }
-  return new KeyServerSet({
-    addresses: options.servers.map(parseServerAddress),
-    servername: options.servername,
-    secureContext: secureContextOf(options),
-    connectTimeoutMs: milliseconds('connectTimeoutMs', options.connectTimeoutMs, 3000),
-    pingIntervalMs: milliseconds('pingIntervalMs', options.pingIntervalMs, 10_000),
-    pingTimeoutMs: milliseconds('pingTimeoutMs', options.pingTimeoutMs, 800),
-    connectionsPerServer: count('connectionsPerServer', options.connectionsPerServer, 2, 1, 64),
-    maxWaiting: count('maxWaiting', options.maxWaiting, 10_000, 0, 1_000_000),
-    startup: startupOf(options),
-    backOff: DEFAULT_BACK_OFF,
-    clock: options.clock ?? systemClock,
-  });
-}
 
 /** The engine's operations have a place for it. */
 type NotedOperation = Operation & { [kAnsweredBy]?: KnownServer | undefined };
@@ -149,6 +45,7 @@ class KeyServers implements PrivateKey {
   readonly verify: PrivateKey['verify'];
   readonly decrypt: ((operation: DecryptOperation) => Promise<Uint8Array>) | undefined;
   readonly #set: KeyServerSet;
+  readonly #srv: SrvWatch | undefined;
   readonly #clock: Clock;
   readonly #sendAddresses: boolean;
   /** Who answered wrongly, by operation. */
@@ -160,7 +57,9 @@ class KeyServers implements PrivateKey {
     this.verify = options.verify;
     this.#clock = options.clock ?? systemClock;
     this.#sendAddresses = options.sendAddresses === true;
-    this.#set = openSet(options);
+    milliseconds('srvIntervalMs', options.srvIntervalMs, 30_000);
+    this.#set = openSet(options, () => this.#srv?.hurry());
+    this.#srv = watchSrv(options, this.#set);
     if (options.decrypt !== false) this.decrypt = (operation) => this.#decrypt(operation);
   }
 
@@ -227,12 +126,23 @@ class KeyServers implements PrivateKey {
     return this.#request({ kind: 'ticket-keys', items: ticketKeysRequest, deadline, signal: undefined });
   }
 
+  /**
+   * Other credentials, without a gap: each connection is replaced as soon as one with the new ones is ready, and finishes
+   * what is under way. Where the key servers do not accept the new ones, the old connections serve on as long as they last.
+   *
+   * @throws what {@link connectKeyServers} throws for them, and the old ones stay
+   */
+  setCredentials(credentials: EdgeCredentials): void {
+    this.#set.renew(secureContextOf(credentials));
+  }
+
   stats(): KeyServersStats {
     return this.#set.stats();
   }
 
   /** Ends the connections; pending operations fail with ERR_KEYLESS_CLOSED. */
   close(): void {
+    this.#srv?.close();
     this.#set.close();
   }
 

@@ -32,11 +32,11 @@ function visit(port: number, ca: string, options: tls.ConnectionOptions): Promis
   });
 }
 
-/** @param servers addresses of key servers */
+/** @param servers addresses of key servers; `undefined`: the options say it otherwise */
 export async function startEdge(
   setup: KeyServerSetup,
   site: Site,
-  servers: readonly string[],
+  servers: readonly string[] | undefined,
   { server: tlsOptions, ...options }: EdgeOptions = {},
 ): Promise<Edge> {
   const keys = connectKeyServers({ servers, ...setup.edgeOptions, ...options });

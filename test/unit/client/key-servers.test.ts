@@ -276,7 +276,9 @@ test('reconnecting is not a storm', async () => {
   await keys.ready();
   const startedAt = performance.now();
   while (performance.now() - startedAt < 1000) await sign(keys).catch(() => undefined);
-  assert.ok(server.connections <= 12, `${server.connections} connections in a second`);
+  // The last operation may have waited for its deadline.
+  const perSecond = server.connections / ((performance.now() - startedAt) / 1000);
+  assert.ok(perSecond <= 12, `${perSecond} connections in a second`);
 });
 
 test('a frozen key server is noticed by ping, and its operations go to the other', async () => {

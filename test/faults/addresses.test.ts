@@ -1,0 +1,234 @@
+/** Where key servers are, and by which certificates they are known, changes: rows 26, 27, 30, 31 and 38. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net, { type AddressInfo, type LookupFunction } from 'node:net';
+import { after, before, test } from 'node:test';
+import tls from 'node:tls';
+import type { SrvRecord } from '../../lib/client/srv-watch.ts';
+import type { KeylessError } from '../../lib/errors.ts';
+import { connectKeyServers } from '../../lib/keys/key-servers.ts';
+import { type BadKeyServer, startBadKeyServer } from '../helpers/bad-key-server.ts';
+import { makeAuthority } from '../helpers/certificates.ts';
+import { type Edge, type EdgeOptions, startEdge, until } from '../helpers/edge.ts';
+import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { signOperation } from '../helpers/operations.ts';
+
+let setup: KeyServerSetup;
+const open: { close(): unknown }[] = [];
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+});
+after(async () => {
+  for (const each of open) await each.close();
+});
+
+async function badServer(): Promise<BadKeyServer> {
+  const server = await startBadKeyServer(setup);
+  open.push(server);
+  return server;
+}
+
+async function edgeOf(servers: readonly string[] | undefined, options?: EdgeOptions): Promise<Edge> {
+  const edge = await startEdge(setup, setup.sites.p256!, servers, options);
+  open.unshift(edge);
+  return edge;
+}
+
+const record = ({ port }: { readonly port: number }, priority = 0): SrvRecord => ({
+  name: '127.0.0.1',
+  port,
+  priority,
+});
+
+test('srv: who is named is connected, who is not any more finishes and goes, and no client sees it', async () => {
+  const [one, other] = [await badServer(), await badServer()];
+  let records = [record(one)];
+  const srv = { srv: '_keyless._tcp.internal', resolveSrv: async () => records, srvIntervalMs: 20 };
+  const edge = await edgeOf(undefined, srv);
+  assert.deepEqual(await edge.visits(4), { ok: 4 });
+  one.manner = { lateMs: 200 };
+  const underWay = edge.visits(4);
+  await until(() => one.asked === 8);
+  records = [record(other)];
+  await until(() => edge.keys.stats().servers[0]!.server.endsWith(`:${other.port}`));
+  assert.deepEqual(await edge.visits(4), { ok: 4 });
+  assert.deepEqual(await underWay, { ok: 4 });
+  assert.equal(one.asked, 8);
+  await until(() => one.sockets.size === 0);
+  assert.equal(edge.keys.stats().retried, 0);
+});
+
+test('srv: those of a higher number are asked only while no other is there', async () => {
+  const [main, spare] = [await badServer(), await badServer()];
+  const records = [record(main, 1), record(spare, 2)];
+  const edge = await edgeOf(undefined, { srv: 'keys', resolveSrv: async () => records });
+  await edge.keys.ready();
+  await until(() => edge.keys.stats().servers.every(({ ready }) => ready === 2));
+  assert.deepEqual(await edge.visits(10), { ok: 10 });
+  assert.equal(spare.asked, 0);
+  await main.close();
+  await until(() => edge.keys.stats().servers[0]!.ready === 0);
+  assert.deepEqual(await edge.visits(10), { ok: 10 });
+  assert.equal(spare.asked, 10);
+});
+
+test('srv: a DNS that does not answer: handshakes wait until it fails, and the error names the record', async () => {
+  let fail: (error: Error) => void = () => undefined;
+  const resolveSrv = () =>
+    new Promise<SrvRecord[]>((_, reject) => {
+      fail = reject;
+    });
+  const edge = await edgeOf(undefined, { srv: '_keyless._tcp.internal', resolveSrv });
+  const visit = edge.visit();
+  await until(() => edge.keys.stats().waiting === 1);
+  fail(new Error('queryEsrv ETIMEOUT'));
+  assert.notEqual(await visit, 'ok');
+  assert.deepEqual(edge.errors, ['ERR_KEYLESS_NO_KEY_SERVER']);
+  await assert.rejects(edge.keys.ready(), /_keyless\._tcp\.internal/);
+});
+
+test('wrong options for srv are told at once', () => {
+  for (const options of [{ srv: '' }, { srv: 'a', servers: ['b'] }, { srv: 'a', srvIntervalMs: 0 }, {}]) {
+    assert.throws(() => connectKeyServers({ ...setup.edgeOptions, ...options }), {
+      code: 'ERR_KEYLESS_INVALID_ARGUMENT',
+    });
+  }
+});
+
+test('row 38: the name leads elsewhere: it is resolved at each connect', async () => {
+  const server = await badServer();
+  const resolved: string[] = [];
+  let address = '127.0.0.2';
+  const lookup: LookupFunction = (host, options, callback) => {
+    resolved.push(host);
+    if (options.all === true) callback(null, [{ address, family: 4 }]);
+    else callback(null, address, 4);
+  };
+  const edge = await edgeOf([`localhost:${server.port}`], { lookup });
+  await assert.rejects(edge.keys.ready(), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
+  address = '127.0.0.1';
+  await until(() => edge.keys.stats().servers[0]!.state === 'ready');
+  assert.equal(await edge.visit(), 'ok');
+  assert.ok(resolved.length >= 2 && resolved.every((host) => host === 'localhost'));
+});
+
+test('row 38: IPv6 only', async () => {
+  const server = await badServer();
+  const relay = net.createServer((socket) => {
+    const onward = net.connect(server.port, '127.0.0.1');
+    socket.pipe(onward).pipe(socket);
+    for (const each of [socket, onward]) each.on('error', () => undefined);
+  });
+  relay.listen({ host: '::1', port: 0, ipv6Only: true });
+  await once(relay, 'listening');
+  open.unshift(relay);
+  const { port } = relay.address() as AddressInfo;
+  const edge = await edgeOf([`[::1]:${port}`], { servername: 'localhost' });
+  assert.equal(await edge.visit(), 'ok');
+});
+
+test('row 31: other credentials under load, on the edge first: no client sees it', async () => {
+  const [one, other] = [await badServer(), await badServer()];
+  const edge = await edgeOf([one.address, other.address]);
+  await edge.keys.ready();
+  const next = await setup.authority.issue({ type: 'p256', usage: 'client', cn: 'renewed edge' });
+  const visits = edge.visits(60);
+  await until(() => one.asked + other.asked > 5);
+  edge.keys.setCredentials({ ...setup.edgeOptions, cert: next.certPem, key: next.keyPem });
+  assert.deepEqual(await visits, { ok: 60 });
+  const subjects = () =>
+    [...one.sockets, ...other.sockets].map((socket) => socket.getPeerX509Certificate()?.subject);
+  await until(() => subjects().length === 4 && subjects().every((subject) => subject === 'CN=renewed edge'));
+  const stats = edge.keys.stats();
+  assert.deepEqual([stats.retried, stats.failed], [0, 0]);
+});
+
+test('row 31: credentials that the key servers do not accept: the old connections serve on', async () => {
+  const server = await badServer();
+  const edge = await edgeOf([server.address]);
+  await edge.keys.ready();
+  const stranger = await (await makeAuthority('Another authority')).issue({ type: 'p256', usage: 'client' });
+  edge.keys.setCredentials({ ...setup.edgeOptions, cert: stranger.certPem, key: stranger.keyPem });
+  await until(() => edge.keys.stats().servers[0]!.failures >= 1);
+  assert.deepEqual(await edge.visits(5), { ok: 5 });
+  edge.keys.setCredentials(setup.edgeOptions);
+  const { connections } = edge.keys.stats().servers[0]!;
+  await until(() => edge.keys.stats().servers[0]!.connections >= connections + 1);
+  assert.deepEqual(await edge.visits(5), { ok: 5 });
+  assert.throws(() => edge.keys.setCredentials({ ...setup.edgeOptions, key: undefined }), {
+    code: 'ERR_KEYLESS_INVALID_ARGUMENT',
+  });
+});
+
+test("row 26: the edge's certificate is accepted no more: its handshakes fail at once, and the error says why", async () => {
+  const server = await setup.start();
+  open.push(server);
+  const edge = await edgeOf([`127.0.0.1:${server.port}`]);
+  assert.equal(await edge.visit(), 'ok');
+  server.setGrants({ clients: [] });
+  await until(() => edge.keys.stats().servers[0]!.lastError !== undefined);
+  await until(() => edge.keys.stats().servers[0]!.state === 'waiting');
+  const since = performance.now();
+  assert.notEqual(await edge.visit(), 'ok');
+  assert.ok(performance.now() - since < 500, 'nobody waits for what will not come');
+  assert.deepEqual(edge.errors, ['ERR_KEYLESS_NO_KEY_SERVER']);
+  await assert.rejects(edge.keys.sign(signOperation(setup.sites.p256!.keyId)), (error: KeylessError) =>
+    /accept our certificate/.test((error.cause as Error).message),
+  );
+});
+
+test('row 27: expired, another name, another authority, plain TCP: no request leaves, and each has its own error', async () => {
+  const seen = new Map<string, string>();
+  const look = async (what: string, port: number, options: EdgeOptions = {}): Promise<void> => {
+    const keys = connectKeyServers({
+      servers: [`127.0.0.1:${port}`],
+      ...setup.edgeOptions,
+      connectTimeoutMs: 500,
+      ...options,
+    });
+    await assert.rejects(keys.ready(), (error: KeylessError) => {
+      const inner = error.cause as KeylessError & { cause?: NodeJS.ErrnoException };
+      seen.set(what, `${inner.code} ${inner.cause?.code ?? ''}`.trim());
+      return error.code === 'ERR_KEYLESS_NO_KEY_SERVER';
+    });
+    keys.close();
+  };
+  const good = await badServer();
+  const expired = await setup.authority.issue({ type: 'p256', usage: 'server', days: -1 });
+  const old = tls.createServer({ cert: expired.certPem, key: expired.keyPem });
+  const plain = net.createServer((socket) => socket.on('error', () => undefined).end('220 mail\r\n'));
+  for (const server of [old, plain]) {
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    open.push(server);
+  }
+  const portOf = (server: net.Server) => (server.address() as AddressInfo).port;
+  await look('expired', portOf(old));
+  await look('name', good.port, { servername: 'other.example' });
+  await look('authority', good.port, { ca: (await makeAuthority('Another authority')).certPem });
+  await look('plain', portOf(plain));
+  assert.deepEqual(good.chunks, []);
+  assert.deepEqual([...seen.values()].slice(0, 3), [
+    'ERR_KEYLESS_KEY_SERVER_IDENTITY CERT_HAS_EXPIRED',
+    'ERR_KEYLESS_KEY_SERVER_IDENTITY ERR_TLS_CERT_ALTNAME_INVALID',
+    'ERR_KEYLESS_KEY_SERVER_IDENTITY SELF_SIGNED_CERT_IN_CHAIN',
+  ]);
+  assert.match(seen.get('plain')!, /^ERR_KEYLESS_CONNECTION ERR_SSL_/);
+});
+
+test('row 30: the wall clock jumps by a day, either way: no time-out moves', async (t) => {
+  const server = await badServer();
+  server.manner = { lateMs: 60 };
+  const edge = await edgeOf([server.address]);
+  await edge.keys.ready();
+  const now = Date.now();
+  for (const jump of [86_400_000, -86_400_000]) {
+    const wallClock = t.mock.method(Date, 'now', () => now + jump);
+    assert.ok((await edge.keys.sign(signOperation(setup.sites.p256!.keyId))).length >= 68);
+    await assert.rejects(edge.keys.sign(signOperation(setup.sites.p256!.keyId, undefined, undefined, 20)), {
+      code: 'ERR_KEYLESS_TIMEOUT',
+    });
+    wallClock.mock.restore();
+  }
+  assert.equal(edge.keys.stats().servers[0]!.failures, 0);
+});
