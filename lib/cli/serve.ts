@@ -9,7 +9,7 @@ import type {
   ServerOperation,
 } from '../server/channels.ts';
 import { createKeyServer, type KeyServer, type KeyServerOptions } from '../server/key-server.ts';
-import { type PemDirectory, pemDirectory } from '../server/pem-directory.ts';
+import type { ReloadingDirectory } from '../server/reloading-directory.ts';
 import {
   type Command,
   endingSignal,
@@ -21,6 +21,7 @@ import {
 import { eventLines, type Print } from './event-lines.ts';
 import { requiredOption } from './pem-option.ts';
 import { readCredentials, watchCredentials } from './serve-credentials.ts';
+import { loadKeys, watchKeys } from './serve-keys.ts';
 import { startMetrics } from './serve-metrics.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
 import { ticketOptions } from './serve-tickets.ts';
@@ -33,6 +34,7 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --key FILE            its private key, PEM
   --ca FILE             the authority whose certificates edges must present, PEM
   --keys DIRECTORY      the private keys to sign with: files named *.key, PEM, readable by their owner only
+  --passphrase-file FILE  the passphrase of those that are encrypted: its first line, readable by its owner only
   --listen HOST:PORT    where to listen; default 127.0.0.1:2407, port 0: any free one
   --allow-decrypt       also answer RSA key exchange (48-byte premaster secrets); off by default
   --allow-client        also sign for TLS 1.3 clients' certificates
@@ -48,7 +50,7 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --json                one JSON object a line instead of text
   --quiet               do not print each operation
 
-The files of --cert, --key, --ca, --crl and --policy are watched: a change takes effect at once, also by SIGHUP; one that
+The files of --keys, --cert, --key, --ca, --crl and --policy are watched: a change takes effect at once, also by SIGHUP; one that
 cannot be used is told of, and what there was stays.
 
 Prints a line for each key, connection, refusal and operation; never a secret, never what was signed. SIGTERM and SIGINT
@@ -64,6 +66,7 @@ const OPTIONS = {
   key: { type: 'string' },
   ca: { type: 'string' },
   keys: { type: 'string' },
+  'passphrase-file': { type: 'string' },
   listen: { type: 'string', default: '127.0.0.1:2407' },
   'allow-decrypt': { type: 'boolean', default: false },
   'allow-client': { type: 'boolean', default: false },
@@ -122,30 +125,6 @@ function reasonOf(error: Error | undefined): string | undefined {
   return error && ((error as NodeJS.ErrnoException).code ?? error.message);
 }
 
-function openDirectory(path: string): PemDirectory {
-  try {
-    return pemDirectory(path);
-  } catch (error) {
-    const { message } = ((error as Error).cause ?? error) as Error;
-    throw new UsageError(`The directory of --keys cannot be read: ${message}`, 'keyless-tls serve --help');
-  }
-}
-
-function loadKeys(path: string, print: Print): PemDirectory {
-  const directory = openDirectory(path);
-  const { problems, keys } = directory;
-  for (const { file, reason } of problems) print('key-problem', { file, reason });
-  for (const { keyId, kind, label } of keys) {
-    print('key', { id: Buffer.from(keyId).toString('hex'), kind: kind.type, file: label });
-  }
-  if (keys.length > 0) return directory;
-  const why = problems.map(({ file, reason }) => ` ${file}: ${reason}.`).join('');
-  throw new UsageError(
-    `The directory of --keys holds no usable key (a file named *.key, PEM).${why}`,
-    'keyless-tls serve --help',
-  );
-}
-
 /** A whole number from 1 on. @throws UsageError */
 function numberOption(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
@@ -153,14 +132,14 @@ function numberOption(name: string, text: string | undefined): number | undefine
   throw new UsageError(`--${name} is a whole number from 1 to 999,999,999.`, 'keyless-tls serve --help');
 }
 
-function serverOptions(values: ServeValues, print: Print): KeyServerOptions {
+function serverOptions(values: ServeValues, keys: ReloadingDirectory, print: Print): KeyServerOptions {
   const clients = values['allow-client'] ? (['tls13-client'] as const) : [];
   return {
     ...readCredentials(values),
     handshakeTimeoutMs: numberOption('handshake-timeout', values['handshake-timeout']),
     idleTimeoutMs: numberOption('idle-timeout', values['idle-timeout']),
     maxConnections: numberOption('max-connections', values['max-connections']),
-    keys: loadKeys(requiredOption('serve', values, 'keys'), print),
+    keys,
     contexts: ['tls13-server', 'tls12-server', ...clients],
     allowDecrypt: values['allow-decrypt'],
     tickets: ticketOptions(values['ticket-secret'], values['ticket-period'], values.policy, print),
@@ -207,9 +186,17 @@ function startAudit(directory: string, fail: (error: Error) => void, print: Prin
   };
 }
 
-/** SIGHUP reads policy and credentials again, and never ends a key server. */
-function startReloading(values: ServeValues, server: KeyServer, print: Print): () => void {
-  const watched = [watchCredentials(values, server, print)];
+interface Serving {
+  readonly server: KeyServer;
+  readonly keys: ReloadingDirectory;
+}
+
+/** SIGHUP reads keys, policy and credentials again, and never ends a key server. */
+function startReloading(values: ServeValues, { server, keys }: Serving, print: Print): () => void {
+  const watched = [
+    watchKeys(requiredOption('serve', values, 'keys'), keys, print),
+    watchCredentials(values, server, print),
+  ];
   if (values.policy !== undefined) watched.push(watchPolicy(values.policy, server, print));
   process.on('SIGHUP', () => {
     for (const each of watched) each.reload();
@@ -219,15 +206,15 @@ function startReloading(values: ServeValues, server: KeyServer, print: Print): (
   };
 }
 
-async function startExtras(values: ServeValues, server: KeyServer, print: Print): Promise<Extras> {
+async function startExtras(values: ServeValues, serving: Serving, print: Print): Promise<Extras> {
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<never>((_, reject) => {
     fail = reject;
   });
   failed.catch(() => undefined);
-  const ends = [startReloading(values, server, print)];
+  const ends = [startReloading(values, serving, print)];
   if (values.audit !== undefined) ends.push(startAudit(values.audit, fail, print));
-  if (values.metrics !== undefined) ends.push(await startMetrics(values.metrics, server, print));
+  if (values.metrics !== undefined) ends.push(await startMetrics(values.metrics, serving.server, print));
   const close = () => {
     for (const end of ends) end();
   };
@@ -235,11 +222,12 @@ async function startExtras(values: ServeValues, server: KeyServer, print: Print)
 }
 
 async function runServer(values: ServeValues, print: Print): Promise<void> {
-  const server = createKeyServer(serverOptions(values, print));
+  const keys = loadKeys(requiredOption('serve', values, 'keys'), values['passphrase-file'], print);
+  const server = createKeyServer(serverOptions(values, keys, print));
   if (!values.quiet) tellOperations(print);
   tellConnections(print);
   const ending = Promise.race([endingSignal(['SIGINT', 'SIGTERM']), parentGone()]);
-  const extras = await startExtras(values, server, print);
+  const extras = await startExtras(values, { server, keys }, print);
   await listen(server, values.listen, print);
   try {
     print('draining', { reason: await Promise.race([ending, extras.failed]) });

@@ -1,9 +1,10 @@
 /** `keyless-tls serve` as an operator runs it: policy, audit log, metrics, revocation, signals. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { subjectKeyId } from '../../lib/protocol/key-id.ts';
 import { signRequest } from '../../lib/protocol/request-encoder.ts';
 import { auditFiles } from '../../lib/server/audit-files.ts';
 import { identityOf } from '../../lib/server/peer-identity.ts';
@@ -178,6 +179,52 @@ test('renewed files count without a restart, bad ones are told of, and the revoc
   await Promise.all([peer.closed, later.closed]);
   serve.child.kill('SIGTERM');
   assert.equal(await serve.ended, 0);
+});
+
+test('keys that come, change and go while it runs are served, and a file that cannot be used changes nothing', async () => {
+  const serve = start();
+  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
+  const more = await setup.authority.issue({ type: 'p256' });
+  const { publicKey } = new X509Certificate(more.certPem);
+  const keyId = subjectKeyId(publicKey.export({ type: 'spki', format: 'der' }));
+  const id = keyId.toString('hex');
+  const ask = () => peer.ask(signRequest('ecdsa_secp256r1_sha256', certificateVerify(), { keyId }));
+  assert.deepEqual(await ask(), { kind: 'error', code: 2 });
+  const path = files.path('keys/more.key');
+  writeFileSync(path, more.keyPem, { mode: 0o600 });
+  await serve.event('key', (event) => event.id === id);
+  assert.equal((await ask()).kind, 'result');
+  writeFileSync(path, 'no key');
+  const problem = await serve.event('key-problem');
+  assert.deepEqual([problem.file, problem.reason], ['more.key', 'it holds no private key in PEM']);
+  assert.equal((await ask()).kind, 'result');
+  rmSync(path);
+  serve.child.kill('SIGHUP');
+  assert.equal((await serve.event('key-removed')).id, id);
+  assert.deepEqual([await ask(), (await sign(peer)).kind], [{ kind: 'error', code: 2 }, 'result']);
+});
+
+test('encrypted keys need the passphrase of a file, which hides no other key when it is wrong', async () => {
+  const privateKey = createPrivateKey(setup.sites.p256!.keyPem);
+  const cipher = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc' } as const;
+  const pem = privateKey.export({ ...cipher, passphrase: 'right' });
+  const [keys, passphrase] = [files.path('encrypted'), files.path('passphrase')];
+  mkdirSync(keys, { mode: 0o700 });
+  writeFileSync(`${keys}/a.key`, pem, { mode: 0o600 });
+  writeFileSync(passphrase, 'right\n', { mode: 0o600 });
+  const served = start('--keys', keys, '--passphrase-file', passphrase);
+  assert.equal((await sign(await connectPeer(await served.port(), setup.edgeOptions))).kind, 'result');
+  writeFileSync(`${keys}/b.key`, setup.sites.p256!.keyPem, { mode: 0o600 });
+  writeFileSync(passphrase, 'wrong\n', { mode: 0o600 });
+  const wrong = start('--keys', keys, '--passphrase-file', passphrase);
+  await wrong.port();
+  assert.match(String((await wrong.event('key-problem')).reason), /the passphrase does not fit/);
+  assert.equal((await wrong.event('key')).file, 'b.key');
+  chmodSync(passphrase, 0o644);
+  const open = start('--keys', keys, '--passphrase-file', passphrase);
+  assert.equal(await open.ended, 2);
+  assert.match(open.stderr, /--passphrase-file/);
+  assert.doesNotMatch(open.stderr + JSON.stringify(wrong.events), /right|wrong/);
 });
 
 test('metrics count operations by client and result, refusals by reason', async () => {
