@@ -378,25 +378,3 @@ test('close() fails what is pending and what comes', async () => {
   await parked;
   await until(() => server.sockets.size === 0);
 });
-
-test('wrong options are told at once', () => {
-  const wrong: Partial<Record<keyof KeyServersOptions, unknown>>[] = [
-    { servers: [] },
-    { servers: 'host:1' },
-    { servers: ['host:99999'] },
-    { cert: undefined },
-    { ca: undefined },
-    { timeoutMs: 0 },
-    { timeoutMs: 2 ** 31 },
-    { pingIntervalMs: 1.5 },
-    { connectTimeoutMs: '5' },
-  ];
-  for (const options of wrong) {
-    const all = { servers: ['127.0.0.1:1'], ...setup.edgeOptions, ...options } as KeyServersOptions;
-    assert.throws(
-      () => connectKeyServers(all),
-      { code: 'ERR_KEYLESS_INVALID_ARGUMENT' },
-      JSON.stringify(options),
-    );
-  }
-});

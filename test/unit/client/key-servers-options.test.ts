@@ -1,0 +1,32 @@
+/** Options of connectKeyServers that cannot be meant. */
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { connectKeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+
+let setup: KeyServerSetup;
+before(async () => {
+  setup = await makeKeyServers([]);
+});
+
+test('wrong options are told at once', () => {
+  const wrong: Partial<Record<keyof KeyServersOptions, unknown>>[] = [
+    { servers: [] },
+    { servers: 'host:1' },
+    { servers: ['host:99999'] },
+    { cert: undefined },
+    { ca: undefined },
+    { timeoutMs: 0 },
+    { timeoutMs: 2 ** 31 },
+    { pingIntervalMs: 1.5 },
+    { connectTimeoutMs: '5' },
+  ];
+  for (const options of wrong) {
+    const all = { servers: ['127.0.0.1:1'], ...setup.edgeOptions, ...options } as KeyServersOptions;
+    assert.throws(
+      () => connectKeyServers(all),
+      { code: 'ERR_KEYLESS_INVALID_ARGUMENT' },
+      JSON.stringify(options),
+    );
+  }
+});
