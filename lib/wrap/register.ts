@@ -15,9 +15,11 @@ let keyServers: KeyServers | undefined;
 /** Connected with the first stub: a process without one has no business with key servers. */
 function connected(): KeyServers {
   if (keyServers !== undefined) return keyServers;
-  const keys = connectKeyServers(config);
+  // Whether the app starts without key servers is decided here; its handshakes do not wait for them.
+  const { startup, ...options } = config;
+  const keys = connectKeyServers(options);
   keyServers = keys;
-  if (config.startup === 'fail') {
+  if (startup === 'fail') {
     keys.ready().catch((error: unknown) => {
       process.nextTick(() => {
         throw error;
