@@ -52,7 +52,9 @@ type Waiter = (error: KeylessError | undefined) => void;
 /** Milliseconds until a second request while too little is known of how long key servers take. */
 const DEFAULT_HEDGE_MS = 50;
 /** Below it, timers and the loop decide who is late. */
-const MIN_HEDGE_MS = 5;
+const MIN_HEDGE_MS = 10;
+/** At the p95 itself, one in twenty would be late by definition, and the budget gone when it matters. */
+const HEDGE_AT_P95_TIMES = 1.5;
 const NOBODY: readonly KnownServer[] = [];
 
 export class KeyServerSet {
@@ -239,7 +241,8 @@ export class KeyServerSet {
   #hedgeDelayMs(): number {
     let least = Number.POSITIVE_INFINITY;
     for (const { p95Ms } of this.#usable) if (p95Ms !== undefined && p95Ms < least) least = p95Ms;
-    return least === Number.POSITIVE_INFINITY ? DEFAULT_HEDGE_MS : Math.max(MIN_HEDGE_MS, least);
+    if (least === Number.POSITIVE_INFINITY) return DEFAULT_HEDGE_MS;
+    return Math.max(MIN_HEDGE_MS, least * HEDGE_AT_P95_TIMES);
   }
 
   /** Whether somebody may become ready before the deadlines: connecting now, or there before and not refusing us. */

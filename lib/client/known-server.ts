@@ -58,7 +58,7 @@ export type ServerSettings = ConnectionSettings & {
  */
 const SHARE_FROM = 32;
 /** A key server that answers nothing for so long, while operations wait, stands still. */
-const STANDSTILL_MS = 1000;
+const STANDSTILL_MS = 500;
 /** Answers before the percentiles mean something. */
 const ENOUGH_KNOWN = 20;
 

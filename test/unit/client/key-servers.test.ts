@@ -7,6 +7,7 @@ import { KeylessError } from '../../../lib/errors.ts';
 import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
 import { encodeError, encodePong, encodeResult } from '../../../lib/protocol/answers.ts';
 import { makeAuthority } from '../../helpers/certificates.ts';
+import { until } from '../../helpers/edge.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { signOperation } from '../../helpers/operations.ts';
@@ -60,10 +61,6 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 test('answers in any order reach those who asked', async () => {

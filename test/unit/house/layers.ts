@@ -23,6 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   tls: ['errors', 'keys', 'engine'],
   https: ['errors', 'keys', 'engine'],
   http2: ['errors', 'keys', 'engine'],
+  metrics: ['keys'],
   server: ['errors', 'clock', 'protocol', 'signing'],
   index: [...CHAIN, 'server', 'tls'],
   wrap: [...CHAIN, 'server', ...FACES, 'index'],

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Registry } from 'prom-client';
+import { edgeMetrics } from '../../../lib/metrics.ts';
+import { startBadKeyServer } from '../../helpers/bad-key-server.ts';
+import { startEdge, until } from '../../helpers/edge.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+
+let setup: KeyServerSetup;
+const open: { close(): Promise<void> }[] = [];
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+});
+after(async () => {
+  for (const each of open) await each.close();
+});
+
+test('what happened is what Prometheus reads, and nothing of it after close()', async () => {
+  const [bad, good] = [await startBadKeyServer(setup), await startBadKeyServer(setup)];
+  bad.manner = { error: 8 };
+  const edge = await startEdge(setup, setup.sites.p256!, [bad.address, good.address]);
+  open.push(edge, bad, good);
+  await until(() => edge.keys.stats().servers.every(({ ready }) => ready === 2));
+  const registry = new Registry();
+  const metrics = edgeMetrics(edge.keys, registry);
+  assert.deepEqual(await edge.visits(20), { ok: 20 });
+  const text = await registry.metrics();
+  const value = (line: string) =>
+    text
+      .split('\n')
+      .find((each) => each.startsWith(`${line} `))
+      ?.split(' ')[1];
+  assert.equal(value('keyless_tls_edge_operations_total{result="ok"}'), '20');
+  assert.equal(value('keyless_tls_edge_operations_total{result="failed"}'), '0');
+  assert.equal(value('keyless_tls_edge_operations_retried_total'), String(bad.asked));
+  const errors = `keyless_tls_edge_key_server_errors_total{server="${bad.address}",code="ERR_KEYLESS_KEY_SERVER_INTERNAL"}`;
+  assert.equal(value(errors), String(bad.asked));
+  assert.equal(value(`keyless_tls_edge_key_server_breaker_open{server="${bad.address}"}`), '1');
+  assert.equal(value(`keyless_tls_edge_key_server_breaker_open{server="${good.address}"}`), '0');
+  assert.equal(value(`keyless_tls_edge_key_server_connections{server="${good.address}"}`), '2');
+  assert.equal(value(`keyless_tls_edge_key_server_answers_total{server="${good.address}"}`), '20');
+  const p95 = Number(
+    value(`keyless_tls_edge_key_server_latency_seconds{server="${good.address}",quantile="0.95"}`),
+  );
+  assert.ok(p95 > 0 && p95 < 1);
+  assert.equal(text, await registry.metrics(), 'reading changes nothing');
+  metrics.close();
+  assert.equal((await registry.metrics()).trim(), '');
+});
