@@ -162,9 +162,8 @@ export class Connection {
     socket.setNoDelay(true);
     socket.on('secureConnect', () => this.#greet());
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    socket.on('error', (error: Error) => {
-      this.#error ??= error;
-    });
+    // Node tells of a record that does not verify, and leaves the connection open until something is written (20 to 26).
+    socket.on('error', (error: Error) => this.destroy(error));
     socket.on('close', () => this.#onClose());
     return socket;
   }

@@ -124,9 +124,8 @@ export class Session {
       this.#peerEnded = true;
       this.#work();
     });
-    socket.on('error', (error: Error) => {
-      this.#error ??= error;
-    });
+    // Node tells of a record that does not verify, and leaves the connection open until something is written (20 to 26).
+    socket.on('error', (error: Error) => this.destroy(error));
     socket.on('close', () => {
       this.#idleAlarm.cancel();
       this.#farewell?.cancel();

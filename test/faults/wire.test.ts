@@ -1,6 +1,7 @@
 /** Faults of the bytes between edge and key server: rows 6, 8, 10, 11 and 12 of docs/operations.md. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { type ServerConnectionEnd, serverConnectionEnd } from '../../lib/server/channels.ts';
 import { type BadKeyServer, type Manner, startBadKeyServer } from '../helpers/bad-key-server.ts';
 import { type Edge, type EdgeOptions, startEdge, until } from '../helpers/edge.ts';
 import { type FaultProxy, startFaultProxy } from '../helpers/fault-proxy.ts';
@@ -74,9 +75,25 @@ test('a byte that is flipped on the way is noticed by TLS, and the operation ask
   const proxy = await proxyOf(server);
   const edge = await edgeOf('p256', [proxy]);
   await edge.keys.ready();
+  const since = performance.now();
   proxy.flip('down', 100);
   assert.equal(await edge.visit(), 'ok');
   assert.equal(server.asked, 2);
+  assert.ok(performance.now() - since < 700, 'at once, before any ping');
+});
+
+test('a byte that is flipped on the way to a key server ends the connection there at once', async () => {
+  const server = await setup.start();
+  open.push(server);
+  const proxy = await proxyOf(server);
+  const edge = await edgeOf('p256', [proxy], { connectionsPerServer: 1 });
+  await edge.keys.ready();
+  const ended = new Promise<ServerConnectionEnd>((resolve) =>
+    serverConnectionEnd.subscribe((message) => resolve(message as ServerConnectionEnd)),
+  );
+  proxy.flip('up', 100);
+  assert.equal(await edge.visit(), 'ok');
+  assert.match(String((await ended).error?.message), /bad record mac/i);
 });
 
 const REFUSED: readonly Manner[] = ['empty', 'too-long', '64-kib'];

@@ -1,0 +1,74 @@
+/** Networks that are far away, and nothing that stays behind: rows 4 and 23. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { startBadKeyServer } from '../helpers/bad-key-server.ts';
+import { startEdge, until } from '../helpers/edge.ts';
+import { startFaultProxy } from '../helpers/fault-proxy.ts';
+import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { signOperation } from '../helpers/operations.ts';
+
+let setup: KeyServerSetup;
+const open: { close(): Promise<void> }[] = [];
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+});
+after(async () => {
+  for (const each of open) await each.close();
+});
+
+for (const latencyMs of [25, 100]) {
+  test(`row 4: ${2 * latencyMs} ms of round trip, with jitter: a hundred operations take hardly longer than one`, async () => {
+    const server = await startBadKeyServer(setup);
+    const proxy = await startFaultProxy(server.port);
+    const edge = await startEdge(setup, setup.sites.p256!, [proxy.address]);
+    open.push(edge, proxy, server);
+    proxy.faults.latencyMs = latencyMs;
+    proxy.faults.jitterMs = latencyMs / 5;
+    await edge.keys.ready();
+    const since = performance.now();
+    const { keyId } = setup.sites.p256!;
+    await Promise.all(Array.from({ length: 100 }, () => edge.keys.sign(signOperation(keyId))));
+    const tookMs = performance.now() - since;
+    assert.ok(tookMs < 4 * 2 * latencyMs + 100, `${tookMs} ms`);
+    const { p50 } = edge.keys.stats().servers[0]!.latencyMs!;
+    assert.ok(p50 >= 2 * latencyMs, `${p50} ms`);
+  });
+}
+
+const descriptors = () => readdirSync('/dev/fd').length;
+
+function resources(): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const name of process.getActiveResourcesInfo()) {
+    if (/TCP|TLS|Timeout/.test(name)) counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
+test('row 23: hundreds of connections, resets and operations later, all is as it was', async () => {
+  const [one, other] = [await startBadKeyServer(setup), await startBadKeyServer(setup)];
+  const proxy = await startFaultProxy(one.port);
+  open.push(proxy, one, other);
+  const before = { descriptors: descriptors(), ...resources() };
+  const edge = await startEdge(setup, setup.sites.p256!, [proxy.address, other.address]);
+  const { keyId } = setup.sites.p256!;
+  for (let rounds = 0; rounds < 60; rounds += 1) {
+    await until(() => edge.keys.stats().servers.some(({ ready }) => ready === 2));
+    const operations = Array.from({ length: 4 }, () => edge.keys.sign(signOperation(keyId)));
+    if (rounds % 3 === 0) proxy.reset();
+    else edge.keys.setCredentials(setup.edgeOptions);
+    await Promise.all(operations);
+  }
+  const stats = edge.keys.stats();
+  assert.ok(stats.servers[1]!.connections >= 40, `${stats.servers[1]!.connections} connections`);
+  assert.deepEqual([stats.failed, stats.waiting], [0, 0]);
+  await edge.close();
+  await until(() => one.sockets.size + other.sockets.size === 0);
+  await until(() => descriptors() <= before.descriptors);
+  const left = resources();
+  for (const [name, count] of Object.entries(left)) {
+    assert.ok(count <= ((before as Record<string, number>)[name] ?? 0), `${name}: ${count}`);
+  }
+});
