@@ -162,8 +162,10 @@ test('row 3: frozen: ejected within two pings, and what comes late is ignored', 
   const proxy = await proxyOf(bad);
   const edge = await edgeOf('p256', [proxy, good], { pingTimeoutMs: 100 });
   proxy.faults.stalled = true;
+  const since = performance.now();
   assert.deepEqual(await edge.visits(20), { ok: 20 });
   await until(() => edge.keys.stats().servers[0]!.state !== 'ready');
+  assert.ok(performance.now() - since < 2000, 'also when nobody waits for it any more');
   proxy.heal();
   await until(() => edge.keys.stats().servers[0]!.state === 'ready');
   assert.deepEqual(await edge.visits(20), { ok: 20 });

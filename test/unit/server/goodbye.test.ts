@@ -1,5 +1,7 @@
 /** A key server that ends says so to edges of ours, and serves what they had sent by then. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import { before, test } from 'node:test';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
@@ -51,4 +53,21 @@ test('an edge of the field is told nothing, and ended as soon as its answers hav
   await peer.closed;
   assert.ok(performance.now() - since < 400);
   assert.equal(peer.answers.has(GOODBYE_ID), false);
+});
+
+test('who was on the way when the server closed is told as well, and does not hold it up', async () => {
+  const server = await setup.start();
+  const raw = net.connect(server.port, '127.0.0.1');
+  await once(raw, 'connect');
+  // Accepted: the server has answered somebody who came later.
+  const other = await connectPeer(server.port, setup.edgeOptions);
+  await other.ask(pingRequest());
+  const since = performance.now();
+  const closed = server.close();
+  const late = await connectPeer(server.port, setup.edgeOptions, 'ours', { socket: raw });
+  await late.answer(GOODBYE_ID);
+  late.socket.end();
+  other.socket.end();
+  await closed;
+  assert.ok(performance.now() - since < 1000);
 });

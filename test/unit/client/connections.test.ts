@@ -1,0 +1,82 @@
+/** Several connections to one key server, and operations that were signed already. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
+import { type BadKeyServer, startBadKeyServer } from '../../helpers/bad-key-server.ts';
+import { until } from '../../helpers/edge.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { signOperation } from '../../helpers/operations.ts';
+
+let setup: KeyServerSetup;
+const open: { close(): unknown }[] = [];
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+});
+after(async () => {
+  for (const each of open) await each.close();
+});
+
+async function badServer(): Promise<BadKeyServer> {
+  const server = await startBadKeyServer(setup);
+  open.push(server);
+  return server;
+}
+
+function edgeTo(servers: readonly BadKeyServer[], options: Partial<KeyServersOptions> = {}): KeyServers {
+  const addresses = servers.map(({ address }) => address);
+  const keys = connectKeyServers({ servers: addresses, ...setup.edgeOptions, ...options });
+  open.unshift(keys);
+  return keys;
+}
+
+const sign = (keys: KeyServers) => keys.sign(signOperation(setup.sites.p256!.keyId));
+
+test('the spares are opened early, and take what is too much for one', async () => {
+  const server = await badServer();
+  const keys = edgeTo([server], { connectionsPerServer: 3 });
+  await until(() => keys.stats().servers[0]!.ready === 3);
+  server.manner = { reordered: 80 };
+  const signed = Promise.all(Array.from({ length: 80 }, () => sign(keys)));
+  await until(() => server.asked === 80);
+  assert.equal(keys.stats().servers[0]!.inFlight, 80);
+  assert.equal((await signed).length, 80);
+  assert.equal(server.sockets.size, 3);
+});
+
+test('the loss of one of two connections costs nothing', async () => {
+  const server = await badServer();
+  const keys = edgeTo([server]);
+  await until(() => keys.stats().servers[0]!.ready === 2);
+  const [first] = server.sockets;
+  const operations = Array.from({ length: 8 }, () => sign(keys));
+  first!.destroy();
+  await Promise.all(operations);
+  assert.equal(keys.stats().failed, 0);
+  await until(() => keys.stats().servers[0]!.ready === 2);
+});
+
+test('a key server that takes one connection and drops all others is left with one, without a storm', async () => {
+  const server = await badServer();
+  const keys = edgeTo([server]);
+  await until(() => server.sockets.size > 0);
+  const [kept] = server.sockets;
+  const since = performance.now();
+  while (performance.now() - since < 1500) {
+    for (const socket of server.sockets) if (socket !== kept) socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assert.ok(server.connections <= 12, `${server.connections} connections`);
+  assert.ok((await sign(keys)).length >= 68);
+});
+
+test('what was signed on a connection that was lost is signed no more there: the loss is the error', async () => {
+  const one = await badServer();
+  const alone = edgeTo([one], { connectionsPerServer: 1 });
+  await alone.ready();
+  one.manner = 'hang-up';
+  const failed = sign(alone);
+  await until(() => one.asked === 1);
+  one.manner = { error: 6 };
+  await assert.rejects(failed, { code: 'ERR_KEYLESS_CONNECTION' });
+});
