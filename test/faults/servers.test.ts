@@ -62,8 +62,9 @@ for (const manner of WRONG) {
     assert.deepEqual(await edge.visits(12), { ok: 12 });
     assert.deepEqual(edge.errors, []);
     const [stats] = edge.keys.stats().servers;
-    assert.equal(stats!.errors.ERR_KEYLESS_BAD_SIGNATURE, bad.asked);
-    assert.ok(bad.asked > 0);
+    // Of an operation that was asked elsewhere too, its answer may have come too late to be looked at.
+    const blamed = stats!.errors.ERR_KEYLESS_BAD_SIGNATURE ?? 0;
+    assert.ok(blamed > 0 && blamed >= bad.asked - edge.keys.stats().hedged, `${blamed} of ${bad.asked}`);
   });
 
   test(`row 9: ECDSA, ${String(manner)}: the client's alert becomes our error`, async () => {
@@ -78,11 +79,9 @@ test('row 9: RSA, all key servers answer wrongly: our error, and each was asked 
   const servers = [await badServer('flipped'), await badServer('other-key')];
   const edge = await edgeOf('rsa', servers);
   assert.notEqual(await edge.visit(), 'ok');
+  await until(() => edge.errors.length > 0);
   assert.deepEqual(edge.errors, ['ERR_KEYLESS_BAD_SIGNATURE']);
-  assert.deepEqual(
-    servers.map(({ asked }) => asked),
-    [1, 1],
-  );
+  assert.equal(servers[0]!.asked + servers[1]!.asked, 2 + edge.keys.stats().hedged);
 });
 
 for (const manner of ['empty', 'too-long', '64-kib'] as const) {
@@ -101,7 +100,7 @@ for (const error of [3, 8]) {
     await visitOneByOne(edge, 40);
     assert.deepEqual(edge.errors, []);
     assert.equal(edge.keys.stats().servers[0]!.breaker, 'open');
-    assert.equal(bad.asked, 5);
+    assert.ok(bad.asked >= 5 && bad.asked <= 5 + edge.keys.stats().hedged, `${bad.asked}`);
   });
 }
 
@@ -124,7 +123,7 @@ for (const error of [1, 2, 4, 5, 6, 7, 9]) {
     for (let visits = 0; visits < 12; visits += 1) assert.notEqual(await edge.visit(), 'ok');
     await until(() => edge.errors.length === 12);
     assert.equal(new Set(edge.errors).size, 1);
-    assert.equal(servers[0]!.asked + servers[1]!.asked, 12);
+    assert.equal(servers[0]!.asked + servers[1]!.asked, 12 + edge.keys.stats().hedged);
     assert.ok(edge.keys.stats().servers.every(({ breaker }) => breaker === 'closed'));
   });
 }
@@ -133,11 +132,9 @@ test('all key servers are overloaded: each is asked once for each handshake, and
   const servers = [await badServer({ error: 8 }), await badServer({ error: 8 })];
   const edge = await edgeOf('p256', servers);
   await edge.visit();
+  await until(() => edge.errors.length > 0);
   assert.deepEqual(edge.errors, ['ERR_KEYLESS_KEY_SERVER_INTERNAL']);
-  assert.deepEqual(
-    servers.map(({ asked }) => asked),
-    [1, 1],
-  );
+  assert.equal(servers[0]!.asked + servers[1]!.asked, 2 + edge.keys.stats().hedged);
 });
 
 test('one answers in 2 s among fast ones: 99 of 100 handshakes take less than 100 ms, few second requests', async () => {
