@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
 import { checkDates, checkSignature, checkUsage } from './check-parts.ts';
+import { watch } from './check-watch.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
 import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
 
@@ -17,6 +18,8 @@ Usage: keyless-tls check --cert FILE --key FILE --ca FILE --server HOST:PORT [op
   --site FILE         a site's certificate, PEM, any number: its key signs a test handshake on each server
   --servername NAME   the name in the key servers' certificates, if it is not HOST
   --timeout MS        for each step, 100 to 60,000; default 5,000
+  --watch             afterwards, once a second until it is ended: each server's state, breaker and latency, and the age of
+                      the lease of ticket keys; the key of each --site signs each time
   --json              one JSON object a line
 
 Looks at the certificate's dates by this machine's clock and at its purpose, connects to each server, and has it sign a
@@ -34,6 +37,7 @@ const OPTIONS = {
   site: { type: 'string', multiple: true },
   servername: { type: 'string' },
   timeout: { type: 'string', default: '5000' },
+  watch: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -137,6 +141,16 @@ async function checkServer(tell: Tell, plan: Plan, server: string): Promise<bool
   }
 }
 
+async function watchAll(plan: Plan, json: boolean): Promise<void> {
+  const { cert, key, ca, servername, timeoutMs, sites, servers } = plan;
+  const keys = connectKeyServers({ servers, cert, key, ca, servername, timeoutMs });
+  try {
+    await watch({ keys, sites, timeoutMs }, json);
+  } finally {
+    keys.close();
+  }
+}
+
 function teller(json: boolean): Tell {
   if (json) return (finding) => void process.stdout.write(`${JSON.stringify(finding)}\n`);
   return ({ what, ok, detail }) => void process.stdout.write(`${ok ? 'ok  ' : 'FAIL'}  ${what}: ${detail}\n`);
@@ -155,6 +169,7 @@ async function run(args: readonly string[]): Promise<number> {
     ),
   ];
   for (const server of plan.servers) results.push(await checkServer(tell, plan, server));
+  if (values.watch) await watchAll(plan, values.json);
   return results.every(Boolean) ? 0 : 1;
 }
 

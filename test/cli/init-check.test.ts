@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { MAIN, ServeProcess } from '../helpers/serve-process.ts';
@@ -186,3 +187,38 @@ for (const [what, ...args] of [
     assert.match(stderr, /init --help/);
   });
 }
+
+test('check --watch tells state, latency and the age of the lease once a second, until it is ended', async (t) => {
+  const server = ['--cert', at('server/server.crt'), '--key', at('server/server.pem')];
+  const secret = ['--ticket-secret', at('server/ticket.secret'), '--policy', at('server/policy.json')];
+  const more = ['--ca', at('server/ca.crt'), '--keys', at('server/keys'), '--listen', '127.0.0.1:0'];
+  const leasing = new ServeProcess([...server, ...secret, ...more]);
+  t.after(() => leasing.child.kill());
+  const edge = [
+    '--cert',
+    at('edges/e1/edge.crt'),
+    '--key',
+    at('edges/e1/edge.key'),
+    '--ca',
+    at('edges/e1/ca.crt'),
+  ];
+  const target = ['--server', `localhost:${await leasing.port()}`, '--site', join(folder, 'rsa.crt')];
+  const child = spawn(process.execPath, [MAIN, 'check', ...edge, ...target, '--watch', '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const told: Record<string, unknown>[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    told.push(JSON.parse(line) as Record<string, unknown>);
+    const lease = told.findLast(({ event }) => event === 'lease');
+    const figures = told.findLast(({ event }) => event === 'server');
+    if (lease?.state === 'held' && Number(lease.age) >= 1 && figures?.p50 !== undefined) break;
+  }
+  const figures = told.findLast(({ event }) => event === 'server')!;
+  assert.deepEqual([figures.state, figures.breaker, figures.errors], ['ready', 'closed', 0]);
+  assert.ok(Number(figures.answered) >= 1 && Number(figures.connections) >= 1);
+  const ended = once(child, 'exit');
+  child.stdout.resume();
+  child.kill('SIGINT');
+  assert.deepEqual(await ended, [0, null]);
+});

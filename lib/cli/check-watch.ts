@@ -1,0 +1,82 @@
+/** `keyless-tls check --watch`: what an edge would see of its key servers, once a second. */
+
+import type { X509Certificate } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { leaseTicketKeys, type TicketLease } from '../index.ts';
+import type { KeyServers, KeyServersStats } from '../keys/key-servers.ts';
+import { checkSignature } from './check-parts.ts';
+import { endingSignal } from './command.ts';
+import { eventLines, type Print } from './event-lines.ts';
+
+const INTERVAL_MS = 1000;
+
+export interface Watched {
+  readonly keys: KeyServers;
+  /** By file name: the key of each signs once a second. */
+  readonly sites: ReadonlyMap<string, X509Certificate>;
+  readonly timeoutMs: number;
+}
+
+type ServerFigures = KeyServersStats['servers'][number];
+
+function tellServer(server: ServerFigures, print: Print): void {
+  const { latencyMs, errors, lastError } = server;
+  print('server', {
+    name: server.server,
+    state: server.state,
+    breaker: server.breaker,
+    connections: server.ready,
+    p50: latencyMs?.p50.toFixed(2),
+    p99: latencyMs?.p99.toFixed(2),
+    answered: server.answered,
+    errors: Object.values(errors).reduce((sum, count) => sum + count, 0),
+    last: lastError && `${lastError.code}: ${lastError.message}`,
+  });
+}
+
+/** An edge without a lease (none is offered to it) has no line. */
+function tellLease(lease: TicketLease, print: Print): void {
+  const { state, epoch, ageMs, remainingMs, lastError } = lease.stats();
+  if (state === 'waiting' && lastError === undefined) return;
+  print('lease', {
+    state,
+    epoch,
+    age: ageMs === undefined ? undefined : Math.round(ageMs / 1000),
+    remaining: Math.round(remainingMs / 1000),
+    last: lastError?.code,
+  });
+}
+
+async function signAll({ keys, sites, timeoutMs }: Watched, print: Print): Promise<void> {
+  await Promise.all(
+    [...sites].map(async ([path, site]) => {
+      try {
+        await checkSignature(keys, site, timeoutMs);
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        print('site-problem', { site: path, reason: code ?? message });
+      }
+    }),
+  );
+}
+
+/** Prints until it is told to end (SIGINT, SIGTERM). @param json as `eventLines` has it */
+export async function watch(watched: Watched, json: boolean): Promise<void> {
+  const lines = eventLines(json);
+  const lease = leaseTicketKeys(watched.keys);
+  const ending = new AbortController();
+  const ended = endingSignal(['SIGINT', 'SIGTERM']).then(() => ending.abort());
+  try {
+    while (!ending.signal.aborted) {
+      await signAll(watched, lines.print);
+      for (const server of watched.keys.stats().servers) tellServer(server, lines.print);
+      tellLease(lease, lines.print);
+      await Promise.race([ended, sleep(INTERVAL_MS, undefined, { signal: ending.signal })]).catch(
+        () => undefined,
+      );
+    }
+  } finally {
+    lease.close();
+    await lines.end();
+  }
+}
