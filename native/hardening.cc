@@ -6,6 +6,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -21,6 +22,8 @@ bool ForbidDumps() {
   const rlimit none = {0, 0};
   return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
 }
+
+bool EndWithParent() { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0; }
 
 // Under a limit, memory that is mapped later could not be locked, and so not be had at all.
 bool LockMemory() {
@@ -70,7 +73,7 @@ bool ForbidSystemCalls() {
 
 int HardenProcess() {
   return (ForbidDumps() ? kNotDumpable : 0) | (LockMemory() ? kMemoryLocked : 0) |
-         (ForbidSystemCalls() ? kNoNetwork : 0);
+         (ForbidSystemCalls() ? kNoNetwork : 0) | (EndWithParent() ? kEndsWithParent : 0);
 }
 
 }  // namespace keyless

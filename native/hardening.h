@@ -9,6 +9,7 @@ enum Hardening : int {
   kNotDumpable = 1,   // no core file, no ptrace, no /proc/PID/mem for others of the same user
   kMemoryLocked = 2,  // no key is swapped out; only where the limit allows it
   kNoNetwork = 4,     // sockets, programs and other processes' memory are refused by seccomp
+  kEndsWithParent = 8,  // killed with the thread that started it, also when it is stopped
 };
 
 // Irrevocable, for all threads. Call it once, before there are keys.

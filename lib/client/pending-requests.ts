@@ -64,6 +64,15 @@ export class PendingRequests {
     this.#givenUp += 1;
   }
 
+  /** Nobody waits for any answer any more, and everybody is told; the answers may still come. */
+  abandon(error: KeylessError): void {
+    const waiting = [...this.#byId];
+    for (const [id, onAnswer] of waiting) {
+      this.giveUp(id);
+      onAnswer?.(error);
+    }
+  }
+
   settle(id: number, answer: Answer | KeylessError): void {
     if (!this.#byId.has(id)) {
       this.unknown += 1;

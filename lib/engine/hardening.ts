@@ -4,6 +4,7 @@ import { addon } from './addon.ts';
 const NOT_DUMPABLE = 1;
 const MEMORY_LOCKED = 2;
 const NO_NETWORK = 4;
+const ENDS_WITH_PARENT = 8;
 
 export interface Hardening {
   /** No core file, no debugger, no /proc/PID/mem for others of the same user. */
@@ -12,6 +13,8 @@ export interface Hardening {
   readonly memoryLocked: boolean;
   /** New sockets, programs and other processes' memory are refused. */
   readonly noNetwork: boolean;
+  /** Killed with the thread that started it, also when it is stopped. */
+  readonly endsWithParent: boolean;
 }
 
 /** Irrevocable, for the whole process; Linux only. @returns what was done */
@@ -21,5 +24,6 @@ export function hardenProcess(): Hardening {
     notDumpable: (done & NOT_DUMPABLE) !== 0,
     memoryLocked: (done & MEMORY_LOCKED) !== 0,
     noNetwork: (done & NO_NETWORK) !== 0,
+    endsWithParent: (done & ENDS_WITH_PARENT) !== 0,
   };
 }

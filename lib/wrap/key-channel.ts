@@ -6,6 +6,9 @@ import type { Items } from '../protocol/tags.ts';
 /** The custom function that hands a key over; its payload is the key, PKCS#8 DER. */
 const KEEP = 'isolate:keep';
 
+/** Operations that the process of the keys may have before it at once: more than an app's handshakes can be. */
+export const MAX_UNANSWERED = 65_535;
+
 /** The descriptor of the socket pair in the key process. */
 export const CHANNEL_FD = 3;
 

@@ -16,7 +16,7 @@ import { Operations, type Outcome } from '../server/operations.ts';
 import { pemKey } from '../server/pem-key.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
-import { CHANNEL_FD, keptKey } from './key-channel.ts';
+import { CHANNEL_FD, keptKey, MAX_UNANSWERED } from './key-channel.ts';
 
 class KeptKeys implements KeyStore {
   readonly #keys = new Map<string, StoredKey>();
@@ -35,10 +35,9 @@ class KeptKeys implements KeyStore {
 /** The app may do with its keys what it may do natively: old versions of TLS and clients' signatures as well. */
 const POLICY = policyOf({ contexts: SIGNING_CONTEXTS, allowDecrypt: true, allowLegacyHashes: true });
 const NOTHING = new Uint8Array(0);
-const MAX_IN_FLIGHT = 65_535;
 
 const keys = new KeptKeys();
-const operations = new Operations(keys, POLICY, undefined, MAX_IN_FLIGHT);
+const operations = new Operations(keys, POLICY, undefined, MAX_UNANSWERED);
 
 function perform(items: Items): Outcome | Promise<Outcome> {
   const pkcs8 = keptKey(items);

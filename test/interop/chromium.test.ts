@@ -1,4 +1,7 @@
-/** A browser loads the demo's page from keyless servers. It has no option for an authority, but one for public keys. */
+/**
+ * A browser loads the demo's page from keyless servers, and shows the padlock. On its command line it has no option for
+ * an authority, but one for public keys.
+ */
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -7,13 +10,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { demoPage } from '../../lib/cli/demo-page.ts';
+import { Browser } from '../helpers/browser.ts';
 import { type Outcome, run } from '../helpers/programs.ts';
 import { Edge, SCHEMES, type Site, VERSIONS } from './edge.ts';
 
 let edge: Edge;
 let folder: string;
 /** `HTTP version path`, as the browser asked. */
-let asked: Set<string>;
+let asked = new Set<string>();
 
 before(async () => {
   edge = await Edge.start();
@@ -84,6 +88,30 @@ for (const site of ['p256', 'rsa'] as const) {
     assert.deepEqual(operations(), [SCHEMES[site]]);
   });
 }
+
+test('chromium shows the padlock of the page over HTTP/2: TLS 1.3, the certificate', async () => {
+  const browser = new Browser(edge.authority.certPem);
+  try {
+    for (const [site, scheme] of [
+      ['p256', 0x0403], // ecdsa_secp256r1_sha256
+      ['rsa', 0x0804], // rsa_pss_rsae_sha256
+    ] as const) {
+      const { text, padlock } = await browser.open(
+        `https://localhost:${await edge.serveHttp2(site, listener)}/`,
+      );
+      assert.match(text, /from a server without a private key/);
+      const { subject, issuer } = new X509Certificate(edge.sites[site].certPem);
+      assert.deepEqual(
+        { state: padlock.state, http: padlock.http, tls: padlock.tls, scheme: padlock.scheme },
+        { state: 'secure', http: 'h2', tls: 'TLS 1.3', scheme },
+      );
+      assert.equal(`CN=${padlock.subject}`, subject);
+      assert.equal(`CN=${padlock.issuer}`, issuer);
+    }
+  } finally {
+    await browser.close();
+  }
+});
 
 test('chromium draws the page', async () => {
   const picture = join(folder, 'page.png');

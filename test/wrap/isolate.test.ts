@@ -139,6 +139,52 @@ test('operations that are pending when their process is killed are repeated by t
   assert.deepEqual(await Promise.all(pending), ['hello', 'hello']);
 });
 
+test('a stopped process is asked nothing for longer than a second: the other one answers, and the first again when it is continued', async () => {
+  const { child, port, errors } = await start();
+  assert.equal(await visit(port), 'hello');
+  const [first, second] = childrenOf(child.pid!) as [number, number];
+  process.kill(first, 'SIGSTOP');
+  assert.deepEqual(await Promise.all([visit(port), visit(port)]), ['hello', 'hello']);
+  const began = performance.now();
+  assert.equal(await visit(port), 'hello');
+  assert.ok(performance.now() - began < 900, 'one that is known to be stopped is not asked');
+  // What it was asked before is answered now, to nobody.
+  process.kill(first, 'SIGCONT');
+  process.kill(second, 'SIGSTOP');
+  assert.equal(await visit(port), 'hello');
+  assert.deepEqual(errors, []);
+});
+
+test('both processes are stopped: handshakes fail at their time-out, and succeed when one is continued', async () => {
+  const { child, port, errors } = await start();
+  assert.equal(await visit(port), 'hello');
+  const holders = childrenOf(child.pid!);
+  for (const pid of holders) process.kill(pid, 'SIGSTOP');
+  const failed = visit(port);
+  while (errors.length === 0) await once(child, 'message');
+  assert.deepEqual(errors, ['ERR_KEYLESS_TIMEOUT']);
+  assert.match(await failed, /EPROTO|ALERT_INTERNAL_ERROR|ECONNRESET/);
+  process.kill(holders[1]!, 'SIGCONT');
+  assert.equal(await visit(port), 'hello');
+});
+
+test('a stopped process with keys does not outlive the app, however that ends', async () => {
+  const { child, port } = await start();
+  assert.equal(await visit(port), 'hello');
+  const holders = childrenOf(child.pid!);
+  await Promise.all(holders.map(hardened));
+  for (const pid of holders) process.kill(pid, 'SIGSTOP');
+  child.kill('SIGKILL');
+  await Promise.all(holders.map(ended));
+});
+
+test('a flood of handshakes is answered, every one', async () => {
+  const { port, errors } = await start(rsa);
+  const answers = await Promise.all(Array.from({ length: 400 }, () => visit(port)));
+  assert.deepEqual([...new Set(answers)], ['hello']);
+  assert.deepEqual(errors, []);
+});
+
 /** A round trip over TCP after the handshakes began: what they sent before was read before. */
 async function visitUntilPending(port: number): Promise<void> {
   const aborted = https.get({ port, host: '127.0.0.1', rejectUnauthorized: false, agent: false });

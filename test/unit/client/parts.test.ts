@@ -115,6 +115,20 @@ test('late, unknown and duplicate answers reach nobody and are counted', () => {
   assert.deepEqual([told, pending.late, pending.unknown, pending.givenUp], [1, 1, 2, 0]);
 });
 
+test('abandoned requests keep their ids until their answers came, which reach nobody', () => {
+  const pending = new PendingRequests();
+  const told: unknown[] = [];
+  const id = pending.add((answer) => told.push(answer));
+  pending.giveUp(pending.add((answer) => told.push(answer)));
+  const error = new KeylessError('ERR_KEYLESS_CONNECTION', 'silent');
+  pending.abandon(error);
+  pending.abandon(error);
+  assert.deepEqual(told, [error]);
+  assert.deepEqual([pending.waiting, pending.unanswered], [0, 2]);
+  pending.settle(id, RESULT);
+  assert.deepEqual([told.length, pending.late, pending.unanswered], [1, 1, 1]);
+});
+
 test('when the connection is gone everybody who waits is told once', () => {
   const pending = new PendingRequests();
   const told: unknown[] = [];

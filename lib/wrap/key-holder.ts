@@ -1,0 +1,145 @@
+/** One of the processes that hold the keys of an app, seen from the app. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { PendingRequests } from '../client/pending-requests.ts';
+import { KeylessError } from '../errors.ts';
+import { decodeAnswer } from '../protocol/answers.ts';
+import { FrameDecoder } from '../protocol/frame-decoder.ts';
+import { encodeFrame } from '../protocol/frame-encoder.ts';
+import type { Items } from '../protocol/tags.ts';
+import { CHANNEL_FD, keepRequest, MAX_UNANSWERED } from './key-channel.ts';
+
+const MAIN = fileURLToPath(new URL('./key-process-main.js', import.meta.url));
+/** A process that has answered nothing for this long, though it was asked, is taken for stopped. */
+const SILENCE_MS = 1000;
+
+/** Called once. `undefined`: ask the other process, this one will not answer. */
+export type OnResult = (result: Uint8Array | KeylessError | undefined) => void;
+
+export interface KeyHolderEvents {
+  onEnd(): void;
+  /** @returns whether what it has not answered may be asked elsewhere */
+  onSilence(): boolean;
+}
+
+export function keysGone(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_CONNECTION',
+    'The process that held the keys has ended. Start the app again.',
+  );
+}
+
+function refused(code: number): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_OPERATION_FAILED',
+    `The process that holds the keys answered with error ${code}.`,
+  );
+}
+
+function full(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_CONNECTION',
+    `The process that holds the keys has ${MAX_UNANSWERED} operations to answer. Is it stopped?`,
+  );
+}
+
+/** States: serving <-> silent (it may be stopped, and may be continued) -> ended. */
+export class KeyHolder {
+  readonly #child: ChildProcess;
+  readonly #channel: Socket;
+  readonly #pending = new PendingRequests();
+  readonly #decoder = new FrameDecoder();
+  readonly #events: KeyHolderEvents;
+  #ended = false;
+  #watch: NodeJS.Timeout | undefined;
+  /** Whether something has come since the watch looked last. */
+  #heard = false;
+  silent = false;
+
+  constructor(events: KeyHolderEvents) {
+    this.#events = events;
+    this.#child = KeyHolder.#spawn();
+    this.#channel = this.#child.stdio[CHANNEL_FD] as Socket;
+    this.#child.unref();
+    this.#child.on('error', () => this.#end());
+    this.#child.on('exit', () => this.#end());
+    this.#channel.on('data', (chunk: Buffer) => this.#read(chunk));
+    this.#channel.on('error', () => this.#end());
+    this.#channel.on('close', () => this.#end());
+    this.#channel.unref();
+  }
+
+  /** No argument and no environment of the app's: nothing to be seen in a process list, nothing to be configured. */
+  static #spawn(): ChildProcess {
+    return spawn(process.execPath, [MAIN], {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      env: {},
+      cwd: '/',
+      windowsHide: true,
+    });
+  }
+
+  keep(pkcs8: Uint8Array): void {
+    const frame = encodeFrame(
+      this.#pending.add(() => undefined),
+      keepRequest(pkcs8),
+    );
+    this.#channel.write(frame, () => frame.fill(0));
+  }
+
+  ask(items: Items, onResult: OnResult): void {
+    if (this.#pending.unanswered >= MAX_UNANSWERED) {
+      onResult(full());
+      return;
+    }
+    const id = this.#pending.add((answer) => {
+      if (answer instanceof KeylessError) onResult(undefined);
+      else if (answer.kind === 'result') onResult(answer.payload);
+      else onResult(refused(answer.kind === 'error' ? answer.code : 0));
+    });
+    this.#channel.write(encodeFrame(id, items));
+    this.#watch ??= this.#startWatch();
+  }
+
+  #read(chunk: Buffer): void {
+    this.#heard = true;
+    this.silent = false;
+    this.#decoder.push(chunk);
+    try {
+      for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
+        const answer = decodeAnswer(frame.items);
+        if (answer !== undefined) this.#pending.settle(frame.id, answer);
+      }
+    } catch {
+      this.#end();
+    }
+  }
+
+  #startWatch(): NodeJS.Timeout {
+    this.#heard = true;
+    // This process may have been the one that was busy or stopped: what has come meanwhile is read before it is judged.
+    return setInterval(() => setImmediate(() => this.#look()), SILENCE_MS).unref();
+  }
+
+  #look(): void {
+    if (this.#pending.waiting === 0 || this.#ended) {
+      clearInterval(this.#watch);
+      this.#watch = undefined;
+    } else if (!this.#heard) {
+      this.silent = true;
+      if (this.#events.onSilence()) this.#pending.abandon(keysGone());
+    }
+    this.#heard = false;
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearInterval(this.#watch);
+    this.#channel.destroy();
+    this.#child.kill('SIGKILL');
+    this.#events.onEnd();
+    this.#pending.fail(keysGone());
+  }
+}
