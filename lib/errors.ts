@@ -38,6 +38,8 @@ export const ERROR_CODES = {
   ERR_KEYLESS_KEY_SERVER_UNEXPECTED: 'The key server did not expect such a request.',
   ERR_KEYLESS_KEY_SERVER_MALFORMED: 'The key server found the request malformed.',
   ERR_KEYLESS_KEY_SERVER_INTERNAL: 'The key server failed.',
+  ERR_KEYLESS_KEY_STORE:
+    'What holds the keys of the key server (an agent, a token) does not answer or does not sign.',
   ERR_KEYLESS_AUDIT: 'The audit log of the key server cannot be written or read.',
   ERR_KEYLESS_CERTIFICATE_NOT_FOUND: 'The key server does not know the certificate.',
 } as const;

@@ -45,15 +45,24 @@ export {
   type KeyServerOptions,
   type KeyServerStats,
 } from './server/key-server.ts';
-export type { KeyKind, KeySelector, KeyStore, SigningMethod, StoredKey } from './server/key-store.ts';
+export type {
+  KeyChange,
+  KeyKind,
+  KeyProblem,
+  KeySelector,
+  KeyStore,
+  LiveKeyStore,
+  SigningMethod,
+  StoredKey,
+} from './server/key-store.ts';
 export {
-  type KeyProblem,
   keyStoreOf,
   type PemDirectory,
   type PemDirectoryOptions,
   pemDirectory,
 } from './server/pem-directory.ts';
 export { pemKey } from './server/pem-key.ts';
+export { type SshAgentOptions, sshAgent } from './server/stores/ssh-agent.ts';
 export type { TicketKeyOptions } from './server/ticket-keys.ts';
 export {
   type ConnectionOptions,

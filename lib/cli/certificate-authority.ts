@@ -25,7 +25,7 @@ import {
   time,
   tlv,
   utf8String,
-} from './der.ts';
+} from '../protocol/der-writer.ts';
 
 const OID = {
   commonName: '2.5.4.3',

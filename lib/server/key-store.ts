@@ -13,8 +13,12 @@ export type { KeyKind } from '../signing/key-kind.ts';
  * One private key.
  *
  * MUST: never block the event loop for longer than about 100 µs in a call (answer with a promise instead); settle every
- * promise; reject, rather than answer with something else, when it cannot; keep the bytes it was given unchanged;
- * hold no bytes of a request after it settled; put no secret into an error.
+ * promise, in bounded time; reject, rather than answer with something else, when it cannot; keep the bytes it was given
+ * unchanged; hold no bytes of a request after it settled; put no secret into an error.
+ *
+ * A key that is elsewhere (a token, an agent) MUST also: look at each signature with the public key before it answers,
+ * for a faulty one gives an RSA key away; bound how many wait; and reject with `ERR_KEYLESS_KEY_STORE` when its holder,
+ * not the request, is the reason: the edge is then told to ask another key server.
  */
 export interface StoredKey {
   /** 20 bytes: {@link subjectKeyId} of the public key. */
@@ -22,8 +26,10 @@ export interface StoredKey {
   /** 32 bytes, the legacy selector; RSA only. */
   readonly certificateDigest?: Uint8Array | undefined;
   readonly kind: KeyKind;
-  /** For people: a file name, a label. Not a secret. */
+  /** For people: a file name, a label. Not a secret, and escaped where it is somebody else's text. */
   readonly label: string;
+  /** Whether it can sign so; without it, by every method that fits `kind`. MUST answer at once. */
+  canSign?(method: SigningMethod): boolean;
   /**
    * Sign the message (not a digest) by a method that fits `kind`.
    *
@@ -45,4 +51,32 @@ export interface StoredKey {
  */
 export interface KeyStore {
   find(selector: KeySelector): StoredKey | undefined;
+}
+
+/** Something that gives no key, and why. */
+export interface KeyProblem {
+  /** A file, or what else the store calls its keys. */
+  readonly file: string;
+  readonly reason: string;
+}
+
+/** What another look at where the keys are has changed. */
+export interface KeyChange {
+  readonly added: readonly StoredKey[];
+  readonly removed: readonly StoredKey[];
+  /** What could not be used; the keys that were there before are still served. */
+  readonly problems: readonly KeyProblem[];
+}
+
+/**
+ * A key store whose keys are elsewhere and may come, change and go.
+ *
+ * MUST: find nothing before its first reload; keep what it has when a reload fails; tell problems apart from keys, so
+ * that one bad key hides no other; end what it has started, connections and threads, when it is closed, and then reject.
+ */
+export interface LiveKeyStore extends KeyStore {
+  readonly keys: readonly StoredKey[];
+  /** Looks again. @throws (rejects) ERR_KEYLESS_KEY_STORE if its holder cannot be asked, and nothing changes */
+  reload(): Promise<KeyChange>;
+  close(): void;
 }

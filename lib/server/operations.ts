@@ -21,7 +21,7 @@ export type Outcome = Uint8Array | Refusal;
 
 /** @returns why the key cannot do it; `undefined`: it can */
 function unfit(key: StoredKey, { method, message }: SignRequest): Refusal | undefined {
-  if (!canSign(key.kind, method)) return 'key-type';
+  if (!canSign(key.kind, method) || key.canSign?.(method) === false) return 'key-type';
   if (message === undefined) return key.signDigest === undefined ? 'blind-digest' : undefined;
   // TLS 1.3 signs by fewer methods than the key has: P-256 with SHA-256 and nothing else, for example.
   const tls13 = handshakeContext(message)?.startsWith('tls13') === true;
@@ -40,14 +40,19 @@ function outcomeOf(value: unknown): Outcome {
   return value instanceof Uint8Array ? value : 'failed';
 }
 
-/** Errors of keys are not the peer's business: it learns that the cryptography failed. */
+/** Errors of keys are not the peer's business: it learns that the cryptography failed, or that it should go elsewhere. */
+function refusalOf(error: unknown): Refusal {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return code === 'ERR_KEYLESS_KEY_STORE' ? 'store-unavailable' : 'key-failed';
+}
+
 function guarded(work: () => Uint8Array | Promise<Uint8Array>): Outcome | Promise<Outcome> {
   try {
     const result = work();
     if (result instanceof Uint8Array) return result;
-    return Promise.resolve(result).then(outcomeOf, () => 'key-failed' as const);
-  } catch {
-    return 'key-failed';
+    return Promise.resolve(result).then(outcomeOf, refusalOf);
+  } catch (error) {
+    return refusalOf(error);
   }
 }
 

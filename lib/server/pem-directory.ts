@@ -3,14 +3,10 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeylessError } from '../errors.ts';
 import { readGuarded } from './guarded-file.ts';
-import type { KeySelector, KeyStore, StoredKey } from './key-store.ts';
+import type { KeyProblem, KeySelector, KeyStore, StoredKey } from './key-store.ts';
 import { pemKey } from './pem-key.ts';
 
-/** A file that gives no key, and why. */
-export interface KeyProblem {
-  readonly file: string;
-  readonly reason: string;
-}
+export type { KeyProblem } from './key-store.ts';
 
 export interface PemDirectory extends KeyStore {
   readonly keys: readonly StoredKey[];

@@ -2,8 +2,8 @@
 import { WireError, type WireErrorCode } from '../protocol/opcodes.ts';
 
 /**
- * What a client may not use answers exactly like what does not exist; `rate` and `failed` say that another key server
- * may do better.
+ * What a client may not use answers exactly like what does not exist; `rate`, `failed` and `store-unavailable` say that
+ * another key server may do better.
  */
 export const REFUSALS = {
   malformed: WireError.MALFORMED,
@@ -24,6 +24,7 @@ export const REFUSALS = {
   rate: WireError.INTERNAL,
   'key-type': WireError.CRYPTOGRAPHY,
   'key-failed': WireError.CRYPTOGRAPHY,
+  'store-unavailable': WireError.READ,
   failed: WireError.INTERNAL,
 } as const satisfies Record<string, WireErrorCode>;
 

@@ -1,5 +1,5 @@
-/** One signature with node:crypto: here, on this thread, or in libuv's thread pool. */
-import { constants, type KeyObject, type SignKeyObjectInput, sign } from 'node:crypto';
+/** One signature with node:crypto: made here, on this thread, or in libuv's thread pool, or looked at there. */
+import { constants, type KeyObject, type SignKeyObjectInput, sign, verify } from 'node:crypto';
 import type { SigningMethod } from '../protocol/schemes.ts';
 
 type KeyInput = KeyObject | SignKeyObjectInput;
@@ -20,6 +20,20 @@ export function signInPool(key: KeyObject, method: SigningMethod, message: Uint8
     sign(method.hash, message, keyInput(key, method), (error, signature) => {
       if (error === null) resolve(signature);
       else reject(error);
+    });
+  });
+}
+
+/** @param key the public one; @returns whether {@link signHere} could have made the signature; `false` for any other bytes */
+export function verifyInPool(
+  key: KeyObject,
+  method: SigningMethod,
+  message: Uint8Array,
+  signature: Uint8Array,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    verify(method.hash, message, keyInput(key, method), signature, (error, good) => {
+      resolve(error === null && good);
     });
   });
 }

@@ -1,4 +1,4 @@
-/** Writing DER (ITU-T X.690): just what an X.509 certificate needs. */
+/** Writing DER (ITU-T X.690): just what an X.509 certificate and a signature need. */
 
 function lengthBytes(length: number): Buffer {
   if (length < 0x80) return Buffer.of(length);
