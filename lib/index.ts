@@ -62,6 +62,7 @@ export {
   pemDirectory,
 } from './server/pem-directory.ts';
 export { pemKey } from './server/pem-key.ts';
+export { type Pkcs11Options, pkcs11Token } from './server/stores/pkcs11-token.ts';
 export { type SshAgentOptions, sshAgent } from './server/stores/ssh-agent.ts';
 export type { TicketKeyOptions } from './server/ticket-keys.ts';
 export {

@@ -24,6 +24,11 @@ const DIGEST_INFO: Readonly<Record<HashName, string>> = {
   sha512: '3051300d060960864801650304020305000440',
 };
 
+/** What PKCS#1 v1.5 pads and signs. */
+export function digestInfo(hash: HashName, digest: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(DIGEST_INFO[hash], 'hex'), digest]);
+}
+
 /**
  * PKCS#1 v1.5 over a digest. PSS and ECDSA over a digest cannot be had from node:crypto.
  *
@@ -33,6 +38,5 @@ export function rsaSignDigest(key: KeyObject, hash: HashName, digest: Uint8Array
   if (key.asymmetricKeyType !== 'rsa') {
     throw new KeylessError('ERR_KEYLESS_UNSUPPORTED_KEY', 'PKCS#1 v1.5 needs a plain RSA key.');
   }
-  const info = Buffer.concat([Buffer.from(DIGEST_INFO[hash], 'hex'), digest]);
-  return privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, info);
+  return privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, digestInfo(hash, digest));
 }

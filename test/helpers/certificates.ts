@@ -40,6 +40,8 @@ export interface Authority {
   issue(options: IssueOptions): Promise<Issued>;
   /** For a key of any type that was made elsewhere. */
   issueFor(keyPem: string): Promise<Issued>;
+  /** For a key that nobody here has: `keyPem` is empty. */
+  issueForPublic(publicPem: string): Promise<Issued>;
   /** A revocation list with these certificates, PEM. */
   revoke(certificates: readonly Issued[]): Promise<string>;
 }
@@ -117,6 +119,22 @@ async function issue(
   });
 }
 
+async function issueForPublic(
+  authority: { certPem: string; keyPem: string },
+  publicPem: string,
+): Promise<Issued> {
+  return inFolder(async (path) => {
+    await writeFile(path('ca.crt'), authority.certPem);
+    await writeFile(path('ca.key'), authority.keyPem, { mode: 0o600 });
+    await writeFile(path('public'), publicPem);
+    await writeFile(path('ext'), extensions({}));
+    const signing = ['-CA', path('ca.crt'), '-CAkey', path('ca.key'), '-extfile', path('ext'), '-days', '2'];
+    const subject = ['-subj', '/CN=localhost', '-force_pubkey', path('public')];
+    const { stdout: certPem } = await run('openssl', ['x509', '-new', ...subject, ...signing]);
+    return { certPem, keyPem: '', certDer: new X509Certificate(certPem).raw };
+  });
+}
+
 const REVOKING = `[ca]
 default_ca=own
 [own]
@@ -176,6 +194,7 @@ export async function makeAuthority(name = 'Test authority'): Promise<Authority>
     ...authority,
     issue: async (options) => issue(authority, await makeKey(options.type, options.bits), options),
     issueFor: (key) => issue(authority, key, {}),
+    issueForPublic: (publicPem) => issueForPublic(authority, publicPem),
     revoke: (certificates) => revoke(authority, certificates),
   };
 }

@@ -3,8 +3,11 @@ import { test } from 'node:test';
 import { findBreaches, importsOf } from './layers.ts';
 import { filesBelow, readSource } from './source-tree.ts';
 
-const { dependencies } = JSON.parse(readSource('package.json')) as { dependencies: Record<string, string> };
-const PACKAGES = Object.keys(dependencies);
+const { dependencies, peerDependencies } = JSON.parse(readSource('package.json')) as Record<
+  'dependencies' | 'peerDependencies',
+  Record<string, string>
+>;
+const PACKAGES = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
 
 const lib = new Map(filesBelow('lib/', /\.ts$/).map((path) => [path.slice(4), readSource(path)]));
 

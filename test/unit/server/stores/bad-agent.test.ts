@@ -128,6 +128,20 @@ test('whoever waits behind a bad answer gets its own, on another connection', as
   store.close();
 });
 
+test('a connection that turns out to be dead is found out once, and the request asked on another', async () => {
+  answers = well;
+  const store = await sshAgent({ path });
+  const first = connections;
+  answers = (socket, type) => (connections === first ? socket.destroy() : well(socket, type));
+  assert.equal((await store.keys[0]!.sign(ED25519, MESSAGE)).length, 64);
+  assert.equal(connections, first + 1);
+  answers = (socket) => socket.destroy();
+  const ended = { code: 'ERR_KEYLESS_KEY_STORE', message: /ended the connection|cannot be reached/ };
+  await assert.rejects(async () => store.keys[0]!.sign(ED25519, MESSAGE), ended);
+  assert.equal(connections, first + 2);
+  store.close();
+});
+
 test('an agent that speaks without being asked loses its connection, and nobody gets what it said', async () => {
   answers = well;
   const store = await sshAgent({ path });
