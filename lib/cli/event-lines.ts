@@ -48,6 +48,8 @@ class LimitedLines {
   readonly #write: Write;
   readonly #clock: Clock;
   readonly #events = new Map<string, { readonly bucket: TokenBucket; left: number }>();
+  /** What comes after the end is not printed. */
+  #ended = false;
 
   constructor(write: Write, clock: Clock) {
     this.#write = write;
@@ -55,6 +57,7 @@ class LimitedLines {
   }
 
   print(event: string, fields: Parameters<Print>[1]): void {
+    if (this.#ended) return;
     let state = this.#events.get(event);
     if (state === undefined) {
       state = { bucket: new TokenBucket(LINES, this.#clock), left: 0 };
@@ -69,6 +72,7 @@ class LimitedLines {
   }
 
   end(): void {
+    this.#ended = true;
     for (const [event, state] of this.#events) this.#tellLeft(event, state);
   }
 

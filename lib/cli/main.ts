@@ -11,6 +11,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['check', async () => (await import('./check.ts')).check],
   ['stub', async () => (await import('./stub.ts')).stub],
   ['run', async () => (await import('./run.ts')).run],
+  ['proxy', async () => (await import('./proxy.ts')).proxy],
   ['bench', async () => (await import('./bench.ts')).bench],
   ['audit', async () => (await import('./audit.ts')).audit],
   ['revoke', async () => (await import('./revoke.ts')).revoke],
@@ -29,6 +30,7 @@ Commands:
   check    tries an edge's way to its key servers, and says what is wrong
   stub     a file that stands in for a key that is on a key server
   run      runs a program keyless, or isolated, without a change to it
+  proxy    terminates TLS for any backend, with keys that are elsewhere
   bench    what a handshake costs, native and remote, on this machine
   audit    looks at a key server's audit log: is it what was written?
   revoke   turns a client of a key server away

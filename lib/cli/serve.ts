@@ -9,6 +9,7 @@ import type {
   ServerOperation,
 } from '../server/channels.ts';
 import { createKeyServer, type KeyServer, type KeyServerOptions } from '../server/key-server.ts';
+import { serverMetrics } from '../server/metrics.ts';
 import type { ReloadingDirectory } from '../server/reloading-directory.ts';
 import {
   type Command,
@@ -19,10 +20,10 @@ import {
   UsageError,
 } from './command.ts';
 import { eventLines, type Print } from './event-lines.ts';
+import { startMetrics } from './metrics-page.ts';
 import { requiredOption } from './pem-option.ts';
 import { readCredentials, watchCredentials } from './serve-credentials.ts';
 import { loadKeys, watchKeys } from './serve-keys.ts';
-import { startMetrics } from './serve-metrics.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
 import { ticketOptions } from './serve-tickets.ts';
 
@@ -214,7 +215,8 @@ async function startExtras(values: ServeValues, serving: Serving, print: Print):
   failed.catch(() => undefined);
   const ends = [startReloading(values, serving, print)];
   if (values.audit !== undefined) ends.push(startAudit(values.audit, fail, print));
-  if (values.metrics !== undefined) ends.push(await startMetrics(values.metrics, serving.server, print));
+  if (values.metrics !== undefined)
+    ends.push(await startMetrics('serve', values.metrics, serverMetrics(serving.server), print));
   const close = () => {
     for (const end of ends) end();
   };

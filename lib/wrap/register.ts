@@ -29,6 +29,11 @@ function connected(): KeyServers {
   return keys;
 }
 
+/** The key servers of this process, for its metrics; `undefined`: nothing has needed them. */
+export function registeredKeyServers(): KeyServers | undefined {
+  return keyServers;
+}
+
 /** By key id: the same object for the same stub, so that contexts may be pooled. */
 const remote = new Map<string, PrivateKey>();
 

@@ -1,4 +1,4 @@
-/** `keyless-tls serve` as a process of its own, with files made for it. */
+/** `keyless-tls serve`, or another command that prints events, as a process of its own, with files made for it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,9 +19,10 @@ export class ServeProcess {
   #rest = '';
   readonly #waiting = new Set<() => void>();
 
-  constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, [MAIN, 'serve', '--json', ...args], {
+  constructor(args: readonly string[], command = 'serve', env: NodeJS.ProcessEnv = process.env) {
+    this.child = spawn(process.execPath, [MAIN, command, '--json', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env,
     });
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => this.#take(text));
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => {
@@ -39,7 +40,7 @@ export class ServeProcess {
       const found = this.events.find((each) => each.event === name && fits(each));
       if (found !== undefined) return found;
       if (this.child.exitCode !== null || this.child.signalCode !== null) {
-        throw new Error(`serve ended without the event ${name}: ${this.stderr}`);
+        throw new Error(`it ended without the event ${name}: ${this.stderr}`);
       }
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }

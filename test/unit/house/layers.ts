@@ -27,10 +27,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   server: ['errors', 'clock', 'protocol', 'signing'],
   index: [...CHAIN, 'server', 'tls'],
   wrap: [...CHAIN, 'server', ...FACES, 'index'],
-  cli: [...CHAIN, 'server', ...FACES, 'index', 'wrap'],
+  proxy: [...CHAIN, 'server', 'metrics', 'wrap'],
+  cli: [...CHAIN, 'server', ...FACES, 'index', 'metrics', 'wrap', 'proxy'],
 };
 
-const READS_FILES_OR_ENVIRONMENT = ['cli', 'server', 'wrap'];
+const READS_FILES_OR_ENVIRONMENT = ['cli', 'proxy', 'server', 'wrap'];
 const ADDON = 'engine/addon.ts';
 /** It looks whether the addon's binary is there. */
 const FINDS_ADDON = 'engine/binary.ts';

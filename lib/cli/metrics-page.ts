@@ -1,15 +1,21 @@
-/** `keyless-tls serve --metrics`: for Prometheus, over plain HTTP, on the loopback unless told otherwise. */
+/** `--metrics`: for Prometheus, over plain HTTP, on the loopback unless told otherwise. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { KeyServer } from '../server/key-server.ts';
-import { type ServerMetrics, serverMetrics } from '../server/metrics.ts';
 import { explainListening, parseListen } from './command.ts';
 import type { Print } from './event-lines.ts';
 
 const LOOPBACK = '127.0.0.1';
 
-function metricsPage(metrics: ServerMetrics): Server {
+/** What a page of metrics shows. */
+export interface MetricsSource {
+  /** In the text format of Prometheus. */
+  render(): Promise<string>;
+  readonly contentType: string;
+  close(): void;
+}
+
+function metricsPage(metrics: MetricsSource): Server {
   const server = createServer((request, response) => {
     if (request.url !== '/metrics' || request.method !== 'GET') {
       response.writeHead(404).end();
@@ -25,10 +31,14 @@ function metricsPage(metrics: ServerMetrics): Server {
   return server;
 }
 
-/** @param text `port` or `host:port`; @returns ends it */
-export async function startMetrics(text: string, server: KeyServer, print: Print): Promise<() => void> {
-  const { host, port } = parseListen('serve', text, LOOPBACK);
-  const metrics = serverMetrics(server);
+/** @param command whose option it is, @param text `port` or `host:port`; @returns ends it */
+export async function startMetrics(
+  command: string,
+  text: string,
+  metrics: MetricsSource,
+  print: Print,
+): Promise<() => void> {
+  const { host, port } = parseListen(command, text, LOOPBACK);
   const page = metricsPage(metrics).listen(port, host);
   try {
     await once(page, 'listening');

@@ -1,0 +1,123 @@
+/** `keyless-tls proxy --workers`: a process for each core, which share the port, the ticket keys and a page of metrics. */
+import cluster, { type Worker } from 'node:cluster';
+import { randomBytes } from 'node:crypto';
+import { AggregatorRegistry, type Registry } from 'prom-client';
+import { endingSignal } from './command.ts';
+import type { Print } from './event-lines.ts';
+import type { MetricsSource } from './metrics-page.ts';
+
+/** A worker that ends by itself is replaced, and not faster than this. */
+const RESTART_MS = 1000;
+const TICKET_KEYS_BYTES = 48;
+/** As long as the tickets of one key are of use at all: RFC 8446 §4.6.1 allows a week, forward secrecy wants less. */
+const ROTATION_MS = 3_600_000;
+
+/** From the first process to each worker: never in an argument or the environment. */
+interface TicketKeysMessage {
+  readonly ticketKeys: string;
+}
+
+/** What a worker asks for when it can take it: messages that come before anybody listens are lost. */
+const WANT_TICKET_KEYS = 'keyless-tls:ticket-keys';
+
+/** In a worker: resolves when it has the ticket keys; they come again whenever they change. */
+export function takeTicketKeys(take: (keys: Buffer) => void): Promise<void> {
+  return new Promise((resolve) => {
+    process.on('message', (message: Partial<TicketKeysMessage>) => {
+      if (typeof message?.ticketKeys !== 'string') return;
+      take(Buffer.from(message.ticketKeys, 'base64'));
+      resolve();
+    });
+    process.send?.(WANT_TICKET_KEYS);
+  });
+}
+
+/** In a worker: the first process may ask for its metrics. */
+export function shareMetrics(registry: Registry): void {
+  AggregatorRegistry.setRegistries([registry]);
+  new AggregatorRegistry();
+}
+
+/** Of all workers together. */
+export function workersMetrics(): MetricsSource {
+  const registry = new AggregatorRegistry();
+  return {
+    render: () => registry.clusterMetrics(),
+    contentType: registry.contentType,
+    close: () => undefined,
+  };
+}
+
+class Workers {
+  readonly #print: Print;
+  readonly #workers = new Set<Worker>();
+  #keys = randomBytes(TICKET_KEYS_BYTES);
+  #ending = false;
+  #firstExit: number | undefined;
+  readonly #rotation = setInterval(() => this.#rotate(), ROTATION_MS).unref();
+  readonly ended: Promise<number>;
+  #settle: (code: number) => void = () => undefined;
+
+  constructor(count: number, print: Print) {
+    this.#print = print;
+    this.ended = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    for (let index = 0; index < count; index += 1) this.#start();
+  }
+
+  signal(name: NodeJS.Signals): void {
+    if (name !== 'SIGHUP') {
+      this.#ending = true;
+      clearInterval(this.#rotation);
+    }
+    for (const worker of this.#workers) worker.process.kill(name);
+  }
+
+  #start(): void {
+    const worker = cluster.fork();
+    const startedAt = performance.now();
+    this.#workers.add(worker);
+    worker.on('message', (message) => {
+      if (message === WANT_TICKET_KEYS) this.#tellKeys(worker);
+    });
+    worker.on('error', () => undefined);
+    worker.on('exit', (code, signal) => {
+      this.#workers.delete(worker);
+      this.#gone(code ?? 1, signal, performance.now() - startedAt);
+    });
+  }
+
+  /** One that cannot even start (a port that is taken) ends them all; one that ends later is replaced. */
+  #gone(code: number, signal: string | null, livedMs: number): void {
+    if (!this.#ending && livedMs < RESTART_MS && signal === null) {
+      this.#firstExit = code;
+      this.signal('SIGTERM');
+    }
+    if (!this.#ending) {
+      this.#print('worker-problem', { reason: signal ?? `exit ${code}` });
+      setTimeout(() => this.#ending || this.#start(), RESTART_MS);
+      return;
+    }
+    if (this.#workers.size === 0) this.#settle(this.#firstExit ?? 0);
+  }
+
+  #rotate(): void {
+    this.#keys = randomBytes(TICKET_KEYS_BYTES);
+    for (const worker of this.#workers) this.#tellKeys(worker);
+  }
+
+  #tellKeys(worker: Worker): void {
+    const message: TicketKeysMessage = { ticketKeys: this.#keys.toString('base64') };
+    if (worker.isConnected()) worker.send(message);
+  }
+}
+
+/** Runs them until a signal ends them. @param args of each; @returns the exit code */
+export async function runWorkers(count: number, args: readonly string[], print: Print): Promise<number> {
+  cluster.setupPrimary({ args: ['proxy', ...args] });
+  const workers = new Workers(count, print);
+  process.on('SIGHUP', () => workers.signal('SIGHUP'));
+  void endingSignal(['SIGINT', 'SIGTERM']).then((signal) => workers.signal(signal));
+  return workers.ended;
+}

@@ -1,0 +1,163 @@
+/** `keyless-tls proxy`: a TLS terminator for any backend, whose keys are elsewhere. */
+import cluster from 'node:cluster';
+import { Registry } from 'prom-client';
+import { edgeMetrics } from '../metrics.ts';
+import type { ProxyEvents } from '../proxy/events.ts';
+import { proxyMetrics } from '../proxy/metrics.ts';
+import { TlsProxy } from '../proxy/tls-proxy.ts';
+import { type Command, endingSignal, explainListening, parseListen } from './command.ts';
+import { eventLines, type Print } from './event-lines.ts';
+import { startMetrics } from './metrics-page.ts';
+import { serveHosts } from './proxy-hosts.ts';
+import { numberOf, type ProxyValues, parseBackends, parseProxy, parseTrusted } from './proxy-options.ts';
+import { runWorkers, shareMetrics, takeTicketKeys, workersMetrics } from './proxy-workers.ts';
+
+const USAGE = `keyless-tls proxy: terminates TLS for any backend, with keys that are elsewhere
+
+Usage: keyless-tls proxy --hosts FOLDER --backend [NAME=]URL [options]
+
+  --hosts FOLDER        NAME.crt with NAME.key for each host, PEM: a stub ("keyless-tls stub"), signed for by the key servers of
+                        keyless-tls.json or KEYLESS_TLS_*, or a private key. The names are those in the certificates
+  --backend URL         where requests go: http://HOST:PORT, https://, h2c:// and h2:// (HTTP/2), or tcp:// and tls:// for bytes
+                        of any protocol; NAME=URL for one host, by its file's name or one of its names. May be repeated
+  --listen HOST:PORT    default 127.0.0.1:8443
+  --default-host NAME   the file's name of the host for clients that send no name, or an unknown one; else they are refused
+  --backend-ca FILE     the authority of backends over TLS; default: those Node.js trusts
+  --backend-cert FILE, --backend-key FILE   a client certificate for them
+  --alpn NAME           a protocol of tcp:// and tls:// backends, the best first; default: whatever the client prefers
+  --send-proxy          the PROXY protocol, version 2, towards tcp:// and tls:// backends
+  --trust RANGE         neighbours (address or address/prefix) that must send it, and whose X-Forwarded-For is believed
+  --isolate             private keys of the folder move into a process of their own (docs/isolate.md)
+  --workers N           processes; default 1
+  --metrics HOST:PORT   metrics for Prometheus over HTTP, at /metrics; a port alone: on the loopback
+  --handshake-timeout MS, --backend-timeout MS, --idle-timeout MS, --drain-timeout MS
+                        until TLS is through (10,000); for a backend to connect, answer and go on (30,000); of connections on
+                        which nothing moves (75,000); for what is under way when it ends (30,000)
+  --max-connections N   of each process; more are dropped; default 10,000
+  --json                one JSON object a line instead of text
+  --quiet               do not print each request
+
+The folder is watched: a change takes effect for new connections, also by SIGHUP; a host that cannot be used is told of, and what
+it was before stays. SIGTERM and SIGINT end it when what is under way is done; exit code 0.
+
+Example:
+  keyless-tls proxy --hosts ./hosts --backend http://127.0.0.1:8080 --listen 0.0.0.0:443
+`;
+
+const LOOPBACK = '127.0.0.1';
+
+function eventsFor(values: ProxyValues, print: Print, observe: ProxyEvents['onRecord']): ProxyEvents {
+  return {
+    onUnknownHost: (name) => print('unknown-host', { name }),
+    onRefused: (client, reason) => print('refused', { client, reason }),
+    onRecord(record) {
+      observe(record);
+      if (values.quiet) return;
+      const { kind, durationMs, ...fields } = record;
+      print(kind === 'tcp' ? 'stream' : kind === 'http' ? 'request' : 'upgrade', {
+        ...fields,
+        ms: durationMs.toFixed(1),
+      });
+    },
+  };
+}
+
+function createProxy(values: ProxyValues, print: Print, observe: ProxyEvents['onRecord']): TlsProxy {
+  return new TlsProxy({
+    backendOf: parseBackends(values),
+    defaultHost: values['default-host'],
+    alpn: values.alpn,
+    sendProxyHeader: values['send-proxy'],
+    trusted: parseTrusted(values.trust),
+    handshakeTimeoutMs: numberOf(values, 'handshake-timeout'),
+    backendTimeoutMs: numberOf(values, 'backend-timeout'),
+    idleTimeoutMs: numberOf(values, 'idle-timeout'),
+    maxConnections: numberOf(values, 'max-connections'),
+    events: eventsFor(values, print, observe),
+  });
+}
+
+/** The metrics of workers are collected by the first process. */
+async function startOwnMetrics(values: ProxyValues, registry: Registry, print: Print): Promise<() => void> {
+  if (values.metrics === undefined || cluster.isWorker) return () => undefined;
+  const source = {
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+    close: () => undefined,
+  };
+  return startMetrics('proxy', values.metrics, source, print);
+}
+
+async function addKeyServerMetrics(registry: Registry): Promise<void> {
+  const { registeredKeyServers } = await import('../wrap/register.ts');
+  const keys = registeredKeyServers();
+  if (keys !== undefined) edgeMetrics(keys, registry);
+}
+
+async function listen(proxy: TlsProxy, text: string, print: Print): Promise<void> {
+  const { host, port } = parseListen('proxy', text, LOOPBACK);
+  try {
+    print('listening', { address: host, port: await proxy.listen(port, host) });
+  } catch (error) {
+    throw explainListening(error, `${host}:${port}`, '--listen');
+  }
+}
+
+async function runProxy(values: ProxyValues & { hosts: string }, print: Print): Promise<void> {
+  if (values.isolate) await import('../wrap/isolate.ts');
+  const registry = new Registry();
+  let observe: ProxyEvents['onRecord'] = () => undefined;
+  const proxy = createProxy(values, print, (record) => observe(record));
+  ({ observe } = proxyMetrics(proxy.stats, () => proxy.open, registry));
+  if (cluster.isWorker) {
+    shareMetrics(registry);
+    await takeTicketKeys((keys) => proxy.setTicketKeys(keys));
+  }
+  const ending = endingSignal(['SIGINT', 'SIGTERM']);
+  const hosts = await serveHosts(values.hosts, proxy, print);
+  process.on('SIGHUP', () => hosts.reload());
+  if (hosts.hasStubs()) await addKeyServerMetrics(registry);
+  const endMetrics = await startOwnMetrics(values, registry, print);
+  await listen(proxy, values.listen, print);
+  try {
+    print('draining', { reason: await ending });
+    hosts.close();
+    await proxy.close(numberOf(values, 'drain-timeout'));
+  } finally {
+    endMetrics();
+  }
+  const { accepted, refused, requests } = proxy.stats;
+  print('ended', { accepted, refused, requests });
+}
+
+async function runAll(values: ProxyValues, args: readonly string[], print: Print): Promise<number> {
+  const endMetrics =
+    values.metrics === undefined
+      ? () => undefined
+      : await startMetrics('proxy', values.metrics, workersMetrics(), print);
+  try {
+    return await runWorkers(numberOf(values, 'workers'), args, print);
+  } finally {
+    endMetrics();
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const values = parseProxy(args);
+  parseListen('proxy', values.listen, LOOPBACK);
+  parseBackends(values);
+  parseTrusted(values.trust);
+  const lines = eventLines(values.json);
+  try {
+    if (cluster.isPrimary && numberOf(values, 'workers') > 1) return await runAll(values, args, lines.print);
+    await runProxy(values, lines.print);
+    return 0;
+  } finally {
+    await lines.end();
+    // Connections to key servers and a cluster's channel would keep the process.
+    if (cluster.isWorker) process.disconnect?.();
+  }
+}
+
+/** See {@link USAGE}. */
+export const proxy: Command = { usage: USAGE, run };

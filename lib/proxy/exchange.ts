@@ -1,0 +1,201 @@
+/**
+ * One request on its way: to the backend over HTTP/1.1 or HTTP/2, and the answer back. Both directions are streams that
+ * slow each other down; when one side breaks off, so does the other, so that a cut answer is never taken for a whole one.
+ *
+ * States, one way: asked -> answered (the backend's head has come) -> done.
+ */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Readable, Writable } from 'node:stream';
+import { BackendTimeout, statusOf } from './failure.ts';
+
+export type FrontRequest = IncomingMessage | Http2ServerRequest;
+export type FrontResponse = ServerResponse | Http2ServerResponse;
+
+/** The head of a backend's answer; the fields are end-to-end ones. */
+export interface AnswerHead {
+  readonly status: number;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body: Readable;
+  /** Asked when the body has ended. */
+  trailers(): OutgoingHttpHeaders;
+}
+
+/** A request that a backend has been sent, over either version of HTTP. */
+export interface Sent {
+  /** Takes the request's body. */
+  readonly body: Writable;
+  readonly answer: Promise<AnswerHead>;
+  /** Ends it at once, whatever state it is in. */
+  destroy(error: Error): void;
+}
+
+export interface ExchangeResult {
+  readonly status: number;
+  readonly bytes: number;
+  readonly error: Error | undefined;
+}
+
+/** RFC 9112 §6.1, RFC 9113 §8.1.1: whether a body follows a head. */
+export function hasBody(request: FrontRequest): boolean {
+  if (request.httpVersionMajor === 2) return !(request as Http2ServerRequest).stream.endAfterHeaders;
+  return (
+    request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
+  );
+}
+
+const CLIENT_GONE = 499;
+/** RFC 9113 §7. */
+const INTERNAL_ERROR = 0x2;
+
+/** A request that went into a kept connection which the backend had closed: it was not read. */
+export class StaleConnection extends Error {}
+
+class ClientGone extends Error {}
+
+export class Exchange {
+  readonly #request: FrontRequest;
+  readonly #response: FrontResponse;
+  readonly #send: () => Sent;
+  readonly #timeoutMs: number;
+  readonly #closing: () => boolean;
+  #sent: Sent | undefined;
+  #status = 0;
+  #bytes = 0;
+  #settle: (result: ExchangeResult) => void = () => undefined;
+  #done = false;
+  #watch: NodeJS.Timeout | undefined;
+
+  /** @param closing whether clients are asked to connect anew */
+  constructor(
+    request: FrontRequest,
+    response: FrontResponse,
+    { send, timeoutMs, closing }: { send: () => Sent; timeoutMs: number; closing: () => boolean },
+  ) {
+    this.#request = request;
+    this.#response = response;
+    this.#send = send;
+    this.#timeoutMs = timeoutMs;
+    this.#closing = closing;
+  }
+
+  /** Never rejects. */
+  run(): Promise<ExchangeResult> {
+    return new Promise((resolve) => {
+      this.#settle = resolve;
+      this.#arm();
+      this.#response.on('close', () => this.#clientClosed());
+      // A client that breaks off tells by `close`; its error has nothing to add.
+      this.#request.on('error', () => undefined);
+      this.#response.on('error', () => undefined);
+      this.#ask(!hasBody(this.#request));
+    });
+  }
+
+  #ask(mayRepeat: boolean): void {
+    const sent = this.#send();
+    this.#sent = sent;
+    if (mayRepeat) sent.body.end();
+    else this.#passBody(sent.body);
+    sent.answer.then(
+      (head) => this.#answer(head),
+      (error: Error) => {
+        // A kept connection that the backend had closed: the request never arrived (RFC 9110 §9.2.2 allows it again).
+        if (mayRepeat && !this.#done && error instanceof StaleConnection) this.#ask(false);
+        else this.#fail(error);
+      },
+    );
+  }
+
+  #passBody(to: Writable): void {
+    this.#request.on('data', () => this.#touch());
+    this.#request.pipe(to);
+    to.on('error', () => undefined);
+  }
+
+  #answer({ status, headers, body, trailers }: AnswerHead): void {
+    if (this.#done) {
+      body.destroy();
+      return;
+    }
+    this.#touch();
+    this.#status = status;
+    this.#writeHead(status, headers);
+    body.on('data', (chunk: Buffer) => this.#pass(chunk, body));
+    body.on('end', () => this.#end(trailers()));
+    body.on('error', (error) => this.#fail(error));
+    body.on('close', () => this.#fail(new Error('cut off')));
+  }
+
+  #writeHead(status: number, headers: OutgoingHttpHeaders): void {
+    if (this.#closing() && this.#request.httpVersionMajor === 1) headers.connection = 'close';
+    (this.#response as ServerResponse).writeHead(status, headers);
+  }
+
+  #pass(chunk: Buffer, body: Readable): void {
+    this.#touch();
+    this.#bytes += chunk.length;
+    if ((this.#response as ServerResponse).write(chunk)) return;
+    body.pause();
+    // A reader that is slow is not the backend's fault: it may take as long as its connection lives.
+    clearTimeout(this.#watch);
+    this.#response.once('drain', () => {
+      if (!this.#done) this.#arm();
+      body.resume();
+    });
+  }
+
+  #end(trailers: OutgoingHttpHeaders): void {
+    if (this.#done) return;
+    if (Object.keys(trailers).length > 0) (this.#response as ServerResponse).addTrailers(trailers);
+    this.#finish(undefined);
+    this.#response.end();
+  }
+
+  /** From now on, the backend has its time. */
+  #arm(): void {
+    this.#watch = setTimeout(() => this.#fail(new BackendTimeout()), this.#timeoutMs);
+  }
+
+  /** Something moved. */
+  #touch(): void {
+    this.#watch?.refresh();
+  }
+
+  #clientClosed(): void {
+    if (this.#done) return;
+    if (this.#status === 0) this.#status = CLIENT_GONE;
+    this.#sent?.destroy(new ClientGone());
+    this.#finish(undefined);
+  }
+
+  #fail(error: Error): void {
+    if (this.#done) return;
+    const answered = this.#status !== 0;
+    if (!answered) this.#status = statusOf(error);
+    this.#finish(error);
+    this.#sent?.destroy(error);
+    if (answered) this.#breakOff();
+    else this.#refuse(this.#status);
+  }
+
+  /** A connection whose request was not read to its end cannot carry another. */
+  #refuse(status: number): void {
+    const response = this.#response as ServerResponse;
+    const unread = this.#request.httpVersionMajor === 1 && !this.#request.complete;
+    response.writeHead(status, { 'content-length': 0, ...(unread ? { connection: 'close' } : {}) });
+    response.end();
+  }
+
+  #breakOff(): void {
+    if (this.#request.httpVersionMajor === 2)
+      (this.#request as Http2ServerRequest).stream.close(INTERNAL_ERROR);
+    else this.#response.destroy();
+  }
+
+  #finish(error: Error | undefined): void {
+    this.#done = true;
+    clearTimeout(this.#watch);
+    this.#settle({ status: this.#status, bytes: this.#bytes, error });
+  }
+}

@@ -1,0 +1,17 @@
+/** What goes wrong between a proxy and a backend, and what the client is told: a status, and no detail. */
+
+export class BackendTimeout extends Error {}
+
+const TIMED_OUT = new Set(['ETIMEDOUT', 'ERR_SOCKET_CONNECTION_TIMEOUT']);
+
+/** 504: it took too long; 502: anything else (RFC 9110 §15.6). */
+export function statusOf(error: Error): 502 | 504 {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return error instanceof BackendTimeout || TIMED_OUT.has(code) ? 504 : 502;
+}
+
+/** For the operator's log: a code where there is one, as messages may hold a peer's text. */
+export function reasonOf(error: Error): string {
+  if (error instanceof BackendTimeout) return 'timeout';
+  return (error as NodeJS.ErrnoException).code ?? error.name;
+}

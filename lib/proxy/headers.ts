@@ -1,0 +1,67 @@
+/** The header fields that a proxy passes on, leaves out, and adds (RFC 9110 §7.6). */
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import { isIP } from 'node:net';
+
+/** Between two neighbours only (RFC 9110 §7.6.1, RFC 9113 §8.2.2); `expect` was answered by this proxy. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'expect',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** What says where a request came from: what a client sends of these is not believed. */
+const FORWARDED: ReadonlySet<string> = new Set([
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-proto',
+  'x-real-ip',
+]);
+
+/** Fields that the sender's `Connection` names are between neighbours too. */
+function namedByConnection(connection: string | undefined): ReadonlySet<string> {
+  return new Set((connection ?? '').split(',').map((name) => name.trim().toLowerCase()));
+}
+
+/** The fields of a message that concern both ends; pseudo-header fields of HTTP/2 are none. */
+export function endToEnd(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  const named = namedByConnection(headers.connection);
+  const kept: OutgoingHttpHeaders = Object.create(null);
+  for (const [name, value] of Object.entries(headers)) {
+    if (!HOP_BY_HOP.has(name) && !named.has(name) && !name.startsWith(':')) kept[name] = value;
+  }
+  return kept;
+}
+
+/** Who asks. */
+export interface Client {
+  readonly address: string;
+  readonly port: number;
+  /** Whether what it says of those before it is believed: it is another proxy of the same owner. */
+  readonly trusted: boolean;
+}
+
+/** A request's fields for its backend. @param authority as the client asked for it; it stays the `Host` */
+export function requestHeaders(
+  headers: IncomingHttpHeaders,
+  authority: string,
+  { address, trusted }: Client,
+): OutgoingHttpHeaders {
+  const sent = endToEnd(headers);
+  const before = trusted && headers['x-forwarded-for'] ? `${headers['x-forwarded-for']}, ` : '';
+  for (const name of FORWARDED) delete sent[name];
+  sent.host = authority;
+  sent['x-forwarded-for'] = `${before}${isIP(address) === 0 ? 'unknown' : address}`;
+  sent['x-forwarded-host'] = authority;
+  sent['x-forwarded-proto'] = 'https';
+  return sent;
+}

@@ -1,0 +1,70 @@
+/** A request to a backend over HTTP/1.1. */
+import {
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+} from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { type Backend, tlsOptions } from './backend.ts';
+import { type AnswerHead, type Sent, StaleConnection } from './exchange.ts';
+import { endToEnd } from './headers.ts';
+
+export interface OutgoingRequest {
+  readonly method: string;
+  /** Path and query, as the client sent them. */
+  readonly target: string;
+  readonly headers: OutgoingHttpHeaders;
+  readonly hasBody: boolean;
+}
+
+function headOf(message: IncomingMessage): AnswerHead {
+  return {
+    status: message.statusCode!,
+    headers: endToEnd(message.headers),
+    body: message,
+    trailers: () => message.trailers,
+  };
+}
+
+/** Errors of a connection that was kept and closed at the other end: nothing of the answer had come. */
+function explained(error: NodeJS.ErrnoException, { reusedSocket }: ClientRequest): Error {
+  const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+  return reusedSocket && reset ? new StaleConnection() : error;
+}
+
+/** Starts one. @param agent `false`: on a connection of its own */
+export function startHttp1(
+  backend: Backend,
+  { method, target, headers, hasBody }: OutgoingRequest,
+  agent: Backend['agent'] | false = backend.agent,
+): ClientRequest {
+  const { protocol, host, port } = backend;
+  // Methods without a body by habit get one only if it is announced: bytes that are not would be the next request.
+  const chunked = hasBody && headers['content-length'] === undefined;
+  const request = protocol === 'https' ? httpsRequest : httpRequest;
+  return request({
+    ...tlsOptions(backend),
+    host,
+    port,
+    agent,
+    method,
+    path: target,
+    headers: chunked ? { ...headers, 'transfer-encoding': 'chunked' } : headers,
+    setHost: false,
+  });
+}
+
+export function sendHttp1(backend: Backend, outgoing: OutgoingRequest): Sent {
+  const request = startHttp1(backend, outgoing);
+  const answer = new Promise<AnswerHead>((resolve, reject) => {
+    request.on('response', (message) => resolve(headOf(message)));
+    request.on('error', (error) => reject(explained(error, request)));
+    // Nobody asked for another protocol: a backend that changes to one is broken.
+    request.on('upgrade', (_message, socket) => {
+      socket.destroy();
+      reject(new Error('an upgrade that nobody asked for'));
+    });
+  });
+  return { body: request, answer, destroy: (error) => void request.destroy(error) };
+}

@@ -1,0 +1,258 @@
+/**
+ * A TLS terminator: many hosts by their names, each with a certificate (whose key may be elsewhere) and a backend.
+ *
+ * States: listening -> draining (no new connections; what is under way goes on) -> closed.
+ */
+import { randomBytes } from 'node:crypto';
+import { type BlockList, createServer as createTcpServer, isIPv6, type Server, type Socket } from 'node:net';
+import {
+  createServer as createTlsServer,
+  type SecureContext,
+  type TLSSocket,
+  type Server as TlsServer,
+} from 'node:tls';
+import { escapePeerText } from '../protocol/peer-text.ts';
+import { type Backend, connectBackend, isHttp } from './backend.ts';
+import type { ProxyEvents, ProxyStats } from './events.ts';
+import { reasonOf } from './failure.ts';
+import type { Client } from './headers.ts';
+import { type Host, SESSION_ID_CONTEXT } from './host-folder.ts';
+import { HostNames } from './host-names.ts';
+import { HttpFront, type Visit } from './http-front.ts';
+import { type Endpoint, encodeProxyHeader, readProxyHeader } from './proxy-protocol.ts';
+import { pump } from './pump.ts';
+
+export interface ProxyOptions {
+  /** Of a host, by its label; `undefined`: it has none, and its connections are closed. */
+  backendOf(host: Host): Backend | undefined;
+  /** For clients that send no name, or one that no certificate has; `undefined`: they are refused. */
+  readonly defaultHost?: string | undefined;
+  /** Tell backends of `tcp` and `tls` who the client is, by the PROXY protocol, version 2. */
+  readonly sendProxyHeader?: boolean | undefined;
+  /** Neighbours that must send one, and whose X-Forwarded-For is believed. */
+  readonly trusted?: BlockList | undefined;
+  /** Protocols (ALPN) of backends of `tcp` and `tls`, the best first; default: whatever a client prefers. */
+  readonly alpn?: readonly string[] | undefined;
+  readonly handshakeTimeoutMs: number;
+  readonly backendTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxConnections: number;
+  readonly events: ProxyEvents;
+}
+
+/** A connection after TLS. */
+interface Guest {
+  readonly host: Host;
+  readonly backend: Backend;
+  readonly client: Client;
+}
+
+function isTrusted(list: BlockList | undefined, address: string): boolean {
+  return list?.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') ?? false;
+}
+
+function keyOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+const COMMON = { minVersion: 'TLSv1.2', sessionIdContext: SESSION_ID_CONTEXT } as const;
+const HTTP_PROTOCOLS = ['h2', 'http/1.1'];
+/** As tls.Server.setTicketKeys takes them. */
+const TICKET_KEYS_BYTES = 48;
+
+export class TlsProxy {
+  readonly #options: ProxyOptions;
+  readonly #tcp: Server;
+  readonly #tls: TlsServer;
+  readonly #front: HttpFront;
+  #hosts = new HostNames<Host>();
+  #byLabel: ReadonlyMap<string, Host> = new Map();
+  #ticketKeys: Buffer = randomBytes(TICKET_KEYS_BYTES);
+  /** Who is behind a trusted neighbour's connection, by that connection's address and port. */
+  readonly #behind = new Map<string, Endpoint>();
+  readonly #open = new Set<Socket>();
+  readonly #streams = new Set<Promise<void>>();
+  readonly stats: ProxyStats = { connections: 0, accepted: 0, refused: 0, requests: 0, backendErrors: 0 };
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    this.#front = new HttpFront({
+      backendTimeoutMs: options.backendTimeoutMs,
+      idleTimeoutMs: options.idleTimeoutMs,
+      onRecord: (record) => {
+        this.stats.requests += 1;
+        if (record.error !== undefined) this.stats.backendErrors += 1;
+        options.events.onRecord(record);
+      },
+    });
+    this.#tls = this.#createTls();
+    this.#tcp = createTcpServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#tcp.maxConnections = options.maxConnections;
+  }
+
+  /** Takes effect for new connections; those that are open keep what they have. */
+  setHosts(index: HostNames<Host>, all: readonly Host[]): void {
+    this.#hosts = index;
+    this.#byLabel = new Map(all.map((host) => [host.label, host]));
+    // Clients without a name get what the server has of its own: nothing, or the default host's.
+    const { secrets } = this.#defaultHost ?? {};
+    this.#tls.setSecureContext({ ...COMMON, ...secrets, ticketKeys: this.#ticketKeys });
+  }
+
+  /** The same for all processes of one proxy, 48 bytes. */
+  setTicketKeys(keys: Buffer): void {
+    this.#ticketKeys = keys;
+    this.#tls.setTicketKeys(keys);
+  }
+
+  /** Connections, now. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** @returns the port */
+  listen(port: number, host: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#tcp.once('error', reject).listen({ port, host, backlog: 4096 }, () => {
+        this.#tcp.off('error', reject);
+        resolve((this.#tcp.address() as { port: number }).port);
+      });
+    });
+  }
+
+  /** Resolves when all connections have ended. @param withinMs after that they are closed, whatever they do */
+  async close(withinMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
+    this.#front.drain();
+    const alarm = setTimeout(() => {
+      for (const socket of this.#open) socket.destroy();
+    }, withinMs);
+    await closed;
+    clearTimeout(alarm);
+    await Promise.all(this.#streams);
+    this.#front.close();
+  }
+
+  #createTls(): TlsServer {
+    const server = createTlsServer({
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: this.#options.handshakeTimeoutMs,
+      SNICallback: (name, done) => done(null, this.#contextFor(name)),
+      ALPNCallback: ({ servername, protocols }) => this.#protocolFor(servername, protocols),
+    });
+    server.on('secureConnection', (socket) => this.#welcome(socket));
+    server.on('tlsClientError', (error, socket) => {
+      this.#refuse(socket, reasonOf(error));
+      socket.destroy();
+    });
+    return server;
+  }
+
+  get #defaultHost(): Host | undefined {
+    const { defaultHost } = this.#options;
+    return defaultHost === undefined ? undefined : this.#byLabel.get(defaultHost);
+  }
+
+  #hostFor(name: string | undefined): Host | undefined {
+    return (name ? this.#hosts.find(name) : undefined) ?? this.#defaultHost;
+  }
+
+  #contextFor(name: string): SecureContext | undefined {
+    const host = this.#hostFor(name);
+    if (host === undefined) this.#options.events.onUnknownHost(escapePeerText(name));
+    return host?.context;
+  }
+
+  /**
+   * What is passed on as bytes speaks what client and backend agree on: the client's first choice, or one of those the
+   * operator has named. A name without a host gets any: its handshake fails for want of a certificate, which says it better.
+   */
+  #protocolFor(servername: string, protocols: readonly string[]): string | undefined {
+    const host = this.#hostFor(servername);
+    const backend = host && this.#options.backendOf(host);
+    if (backend !== undefined && isHttp(backend))
+      return HTTP_PROTOCOLS.find((name) => protocols.includes(name));
+    const { alpn } = this.#options;
+    return alpn === undefined ? protocols[0] : alpn.find((name) => protocols.includes(name));
+  }
+
+  async #accept(socket: Socket): Promise<void> {
+    this.stats.connections += 1;
+    this.#open.add(socket);
+    const key = keyOf(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#open.delete(socket);
+      this.#behind.delete(key);
+    });
+    if (isTrusted(this.#options.trusted, socket.remoteAddress ?? '')) {
+      try {
+        const source = await readProxyHeader(socket, this.#options.handshakeTimeoutMs);
+        if (source !== undefined) this.#behind.set(key, source);
+      } catch (error) {
+        this.#refuse(socket, (error as Error).message);
+        socket.destroy();
+        return;
+      }
+    }
+    if (!socket.destroyed) this.#tls.emit('connection', socket);
+  }
+
+  #refuse(socket: Socket, reason: string): void {
+    this.stats.refused += 1;
+    this.#options.events.onRefused(socket.remoteAddress ?? 'unknown', reason);
+  }
+
+  #clientOf(socket: Socket): Client {
+    const trusted = isTrusted(this.#options.trusted, socket.remoteAddress ?? '');
+    const behind = this.#behind.get(keyOf(socket));
+    const { address, port } = behind ?? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    return { address: address.replace(/^::ffff:(?=[\d.]+$)/, ''), port, trusted };
+  }
+
+  #welcome(socket: TLSSocket): void {
+    // Only now: a client that ends in its handshake has nothing more to hear.
+    socket.allowHalfOpen = true;
+    socket.on('error', () => undefined);
+    const host = this.#hostFor(socket.servername || undefined);
+    const backend = host && this.#options.backendOf(host);
+    if (host === undefined || backend === undefined) {
+      this.#refuse(
+        socket,
+        `no backend for ${escapePeerText(socket.servername || 'a client without a name')}`,
+      );
+      socket.destroy();
+      return;
+    }
+    this.stats.accepted += 1;
+    const guest = { host, backend, client: this.#clientOf(socket) };
+    if (isHttp(backend)) this.#front.take(socket, this.#visitOf(guest));
+    else this.#track(this.#stream(socket, guest));
+  }
+
+  #visitOf({ host, backend, client }: Guest): Visit {
+    const mayAskFor = (name: string) => this.#hostFor(name)?.label === host.label;
+    return { host: host.label, backend, client, mayAskFor };
+  }
+
+  #track(stream: Promise<void>): void {
+    this.#streams.add(stream);
+    void stream.finally(() => this.#streams.delete(stream));
+  }
+
+  async #stream(socket: TLSSocket, { host, backend, client }: Guest): Promise<void> {
+    const startedAt = performance.now();
+    const out = connectBackend(backend);
+    out.setTimeout(this.#options.backendTimeoutMs, () => out.destroy(new Error('timeout')));
+    out.once('connect', () => out.setTimeout(0));
+    if (this.#options.sendProxyHeader) {
+      const destination = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
+      out.write(encodeProxyHeader({ source: client, destination }));
+    }
+    const { error, ...bytes } = await pump(socket, out, this.#options.idleTimeoutMs);
+    if (error !== undefined) this.stats.backendErrors += 1;
+    const durationMs = performance.now() - startedAt;
+    const record = { kind: 'tcp', host: host.label, client: client.address, durationMs, ...bytes } as const;
+    this.#options.events.onRecord({ ...record, error: error && reasonOf(error) });
+  }
+}

@@ -1,0 +1,70 @@
+/** `keyless-tls proxy` as a process, with a folder of hosts made for it, and backends in this process. */
+import { type EventEmitter, once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo, Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Authority, type Issued, makeAuthority } from './certificates.ts';
+import { ServeProcess } from './serve-process.ts';
+
+const OWNER_ONLY = { mode: 0o600 };
+
+export class HostsFolder {
+  readonly path: string;
+  readonly authority: Authority;
+
+  private constructor(authority: Authority) {
+    this.authority = authority;
+    this.path = mkdtempSync(join(tmpdir(), 'keyless-tls-proxy-'));
+    mkdirSync(this.hosts);
+    writeFileSync(this.file('ca.crt'), authority.certPem);
+  }
+
+  static async make(): Promise<HostsFolder> {
+    return new HostsFolder(await makeAuthority());
+  }
+
+  get hosts(): string {
+    return this.file('hosts');
+  }
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  put(label: string, { certPem, keyPem }: Pick<Issued, 'certPem' | 'keyPem'>): void {
+    writeFileSync(join(this.hosts, `${label}.crt`), certPem);
+    writeFileSync(join(this.hosts, `${label}.key`), keyPem, OWNER_ONLY);
+    chmodSync(join(this.hosts, `${label}.key`), 0o600);
+  }
+
+  /** A host with a certificate for names. */
+  async add(label: string, dns: readonly string[], type: 'p256' | 'rsa' = 'p256'): Promise<Issued> {
+    const issued = await this.authority.issue({ type, dns });
+    this.put(label, issued);
+    return issued;
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export class ProxyProcess extends ServeProcess {
+  constructor(folder: HostsFolder, args: readonly string[], env?: NodeJS.ProcessEnv) {
+    super(['--hosts', folder.hosts, '--listen', '127.0.0.1:0', ...args], 'proxy', env);
+  }
+
+  /** @returns the exit code */
+  end(): Promise<number | NodeJS.Signals> {
+    this.child.kill('SIGTERM');
+    return this.ended;
+  }
+}
+
+/** Listens on a free port. @returns it */
+export async function portOf(server: EventEmitter & Pick<Server, 'listen' | 'address'>): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}

@@ -1,0 +1,259 @@
+/** Which certificate a client of `keyless-tls proxy` gets, from a folder that changes; stubs, isolate, workers. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer, get as httpGet } from 'node:http';
+import { createServer, type Server } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { after, before, test } from 'node:test';
+import tls from 'node:tls';
+import { makeStub } from '../../lib/wrap/stub.ts';
+import { makeKeyServers } from '../helpers/key-servers.ts';
+import { childrenOf, runCommand } from '../helpers/programs.ts';
+import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+
+let echo: Server;
+let url: string;
+const folders: HostsFolder[] = [];
+before(async () => {
+  echo = createServer((socket) => void socket.on('error', () => undefined).pipe(socket));
+  url = `tcp://127.0.0.1:${await portOf(echo)}`;
+});
+after(() => {
+  echo.close();
+  for (const folder of folders) folder.remove();
+});
+
+async function makeFolder(): Promise<HostsFolder> {
+  const folder = await HostsFolder.make();
+  folders.push(folder);
+  return folder;
+}
+
+/** The certificate's fingerprint, or the code of the error. */
+function visit(port: number, servername: string, options: tls.ConnectionOptions = {}): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = tls.connect({
+      port,
+      host: '127.0.0.1',
+      servername,
+      rejectUnauthorized: false,
+      ...options,
+    });
+    socket.on('secureConnect', () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.end();
+    });
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => resolve(String(code)));
+  });
+}
+
+function fingerprint(certPem: string): string {
+  return new X509Certificate(certPem).fingerprint256;
+}
+
+const REFUSED = 'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE';
+/** The name of the error changed with OpenSSL 3.2. */
+const refused = (code: string) => assert.match(code, /^ERR_SSL_.*ALERT_HANDSHAKE_FAILURE$/, REFUSED);
+
+test('names choose the host: exact, wildcard, upper case; others are refused and told of, escaped', async () => {
+  const folder = await makeFolder();
+  const [exact, wild] = [
+    await folder.add('exact', ['a.test']),
+    await folder.add('wild', ['*.a.test', 'b.test']),
+  ];
+  const proxy = new ProxyProcess(folder, ['--backend', url]);
+  const port = await proxy.port();
+  assert.equal(await visit(port, 'a.test'), fingerprint(exact.certPem));
+  assert.equal(await visit(port, 'A.Test'), fingerprint(exact.certPem));
+  assert.equal(await visit(port, 'x.a.test'), fingerprint(wild.certPem));
+  assert.equal(await visit(port, 'b.test'), fingerprint(wild.certPem));
+  for (const name of ['x.y.a.test', 'unknown.test', '*.a.test', 'evil\n"name', '', `${'x'.repeat(60)}.test`])
+    refused(await visit(port, name));
+  refused(await visit(port, 'unknown.test', { ALPNProtocols: ['h2'] }));
+  refused(await visit(port, 'unknown.test', { maxVersion: 'TLSv1.2' }));
+  const { name } = await proxy.event('unknown-host', (event) => String(event.name).startsWith('evil'));
+  assert.equal(name, 'evil\\x0a"name');
+  assert.equal(await visit(port, 'a.test'), fingerprint(exact.certPem));
+  assert.equal(await proxy.end(), 0);
+});
+
+test('--default-host is for clients without a name, and with an unknown one', async () => {
+  const folder = await makeFolder();
+  const [first, other] = [await folder.add('first', ['a.test']), await folder.add('other', ['b.test'])];
+  const proxy = new ProxyProcess(folder, ['--backend', url, '--default-host', 'other']);
+  const port = await proxy.port();
+  assert.equal(await visit(port, 'a.test'), fingerprint(first.certPem));
+  for (const name of ['', 'unknown.test']) assert.equal(await visit(port, name), fingerprint(other.certPem));
+  assert.equal(await proxy.end(), 0);
+});
+
+test('a name that two files have is the first one’s, RSA or ECDSA', async () => {
+  const folder = await makeFolder();
+  const [ec, rsa] = [await folder.add('a', ['a.test']), await folder.add('b', ['b.test', 'a.test'], 'rsa')];
+  const proxy = new ProxyProcess(folder, ['--backend', url]);
+  const port = await proxy.port();
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    assert.equal(await visit(port, 'a.test', { maxVersion }), fingerprint(ec.certPem));
+    assert.equal(await visit(port, 'b.test', { maxVersion }), fingerprint(rsa.certPem));
+  }
+  const problem = await proxy.event('host-problem');
+  assert.deepEqual([problem.file, problem.reason], ['b.crt', 'another file has its names a.test']);
+  assert.equal(await proxy.end(), 0);
+});
+
+test('a folder that changes: new, renewed and removed hosts; one that cannot be used stays what it was', async () => {
+  const folder = await makeFolder();
+  const [old, other] = [await folder.add('www', ['a.test']), await folder.add('other', ['b.test'])];
+  const proxy = new ProxyProcess(folder, ['--backend', url]);
+  const port = await proxy.port();
+  assert.equal(await visit(port, 'a.test'), fingerprint(old.certPem));
+  const loaded = async (work: () => Promise<unknown> | unknown, event = 'host') => {
+    const from = proxy.events.length;
+    await work();
+    return proxy.event(event, (each) => proxy.events.indexOf(each) >= from);
+  };
+  writeFileSync(`${folder.hosts}/www.key`, 'no key');
+  chmodSync(`${folder.hosts}/www.key`, 0o600);
+  assert.equal((await loaded(() => proxy.child.kill('SIGHUP'), 'host-problem')).file, 'www.crt');
+  assert.equal(await visit(port, 'a.test'), fingerprint(old.certPem));
+  assert.equal(await visit(port, 'b.test'), fingerprint(other.certPem));
+  const renewed = await folder.authority.issue({ type: 'p256', dns: ['a.test', 'c.test'] });
+  // The certificate is renewed first: its old key does not belong to it.
+  const mismatch = await loaded(() => writeFileSync(`${folder.hosts}/www.key`, old.keyPem));
+  assert.equal(mismatch.event, 'host');
+  await loaded(() => writeFileSync(`${folder.hosts}/www.crt`, renewed.certPem), 'host-problem');
+  assert.equal(await visit(port, 'a.test'), fingerprint(old.certPem));
+  await loaded(() => folder.put('www', renewed));
+  while ((await visit(port, 'c.test')) !== fingerprint(renewed.certPem))
+    await once(proxy.child.stdout!, 'data');
+  const from = proxy.events.length;
+  unlinkSync(`${folder.hosts}/other.crt`);
+  await proxy.event('host-removed', (each) => proxy.events.indexOf(each) >= from);
+  refused(await visit(port, 'b.test'));
+  assert.equal(await proxy.end(), 0);
+});
+
+test('a stub’s host is signed for by the key servers; without a configuration the proxy says what is missing', async () => {
+  const setup = await makeKeyServers(['p256']);
+  const folder = await makeFolder();
+  folder.put('www', {
+    ...setup.sites.p256!,
+    keyPem: makeStub(new X509Certificate(setup.sites.p256!.certPem)),
+  });
+  const keyServer = await setup.start();
+  for (const [name, pem] of Object.entries({ ...setup.edgeOptions, ca: setup.authority.certPem }))
+    writeFileSync(folder.file(`edge.${name}`), pem, { mode: 0o600 });
+  const env = {
+    ...process.env,
+    KEYLESS_TLS_SERVERS: `localhost:${keyServer.port}`,
+    KEYLESS_TLS_CERT: folder.file('edge.cert'),
+    KEYLESS_TLS_KEY: folder.file('edge.key'),
+    KEYLESS_TLS_CA: folder.file('edge.ca'),
+  };
+  const proxy = new ProxyProcess(folder, ['--backend', url, '--metrics', '0'], env);
+  const port = await proxy.port();
+  assert.equal(await visit(port, 'localhost'), fingerprint(setup.sites.p256!.certPem));
+  const { port: metrics } = await proxy.event('metrics');
+  const [response] = await once(httpGet({ port: metrics as number, path: '/metrics' }), 'response');
+  const page = await text(response);
+  assert.match(page, /keyless_tls_proxy_connections_accepted 1\n/);
+  assert.match(page, /keyless_tls_edge_operations_total\{result="ok"\} 1\n/);
+  assert.equal(await proxy.end(), 0);
+  await keyServer.close();
+  const args = ['proxy', '--hosts', folder.hosts, '--backend', url, '--listen', '0'];
+  const without = await runCommand(args, { cwd: folder.path });
+  assert.equal(without.code, 1);
+  assert.match(without.stderr, /There is no keyless-tls\.json/);
+});
+
+test('--isolate: private keys of the folder leave the process', async () => {
+  const folder = await makeFolder();
+  const { certPem } = await folder.add('www', ['a.test'], 'rsa');
+  const proxy = new ProxyProcess(folder, ['--backend', url, '--isolate']);
+  const port = await proxy.port();
+  assert.equal(childrenOf(proxy.child.pid!).length, 2);
+  assert.equal(await visit(port, 'a.test'), fingerprint(certPem));
+  assert.equal(await proxy.end(), 0);
+});
+
+test('--workers: one port, tickets of each for all, one page of metrics; a worker that dies is replaced', async () => {
+  const folder = await makeFolder();
+  await folder.add('www', ['localhost']);
+  const server = createHttpServer((_, response) => response.end('hello'));
+  const backend = `http://127.0.0.1:${await portOf(server)}`;
+  const proxy = new ProxyProcess(folder, [
+    '--backend',
+    backend,
+    '--workers',
+    '2',
+    '--metrics',
+    '0',
+    '--max-connections',
+    '50',
+  ]);
+  const port = await proxy.port();
+  await proxy.event(
+    'listening',
+    (event) => event !== proxy.events.find(({ event: name }) => name === 'listening'),
+  );
+  let session: Buffer | undefined;
+  const resumed: boolean[] = [];
+  for (let visits = 0; visits < 6; visits += 1) {
+    const socket = tls.connect({
+      port,
+      servername: 'localhost',
+      ca: folder.authority.certPem,
+      ...(session && { session }),
+    });
+    socket.on('session', (data: Buffer) => {
+      session = data;
+    });
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    socket.on('secureConnect', () => resumed.push(socket.isSessionReused()));
+    assert.match(await text(socket), /hello$/);
+  }
+  assert.deepEqual(resumed, [false, true, true, true, true, true]);
+  const { port: metrics } = await proxy.event('metrics');
+  const [response] = await once(httpGet({ port: metrics as number, path: '/metrics' }), 'response');
+  assert.match(await text(response), /keyless_tls_proxy_requests_total\{host="www",status="2xx"\} 6\n/);
+  const [first] = childrenOf(proxy.child.pid!) as [number];
+  const listening = () => proxy.events.filter(({ event }) => event === 'listening').length;
+  const before = listening();
+  process.kill(first, 'SIGKILL');
+  await proxy.event('worker-problem');
+  await proxy.event('listening', () => listening() > before);
+  assert.match(await visit(port, 'localhost'), /^[\dA-F:]+$/);
+  assert.equal(await proxy.end(), 0);
+  server.close();
+});
+
+test('a folder without a usable host, and options that make no sense, are said at once', async () => {
+  const folder = await makeFolder();
+  const run = (...args: string[]) => runCommand(['proxy', '--listen', '0', ...args]);
+  const base = ['--hosts', folder.hosts, '--backend', url];
+  const cases: [args: string[], message: RegExp][] = [
+    [base, /holds no usable host/],
+    [['--hosts', folder.file('none'), '--backend', url], /cannot be read/],
+    [['--backend', url], /It needs --hosts/],
+    [['--hosts', folder.hosts], /It needs --backend/],
+    [['--hosts', folder.hosts, '--backend', 'ftp://x'], /is no backend/],
+    [[...base, '--backend', 'www=http://'], /is no backend/],
+    [[...base, '--backend', url], /two backends/],
+    [[...base, '--trust', '10.0.0.0/33'], /no address/],
+    [[...base, '--workers', '0'], /whole number/],
+    [[...base, '--workers', '1000'], /at most 256/],
+    [[...base, '--backend-cert', folder.file('ca.crt')], /belong together/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, stderr } = await run(...args);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, message);
+  }
+  await folder.add('readable', ['a.test']);
+  chmodSync(`${folder.hosts}/readable.key`, 0o644);
+  assert.match((await run(...base)).stderr, /readable\.crt: its permissions are 0644/);
+  rmSync(`${folder.hosts}/readable.key`);
+  assert.match((await run(...base)).stderr, /no \.key of its name beside it/);
+});

@@ -1,0 +1,307 @@
+/** Connections through `keyless-tls proxy` whose bytes are passed on as they are, WebSockets, and who the client is. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  request as httpRequest,
+} from 'node:http';
+import { createRequire } from 'node:module';
+import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { buffer, text } from 'node:stream/consumers';
+import { after, before, test } from 'node:test';
+import tls from 'node:tls';
+import { decodeProxyHeader, encodeProxyHeader } from '../../lib/proxy/proxy-protocol.ts';
+import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+
+/** The package brings no types. */
+const { WebSocket, WebSocketServer } = createRequire(import.meta.url)('ws');
+
+let folder: HostsFolder;
+before(async () => {
+  folder = await HostsFolder.make();
+  await folder.add('www', ['localhost']);
+});
+after(() => folder.remove());
+
+async function serving(
+  server: Server | HttpServer,
+  scheme: string,
+  args: readonly string[],
+  work: (port: number, proxy: ProxyProcess) => Promise<void>,
+): Promise<void> {
+  const proxy = new ProxyProcess(folder, [
+    '--backend',
+    `${scheme}://127.0.0.1:${await portOf(server)}`,
+    ...args,
+  ]);
+  try {
+    await work(await proxy.port(), proxy);
+  } finally {
+    assert.equal(await proxy.end(), 0, proxy.stderr);
+    server.close();
+  }
+}
+
+function connect(port: number, options: tls.ConnectionOptions = {}): tls.TLSSocket {
+  const base = { port, host: '127.0.0.1', servername: 'localhost', ca: folder.authority.certPem };
+  return tls.connect({ ...base, ...options });
+}
+
+/** Whatever it ends with. */
+function closed(socket: Socket): Promise<void> {
+  socket.on('error', () => undefined).resume();
+  return new Promise((resolve) => socket.on('close', () => resolve()));
+}
+
+const echo = () => createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket));
+
+test('bytes pass both ways, and each end is told of the other’s', async () => {
+  await serving(echo(), 'tcp', [], async (port, proxy) => {
+    const sent = Buffer.alloc(5_000_000, 'keyless');
+    const socket = connect(port, { allowHalfOpen: true } as tls.ConnectionOptions);
+    socket.end(sent);
+    assert.ok(sent.equals(await buffer(socket)));
+    const { bytesIn, bytesOut, error } = await proxy.event('stream');
+    assert.deepEqual([bytesIn, bytesOut, error], [5_000_000, 5_000_000, undefined]);
+  });
+});
+
+test('the protocol is the client’s first choice, or one of --alpn', async () => {
+  await serving(echo(), 'tcp', [], async (port) => {
+    const socket = connect(port, { ALPNProtocols: ['postgresql', 'h2'] });
+    await once(socket, 'secureConnect');
+    assert.equal(socket.alpnProtocol, 'postgresql');
+    socket.destroy();
+  });
+  await serving(echo(), 'tcp', ['--alpn', 'h2'], async (port) => {
+    const socket = connect(port, { ALPNProtocols: ['postgresql', 'h2'] });
+    await once(socket, 'secureConnect');
+    assert.equal(socket.alpnProtocol, 'h2');
+    socket.destroy();
+    const other = connect(port, { ALPNProtocols: ['smtp'] });
+    const [error] = (await once(other, 'error')) as [NodeJS.ErrnoException];
+    assert.equal(error.code, 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');
+  });
+});
+
+test('a backend that resets takes the client’s connection with it; one that is down, too', async () => {
+  const server = createServer((socket) => {
+    socket.once('data', () => socket.resetAndDestroy());
+  });
+  await serving(server, 'tcp', [], async (port, proxy) => {
+    const socket = connect(port);
+    socket.write('x');
+    await closed(socket);
+    assert.equal((await proxy.event('stream')).error, 'ECONNRESET');
+  });
+  const down = createServer();
+  await portOf(down);
+  const { port: freed } = down.address() as { port: number };
+  down.close();
+  await serving(echo(), 'tcp', ['--backend', `www=tcp://127.0.0.1:${freed}`], async (port, proxy) => {
+    const socket = connect(port);
+    await closed(socket);
+    assert.equal((await proxy.event('stream')).error, 'ECONNREFUSED');
+  });
+});
+
+test('a connection on which nothing moves is closed', async () => {
+  await serving(echo(), 'tcp', ['--idle-timeout', '200'], async (port, proxy) => {
+    const socket = connect(port);
+    await closed(socket);
+    assert.equal((await proxy.event('stream')).error, 'timeout');
+  });
+});
+
+test('tls: the backend’s certificate is verified; its own bytes pass', async () => {
+  const issued = await folder.authority.issue({ type: 'p256' });
+  const server = () =>
+    tls.createServer(
+      { cert: issued.certPem, key: issued.keyPem, allowHalfOpen: true },
+      (socket) => void socket.pipe(socket),
+    );
+  await serving(server(), 'tls', ['--backend-ca', folder.file('ca.crt')], async (port) => {
+    const socket = connect(port, { allowHalfOpen: true } as tls.ConnectionOptions);
+    socket.end('over TLS twice');
+    assert.equal(await text(socket), 'over TLS twice');
+  });
+  await serving(server(), 'tls', [], async (port, proxy) => {
+    const socket = connect(port);
+    await closed(socket);
+    assert.match(String((await proxy.event('stream')).error), /UNABLE_TO|SELF_SIGNED/);
+  });
+});
+
+test('--send-proxy tells a backend who the client is, before the client’s first byte', async () => {
+  const got: Uint8Array[] = [];
+  const server = createServer((socket) => {
+    socket.on('data', (chunk: Buffer) => got.push(chunk)).on('end', () => socket.end());
+  });
+  await serving(server, 'tcp', ['--send-proxy'], async (port) => {
+    const socket = connect(port);
+    await once(socket, 'secureConnect');
+    const { localPort } = socket;
+    socket.end('hello');
+    socket.resume();
+    await once(socket, 'close');
+    const bytes = Buffer.concat(got);
+    const header = decodeProxyHeader(bytes);
+    assert.deepEqual(header?.source, { address: '127.0.0.1', port: localPort });
+    assert.equal(bytes.subarray(header?.bytes).toString(), 'hello');
+  });
+});
+
+/** A neighbour that puts bytes in front of the client's TLS, whole or one by one. */
+async function behind(port: number, front: Buffer, slices: boolean): Promise<tls.TLSSocket> {
+  const socket = connectTcp(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.setNoDelay(true);
+  if (slices)
+    for (const byte of front) await new Promise((resolve) => socket.write(Buffer.of(byte), resolve));
+  else socket.write(front);
+  return tls.connect({ socket: socket as Duplex, servername: 'localhost', ca: folder.authority.certPem });
+}
+
+const HEADER = encodeProxyHeader({
+  source: { address: '2001:db8::7', port: 5555 },
+  destination: { address: '2001:db8::1', port: 443 },
+});
+
+test('--trust: such a neighbour says who the client is; without a whole header it is not served', async () => {
+  const server = createHttpServer((request, response) =>
+    response.end(String(request.headers['x-forwarded-for'])),
+  );
+  await serving(
+    server,
+    'http',
+    ['--trust', '127.0.0.0/8', '--handshake-timeout', '400'],
+    async (port, proxy) => {
+      for (const slices of [false, true]) {
+        const socket = await behind(port, HEADER, slices);
+        socket.write(
+          'GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\nConnection: close\r\n\r\n',
+        );
+        assert.match(await text(socket), /192\.0\.2\.9, 2001:db8::7\b/);
+      }
+      for (const [front, reason] of [
+        ['', /no PROXY header/],
+        ['PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n', /no PROXY header/],
+        ['\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04abcd', /cut off/],
+        ['\r\n\r\n\0\r\nQUIT\n\x2f\x11\0\x0cabcdefghijkl', /unknown command/],
+        ['\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff', /too long/],
+      ] as const) {
+        const refused = proxy.events.length;
+        const socket = await behind(port, Buffer.from(front, 'latin1'), false);
+        await closed(socket);
+        await proxy.event(
+          'refused',
+          (event) => proxy.events.indexOf(event) >= refused && reason.test(String(event.reason)),
+        );
+      }
+      const silent = connectTcp(port, '127.0.0.1');
+      await closed(silent);
+      await proxy.event('refused', ({ reason }) => /in time/.test(String(reason)));
+    },
+  );
+});
+
+interface Peer {
+  on(event: string, listener: (...values: never[]) => void): Peer;
+  once(event: string, listener: (...values: never[]) => void): Peer;
+  send(data: unknown): void;
+  close(): void;
+}
+
+test('a WebSocket: messages both ways, through a refusal, and with --send-proxy no header', async () => {
+  const server = createHttpServer((_, response) => response.writeHead(404).end('no socket here'));
+  const sockets = new WebSocketServer({ noServer: true });
+  server.on('upgrade', (request, socket, head) => {
+    if (request.url === '/no') {
+      socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\nX-Why: so\r\n\r\nsorry');
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (peer: Peer) =>
+      peer.on('message', (data: never) => peer.send(data)),
+    );
+  });
+  await serving(server, 'http', ['--send-proxy'], async (port, proxy) => {
+    const open = (path: string): Peer =>
+      new WebSocket(`wss://localhost:${port}${path}`, {
+        ca: folder.authority.certPem,
+        perMessageDeflate: false,
+      });
+    const socket = open('/');
+    await new Promise<void>((resolve) => socket.on('open', () => resolve()));
+    for (const size of [0, 1, 70_000]) {
+      const data = Buffer.alloc(size, 'w');
+      const back = new Promise((resolve) => socket.once('message', resolve as () => void));
+      socket.send(data);
+      assert.ok(data.equals((await back) as Buffer));
+    }
+    const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+    socket.close();
+    await closed;
+    const refused = new Promise<{ statusCode: number; headers: Record<string, string> }>((resolve) =>
+      open('/no')
+        .on('unexpected-response', ((_: unknown, response: never) => resolve(response)) as never)
+        .on('error', () => undefined),
+    );
+    const { statusCode, headers } = await refused;
+    assert.deepEqual([statusCode, headers['x-why']], [403, 'so']);
+    const { status, path } = await proxy.event('upgrade');
+    assert.deepEqual([status, path], [101, '/']);
+  });
+});
+
+test('SIGTERM: what is under way is finished, nothing new is taken, and then it ends', async () => {
+  let answer: () => void = () => undefined;
+  const asked = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  let finish: () => void = () => undefined;
+  const server = createHttpServer((_, response) => {
+    response.write('first ');
+    finish = () => response.end('last');
+    answer();
+  });
+  const proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(server)}`]);
+  const port = await proxy.port();
+  const socket = connect(port);
+  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await asked;
+  const idle = connect(port);
+  await once(idle, 'secureConnect');
+  proxy.child.kill('SIGTERM');
+  await proxy.event('draining');
+  const late = connectTcp(port, '127.0.0.1');
+  const [error] = (await once(late, 'error')) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ECONNREFUSED');
+  finish();
+  assert.match(await text(socket), /first [\s\S]*last/);
+  idle.destroy();
+  assert.equal(await proxy.ended, 0);
+  server.close();
+});
+
+test('a client that says nothing is turned away after the handshake timeout, and does not hold up an end', async () => {
+  await serving(echo(), 'tcp', ['--handshake-timeout', '200'], async (port, proxy) => {
+    const silent: Socket = connectTcp(port, '127.0.0.1');
+    await closed(silent);
+    assert.equal((await proxy.event('refused')).reason, 'ERR_TLS_HANDSHAKE_TIMEOUT');
+  });
+  await serving(echo(), 'tcp', ['--drain-timeout', '200'], async (port) => {
+    const open = connect(port);
+    await once(open, 'secureConnect');
+    open.on('error', () => undefined);
+  });
+});
+
+test('plain HTTP to the TLS port is refused, and said', async () => {
+  await serving(echo(), 'tcp', [], async (port, proxy) => {
+    const request = httpRequest({ port, host: '127.0.0.1' });
+    request.on('error', () => undefined).end();
+    assert.equal((await proxy.event('refused')).reason, 'ERR_SSL_HTTP_REQUEST');
+  });
+});
