@@ -121,7 +121,13 @@ async function main([rounds = 7, megabytes = 400, connections = 10_000]: readonl
   const start = async (server: net.Server): Promise<[Measured, Measured, () => void]> => {
     const hand = await startHandWritten({ cert: certPem, key: keyPem, backend: portOf(server) });
     const proxy = new ProxyProcess(folder, ['--backend', `tcp://127.0.0.1:${portOf(server)}`, ...options]);
-    const own = { name: 'keyless-tls proxy', pid: proxy.child.pid!, port: await proxy.port(), cpu: [], rate: [] };
+    const own = {
+      name: 'keyless-tls proxy',
+      pid: proxy.child.pid!,
+      port: await proxy.port(),
+      cpu: [],
+      rate: [],
+    };
     const other = { name: 'hand-written', pid: hand.child.pid!, port: hand.port, cpu: [], rate: [] };
     const end = () => {
       hand.child.kill();
@@ -136,7 +142,9 @@ async function main([rounds = 7, megabytes = 400, connections = 10_000]: readonl
   for (const { name, cpu, rate } of [hand, own])
     console.log(`${name}: ${median(cpu).toFixed(2)} s CPU for a gigabyte, ${median(rate).toFixed(0)} MB/s`);
   const [perCpu, perWall] = [median(hand.cpu) / median(own.cpu), median(own.rate) / median(hand.rate)];
-  console.log(`bytes for the same CPU: ${perCpu.toFixed(2)} x hand-written; bytes a second: ${perWall.toFixed(2)} x`);
+  console.log(
+    `bytes for the same CPU: ${perCpu.toFixed(2)} x hand-written; bytes a second: ${perWall.toFixed(2)} x`,
+  );
   end();
   if (connections > 0) {
     const [handIdle, ownIdle, endIdle] = await start(backend);
