@@ -10,19 +10,18 @@ import type { Print } from './event-lines.ts';
 import type { WatchedFile } from './watched-file.ts';
 
 const HINT = 'keyless-tls serve --help';
-const MAX_PASSPHRASE_BYTES = 4096;
+const MAX_SECRET_BYTES = 4096;
 /** Polling finds files that were replaced, on any file system. */
 const POLL_MS = 500;
 
 /** The first line. @throws UsageError if the file is not for its owner only, or empty */
-function readPassphrase(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
+export function readSecretLine(option: string, path: string): string {
   try {
-    const [line = ''] = readGuarded(path, MAX_PASSPHRASE_BYTES).toString('utf8').split(/\r?\n/);
+    const [line = ''] = readGuarded(path, MAX_SECRET_BYTES).toString('utf8').split(/\r?\n/);
     if (line !== '') return line;
     throw new Error('its first line is empty');
   } catch (error) {
-    throw new UsageError(`The file of --passphrase-file: ${(error as Error).message}`, HINT);
+    throw new UsageError(`The file of ${option}: ${(error as Error).message}`, HINT);
   }
 }
 
@@ -35,19 +34,21 @@ function openDirectory(path: string, passphrase: string | undefined): ReloadingD
   }
 }
 
-function tellKeys(event: string, keys: readonly StoredKey[], print: Print): void {
+export function tellKeys(event: string, keys: readonly StoredKey[], print: Print): void {
   for (const { keyId, kind, label } of keys) {
     print(event, { id: Buffer.from(keyId).toString('hex'), kind: kind.type, file: label });
   }
 }
 
-function tellProblems(problems: readonly KeyProblem[], print: Print): void {
+export function tellProblems(problems: readonly KeyProblem[], print: Print): void {
   for (const { file, reason } of problems) print('key-problem', { file, reason });
 }
 
 /** @throws UsageError if there is no usable key */
 export function loadKeys(path: string, passphraseFile: string | undefined, print: Print): ReloadingDirectory {
-  const directory = openDirectory(path, readPassphrase(passphraseFile));
+  const passphrase =
+    passphraseFile === undefined ? undefined : readSecretLine('--passphrase-file', passphraseFile);
+  const directory = openDirectory(path, passphrase);
   const { problems, keys } = directory.first;
   tellProblems(problems, print);
   tellKeys('key', keys, print);

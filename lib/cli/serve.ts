@@ -10,7 +10,6 @@ import type {
 } from '../server/channels.ts';
 import { createKeyServer, type KeyServer, type KeyServerOptions } from '../server/key-server.ts';
 import { serverMetrics } from '../server/metrics.ts';
-import type { ReloadingDirectory } from '../server/reloading-directory.ts';
 import {
   type Command,
   endingSignal,
@@ -21,21 +20,27 @@ import {
 } from './command.ts';
 import { eventLines, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
-import { requiredOption } from './pem-option.ts';
 import { readCredentials, watchCredentials } from './serve-credentials.ts';
-import { loadKeys, watchKeys } from './serve-keys.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
+import { openKeys, type ServedKeys, STORE_OPTIONS } from './serve-stores.ts';
 import { ticketOptions } from './serve-tickets.ts';
 
 const USAGE = `keyless-tls serve: holds private keys and signs TLS handshakes for edges
 
 Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [options]
+       keyless-tls serve --cert FILE --key FILE --ca FILE --pkcs11 MODULE --pin-file FILE [options]
+       keyless-tls serve --cert FILE --key FILE --ca FILE --ssh-agent SOCKET [options]
 
   --cert FILE           this server's certificate chain for mutual TLS, PEM
   --key FILE            its private key, PEM
   --ca FILE             the authority whose certificates edges must present, PEM
   --keys DIRECTORY      the private keys to sign with: files named *.key, PEM, readable by their owner only
   --passphrase-file FILE  the passphrase of those that are encrypted: its first line, readable by its owner only
+  --pkcs11 MODULE       sign with the keys of a PKCS#11 token: path of its module; needs the package pkcs11js
+  --token LABEL         which token; default: the only one
+  --pin-file FILE       the PIN of its user: the first line, readable by its owner only
+  --token-key NAME      which key: a label, or id: and hexadecimal; may be repeated; default: all
+  --ssh-agent SOCKET    sign with the keys of an SSH agent, such as "$SSH_AUTH_SOCK": EC, Ed25519, and RSA for TLS 1.2
   --listen HOST:PORT    where to listen; default 127.0.0.1:2407, port 0: any free one
   --allow-decrypt       also answer RSA key exchange (48-byte premaster secrets); off by default
   --allow-client        also sign for TLS 1.3 clients' certificates
@@ -52,7 +57,7 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --quiet               do not print each operation
 
 The files of --keys, --cert, --key, --ca, --crl and --policy are watched: a change takes effect at once, also by SIGHUP; one that
-cannot be used is told of, and what there was stays.
+cannot be used is told of, and what there was stays. --keys, --pkcs11 and --ssh-agent may be given together.
 
 Prints a line for each key, connection, refusal and operation; never a secret, never what was signed. SIGTERM and SIGINT
 end it when the answers under way have left; exit code 0. Note the lines "audit-head" elsewhere: they show later that nothing
@@ -66,8 +71,7 @@ const OPTIONS = {
   cert: { type: 'string' },
   key: { type: 'string' },
   ca: { type: 'string' },
-  keys: { type: 'string' },
-  'passphrase-file': { type: 'string' },
+  ...STORE_OPTIONS,
   listen: { type: 'string', default: '127.0.0.1:2407' },
   'allow-decrypt': { type: 'boolean', default: false },
   'allow-client': { type: 'boolean', default: false },
@@ -133,7 +137,7 @@ function numberOption(name: string, text: string | undefined): number | undefine
   throw new UsageError(`--${name} is a whole number from 1 to 999,999,999.`, 'keyless-tls serve --help');
 }
 
-function serverOptions(values: ServeValues, keys: ReloadingDirectory, print: Print): KeyServerOptions {
+function serverOptions(values: ServeValues, keys: ServedKeys, print: Print): KeyServerOptions {
   const clients = values['allow-client'] ? (['tls13-client'] as const) : [];
   return {
     ...readCredentials(values),
@@ -189,15 +193,12 @@ function startAudit(directory: string, fail: (error: Error) => void, print: Prin
 
 interface Serving {
   readonly server: KeyServer;
-  readonly keys: ReloadingDirectory;
+  readonly keys: ServedKeys;
 }
 
 /** SIGHUP reads keys, policy and credentials again, and never ends a key server. */
 function startReloading(values: ServeValues, { server, keys }: Serving, print: Print): () => void {
-  const watched = [
-    watchKeys(requiredOption('serve', values, 'keys'), keys, print),
-    watchCredentials(values, server, print),
-  ];
+  const watched = [keys.watch(), watchCredentials(values, server, print)];
   if (values.policy !== undefined) watched.push(watchPolicy(values.policy, server, print));
   process.on('SIGHUP', () => {
     for (const each of watched) each.reload();
@@ -224,7 +225,15 @@ async function startExtras(values: ServeValues, serving: Serving, print: Print):
 }
 
 async function runServer(values: ServeValues, print: Print): Promise<void> {
-  const keys = loadKeys(requiredOption('serve', values, 'keys'), values['passphrase-file'], print);
+  const keys = await openKeys(values, print);
+  try {
+    await serveKeys(values, keys, print);
+  } finally {
+    keys.close();
+  }
+}
+
+async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): Promise<void> {
   const server = createKeyServer(serverOptions(values, keys, print));
   if (!values.quiet) tellOperations(print);
   tellConnections(print);

@@ -63,7 +63,17 @@ export interface ServerOperation {
   readonly durationMs: number;
 }
 
+/** Message of `keyless-tls:server:key-failed`: a key that could not sign what it was asked to. */
+export interface ServerKeyFailed {
+  /** 40 hexadecimal digits. */
+  readonly keyId: string;
+  readonly label: string;
+  /** What the store said: for the operator, and for no peer. */
+  readonly error: unknown;
+}
+
 export const serverConnection = channel('keyless-tls:server:connection');
 export const serverConnectionEnd = channel('keyless-tls:server:connection:end');
 export const serverConnectionRefused = channel('keyless-tls:server:connection:refused');
 export const serverOperation = channel('keyless-tls:server:operation');
+export const serverKeyFailed = channel('keyless-tls:server:key-failed');

@@ -8,6 +8,7 @@ import { CustomFunction } from '../protocol/opcodes.ts';
 import type { DecryptRequest, SignRequest } from '../protocol/request-decoder.ts';
 import { SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
 import { canSign, canSignTls13 } from '../signing/key-kind.ts';
+import { serverKeyFailed } from './channels.ts';
 import type { Grant } from './grants.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
 import { type Policy, refuseSign } from './policy.ts';
@@ -41,18 +42,20 @@ function outcomeOf(value: unknown): Outcome {
 }
 
 /** Errors of keys are not the peer's business: it learns that the cryptography failed, or that it should go elsewhere. */
-function refusalOf(error: unknown): Refusal {
+function refusalOf({ keyId, label }: StoredKey, error: unknown): Refusal {
+  if (serverKeyFailed.hasSubscribers) serverKeyFailed.publish({ keyId: hex(keyId), label, error });
   const { code } = (error ?? {}) as NodeJS.ErrnoException;
   return code === 'ERR_KEYLESS_KEY_STORE' ? 'store-unavailable' : 'key-failed';
 }
 
-function guarded(work: () => Uint8Array | Promise<Uint8Array>): Outcome | Promise<Outcome> {
+function guarded(key: StoredKey, work: () => Uint8Array | Promise<Uint8Array>): Outcome | Promise<Outcome> {
+  const refused = (error: unknown) => refusalOf(key, error);
   try {
     const result = work();
     if (result instanceof Uint8Array) return result;
-    return Promise.resolve(result).then(outcomeOf, refusalOf);
+    return Promise.resolve(result).then(outcomeOf, refused);
   } catch (error) {
-    return refusalOf(error);
+    return refused(error);
   }
 }
 
@@ -149,13 +152,13 @@ export class Operations {
     const keyId = hex(key.keyId);
     const denied = grant.refuse({ kind: 'sign', keyId, servername, context }) ?? unfit(key, request);
     if (denied !== undefined) return denied;
-    if (this.#replays === undefined) return guarded(() => signWith(key, request));
+    if (this.#replays === undefined) return guarded(key, () => signWith(key, request));
     const ticket = this.#replays.take(replayDigest(request));
     return ticket === undefined
       ? 'replayed'
       : releasing(
           ticket,
-          guarded(() => signWith(key, request)),
+          guarded(key, () => signWith(key, request)),
         );
   }
 
@@ -173,7 +176,7 @@ export class Operations {
     if (!raw) return premaster(key, request);
     // OpenSSL takes shorter ones, which no TLS client makes.
     if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
-    return guarded(() => key.decryptRaw!(request.ciphertext));
+    return guarded(key, () => key.decryptRaw!(request.ciphertext));
   }
 
   #describe(maxInFlight: number): Capabilities {

@@ -1,0 +1,186 @@
+/** `keyless-tls serve`: where its keys are. A directory, an SSH agent, a PKCS#11 token, or several of them. */
+import { subscribe } from 'node:diagnostics_channel';
+import { KeylessError } from '../errors.ts';
+import type { ServerKeyFailed } from '../server/channels.ts';
+import type { KeyProblem, KeyStore, LiveKeyStore, StoredKey } from '../server/key-store.ts';
+import { pkcs11Token } from '../server/stores/pkcs11-token.ts';
+import { sshAgent } from '../server/stores/ssh-agent.ts';
+import { UsageError } from './command.ts';
+import type { Print } from './event-lines.ts';
+import { requiredOption } from './pem-option.ts';
+import { loadKeys, readSecretLine, tellKeys, tellProblems, watchKeys } from './serve-keys.ts';
+import { type WatchedFile, watchedFiles } from './watched-file.ts';
+
+const HINT = 'keyless-tls serve --help';
+/** Asking an agent for its keys costs it nothing; keys that are added count within this time. */
+const AGENT_POLL_MS = 2000;
+
+/** Options of `serve`, for parseArgs. */
+export const STORE_OPTIONS = {
+  keys: { type: 'string' },
+  'passphrase-file': { type: 'string' },
+  'ssh-agent': { type: 'string' },
+  pkcs11: { type: 'string' },
+  token: { type: 'string' },
+  'token-key': { type: 'string', multiple: true },
+  'pin-file': { type: 'string' },
+} as const;
+
+export interface StoreValues {
+  readonly keys?: string | undefined;
+  readonly 'passphrase-file'?: string | undefined;
+  readonly 'ssh-agent'?: string | undefined;
+  readonly pkcs11?: string | undefined;
+  readonly token?: string | undefined;
+  readonly 'token-key'?: string[] | undefined;
+  readonly 'pin-file'?: string | undefined;
+  readonly 'allow-decrypt'?: boolean | undefined;
+}
+
+export interface ServedKeys extends KeyStore {
+  /** Looks again when the keys change, and when it is told to. */
+  watch(): WatchedFile;
+  close(): void;
+}
+
+type Opened = LiveKeyStore & { readonly problems: readonly KeyProblem[] };
+
+async function openStore(option: string, opening: Promise<Opened>, print: Print): Promise<Opened> {
+  let store: Opened;
+  try {
+    store = await opening;
+  } catch (error) {
+    throw new UsageError(`${option}: ${(error as Error).message}`, HINT);
+  }
+  tellProblems(store.problems, print);
+  tellKeys('key', store.keys, print);
+  if (store.keys.length > 0) return store;
+  store.close();
+  const why = store.problems.map(({ file, reason }) => ` ${file}: ${reason}.`).join('');
+  throw new UsageError(`${option} has no usable key.${why}`, HINT);
+}
+
+/** @param file how lines call the store. @returns looks again; a problem is told of once */
+function reloading(file: string, store: LiveKeyStore, print: Print): () => void {
+  let told = '';
+  let looking = false;
+  const tellOnce = (problems: readonly KeyProblem[]) => {
+    const text = JSON.stringify(problems);
+    if (text !== told) tellProblems(problems, print);
+    told = text;
+  };
+  const look = async () => {
+    try {
+      const { added, removed, problems } = await store.reload();
+      tellOnce(problems);
+      tellKeys('key', added, print);
+      tellKeys('key-removed', removed, print);
+    } catch (error) {
+      tellOnce([{ file, reason: (error as Error).message }]);
+    }
+  };
+  return () => {
+    if (looking) return;
+    looking = true;
+    look().finally(() => {
+      looking = false;
+    });
+  };
+}
+
+function openDirectory(path: string, values: StoreValues, print: Print): ServedKeys {
+  const directory = loadKeys(path, values['passphrase-file'], print);
+  return {
+    find: (selector) => directory.find(selector),
+    watch: () => watchKeys(path, directory, print),
+    close: () => undefined,
+  };
+}
+
+async function openAgent(path: string, print: Print): Promise<ServedKeys> {
+  if (path === '') {
+    throw new UsageError(
+      '--ssh-agent is empty: is SSH_AUTH_SOCK set? It is the path of a Unix socket.',
+      HINT,
+    );
+  }
+  const agent = await openStore('--ssh-agent', sshAgent({ path }), print);
+  const watch = () => {
+    const reload = reloading('ssh-agent', agent, print);
+    const timer = setInterval(reload, AGENT_POLL_MS).unref();
+    return { reload, close: () => clearInterval(timer) };
+  };
+  return { find: (selector) => agent.find(selector), watch, close: () => agent.close() };
+}
+
+async function openToken(library: string, values: StoreValues, print: Print): Promise<ServedKeys> {
+  const pinFile = values['pin-file'];
+  const pin = pinFile === undefined ? undefined : () => readSecretLine('--pin-file', pinFile);
+  pin?.();
+  const { token: label, 'token-key': keys, 'allow-decrypt': decrypt } = values;
+  const token = await openStore(
+    '--pkcs11',
+    pkcs11Token({ library, token: label, keys, pin, decrypt }),
+    print,
+  );
+  // A token is not asked again and again, for the sake of its PIN: only when that may be another.
+  const watch = () => watchedFiles(pinFile === undefined ? [] : [pinFile], reloading('pkcs11', token, print));
+  return { find: (selector) => token.find(selector), watch, close: () => token.close() };
+}
+
+/** What keys are not asked for is refused with an error; why they failed is for the operator. */
+function tellFailures(print: Print): void {
+  subscribe('keyless-tls:server:key-failed', (message) => {
+    const { label, error } = message as ServerKeyFailed;
+    const reason = error instanceof KeylessError ? error.message : 'the operation failed';
+    print('key-problem', { file: label, reason });
+  });
+}
+
+function requireCompanion(values: StoreValues): void {
+  for (const name of ['token', 'token-key', 'pin-file'] as const) {
+    if (values[name] !== undefined && values.pkcs11 === undefined) {
+      throw new UsageError(`--${name} needs --pkcs11.`, HINT);
+    }
+  }
+  if (values['passphrase-file'] !== undefined && values.keys === undefined) {
+    throw new UsageError('--passphrase-file needs --keys.', HINT);
+  }
+}
+
+/** @throws UsageError if there is no place for keys, or none has a usable key */
+export async function openKeys(values: StoreValues, print: Print): Promise<ServedKeys> {
+  const { keys, pkcs11, 'ssh-agent': agent } = values;
+  requireCompanion(values);
+  if (pkcs11 === undefined && agent === undefined) requiredOption('serve', { keys }, 'keys');
+  const stores: ServedKeys[] = [];
+  try {
+    if (keys !== undefined) stores.push(openDirectory(keys, values, print));
+    if (agent !== undefined) stores.push(await openAgent(agent, print));
+    if (pkcs11 !== undefined) stores.push(await openToken(pkcs11, values, print));
+  } catch (error) {
+    for (const store of stores) store.close();
+    throw error;
+  }
+  tellFailures(print);
+  return together(stores);
+}
+
+/** Where two have a key, the first one's is used. */
+function together(stores: readonly ServedKeys[]): ServedKeys {
+  return {
+    find(selector) {
+      let key: StoredKey | undefined;
+      for (const store of stores) key ??= store.find(selector);
+      return key;
+    },
+    watch() {
+      const watched = stores.map((store) => store.watch());
+      return {
+        reload: () => watched.forEach((each) => void each.reload()),
+        close: () => watched.forEach((each) => void each.close()),
+      };
+    },
+    close: () => stores.forEach((store) => void store.close()),
+  };
+}
