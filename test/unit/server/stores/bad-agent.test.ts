@@ -10,6 +10,7 @@ import { after, before, test } from 'node:test';
 import { SIGNING_METHODS } from '../../../../lib/protocol/schemes.ts';
 import { sshString } from '../../../../lib/protocol/ssh-data.ts';
 import { sshAgent } from '../../../../lib/server/stores/ssh-agent.ts';
+import { ManualClock } from '../../../helpers/manual-clock.ts';
 
 const ED25519 = SIGNING_METHODS.ed25519;
 const MESSAGE = Buffer.from('a message');
@@ -55,7 +56,11 @@ before(async () => {
   server = createServer((socket) => {
     connections += 1;
     // Requests are small: one comes in one piece.
-    socket.on('data', (request) => answers(socket, (request as Buffer)[4]!)).on('error', () => undefined);
+    socket.on('error', () => undefined);
+    socket.on('data', (request) => {
+      answers(socket, (request as Buffer)[4]!);
+      server.emit('asked');
+    });
   }).listen(path);
   await once(server, 'listening');
 });
@@ -89,10 +94,18 @@ const BAD_SIGNATURES: Readonly<Record<string, readonly [Answers, RegExp]>> = {
 for (const [what, [bad, message]] of Object.entries(BAD_SIGNATURES)) {
   test(`an agent that answers with ${what}`, async () => {
     answers = well;
-    const store = await sshAgent({ path, timeoutMs: 50 });
+    const clock = new ManualClock();
+    const store = await sshAgent({ path, timeoutMs: 50, clock });
     const [key] = store.keys;
     answers = bad;
-    await assert.rejects(async () => key!.sign(ED25519, MESSAGE), { code: 'ERR_KEYLESS_KEY_STORE', message });
+    const asked = once(server, 'asked');
+    const failing = assert.rejects(async () => key!.sign(ED25519, MESSAGE), {
+      code: 'ERR_KEYLESS_KEY_STORE',
+      message,
+    });
+    await asked;
+    if (message.source.includes('50 ms')) clock.advance(50);
+    await failing;
     answers = well;
     assert.equal((await key!.sign(ED25519, MESSAGE)).length, 64, 'and then answers well');
     store.close();

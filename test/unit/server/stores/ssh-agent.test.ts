@@ -11,6 +11,7 @@ import type { KeyKind } from '../../../helpers/certificates.ts';
 import { startEdge } from '../../../helpers/edge.ts';
 import { certificateVerify, x25519Exchange } from '../../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../../helpers/key-servers.ts';
+import { ManualClock } from '../../../helpers/manual-clock.ts';
 import { SshAgentProcess } from '../../../helpers/ssh-agent-process.ts';
 import { connectPeer } from '../../../helpers/wire-peer.ts';
 
@@ -177,10 +178,13 @@ test('an agent that has gone is an error at once, and is found again when it is 
 test('an agent that stands still fails its requests in time, also those that wait', async () => {
   const frozen = await SshAgentProcess.start();
   await frozen.add(setup.sites.p256!.keyPem);
-  const store = await sshAgent({ path: frozen.path, timeoutMs: 100, maxWaiting: 2 });
+  const clock = new ManualClock();
+  const store = await sshAgent({ path: frozen.path, timeoutMs: 100, maxWaiting: 2, clock });
   frozen.freeze();
   const sign = async () => store.keys[0]!.sign(P256, certificateVerify());
-  const outcomes = await Promise.allSettled([sign(), sign(), sign(), sign()]);
+  const all = Promise.allSettled([sign(), sign(), sign(), sign()]);
+  clock.advance(100);
+  const outcomes = await all;
   const reasons = outcomes.map((outcome) =>
     outcome.status === 'rejected' ? outcome.reason.message : 'signed',
   );
