@@ -67,6 +67,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   ExportContexts(exports);
   ExportHandshakes(exports);
   ExportEndpoints(exports);
+  ExportSigners(exports);
   return exports;
 }
 

@@ -12,6 +12,7 @@ namespace keyless {
 void ExportContexts(Napi::Object exports);
 void ExportHandshakes(Napi::Object exports);
 void ExportEndpoints(Napi::Object exports);
+void ExportSigners(Napi::Object exports);
 
 // The state, with the flags of lib/engine/addon.ts: 0x10: callbacks wait for replay; 0x20: a new session is among them.
 int StateWithFlags(HandshakeState state, const Handshake& handshake);

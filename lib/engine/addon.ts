@@ -68,6 +68,10 @@ export interface RawEndpointOptions {
   readonly requestCert: boolean;
 }
 
+/** The addon's own, of createDigestSigner. */
+declare const RAW_DIGEST_SIGNER: unique symbol;
+export type RawDigestSigner = { readonly [RAW_DIGEST_SIGNER]: true };
+
 /** The addon's functions; each is described where it is defined, in native/binding*.cc. */
 export interface Addon {
   readonly platformProblem: string;
@@ -116,6 +120,14 @@ export interface Addon {
     servername: string | undefined;
   };
   removeEndpoint(id: number): void;
+  createDigestSigner(pkcs8: Uint8Array, hash: string, pss: boolean): RawDigestSigner | undefined;
+  signatureBytes(signer: RawDigestSigner): number;
+  signDigest(signer: RawDigestSigner, digest: Uint8Array, into: Uint8Array): number;
+  signDigestsInPool(
+    signers: readonly RawDigestSigner[],
+    digests: readonly Uint8Array[],
+    callback: (signatures: readonly Buffer[]) => void,
+  ): boolean;
 }
 
 /** All of {@link Addon} that can be called; the compiler holds them to it. */
@@ -159,6 +171,10 @@ const FUNCTIONS = [
   'write',
   'describe',
   'removeEndpoint',
+  'createDigestSigner',
+  'signatureBytes',
+  'signDigest',
+  'signDigestsInPool',
 ] as const satisfies readonly (keyof Addon)[];
 
 type Callable = { [Name in keyof Addon]: Addon[Name] extends (...values: never[]) => unknown ? Name : never };

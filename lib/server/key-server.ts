@@ -35,7 +35,7 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly grants?: GrantsOptions | undefined;
   /** Milliseconds in which a message is signed once only; default 600,000; 0: a message may be signed again. */
   readonly replayWindowMs?: number | undefined;
-  /** Messages remembered in that time; 16 bytes each, twice; default 4,194,304 (2^22). */
+  /** Messages remembered in that time; 16 bytes each, twice; default 2,097,152 (2^21). */
   readonly replayCapacity?: number | undefined;
   /** Milliseconds from the TCP connection to the end of the TLS handshake; default 5,000. */
   readonly handshakeTimeoutMs?: number | undefined;
@@ -59,6 +59,8 @@ export interface KeyServerStats {
   readonly refused: number;
   /** Requests being answered now. */
   readonly inFlight: number;
+  /** Those of them that wait for their turn in the thread pool. */
+  readonly waiting: number;
   /** Requests answered, errors included. */
   readonly answered: number;
 }
@@ -78,7 +80,7 @@ const DEFAULTS: Numbers = {
   closeTimeoutMs: 5000,
   maxConnections: 10_000,
   maxInFlight: 128,
-  replayCapacity: 4_194_304,
+  replayCapacity: 2_097_152,
 };
 
 const REPLAY_WINDOW_MS = 600_000;
@@ -205,7 +207,8 @@ class KeyServer {
       inFlight += session.inFlight;
       answered += session.answered;
     }
-    return { connections: this.#sessions.size, refused: this.#refused, inFlight, answered };
+    const { waiting } = this.#operations;
+    return { connections: this.#sessions.size, refused: this.#refused, inFlight, waiting, answered };
   }
 
   /**

@@ -30,12 +30,19 @@ export interface StoredKey {
   readonly label: string;
   /** Whether it can sign so; without it, by every method that fits `kind`. MUST answer at once. */
   canSign?(method: SigningMethod): boolean;
+  /** Whether it signs in libuv's thread pool, which all such keys share: its operations wait for their turn there. */
+  readonly takesTurns?: boolean | undefined;
   /**
    * Sign the message (not a digest) by a method that fits `kind`.
    *
+   * @param digest of the message, by the method's hash: it may be signed instead; `undefined`: it has to be made
    * @returns DER for ECDSA, modulus size for RSA, 64 or 114 bytes for Ed25519 and Ed448
    */
-  sign(method: SigningMethod, message: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  sign(
+    method: SigningMethod,
+    message: Uint8Array,
+    digest?: Uint8Array | undefined,
+  ): Uint8Array | Promise<Uint8Array>;
   /** RSA PKCS#1 v1.5 over a digest. Without it, the key server refuses digests. */
   signDigest?(hash: HashName, digest: Uint8Array): Uint8Array | Promise<Uint8Array>;
   /** c^d mod n, of modulus size. Without it, the key server refuses decryption. */

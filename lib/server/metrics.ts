@@ -29,6 +29,11 @@ function makeGauges(server: KeyServer, registry: Registry): void {
   gauge('keyless_tls_server_connections', 'Edges connected.', () => server.stats().connections);
   gauge('keyless_tls_server_in_flight', 'Requests being answered.', () => server.stats().inFlight);
   gauge(
+    'keyless_tls_server_waiting',
+    'Requests that wait for the thread pool.',
+    () => server.stats().waiting,
+  );
+  gauge(
     'keyless_tls_server_connections_refused',
     'Connections turned away since the start.',
     () => server.stats().refused,

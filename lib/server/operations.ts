@@ -1,5 +1,6 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
 import { randomBytes } from 'node:crypto';
+import { POOL_DEPTH } from '../engine/signing-pool.ts';
 import { type Capabilities, encodeCapabilities } from '../protocol/capabilities.ts';
 import { digestOf } from '../protocol/digests.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
@@ -16,6 +17,7 @@ import { MIN_BLOCK_BYTES, PREMASTER_BYTES, premasterOf } from './premaster.ts';
 import type { Refusal } from './refusals.ts';
 import type { ReplayGuard, ReplayTicket } from './replay-guard.ts';
 import type { TicketKeys } from './ticket-keys.ts';
+import { type Asker, Turns } from './turns.ts';
 
 /** The payload of a result, or why there is none. */
 export type Outcome = Uint8Array | Refusal;
@@ -33,7 +35,8 @@ function signWith(
   key: StoredKey,
   { method, message, digest }: SignRequest,
 ): Uint8Array | Promise<Uint8Array> {
-  return message === undefined ? key.signDigest!(method.hash!, digest!) : key.sign(method, message);
+  // The digest is the message's: the policy has compared them.
+  return message === undefined ? key.signDigest!(method.hash!, digest!) : key.sign(method, message, digest);
 }
 
 /** Key stores are written by others: whatever is not bytes is an error of ours. */
@@ -47,6 +50,9 @@ function refusalOf({ keyId, label }: StoredKey, error: unknown): Refusal {
   const { code } = (error ?? {}) as NodeJS.ErrnoException;
   return code === 'ERR_KEYLESS_KEY_STORE' ? 'store-unavailable' : 'key-failed';
 }
+
+/** Operations that wait for their turn in the thread pool, of all clients: 16 MB of requests. */
+const MAX_WAITING = 16_384;
 
 function guarded(key: StoredKey, work: () => Uint8Array | Promise<Uint8Array>): Outcome | Promise<Outcome> {
   const refused = (error: unknown) => refusalOf(key, error);
@@ -104,6 +110,7 @@ export class Operations {
   readonly #policy: Policy;
   readonly #replays: ReplayGuard | undefined;
   readonly #tickets: TicketKeys | undefined;
+  readonly #turns: Turns;
   readonly #capabilities: Buffer;
   readonly #capabilitiesWithTickets: Buffer;
 
@@ -111,6 +118,7 @@ export class Operations {
    * @param replays `undefined`: a message may be signed again
    * @param maxInFlight requests of one connection, told to peers
    * @param tickets `undefined`: nobody gets ticket keys
+   * @param maxWaiting operations that wait for their turn
    */
   constructor(
     keys: KeyStore,
@@ -118,11 +126,13 @@ export class Operations {
     replays: ReplayGuard | undefined,
     maxInFlight: number,
     tickets?: TicketKeys,
+    maxWaiting = MAX_WAITING,
   ) {
     this.#keys = keys;
     this.#policy = policy;
     this.#replays = replays;
     this.#tickets = tickets;
+    this.#turns = new Turns(POOL_DEPTH, maxWaiting);
     const capabilities = this.#describe(maxInFlight);
     const functions = [...capabilities.functions, CustomFunction.TICKET_KEYS];
     this.#capabilities = encodeCapabilities(capabilities);
@@ -142,7 +152,7 @@ export class Operations {
     return grant.take() ? this.#tickets.answer(grant.ticketGroup) : 'rate';
   }
 
-  sign(request: SignRequest, grant: Grant): Outcome | Promise<Outcome> {
+  sign(request: SignRequest, grant: Grant, asker: Asker): Outcome | Promise<Outcome> {
     const refused = refuseSign(this.#policy, request);
     if (refused !== undefined) return refused;
     const key = this.#keys.find(request.selector);
@@ -152,18 +162,28 @@ export class Operations {
     const keyId = hex(key.keyId);
     const denied = grant.refuse({ kind: 'sign', keyId, servername, context }) ?? unfit(key, request);
     if (denied !== undefined) return denied;
-    if (this.#replays === undefined) return guarded(key, () => signWith(key, request));
+    const work = () => guarded(key, () => signWith(key, request));
+    if (this.#replays === undefined) return this.#inTurn(key, asker, work);
     const ticket = this.#replays.take(replayDigest(request));
-    return ticket === undefined
-      ? 'replayed'
-      : releasing(
-          ticket,
-          guarded(key, () => signWith(key, request)),
-        );
+    return ticket === undefined ? 'replayed' : releasing(ticket, this.#inTurn(key, asker, work));
+  }
+
+  /** Operations that wait for the thread pool. */
+  get waiting(): number {
+    return this.#turns.waiting;
+  }
+
+  #inTurn(key: StoredKey, asker: Asker, work: () => Outcome | Promise<Outcome>): Outcome | Promise<Outcome> {
+    return key.takesTurns === true ? this.#turns.run(asker, work) : work();
   }
 
   /** @param ours whether the peer is one of ours: those never get a raw block */
-  decrypt(request: DecryptRequest, grant: Grant, ours: boolean): Outcome | Promise<Outcome> {
+  decrypt(
+    request: DecryptRequest,
+    grant: Grant,
+    asker: Asker & { readonly ours: boolean },
+  ): Outcome | Promise<Outcome> {
+    const { ours } = asker;
     const raw = request.kind === 'raw-decrypt';
     const allowed = raw ? this.#policy.allowRawDecrypt && !ours : this.#policy.allowDecrypt;
     if (!allowed) return 'decryption-off';
@@ -173,10 +193,10 @@ export class Operations {
     const denied = grant.refuse({ ...asked, context: undefined });
     if (denied !== undefined) return denied;
     if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
-    if (!raw) return premaster(key, request);
+    if (!raw) return this.#inTurn(key, asker, () => premaster(key, request));
     // OpenSSL takes shorter ones, which no TLS client makes.
     if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
-    return guarded(key, () => key.decryptRaw!(request.ciphertext));
+    return this.#inTurn(key, asker, () => guarded(key, () => key.decryptRaw!(request.ciphertext)));
   }
 
   #describe(maxInFlight: number): Capabilities {

@@ -1,5 +1,6 @@
 /** A private key in this process's memory, from PEM. */
 import { createPrivateKey, KeyObject } from 'node:crypto';
+import { type DigestSigner, digestSigner } from '../engine/digest-signer.ts';
 import { certificateDigest, subjectKeyId } from '../protocol/key-id.ts';
 import type { SigningMethod } from '../protocol/schemes.ts';
 import { keyKindOf, publicKeyDer } from '../signing/key-kind.ts';
@@ -20,6 +21,27 @@ function signsInPool(key: KeyObject): boolean {
   return isRsa(key) || curve === 'secp384r1' || curve === 'secp521r1' || key.asymmetricKeyType === 'ed448';
 }
 
+/** One for each method that was asked for; `undefined`: node:crypto signs. */
+function digestSigners(key: KeyObject): (method: SigningMethod) => DigestSigner | undefined {
+  const made = new Map<string, DigestSigner | undefined>();
+  return ({ algorithm, hash }) => {
+    if (hash === undefined) return undefined;
+    const name = `${algorithm} ${hash}`;
+    if (!made.has(name)) made.set(name, digestSigner(key, hash, algorithm === 'rsa-pss'));
+    return made.get(name);
+  };
+}
+
+function signWith(key: KeyObject, inPool: boolean): StoredKey['sign'] {
+  const signerOf = digestSigners(key);
+  return (method, message, digest) => {
+    const signer = digest && signerOf(method);
+    if (digest === undefined || signer === undefined)
+      return (inPool ? signInPool : signHere)(key, method, message);
+    return inPool ? signer.signInPool(digest) : signer.sign(digest);
+  };
+}
+
 /**
  * @param pem PKCS#8, PKCS#1 or SEC 1; or the key that it was
  * @param label for people: where it comes from
@@ -33,13 +55,14 @@ export function pemKey(pem: string | Buffer | KeyObject, label: string, passphra
       : createPrivateKey(passphrase === undefined ? pem : { key: pem, passphrase });
   const kind = keyKindOf(key);
   const spki = publicKeyDer(key);
-  const sign = signsInPool(key) ? signInPool : signHere;
+  const inPool = signsInPool(key);
   const stored: StoredKey = {
     keyId: subjectKeyId(spki),
     certificateDigest: isRsa(key) ? certificateDigest(spki) : undefined,
     kind,
     label,
-    sign: (method: SigningMethod, message: Uint8Array) => sign(key, method, message),
+    takesTurns: inPool,
+    sign: signWith(key, inPool),
   };
   if (kind.type !== 'rsa') return stored;
   stored.signDigest = (hash, digest) => rsaSignDigestInThread(key, hash, digest);

@@ -2,8 +2,8 @@
 import { WireError, type WireErrorCode } from '../protocol/opcodes.ts';
 
 /**
- * What a client may not use answers exactly like what does not exist; `rate`, `failed` and `store-unavailable` say that
- * another key server may do better.
+ * What a client may not use answers exactly like what does not exist; `rate`, `overloaded`, `failed` and `store-unavailable` say that
+ * another key server may do better. Nobody reads that a request was `abandoned`.
  */
 export const REFUSALS = {
   malformed: WireError.MALFORMED,
@@ -22,6 +22,8 @@ export const REFUSALS = {
   'name-not-granted': WireError.KEY_NOT_FOUND,
   replayed: WireError.UNEXPECTED_OPCODE,
   rate: WireError.INTERNAL,
+  overloaded: WireError.INTERNAL,
+  abandoned: WireError.INTERNAL,
   'key-type': WireError.CRYPTOGRAPHY,
   'key-failed': WireError.CRYPTOGRAPHY,
   'store-unavailable': WireError.READ,

@@ -19,6 +19,7 @@ import type { Operations, Outcome } from './operations.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { REFUSALS, refusalOfCode } from './refusals.ts';
+import type { Asker } from './turns.ts';
 
 export interface SessionLimits {
   /** Requests read and not yet answered. */
@@ -34,6 +35,11 @@ export interface SessionClient {
   readonly grant: Grant;
 }
 
+/** Requests taken from one connection before others have their turn: about half a millisecond of ECDSA. */
+const MAX_TAKEN_AT_ONCE = 24;
+/** An edge that has not read its answers for so long is not there for them. */
+const UNREAD_MS = 10_000;
+
 /** How long an edge has to hear a goodbye and to stop sending: several round trips across the world. */
 const GOODBYE_MS = 500;
 
@@ -42,6 +48,7 @@ export class Session {
   readonly #peer: Peer;
   readonly identity: PeerIdentity;
   #grant: Grant;
+  readonly #asker: Asker & { readonly ours: boolean };
   readonly #operations: Operations;
   readonly #limits: SessionLimits;
   readonly #clock: Clock;
@@ -55,6 +62,9 @@ export class Session {
   /** Until when an edge that was told goodbye may still send; `undefined`: it was not. */
   #farewell: Alarm | undefined;
   #error: Error | undefined;
+  #comingBack = false;
+  /** Until when a peer that has too much to read must have read some; `undefined`: it has not. */
+  #unread: Alarm | undefined;
   /** Requests answered, errors included. */
   answered = 0;
 
@@ -69,6 +79,11 @@ export class Session {
     this.#peer = client.peer;
     this.identity = client.identity;
     this.#grant = client.grant;
+    this.#asker = {
+      client: client.peer.fingerprint,
+      ours: client.peer.profile === 'ours',
+      wanted: () => socket.writable,
+    };
     this.#operations = operations;
     this.#limits = limits;
     this.#clock = clock;
@@ -128,6 +143,7 @@ export class Session {
     socket.on('error', (error: Error) => this.destroy(error));
     socket.on('close', () => {
       this.#idleAlarm.cancel();
+      this.#unread?.cancel();
       this.#farewell?.cancel();
       if (serverConnectionEnd.hasSubscribers)
         serverConnectionEnd.publish({ peer: this.#peer, error: this.#error });
@@ -141,8 +157,13 @@ export class Session {
   /** Takes the requests that may be taken, and lets the socket read on or not. */
   #work(): void {
     if (this.#socket.destroyed) return;
+    if (this.#comingBack) return;
+    this.#watchReader();
     try {
-      this.#takeFrames();
+      if (this.#takeFrames()) {
+        this.#comeBack();
+        return;
+      }
     } catch (error) {
       // A broken frame: nothing after it can be understood.
       this.destroy(error as Error);
@@ -153,12 +174,38 @@ export class Session {
     if ((this.#closing || (this.#peerEnded && this.#mayRead())) && this.inFlight === 0) this.#socket.end();
   }
 
-  #takeFrames(): void {
-    while (this.#mayRead()) {
+  /** @returns whether there may be more to take at once */
+  #takeFrames(): boolean {
+    for (let taken = 0; taken < MAX_TAKEN_AT_ONCE; taken += 1) {
+      if (!this.#mayRead()) return false;
       const frame = this.#decoder.next();
-      if (frame === undefined) return;
+      if (frame === undefined) return false;
       this.#take(frame);
     }
+    return true;
+  }
+
+  /** What is left is taken when the others have had their turn. */
+  #comeBack(): void {
+    this.#socket.pause();
+    if (this.#comingBack) return;
+    this.#comingBack = true;
+    setImmediate(() => {
+      this.#comingBack = false;
+      this.#work();
+    });
+  }
+
+  /** Closes a connection whose peer asks and does not read. */
+  #watchReader(): void {
+    if (!this.#outbox.congested) {
+      this.#unread?.cancel();
+      this.#unread = undefined;
+      return;
+    }
+    this.#unread ??= this.#clock.after(UNREAD_MS, () =>
+      this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `Answers were not read within ${UNREAD_MS} ms.`)),
+    );
   }
 
   #take({ id, items }: Frame): void {
@@ -181,12 +228,11 @@ export class Session {
   #perform(request: Request | WireErrorCode): Outcome | Promise<Outcome> {
     if (typeof request === 'number') return refusalOfCode(request);
     try {
-      if (request.kind === 'sign') return this.#operations.sign(request, this.#grant);
+      if (request.kind === 'sign') return this.#operations.sign(request, this.#grant, this.#asker);
       if (request.kind === 'ping') return request.payload ?? NO_PAYLOAD;
       if (request.kind === 'capabilities') return this.#operations.capabilities(this.#grant);
-      if (request.kind === 'ticket-keys')
-        return this.#operations.ticketKeys(this.#grant, this.#peer.profile === 'ours');
-      return this.#operations.decrypt(request, this.#grant, this.#peer.profile === 'ours');
+      if (request.kind === 'ticket-keys') return this.#operations.ticketKeys(this.#grant, this.#asker.ours);
+      return this.#operations.decrypt(request, this.#grant, this.#asker);
     } catch {
       return 'failed';
     }

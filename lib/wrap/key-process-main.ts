@@ -37,7 +37,8 @@ const POLICY = policyOf({ contexts: SIGNING_CONTEXTS, allowDecrypt: true, allowL
 const NOTHING = new Uint8Array(0);
 
 const keys = new KeptKeys();
-const operations = new Operations(keys, POLICY, undefined, MAX_UNANSWERED);
+const operations = new Operations(keys, POLICY, undefined, MAX_UNANSWERED, undefined, MAX_UNANSWERED);
+const APP = { client: 'app', ours: true, wanted: () => true };
 
 function perform(items: Items): Outcome | Promise<Outcome> {
   const pkcs8 = keptKey(items);
@@ -48,8 +49,8 @@ function perform(items: Items): Outcome | Promise<Outcome> {
   }
   const request = decodeRequest(items);
   if (typeof request === 'number') return refusalOfCode(request);
-  if (request.kind === 'sign') return operations.sign(request, EVERYTHING);
-  if (request.kind === 'premaster') return operations.decrypt(request, EVERYTHING, true);
+  if (request.kind === 'sign') return operations.sign(request, EVERYTHING, APP);
+  if (request.kind === 'premaster') return operations.decrypt(request, EVERYTHING, APP);
   return 'unknown-operation';
 }
 

@@ -24,7 +24,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   https: ['errors', 'keys', 'engine'],
   http2: ['errors', 'keys', 'engine'],
   metrics: ['keys'],
-  server: ['errors', 'clock', 'protocol', 'signing'],
+  server: ['errors', 'clock', 'protocol', 'signing', 'engine'],
   index: [...CHAIN, 'server', 'tls'],
   wrap: [...CHAIN, 'server', ...FACES, 'index'],
   proxy: [...CHAIN, 'server', 'metrics', 'wrap'],

@@ -1,0 +1,265 @@
+/**
+ * How much of the cryptography's speed does the key server reach? Operations for each second of its CPU beside
+ * `openssl speed` on the same core in the same run; then what one client sees: latency at depth 1, ECDSA beside a flood of
+ * RSA, memory under a flood. `node dist/bench/keyserver.js [rounds] [seconds a round]`
+ *
+ * The key server is a process of its own, on the first core; this process, on the second, asks over one connection each.
+ */
+import { execFileSync, fork } from 'node:child_process';
+import { createPrivateKey, randomFillSync, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import tls from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { decodeAnswer } from '../lib/protocol/answers.ts';
+import { FrameDecoder } from '../lib/protocol/frame-decoder.ts';
+import { encodeFrame } from '../lib/protocol/frame-encoder.ts';
+import { subjectKeyId } from '../lib/protocol/key-id.ts';
+import { signRequest } from '../lib/protocol/request-encoder.ts';
+import { createKeyServer } from '../lib/server/key-server.ts';
+import { keyStoreOf } from '../lib/server/pem-directory.ts';
+import { pemKey } from '../lib/server/pem-key.ts';
+import { type Issued, makeAuthority } from '../test/helpers/certificates.ts';
+
+const SELF = fileURLToPath(import.meta.url);
+const TICKS_PER_SECOND = 100;
+const ALPN = 'keyless-tls/1';
+const WINDOW = 96;
+
+type Kind = 'p256' | 'rsa';
+const SCHEMES = { p256: 'ecdsa_secp256r1_sha256', rsa: 'rsa_pss_rsae_sha256' } as const;
+const OPENSSL = { p256: 'ecdsap256', rsa: 'rsa2048' } as const;
+
+interface Setup {
+  readonly ca: string;
+  readonly server: Issued;
+  readonly edge: Issued;
+  readonly keys: Readonly<Record<Kind, Issued>>;
+}
+
+async function serve({ ca, server, keys }: Setup): Promise<void> {
+  const store = keyStoreOf(
+    Object.entries(keys).map(([name, { keyPem }]) => pemKey(createPrivateKey(keyPem), name)),
+  );
+  const keyServer = createKeyServer({ cert: server.certPem, key: server.keyPem, ca, keys: store });
+  const { port } = await keyServer.listen(0, '127.0.0.1');
+  process.send?.(port);
+  process.once('disconnect', () => process.exit());
+}
+
+function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+function residentMegabytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+}
+
+const PREFIX = Buffer.concat([Buffer.alloc(64, 0x20), Buffer.from('TLS 1.3, server CertificateVerify\0')]);
+
+/** An edge that asks for one kind of signature, with so many requests in the air. */
+class Asker {
+  readonly #socket: tls.TLSSocket;
+  readonly #decoder = new FrameDecoder();
+  readonly #kind: Kind;
+  readonly #keyId: Uint8Array;
+  readonly #sentAt = new Map<number, number>();
+  readonly #window: number;
+  readonly #message = Buffer.concat([PREFIX, Buffer.alloc(32)]);
+  #id = 0;
+  #running = false;
+  #idle: () => void = () => undefined;
+  answered = 0;
+  failed = 0;
+  latencies: number[] = [];
+
+  constructor(socket: tls.TLSSocket, kind: Kind, certPem: string, window: number) {
+    this.#socket = socket;
+    this.#kind = kind;
+    this.#window = window;
+    const { publicKey } = new X509Certificate(certPem);
+    this.#keyId = subjectKeyId(publicKey.export({ type: 'spki', format: 'der' }));
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+  }
+
+  static async connect(port: number, { ca, edge, keys }: Setup, kind: Kind, window: number): Promise<Asker> {
+    const credentials = { cert: edge.certPem, key: edge.keyPem, ca };
+    const socket = tls.connect({ port, servername: 'localhost', ALPNProtocols: [ALPN], ...credentials });
+    socket.setNoDelay(true);
+    await once(socket, 'secureConnect');
+    return new Asker(socket, kind, keys[kind].certPem, window);
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#fill();
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    while (this.#sentAt.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #fill(): void {
+    const frames: Buffer[] = [];
+    while (this.#running && this.#sentAt.size < this.#window) frames.push(this.#frame());
+    if (frames.length > 0) this.#socket.write(Buffer.concat(frames));
+  }
+
+  #frame(): Buffer {
+    this.#id += 1;
+    randomFillSync(this.#message, PREFIX.length);
+    this.#sentAt.set(this.#id, performance.now());
+    return encodeFrame(this.#id, signRequest(SCHEMES[this.#kind], this.#message, { keyId: this.#keyId }));
+  }
+
+  #read(chunk: Buffer): void {
+    const now = performance.now();
+    this.#decoder.push(chunk);
+    for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
+      this.latencies.push(now - this.#sentAt.get(frame.id)!);
+      this.#sentAt.delete(frame.id);
+      this.answered += 1;
+      if (decodeAnswer(frame.items)?.kind !== 'result') this.failed += 1;
+    }
+    if (this.#sentAt.size === 0) this.#idle();
+    this.#fill();
+  }
+}
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+/** Operations for each second of the key server's CPU. */
+async function rateOf(asker: Asker, pid: number, seconds: number): Promise<number> {
+  asker.start();
+  await pause(0.2);
+  const [cpu, answered] = [cpuOf(pid), asker.answered];
+  await pause(seconds);
+  const rate = (asker.answered - answered) / (cpuOf(pid) - cpu);
+  await asker.stop();
+  return rate;
+}
+
+function pinned(core: number): string[] {
+  return availableParallelism() > 1 ? ['taskset', '-c', String(core)] : [];
+}
+
+function opensslRate(kind: Kind, seconds: number): number {
+  const [program, ...args] = [
+    ...pinned(0),
+    'openssl',
+    'speed',
+    '-mr',
+    '-seconds',
+    String(seconds),
+    OPENSSL[kind],
+  ];
+  const text = execFileSync(program!, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  // +F2:index:bits:seconds for one:… (RSA), +F4 for ECDSA
+  const [, , , each] = /^\+F[24]:.*$/m.exec(text)![0].split(':');
+  return Number(each) > 1 ? Number(each) : 1 / Number(each);
+}
+
+async function speeds(
+  port: number,
+  pid: number,
+  setup: Setup,
+  rounds: number,
+  seconds: number,
+): Promise<void> {
+  for (const kind of ['rsa', 'p256'] as const) {
+    const asker = await Asker.connect(port, setup, kind, WINDOW);
+    await rateOf(asker, pid, 2);
+    const [ours, theirs]: [number[], number[]] = [[], []];
+    for (let round = 0; round < rounds; round += 1) {
+      theirs.push(opensslRate(kind, Math.ceil(seconds)));
+      ours.push(await rateOf(asker, pid, seconds));
+    }
+    const [a, b] = [percentile(ours, 0.5), percentile(theirs, 0.5)];
+    console.log(
+      `${kind}: ${a.toFixed(0)} operations for a second of CPU, openssl speed ${b.toFixed(0)}: ${(a / b).toFixed(2)} x (${asker.failed} failed)`,
+    );
+    asker.close();
+  }
+}
+
+async function latency(port: number, setup: Setup, seconds: number): Promise<void> {
+  for (const kind of ['rsa', 'p256'] as const) {
+    const asker = await Asker.connect(port, setup, kind, 1);
+    asker.start();
+    await pause(seconds / 2);
+    asker.latencies = [];
+    await pause(seconds);
+    await asker.stop();
+    const [median, p99] = [percentile(asker.latencies, 0.5), percentile(asker.latencies, 0.99)];
+    const signing = 1000 / opensslRate(kind, 1);
+    console.log(
+      `${kind} at depth 1: median ${median.toFixed(3)} ms, p99 ${p99.toFixed(3)} ms; ${(median - signing).toFixed(3)} ms more than the signature`,
+    );
+    asker.close();
+  }
+}
+
+async function beside(port: number, pid: number, setup: Setup, seconds: number): Promise<void> {
+  const flood = await Promise.all(Array.from({ length: 4 }, () => Asker.connect(port, setup, 'rsa', 1000)));
+  const ecdsa = await Asker.connect(port, setup, 'p256', 4);
+  for (const asker of [...flood, ecdsa]) asker.start();
+  await pause(1);
+  ecdsa.latencies = [];
+  const before = residentMegabytes(pid);
+  const [answered, startedAt] = [flood.reduce((sum, each) => sum + each.answered, 0), performance.now()];
+  await pause(seconds * 3);
+  const rate =
+    (flood.reduce((sum, each) => sum + each.answered, 0) - answered) / (performance.now() - startedAt);
+  const [median, p99] = [percentile(ecdsa.latencies, 0.5), percentile(ecdsa.latencies, 0.99)];
+  console.log(
+    `ECDSA beside 4 clients with 1,000 RSA requests each in the air: median ${median.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms; RSA ${(rate * 1000).toFixed(0)}/s; resident ${before.toFixed(0)} -> ${residentMegabytes(pid).toFixed(0)} MB`,
+  );
+  for (const asker of [...flood, ecdsa]) asker.close();
+}
+
+async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void> {
+  const authority = await makeAuthority();
+  const [server, edge, p256, rsa] = await Promise.all([
+    authority.issue({ type: 'p256', usage: 'server' }),
+    authority.issue({ type: 'p256', usage: 'client' }),
+    authority.issue({ type: 'p256' }),
+    authority.issue({ type: 'rsa' }),
+  ]);
+  const setup: Setup = {
+    ca: authority.certPem,
+    server: server!,
+    edge: edge!,
+    keys: { p256: p256!, rsa: rsa! },
+  };
+  const child = fork(SELF, ['--serve'], { stdio: 'inherit' });
+  child.send(setup);
+  const [port] = (await once(child, 'message')) as [number];
+  const pid = child.pid!;
+  const pin = (core: number, id: number) =>
+    execFileSync('taskset', ['-a', '-p', '-c', String(core), String(id)]);
+  if (availableParallelism() > 1) {
+    pin(0, pid);
+    pin(1, process.pid);
+  }
+  await speeds(port, pid, setup, rounds, seconds);
+  await latency(port, setup, seconds);
+  if (availableParallelism() > 1) execFileSync('taskset', ['-a', '-p', '-c', '0-1', String(pid)]);
+  await beside(port, pid, setup, seconds);
+  child.disconnect();
+  process.exit();
+}
+
+if (process.argv[2] === '--serve') process.once('message', (setup) => void serve(setup as Setup));
+else await main(process.argv.slice(2).map(Number));

@@ -1,0 +1,56 @@
+/** Private keys of a key server that sign digests in the addon: faster than node:crypto, which makes a context each time. */
+import type { KeyObject } from 'node:crypto';
+import { type Addon, addon, type RawDigestSigner } from './addon.ts';
+import { signInPool } from './signing-pool.ts';
+
+/** Signs digests of the hash it was made for. */
+export interface DigestSigner {
+  /** Here and now. @throws Error if the digest is of another length */
+  sign(digest: Uint8Array): Uint8Array;
+  /** In the thread pool; rejects as the other throws. */
+  signInPool(digest: Uint8Array): Promise<Uint8Array>;
+}
+
+const SLAB_BYTES = 16_384;
+let slab: Buffer = Buffer.alloc(0);
+
+/** Signatures are short: many share one allocation. */
+function room(bytes: number): Buffer {
+  if (slab.length < bytes) slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes));
+  return slab;
+}
+
+function loadedAddon(): Addon | undefined {
+  try {
+    return addon();
+  } catch {
+    return undefined;
+  }
+}
+
+function signHere(native: Addon, signer: RawDigestSigner, most: number, digest: Uint8Array): Uint8Array {
+  const into = room(most);
+  const bytes = native.signDigest(signer, digest, into);
+  if (bytes === 0) throw new Error('OpenSSL does not sign this digest');
+  slab = into.subarray(bytes);
+  return into.subarray(0, bytes);
+}
+
+/**
+ * @param key of RSA or EC, private
+ * @param hash as node:crypto names it
+ * @returns `undefined`: this Node.js or this key does not sign so; node:crypto may
+ */
+export function digestSigner(key: KeyObject, hash: string, pss: boolean): DigestSigner | undefined {
+  const native = loadedAddon();
+  if (native === undefined) return undefined;
+  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
+  const signer = native.createDigestSigner(pkcs8, hash, pss);
+  pkcs8.fill(0);
+  if (signer === undefined) return undefined;
+  const most = native.signatureBytes(signer);
+  return {
+    sign: (digest) => signHere(native, signer, most, digest),
+    signInPool: (digest) => signInPool(signer, digest),
+  };
+}

@@ -1,0 +1,94 @@
+/**
+ * Who comes next where cryptography takes long: clients in turn, however many requests and connections each has. What
+ * nobody waits for any more is not begun.
+ */
+
+/** Who asks. */
+export interface Asker {
+  /** Connections with the same name share their turns. */
+  readonly client: string;
+  /** Whether there is still somebody to answer. */
+  wanted(): boolean;
+}
+
+interface Waiting {
+  readonly asker: Asker;
+  begin(): void;
+  drop(): void;
+}
+
+export class Turns {
+  readonly #limit: number;
+  readonly #maxWaiting: number;
+  /** Clients with something to do, in the order of their turns. */
+  readonly #queues = new Map<string, Waiting[]>();
+  #running = 0;
+  #waiting = 0;
+
+  /**
+   * @param limit operations at once
+   * @param maxWaiting operations that wait, of all clients; beyond, they are refused
+   */
+  constructor(limit: number, maxWaiting: number) {
+    this.#limit = limit;
+    this.#maxWaiting = maxWaiting;
+  }
+
+  /** Operations that have not begun. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** @param work begins now or later, or never; settles with what it settles with, or with why it never began */
+  run<T>(
+    asker: Asker,
+    work: () => T | Promise<T>,
+  ): T | Promise<T | 'overloaded' | 'abandoned'> | 'overloaded' {
+    if (this.#running < this.#limit && this.#waiting === 0) return this.#begin(work);
+    if (this.#waiting >= this.#maxWaiting) return 'overloaded';
+    return new Promise((resolve) => {
+      this.#add({ asker, begin: () => resolve(this.#begin(work)), drop: () => resolve('abandoned') });
+    });
+  }
+
+  #begin<T>(work: () => T | Promise<T>): T | Promise<T> {
+    const result = work();
+    if (!(result instanceof Promise)) return result;
+    this.#running += 1;
+    const next = () => {
+      this.#running -= 1;
+      this.#next();
+    };
+    result.then(next, next);
+    return result;
+  }
+
+  #add(waiting: Waiting): void {
+    this.#waiting += 1;
+    const { client } = waiting.asker;
+    const queue = this.#queues.get(client);
+    if (queue === undefined) this.#queues.set(client, [waiting]);
+    else queue.push(waiting);
+  }
+
+  #next(): void {
+    while (this.#running < this.#limit) {
+      const waiting = this.#take();
+      if (waiting === undefined) return;
+      if (waiting.asker.wanted()) waiting.begin();
+      else waiting.drop();
+    }
+  }
+
+  /** The first of the client whose turn it is, which goes to the end of the line. */
+  #take(): Waiting | undefined {
+    const [turn] = this.#queues;
+    if (turn === undefined) return undefined;
+    const [client, queue] = turn;
+    const first = queue.shift()!;
+    this.#queues.delete(client);
+    if (queue.length > 0) this.#queues.set(client, queue);
+    this.#waiting -= 1;
+    return first;
+  }
+}

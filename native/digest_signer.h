@@ -1,0 +1,42 @@
+// A private key that signs digests by one method, for key servers: the context is made once, where node:crypto makes one
+// for each signature.
+#ifndef NATIVE_DIGEST_SIGNER_H_
+#define NATIVE_DIGEST_SIGNER_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <memory>
+
+#include "openssl/owners.h"
+
+namespace keyless {
+
+// Owner: the JavaScript value that CreateDigestSigner has made, by its finalizer. Thread: one at a time.
+// No states: every signature is for itself.
+class DigestSigner {
+ public:
+  // The key is PKCS#8, DER, of RSA or EC. nullptr: no such key, or it does not sign so.
+  static std::unique_ptr<DigestSigner> Create(const uint8_t* pkcs8, size_t bytes, const char* hash, bool pss);
+
+  // The most bytes that a signature has.
+  size_t max_bytes() const { return max_bytes_; }
+
+  // For another thread: the context is copied, the key is shared, which OpenSSL allows. nullptr: there was no memory.
+  std::unique_ptr<DigestSigner> Copy() const;
+
+  // Writes max_bytes() at most. Returns how many; 0: it failed (a digest of another length).
+  size_t Sign(const uint8_t* digest, size_t digest_bytes, uint8_t* signature);
+
+ private:
+  DigestSigner(PkeyOwner key, PkeyCtxOwner context, size_t max_bytes)
+      : key_(std::move(key)), context_(std::move(context)), max_bytes_(max_bytes) {}
+
+  PkeyOwner key_;
+  PkeyCtxOwner context_;
+  size_t max_bytes_;
+};
+
+}  // namespace keyless
+
+#endif  // NATIVE_DIGEST_SIGNER_H_

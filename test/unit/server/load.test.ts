@@ -1,0 +1,124 @@
+/** A key server with more to do than it can: who gets what, and who is turned away. */
+import assert from 'node:assert/strict';
+import { connect as connectTcp } from 'node:net';
+import { after, before, test } from 'node:test';
+import { capabilitiesRequest, pingRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
+import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
+import type { Issued } from '../../helpers/certificates.ts';
+import { certificateVerify } from '../../helpers/handshake-messages.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
+import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
+
+let setup: KeyServerSetup;
+let other: Issued;
+before(async () => {
+  setup = await makeKeyServers(['rsa', 'p256']);
+  other = await setup.authority.issue({ type: 'p256', usage: 'client', cn: 'edge 2' });
+});
+
+const rsaRequest = () =>
+  signRequest('rsa_pss_rsae_sha256', certificateVerify(), { keyId: setup.sites.rsa!.keyId });
+const ecdsaRequest = () =>
+  signRequest('ecdsa_secp256r1_sha256', certificateVerify(), { keyId: setup.sites.p256!.keyId });
+
+const peers: WirePeer[] = [];
+after(() => {
+  for (const peer of peers) peer.close();
+});
+
+async function connect(port: number, issued?: Issued): Promise<WirePeer> {
+  const own = issued && { cert: issued.certPem, key: issued.keyPem };
+  const peer = await connectPeer(port, { ...setup.edgeOptions, ...own });
+  peers.push(peer);
+  return peer;
+}
+
+test('ECDSA does not wait behind RSA, and a client not behind another’s flood', async () => {
+  const server = await setup.start();
+  const [flood, second] = [await connect(server.port), await connect(server.port, other)];
+  const order: string[] = [];
+  const asked: Promise<unknown>[] = [];
+  for (let index = 0; index < 120; index += 1)
+    asked.push(flood.ask(rsaRequest()).then(() => order.push('flood')));
+  // Read before the others ask: its own flood does not hold up what comes on another connection.
+  await flood.ask(capabilitiesRequest());
+  asked.push(second.ask(rsaRequest()).then(() => order.push('rsa')));
+  asked.push(second.ask(ecdsaRequest()).then(() => order.push('ecdsa')));
+  await Promise.all(asked);
+  for (const one of ['ecdsa', 'rsa'])
+    assert.ok(order.indexOf(one) < 80, `the second client’s ${one} was the ${order.indexOf(one)}th`);
+  assert.equal(server.stats().waiting, 0);
+  await server.close();
+});
+
+/** An RSA key whose signatures wait until they are let go. */
+function heldKey(): { keys: KeyStore; begun: () => number; release: () => void } {
+  const { kind, keyId } = {
+    kind: { type: 'rsa', modulusBytes: 256 },
+    keyId: setup.sites.rsa!.keyId,
+  } as const;
+  const held: (() => void)[] = [];
+  const key: StoredKey = {
+    ...{ keyId, kind: kind as StoredKey['kind'], label: 'held', takesTurns: true },
+    sign: () => new Promise((resolve) => held.push(() => resolve(new Uint8Array(256)))),
+  };
+  let begun = 0;
+  const release = () => {
+    begun += held.length;
+    for (const each of held.splice(0)) each();
+  };
+  return { keys: { find: () => key }, begun: () => begun + held.length, release };
+}
+
+test('the work of a connection that is gone is dropped, and its messages may be signed for another', async () => {
+  const { keys, begun, release } = heldKey();
+  const server = await setup.start({ keys, maxInFlight: 1000 });
+  const raw = connectTcp(server.port, '127.0.0.1');
+  const gone = await connectPeer(server.port, setup.edgeOptions, 'ours', { socket: raw, host: undefined });
+  const stays = await connect(server.port, other);
+  const requests = Array.from({ length: 300 }, rsaRequest);
+  for (const request of requests) gone.send(request);
+  await gone.ask(pingRequest(Buffer.from('after all of them')));
+  const before = begun();
+  assert.ok(before < 100, `${before} begun at once`);
+  // One that only ends its side may still read its answers.
+  raw.resetAndDestroy();
+  while (server.stats().connections > 1) await new Promise(setImmediate);
+  release();
+  while (server.stats().waiting > 0) await new Promise(setImmediate);
+  assert.equal(begun(), before);
+  // The last one had not begun.
+  const again = stays.ask(requests.at(-1)!);
+  while (begun() === before) await new Promise(setImmediate);
+  release();
+  assert.equal((await again).kind, 'result');
+  await server.close();
+});
+
+test('an edge that asks and does not read is closed in time; what it asked for is not kept', async () => {
+  const clock = new ManualClock();
+  const server = await setup.start({ clock, maxInFlight: 100_000, idleTimeoutMs: 3_600_000 });
+  const peer = await connect(server.port);
+  peer.socket.pause();
+  // Until neither side's buffers take more: then the key server has stopped reading.
+  const request = ecdsaRequest();
+  let sent = 0;
+  while (peer.socket.writableLength < 1_000_000) {
+    peer.send(request);
+    sent += 1;
+    if (sent % 100 === 0) await new Promise(setImmediate);
+  }
+  let closed = false;
+  void peer.closed.then(() => {
+    closed = true;
+  });
+  assert.equal(server.stats().connections, 1);
+  clock.advance(9000);
+  assert.equal(server.stats().connections, 1);
+  clock.advance(1001);
+  while (server.stats().connections > 0) await new Promise(setImmediate);
+  peer.socket.resume();
+  while (!closed) await new Promise(setImmediate);
+  await server.close();
+});
