@@ -120,9 +120,12 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
   const endMetrics = await startOwnMetrics(values, registry, print);
   await listen(proxy, values.listen, print);
   try {
-    print('draining', { reason: await ending });
+    const reason = await ending;
     hosts.close();
-    await proxy.close(numberOf(values, 'drain-timeout'));
+    // Whoever reads the line finds the port closed.
+    const closed = proxy.close(numberOf(values, 'drain-timeout'));
+    print('draining', { reason });
+    await closed;
   } finally {
     endMetrics();
   }
