@@ -168,16 +168,6 @@ test('a stub’s host is signed for by the key servers; without a configuration 
   assert.match(without.stderr, /There is no keyless-tls\.json/);
 });
 
-test('--isolate: private keys of the folder leave the process', async () => {
-  const folder = await makeFolder();
-  const { certPem } = await folder.add('www', ['a.test'], 'rsa');
-  const proxy = new ProxyProcess(folder, ['--backend', url, '--isolate']);
-  const port = await proxy.port();
-  assert.equal(childrenOf(proxy.child.pid!).length, 2);
-  assert.equal(await visit(port, 'a.test'), fingerprint(certPem));
-  assert.equal(await proxy.end(), 0);
-});
-
 test('--workers: one port, tickets of each for all, one page of metrics; a worker that dies is replaced', async () => {
   const folder = await makeFolder();
   await folder.add('www', ['localhost']);
