@@ -1,4 +1,5 @@
 /** An edge whose key is on key servers, and clients that shake hands with it: what either side sees, counted. */
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
@@ -68,7 +69,14 @@ export async function startEdge(
   };
 }
 
-/** @returns when it holds: looked at every other millisecond; the runner's time-out is its own */
+/** Below the runner's time-out, which does not say what was waited for. */
+const UNTIL_MS = 60_000;
+
+/** @returns when it holds: looked at every other millisecond @throws after a minute, with the condition */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+  const since = performance.now();
+  while (!condition()) {
+    if (performance.now() - since > UNTIL_MS) assert.fail(`Not so after a minute: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }
