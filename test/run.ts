@@ -32,7 +32,11 @@ if (files.length === 0) {
 }
 const runner = spawn(
   process.execPath,
-  ['--test', '--test-concurrency=2', '--test-timeout=120000', '--test-reporter=spec', ...files],
+  [
+    `--import=${new URL('lingering.js', import.meta.url).href}`,
+    ...['--test', '--test-concurrency=2', '--test-timeout=120000', '--test-reporter=spec'],
+    ...files,
+  ],
   { stdio: 'inherit', env: isolated ? { ...process.env, NODE_OPTIONS: `--import=${isolate}` } : process.env },
 );
 // Told to end alone (a terminal tells all), it must not leave the runner behind.
