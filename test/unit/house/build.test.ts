@@ -45,7 +45,7 @@ test('both builds define the same macros', () => {
 
 test('what lands was tested as the README says', () => {
   assert.match(readSource('README.md'), /^\s*(?:\$ )?(?:npm install && )?npm test\b/m);
-  assert.ok(commandsOf(readSource('.ci/run')).includes('npm test'));
+  assert.ok(commandsOf(readSource('.ci/run')).some((command) => /^step \d+ npm test$/.test(command)));
 });
 
 test('every npm script that is named exists', () => {
