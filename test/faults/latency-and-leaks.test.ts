@@ -53,6 +53,7 @@ test('row 23: hundreds of connections, resets and operations later, all is as it
   open.push(proxy, one, other);
   const before = { descriptors: descriptors(), ...resources() };
   const edge = await startEdge(setup, setup.sites.p256!, [proxy.address, other.address]);
+  open.push(edge);
   const { keyId } = setup.sites.p256!;
   for (let rounds = 0; rounds < 60; rounds += 1) {
     await until(() => edge.keys.stats().servers.some(({ ready }) => ready === 2));
