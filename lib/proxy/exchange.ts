@@ -45,6 +45,7 @@ export function hasBody(request: FrontRequest): boolean {
 }
 
 const CLIENT_GONE = 499;
+const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205]);
 /** RFC 9113 §7. */
 const INTERNAL_ERROR = 0x2;
 
@@ -93,7 +94,14 @@ export class Exchange {
   }
 
   #ask(mayRepeat: boolean): void {
-    const sent = this.#send();
+    let sent: Sent;
+    try {
+      sent = this.#send();
+    } catch (error) {
+      // Node would not send it: a field that the backend's version of HTTP does not know.
+      this.#fail(error as Error);
+      return;
+    }
     this.#sent = sent;
     if (mayRepeat) sent.body.end();
     else this.#passBody(sent.body);
@@ -119,8 +127,14 @@ export class Exchange {
       return;
     }
     this.#touch();
+    try {
+      this.#writeHead(status, headers);
+    } catch (error) {
+      // A status or a field that the client's version of HTTP does not know, such as 999 in HTTP/2.
+      this.#fail(error as Error);
+      return;
+    }
     this.#status = status;
-    this.#writeHead(status, headers);
     body.on('data', (chunk: Buffer) => this.#pass(chunk, body));
     body.on('end', () => this.#end(trailers()));
     body.on('error', (error) => this.#fail(error));
@@ -129,6 +143,8 @@ export class Exchange {
 
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {
     if (this.#closing() && this.#request.httpVersionMajor === 1) headers.connection = 'close';
+    // No body comes with these in HTTP/2, whatever the backend has announced (RFC 9110 §8.6, §15.3.6).
+    if (WITHOUT_BODY.has(status)) delete headers['content-length'];
     (this.#response as ServerResponse).writeHead(status, headers);
   }
 

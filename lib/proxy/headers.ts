@@ -17,15 +17,11 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** What says where a request came from: what a client sends of these is not believed. */
-const FORWARDED: ReadonlySet<string> = new Set([
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-forwarded-proto',
-  'x-real-ip',
-]);
+/**
+ * What says where a request came from: what a client sends of these is not believed. With an underscore as well: in CGI
+ * and what comes after it (WSGI, Rack, PHP) it is the same variable.
+ */
+const FORWARDED = /^(?:forwarded|x[-_]real[-_]ip|x[-_]forwarded(?:[-_].*)?)$/;
 
 /** Fields that the sender's `Connection` names are between neighbours too. */
 function namedByConnection(connection: string | undefined): ReadonlySet<string> {
@@ -58,7 +54,7 @@ export function requestHeaders(
 ): OutgoingHttpHeaders {
   const sent = endToEnd(headers);
   const before = trusted && headers['x-forwarded-for'] ? `${headers['x-forwarded-for']}, ` : '';
-  for (const name of FORWARDED) delete sent[name];
+  for (const name of Object.keys(sent)) if (FORWARDED.test(name)) delete sent[name];
   sent.host = authority;
   sent['x-forwarded-for'] = `${before}${isIP(address) === 0 ? 'unknown' : address}`;
   sent['x-forwarded-host'] = authority;

@@ -10,6 +10,7 @@ import { Exchange, type FrontRequest, type FrontResponse, hasBody, type Sent } f
 import { reasonOf } from './failure.ts';
 import { type Client, requestHeaders } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
+import { authorityOf, refusedRequest, refusedUpgrade } from './refused-request.ts';
 import { type OutgoingRequest, sendHttp1 } from './send-http1.ts';
 import { Http2Backend } from './send-http2.ts';
 import { upgrade } from './upgrade.ts';
@@ -31,13 +32,7 @@ export interface HttpFrontOptions {
 
 const MAX_STREAMS = 128;
 const MISDIRECTED = 421;
-const BAD_REQUEST = 400;
 const NOT_IMPLEMENTED = 501;
-
-function authorityOf(request: FrontRequest): string | undefined {
-  const pseudo = 'stream' in request ? request.authority : undefined;
-  return pseudo || request.headers.host;
-}
 
 export class HttpFront {
   readonly #options: HttpFrontOptions;
@@ -58,6 +53,8 @@ export class HttpFront {
     this.#http1 = createServer((request, response) => this.#serve(request, response));
     this.#http1.keepAliveTimeout = options.idleTimeoutMs;
     this.#http1.timeout = options.idleTimeoutMs;
+    // All fields or none: Node leaves out those after the 2,000th, which a head of 16 KB can have.
+    this.#http1.maxHeadersCount = 0;
     // It listens nowhere itself; with this it watches over connections that send their requests too slowly.
     this.#http1.emit('listening');
     this.#http1.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
@@ -109,10 +106,9 @@ export class HttpFront {
 
   /** @returns the status of a request that goes nowhere; `undefined`: it may go */
   #refusal(request: FrontRequest, visit: Visit): number | undefined {
+    const refused = refusedRequest(request);
+    if (refused !== undefined) return refused;
     const name = hostnameOf(authorityOf(request));
-    if (request.method === 'CONNECT' || request.method === 'TRACE') return NOT_IMPLEMENTED;
-    const isPath = request.url?.startsWith('/') || (request.url === '*' && request.method === 'OPTIONS');
-    if (!isPath || authorityOf(request) === undefined) return BAD_REQUEST;
     return visit.mayAskFor(name ?? '') ? undefined : MISDIRECTED;
   }
 
@@ -166,7 +162,9 @@ export class HttpFront {
     this.#idle.delete(request.socket as TLSSocket);
     const overHttp2 = backend.protocol === 'h2' || backend.protocol === 'h2c';
     const refused =
-      this.#refusal(request, visit) ?? (overHttp2 || hasBody(request) ? NOT_IMPLEMENTED : undefined);
+      this.#refusal(request, visit) ??
+      refusedUpgrade(request) ??
+      (overHttp2 || hasBody(request) ? NOT_IMPLEMENTED : undefined);
     if (refused !== undefined) {
       socket.on('error', () => undefined);
       socket.end(`HTTP/1.1 ${refused} \r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);

@@ -42,8 +42,8 @@ export function startHttp1(
   const { protocol, host, port } = backend;
   // Methods without a body by habit get one only if it is announced: bytes that are not would be the next request.
   const chunked = hasBody && headers['content-length'] === undefined;
-  const request = protocol === 'https' ? httpsRequest : httpRequest;
-  return request({
+  const start = protocol === 'https' ? httpsRequest : httpRequest;
+  const request = start({
     ...tlsOptions(backend),
     host,
     port,
@@ -53,12 +53,24 @@ export function startHttp1(
     headers: chunked ? { ...headers, 'transfer-encoding': 'chunked' } : headers,
     setHost: false,
   });
+  request.maxHeadersCount = 0;
+  return request;
+}
+
+/** A body that is coded as no client has asked for (`TE` is not passed on) would be taken for something else. */
+function isCoded({ headers }: IncomingMessage): boolean {
+  const coding = headers['transfer-encoding'];
+  return coding !== undefined && coding.toLowerCase() !== 'chunked';
 }
 
 export function sendHttp1(backend: Backend, outgoing: OutgoingRequest): Sent {
   const request = startHttp1(backend, outgoing);
   const answer = new Promise<AnswerHead>((resolve, reject) => {
-    request.on('response', (message) => resolve(headOf(message)));
+    request.on('response', (message) => {
+      if (!isCoded(message)) return resolve(headOf(message));
+      request.destroy();
+      reject(new Error('a transfer coding that nobody asked for'));
+    });
     request.on('error', (error) => reject(explained(error, request)));
     // Nobody asked for another protocol: a backend that changes to one is broken.
     request.on('upgrade', (_message, socket) => {

@@ -29,7 +29,7 @@ export interface ProxyOptions {
   readonly defaultHost?: string | undefined;
   /** Tell backends of `tcp` and `tls` who the client is, by the PROXY protocol, version 2. */
   readonly sendProxyHeader?: boolean | undefined;
-  /** Neighbours that must send one, and whose X-Forwarded-For is believed. */
+  /** Neighbours that must send one; where theirs names no client (LOCAL), their X-Forwarded-For is believed. */
   readonly trusted?: BlockList | undefined;
   /** Protocols (ALPN) of backends of `tcp` and `tls`, the best first; default: whatever a client prefers. */
   readonly alpn?: readonly string[] | undefined;
@@ -204,8 +204,9 @@ export class TlsProxy {
   }
 
   #clientOf(socket: Socket): Client {
-    const trusted = isTrusted(this.#options.trusted, socket.remoteAddress ?? '');
     const behind = this.#behind.get(keyOf(socket));
+    // A neighbour that names the client has passed its bytes on unread: the fields within are that client's own.
+    const trusted = behind === undefined && isTrusted(this.#options.trusted, socket.remoteAddress ?? '');
     const { address, port } = behind ?? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     return { address: address.replace(/^::ffff:(?=[\d.]+$)/, ''), port, trusted };
   }

@@ -118,6 +118,8 @@ for (const [version, ask] of [
         'x-real-ip': '6.6.6.6',
         forwarded: 'for=6.6.6.6',
         'x-forwarded-proto': 'http',
+        'x-forwarded-prefix': '/admin',
+        x_forwarded_for: '6.6.6.6',
         cookie: 'c=3',
         te: 'trailers',
         ...(version === 'HTTP/1.1' ? { connection: 'close, x-hop', 'x-hop': 'mine', 'keep-alive': '5' } : {}),
@@ -235,9 +237,11 @@ test('requests that could be read in two ways are refused, and nothing of them r
   for (const bytes of [
     `${head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
     `${head}Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd`,
-    `${head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
     `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
     `${head}Content-Length: 3 \n\r\nabc`.replace('POST / HTTP/1.1\r\n', 'POST / HTTP/1.1\n'),
+    `${head.replace('1.1', '1.0')}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    `${head}Host: other.test\r\n\r\n`,
+    'GET /a#b HTTP/1.1\r\nHost: localhost\r\n\r\n',
     'GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n',
     'GET / HTTP/1.1\r\n\r\n',
   ]) {
@@ -247,6 +251,13 @@ test('requests that could be read in two ways are refused, and nothing of them r
     await raw('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n'),
     /^(?:HTTP\/1\.1 [45]\d\d )?/,
   );
+  for (const bytes of [
+    `${head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
+    `${head}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
+    `${head}Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n`,
+  ]) {
+    assert.match(await raw(bytes), /^HTTP\/1\.1 501 /, JSON.stringify(bytes));
+  }
   assert.deepEqual(look(), []);
 });
 

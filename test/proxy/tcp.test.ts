@@ -164,6 +164,9 @@ async function behind(port: number, front: Buffer, slices: boolean): Promise<tls
   return tls.connect({ socket: socket as Duplex, servername: 'localhost', ca: folder.authority.certPem });
 }
 
+/** It speaks for itself ("The PROXY protocol" §2.2). */
+const LOCAL_HEADER = Buffer.from('\r\n\r\n\0\r\nQUIT\n\x20\0\0\0', 'latin1');
+
 const HEADER = encodeProxyHeader({
   source: { address: '2001:db8::7', port: 5555 },
   destination: { address: '2001:db8::1', port: 443 },
@@ -183,8 +186,13 @@ test('--trust: such a neighbour says who the client is; without a whole header i
         socket.write(
           'GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\nConnection: close\r\n\r\n',
         );
-        assert.match(await text(socket), /192\.0\.2\.9, 2001:db8::7\b/);
+        assert.match(await text(socket), /\r\n2001:db8::7$/, 'what is within is the client’s word');
       }
+      const itself = await behind(port, LOCAL_HEADER, false);
+      itself.write(
+        'GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\nConnection: close\r\n\r\n',
+      );
+      assert.match(await text(itself), /\r\n192\.0\.2\.9, 127\.0\.0\.1$/);
       for (const [front, reason] of [
         ['', /no PROXY header/],
         ['PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n', /no PROXY header/],

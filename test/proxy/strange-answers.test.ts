@@ -1,0 +1,88 @@
+/** Answers that `keyless-tls proxy` cannot pass on as they are, and heads of which it may leave nothing out. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import https from 'node:https';
+import { createServer, type Server } from 'node:net';
+import { after, before, test } from 'node:test';
+import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+
+let folder: HostsFolder;
+let proxy: ProxyProcess;
+let port: number;
+let backend: Server;
+/** What the backend says next, and what it was asked last. */
+let words = '';
+let asked = '';
+
+before(async () => {
+  folder = await HostsFolder.make();
+  await folder.add('www', ['localhost']);
+  backend = createServer((socket) => {
+    let got = '';
+    socket
+      .on('error', () => undefined)
+      .on('data', (data) => {
+        got += data.toString('latin1');
+        if (!got.includes('\r\n\r\n')) return;
+        asked = got;
+        socket.end(words, 'latin1');
+      });
+  });
+  proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(backend)}`]);
+  port = await proxy.port();
+});
+after(async () => {
+  assert.equal(await proxy.end(), 0);
+  backend.close();
+  folder.remove();
+});
+
+async function statusOverHttp1(headers: readonly string[] = []): Promise<number> {
+  const options = { port, host: 'localhost', ca: folder.authority.certPem, agent: false };
+  const request = https.get({ ...options, headers: ['Host', 'localhost', ...headers] });
+  const [response] = await once(request, 'response');
+  response.resume();
+  return response.statusCode;
+}
+
+async function statusOverHttp2(): Promise<number> {
+  const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
+  const stream = session.request({ ':path': '/' });
+  try {
+    const [head] = await once(stream, 'response');
+    await once(stream.resume(), 'end');
+    return head[':status'];
+  } finally {
+    session.close();
+  }
+}
+
+for (const [what, answer, overBoth] of [
+  [
+    'a status that HTTP/2 does not know',
+    'HTTP/1.1 999 No\r\nSet-Cookie: a=1\r\nContent-Length: 2\r\n\r\nok',
+    [999, 502],
+  ],
+  ['a status that is none', 'HTTP/1.1 099 No\r\nContent-Length: 2\r\n\r\nok', [502, 502]],
+  [
+    'a body coded as nobody asked for',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+    [502, 502],
+  ],
+  ['no content, and its length', 'HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\nok', [204, 204]],
+  ['content that must not be', 'HTTP/1.1 205 No\r\nContent-Length: 2\r\n\r\nok', [205, 205]],
+] as const) {
+  test(`a backend answers with ${what}: the client is told, and the proxy goes on`, async () => {
+    words = answer;
+    assert.deepEqual([await statusOverHttp1(), await statusOverHttp2()], overBoth);
+    words = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+    assert.equal(await statusOverHttp1(), 200);
+  });
+}
+
+test('of thousands of fields none is left out', async () => {
+  const fields = Array.from({ length: 2_500 }, () => ['a', '']).flat();
+  assert.equal(await statusOverHttp1([...fields, 'last', 'here']), 200);
+  assert.match(asked, /^last: here\r$/im);
+});
