@@ -31,7 +31,8 @@ for (const latencyMs of [25, 100]) {
     const { keyId } = setup.sites.p256!;
     await Promise.all(Array.from({ length: 100 }, () => edge.keys.sign(signOperation(keyId))));
     const tookMs = performance.now() - since;
-    assert.ok(tookMs < 4 * 2 * latencyMs + 100, `${tookMs} ms`);
+    // One after the other they would take a hundred round trips; half a second is for a machine that is busy.
+    assert.ok(tookMs < 4 * 2 * latencyMs + 500, `${tookMs} ms`);
     const { p50 } = edge.keys.stats().servers[0]!.latencyMs!;
     assert.ok(p50 >= 2 * latencyMs, `${p50} ms`);
   });
