@@ -186,6 +186,15 @@ export function isCurrent(candidate: Addon): boolean {
   return NONE_FORGOTTEN && FUNCTIONS.every((name) => typeof candidate[name] === 'function');
 }
 
+function addonsDisabled(cause: unknown): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_PLATFORM',
+    'Node.js may not load the binary of keyless-tls: start it without --no-addons, and with --allow-addons where it has ' +
+      'the permission model.',
+    { cause },
+  );
+}
+
 function load(): Addon {
   const path = findBinary();
   if (path === undefined) {
@@ -198,6 +207,7 @@ function load(): Addon {
   try {
     return createRequire(import.meta.url)(path) as Addon;
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') throw addonsDisabled(cause);
     throw new KeylessError(
       'ERR_KEYLESS_PLATFORM',
       'The binary of keyless-tls cannot be loaded: it needs a Node.js that exports OpenSSL 3, as the official ' +

@@ -190,7 +190,7 @@ function moveContext(
   taker: KeyTaker,
 ) {
   addon().beginContext();
-  const context = make(options);
+  const context = make.call(tls, options);
   const found = addon().nativeKeys();
   const entries: KeyEntry[] = [];
   for (let index = 0; index + 1 < found.length; index += 2) {
@@ -247,7 +247,7 @@ export function installContexts(onFirst: () => void): void {
       if (made === 0) onFirst();
       return makeContext(options as ContextOptions, keys, original);
     }
-    if (takeKey === undefined) return original(options);
+    if (takeKey === undefined) return original.call(tls, options);
     if (made === 0) onFirst();
     return moveContext(options, original, takeKey);
   };

@@ -5,8 +5,10 @@ import { z } from 'zod';
 import { KeylessError } from '../errors.ts';
 import type { KeyServersOptions } from '../keys/key-servers.ts';
 
+const VERSION = 1;
+
 const file = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(VERSION),
   servers: z.array(z.string().min(1)).min(1),
   cert: z.string().min(1),
   key: z.string().min(1),
@@ -34,8 +36,12 @@ function invalid(message: string, cause?: unknown): KeylessError {
 function parse(name: string, json: unknown): ConfigFile {
   const { success, data, error } = file.safeParse(json);
   if (success) return data;
-  const [issue] = error.issues;
-  throw invalid(`${name} cannot be used: ${issue?.path.join('.') || 'the file'}: ${issue?.message}.`, error);
+  const newer = (json as { version?: unknown } | null)?.version;
+  if (typeof newer === 'number' && newer > VERSION) {
+    throw invalid(`${name} cannot be used: version: it is ${newer}, and this keyless-tls knows ${VERSION}.`);
+  }
+  const problems = error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
+  throw invalid(`${name} cannot be used: ${problems.join('; ')}.`, error);
 }
 
 function parseFile(path: string): ConfigFile {
@@ -58,12 +64,15 @@ type Environment = Readonly<Record<string, string | undefined>>;
 function fromEnvironment(env: Environment): ConfigFile | undefined {
   const { KEYLESS_TLS_SERVERS: servers, KEYLESS_TLS_SERVERNAME: servername } = env;
   if (servers === undefined) return undefined;
+  for (const name of ['KEYLESS_TLS_CERT', 'KEYLESS_TLS_KEY', 'KEYLESS_TLS_CA']) {
+    if (!env[name]) throw invalid(`KEYLESS_TLS_SERVERS is set, so ${name} must name a file as well.`);
+  }
   return parse('The environment (KEYLESS_TLS_*)', {
-    version: 1,
+    version: VERSION,
     servers: servers.split(/[\s,]+/).filter(Boolean),
-    cert: env.KEYLESS_TLS_CERT ?? '',
-    key: env.KEYLESS_TLS_KEY ?? '',
-    ca: env.KEYLESS_TLS_CA ?? '',
+    cert: env.KEYLESS_TLS_CERT,
+    key: env.KEYLESS_TLS_KEY,
+    ca: env.KEYLESS_TLS_CA,
     ...(servername === undefined ? {} : { servername }),
     ...(env.KEYLESS_TLS_STARTUP === undefined ? {} : { startup: env.KEYLESS_TLS_STARTUP }),
   });

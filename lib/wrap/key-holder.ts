@@ -30,6 +30,18 @@ export function keysGone(): KeylessError {
   );
 }
 
+/** Of a process that could not be started: it is said to whoever makes the context, as what is wrong with a key is. */
+function notStarted(cause?: unknown): KeylessError {
+  const denied = (cause as NodeJS.ErrnoException | undefined)?.code === 'ERR_ACCESS_DENIED';
+  return new KeylessError(
+    'ERR_KEYLESS_PLATFORM',
+    denied
+      ? "The process that is to hold the keys may not be started: give Node.js's permission model --allow-child-process."
+      : 'The process that is to hold the keys cannot be started: too many open files or processes, or too little memory.',
+    { cause },
+  );
+}
+
 function refused(code: number): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_OPERATION_FAILED',
@@ -70,14 +82,32 @@ export class KeyHolder {
     this.#channel.unref();
   }
 
-  /** No argument and no environment of the app's: nothing to be seen in a process list, nothing to be configured. */
+  /**
+   * No argument and no environment of the app's: nothing to be seen in a process list, nothing to be configured.
+   *
+   * @throws KeylessError ERR_KEYLESS_PLATFORM
+   */
   static #spawn(): ChildProcess {
-    return spawn(process.execPath, [MAIN], {
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-      env: {},
-      cwd: '/',
-      windowsHide: true,
-    });
+    let child: ChildProcess;
+    try {
+      child = spawn(process.execPath, [MAIN], {
+        stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+        env: {},
+        cwd: '/',
+        windowsHide: true,
+      });
+    } catch (cause) {
+      throw notStarted(cause);
+    }
+    // Without descriptors left there are no streams either, and the reason follows in an event (Node 20 to 26).
+    if ((child.stdio as unknown) !== undefined) return child;
+    child.on('error', () => undefined);
+    throw notStarted();
+  }
+
+  /** What it has not answered is answered elsewhere, or not at all. */
+  end(): void {
+    this.#end();
   }
 
   keep(pkcs8: Uint8Array): void {

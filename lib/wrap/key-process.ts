@@ -15,7 +15,12 @@ const HOLDERS = 2;
 export class KeyProcess {
   #holders: KeyHolder[] | undefined;
 
-  /** Hands a key over. @param pkcs8 may be wiped when this returns */
+  /**
+   * Hands a key over.
+   *
+   * @param pkcs8 may be wiped when this returns
+   * @throws KeylessError ERR_KEYLESS_PLATFORM: there is no process, and none can be started
+   */
   keep(pkcs8: Uint8Array): void {
     for (const holder of this.#start()) holder.keep(pkcs8);
   }
@@ -41,18 +46,27 @@ export class KeyProcess {
     });
   }
 
+  /** @throws KeylessError ERR_KEYLESS_PLATFORM: they cannot be started; the next call tries again */
   #start(): readonly KeyHolder[] {
-    if (this.#holders === undefined) {
-      const holders: KeyHolder[] = [];
-      this.#holders = holders;
-      for (let index = 0; index < HOLDERS; index += 1) {
-        const holder: KeyHolder = new KeyHolder({
-          onEnd: () => holders.splice(holders.indexOf(holder), 1),
-          onSilence: () => holders.some(({ silent }) => !silent),
-        });
-        holders.push(holder);
-      }
-    }
+    this.#holders ??= startHolders();
     return this.#holders;
   }
+}
+
+/** Both, or none: one alone would be the last, and nobody would know. */
+function startHolders(): KeyHolder[] {
+  const holders: KeyHolder[] = [];
+  try {
+    for (let index = 0; index < HOLDERS; index += 1) {
+      const holder: KeyHolder = new KeyHolder({
+        onEnd: () => holders.splice(holders.indexOf(holder), 1),
+        onSilence: () => holders.some(({ silent }) => !silent),
+      });
+      holders.push(holder);
+    }
+  } catch (error) {
+    for (const holder of [...holders]) holder.end();
+    throw error;
+  }
+  return holders;
 }

@@ -184,7 +184,12 @@ test('with startup "fail" and no key server the app ends, and says why; with "wa
 const BAD_CONFIGS: readonly [what: string, text: string | undefined, says: RegExp][] = [
   ['missing', undefined, /cannot be read.*ENOENT/],
   ['not JSON', '{', /not JSON/],
-  ['of a future version', '{"version":2}', /version/],
+  ['of a future version', '{"version":2}', /version: it is 2, and this keyless-tls knows 1/],
+  [
+    'wrong in two places',
+    '{"version":1,"servers":["a",7],"cert":"a","key":"b","ca":"c","timeoutMs":0}',
+    /servers\.1: .*timeoutMs: /,
+  ],
   ['without servers', '{"version":1,"servers":[],"cert":"a","key":"b","ca":"c"}', /servers/],
   ['with a word nobody knows', '{"version":1,"servers":["a"],"cert":"a","key":"b","ca":"c","x":1}', /"x"/],
   [
@@ -205,6 +210,15 @@ for (const [what, text, says] of BAD_CONFIGS) {
     assert.match(stderr, /ERR_KEYLESS_INVALID_ARGUMENT/);
   });
 }
+
+test('an environment that is not complete ends the app with the variable that is missing', () => {
+  const { status, stderr } = fails('p256.crt', 'p256.stub', {
+    KEYLESS_TLS_SERVERS: '127.0.0.1:1',
+    KEYLESS_TLS_CERT: 'a',
+  });
+  assert.notEqual(status, 0);
+  assert.match(stderr, /KEYLESS_TLS_KEY must name a file/);
+});
 
 test('a stub that is cut off, changed or of another certificate is refused with what to do', () => {
   const stub = stubOf('p256');

@@ -1,0 +1,70 @@
+/** Isolate where the system, or Node's permission model, does not give what it needs: said in one error, and no more. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { before, test } from 'node:test';
+import { type Issued, makeAuthority } from '../helpers/certificates.ts';
+
+const ISOLATE = new URL('../../lib/wrap/isolate.js', import.meta.url);
+const ATTEMPT = `
+  const tls = require('node:tls');
+  const attempt = () => {
+    try { tls.createSecureContext({ cert: process.env.CERT, key: process.env.KEY }); return 'made'; }
+    catch ({ code, message }) { return code + ' ' + message; }
+  };`;
+
+let issued: Issued;
+before(async () => {
+  const authority = await makeAuthority();
+  issued = await authority.issue({ type: 'p256' });
+});
+
+/** @param limit of open files @returns what it printed on standard output */
+function run(execArgv: readonly string[], source: string, limit = 256): string {
+  const { stdout, stderr, status } = spawnSync(
+    'sh',
+    [
+      ...['-c', `ulimit -n ${limit}; exec "$@"`, 'sh', process.execPath],
+      ...[...execArgv, '--import', ISOLATE.href, '-e', ATTEMPT + source],
+    ],
+    { env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem }, encoding: 'utf8' },
+  );
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+test('without a file descriptor left the context throws, the app lives, and the next context is made', () => {
+  const printed = run(
+    [],
+    `
+    const { openSync, closeSync } = require('node:fs');
+    tls.createSecureContext();
+    const all = [];
+    try { for (;;) all.push(openSync('/dev/null')); } catch {}
+    const [none, one] = [attempt(), (closeSync(all.pop()), closeSync(all.pop()), attempt())];
+    for (const each of all) closeSync(each);
+    setImmediate(() => console.log([none, one, attempt()].join('\\n')));`,
+    64,
+  );
+  assert.match(printed, /^(?:ERR_KEYLESS_PLATFORM .*cannot be started.*\n){2}made\n$/);
+});
+
+const PERMISSION = ['--permission', '--experimental-permission'].find((flag) =>
+  process.allowedNodeEnvironmentFlags.has(flag),
+);
+const DENIED: readonly [what: string, flags: readonly string[], says: RegExp][] = [
+  ['--no-addons', ['--no-addons'], /without --no-addons/],
+  ['the permission model', [PERMISSION!, '--allow-fs-read=*'], /--allow-addons/],
+  [
+    'the permission model that allows addons',
+    [PERMISSION!, '--allow-fs-read=*', '--allow-addons'],
+    /--allow-child-process/,
+  ],
+];
+
+for (const [what, flags, says] of DENIED) {
+  test(`under ${what} the context says which flag is in the way`, () => {
+    const printed = run(flags, 'console.log(attempt())');
+    assert.match(printed, /^ERR_KEYLESS_PLATFORM /);
+    assert.match(printed, says);
+  });
+}
