@@ -3,7 +3,7 @@
  * because key servers derive them: a client resumes its session in whichever process it comes to.
  *
  *   sh examples/certificates.sh
- *   npx keyless-tls serve --cert certs/server.crt --key certs/server.pem --ca certs/ca.crt --keys certs/keys \
+ *   node dist/lib/cli/main.js serve --cert certs/server.crt --key certs/server.pem --ca certs/ca.crt --keys certs/keys \
  *     --policy certs/policy.json --ticket-secret certs/ticket.secret
  *   node dist/examples/cluster.js
  */

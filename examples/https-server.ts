@@ -2,7 +2,7 @@
  * An HTTPS server whose key is on key servers.
  *
  *   sh examples/certificates.sh
- *   npx keyless-tls serve --cert certs/server.crt --key certs/server.pem --ca certs/ca.crt --keys certs/keys
+ *   node dist/lib/cli/main.js serve --cert certs/server.crt --key certs/server.pem --ca certs/ca.crt --keys certs/keys
  *   node dist/examples/https-server.js                                   # in another terminal
  *   curl --cacert certs/ca.crt https://localhost:8443/
  */

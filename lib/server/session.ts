@@ -240,8 +240,8 @@ export class Session {
 
   #answer(id: number, record: OperationRecord, outcome: Outcome): void {
     this.answered += 1;
-    if (!this.#socket.writable) return;
-    this.#outbox.add(encodeOutcome(id, record.request, outcome));
+    if (this.#socket.writable) this.#outbox.add(encodeOutcome(id, record.request, outcome));
+    // Also where nobody is left to answer: a signature was made, and the audit log says so.
     if (serverOperation.hasSubscribers) serverOperation.publish(record.end(outcome, this.#clock.now()));
   }
 

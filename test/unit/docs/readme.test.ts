@@ -9,6 +9,9 @@ import { filesBelow, ROOT, readSource, SOURCE_FILES } from '../house/source-tree
 const DOCUMENTS = SOURCE_FILES.filter((path) => path.endsWith('.md'));
 const { scripts } = JSON.parse(readSource('package.json')) as { scripts: Record<string, string> };
 
+/** The command line in a clone: npx would build the clone again before it starts anything. */
+const CLI = 'dist/lib/cli/main.js';
+
 const withoutBlocks = (text: string) => text.replace(/^```[\s\S]*?^```/gm, '');
 
 /** Lines of console and sh blocks that are typed, and inline code; without comments and prompts. */
@@ -67,6 +70,7 @@ function problemOf(command: string): string | undefined {
   const [program, ...values] = command.split(/\s+/);
   if (program === 'npm') return problemOfNpm(values);
   if (program === 'keyless-tls') return problemOfCli(values);
+  if (program === 'node' && values[0] === CLI) return problemOfCli(values.slice(1));
   if (program === 'npx') return values[0] === 'keyless-tls' ? problemOfCli(values.slice(1)) : undefined;
   return problemOfFile(values);
 }
@@ -128,6 +132,7 @@ test('these checks find what they look for', () => {
   );
   assert.deepEqual(commands, ['npm run nothing', 'npx keyless-tls serve --nothing X']);
   assert.deepEqual(commands.map(problemOf), ['no script nothing', '--nothing']);
+  assert.equal(problemOf(`node ${CLI} serve --nothing`), '--nothing');
   assert.equal(problemOf('node dist/examples/nothing.js'), 'no file examples/nothing.ts');
   assert.throws(() => problemOf('keyless-tls nothing'));
   const text = '# Here\n[a](README.md) [b](#here) [c](nowhere.md) [d](#there) [e](docs/errors.md#nothing)';

@@ -1,8 +1,10 @@
 /** A key server with more to do than it can: who gets what, and who is turned away. */
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import { capabilitiesRequest, pingRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
+import { type ServerOperation, serverOperation } from '../../../lib/server/channels.ts';
 import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
 import type { Issued } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
@@ -74,6 +76,12 @@ function heldKey(): { keys: KeyStore; begun: () => number; release: () => void }
 test('the work of a connection that is gone is dropped, and its messages may be signed for another', async () => {
   const { keys, begun, release } = heldKey();
   const server = await setup.start({ keys, maxInFlight: 1000 });
+  const told: (string | undefined)[] = [];
+  const listener = (message: unknown) => {
+    const { kind, refusal } = message as ServerOperation;
+    if (kind === 'sign') told.push(refusal);
+  };
+  subscribe(serverOperation.name, listener);
   const raw = connectTcp(server.port, '127.0.0.1');
   const gone = await connectPeer(server.port, setup.edgeOptions, 'ours', { socket: raw, host: undefined });
   const stays = await connect(server.port, other);
@@ -93,6 +101,10 @@ test('the work of a connection that is gone is dropped, and its messages may be 
   while (begun() === before) await new Promise(setImmediate);
   release();
   assert.equal((await again).kind, 'result');
+  unsubscribe(serverOperation.name, listener);
+  // What was signed is told of, whether or not somebody was left to have it.
+  assert.equal(told.filter((refusal) => refusal === undefined).length, before + 1);
+  assert.equal(told.filter((refusal) => refusal === 'abandoned').length, requests.length - before);
   await server.close();
 });
 
