@@ -18,6 +18,8 @@ export {
   type TicketLeaseOptions,
   type TicketLeaseStats,
 } from './fleet/ticket-lease.ts';
+export { type IsolatedKeyOptions, isolatedKey } from './keepers/isolated-key.ts';
+export { type SshAgentKeyOptions, sshAgentKey } from './keepers/ssh-agent-key.ts';
 export {
   connectKeyServers,
   type EdgeCredentials,
@@ -28,7 +30,8 @@ export {
   type ServerStats,
   type SrvRecord,
 } from './keys/key-servers.ts';
-export { type LocalKeyOptions, localKey, type PemWithPassphrase } from './keys/local.ts';
+export { type LocalKeyOptions, localKey } from './keys/local.ts';
+export type { PemWithPassphrase } from './keys/open-key.ts';
 export type {
   DecryptOperation,
   Operation,

@@ -34,6 +34,7 @@ const NOT_COPIED = new Set([
   // test/tls/moved-keys.test.ts has the native part of it.
   'dist/test/wrap',
   'dist/test/apps',
+  'dist/test/unit/keepers/isolated-key.test.js',
 ]);
 
 async function build() {

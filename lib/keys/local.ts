@@ -1,10 +1,10 @@
 /** A PrivateKey over a key in this very process: for tests and for comparison. */
-import { createPrivateKey, KeyObject } from 'node:crypto';
-import { KeylessError } from '../errors.ts';
+import type { KeyObject } from 'node:crypto';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
 import { publicKeyDer } from '../signing/key-kind.ts';
 import { rsaRawDecrypt } from '../signing/raw-rsa.ts';
 import { signHere, signInPool } from '../signing/sign-message.ts';
+import { openKey, type PrivateKeyInput } from './open-key.ts';
 import type { DecryptOperation, OperationResult, PrivateKey, SignOperation } from './private-key.ts';
 
 /** Options of {@link localKey}. */
@@ -16,12 +16,6 @@ export interface LocalKeyOptions {
   readonly schemes?: PrivateKey['schemes'];
   readonly timeoutMs?: PrivateKey['timeoutMs'];
   readonly verify?: PrivateKey['verify'];
-}
-
-/** A PEM key with the passphrase that opens it, as node:tls takes it. */
-export interface PemWithPassphrase {
-  readonly key: string | Buffer;
-  readonly passphrase?: string | Buffer | undefined;
 }
 
 class LocalKey implements PrivateKey {
@@ -55,32 +49,6 @@ class LocalKey implements PrivateKey {
  * @param key PEM, PEM with its passphrase, or a private KeyObject of RSA, RSA-PSS, EC, Ed25519 or Ed448
  * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT for what is not a private key
  */
-export function localKey(
-  key: string | Buffer | PemWithPassphrase | KeyObject,
-  options: LocalKeyOptions = {},
-): PrivateKey {
-  if (key instanceof KeyObject) return new LocalKey(privateOnly(key), options);
-  const pem =
-    typeof key === 'object' && key !== null && 'key' in key ? key : { key, passphrase: options.passphrase };
-  return new LocalKey(openPem(pem), options);
-}
-
-function openPem({ key, passphrase }: PemWithPassphrase): KeyObject {
-  try {
-    return createPrivateKey({ key, format: 'pem', ...(passphrase === undefined ? {} : { passphrase }) });
-  } catch (cause) {
-    throw new KeylessError(
-      'ERR_KEYLESS_INVALID_ARGUMENT',
-      'localKey() needs a PEM private key (and its "passphrase" where it is encrypted).',
-      { cause },
-    );
-  }
-}
-
-function privateOnly(key: KeyObject): KeyObject {
-  if (key.type === 'private') return key;
-  throw new KeylessError(
-    'ERR_KEYLESS_INVALID_ARGUMENT',
-    `localKey() needs a private key, not a ${key.type} one.`,
-  );
+export function localKey(key: PrivateKeyInput, options: LocalKeyOptions = {}): PrivateKey {
+  return new LocalKey(openKey('localKey', key, options.passphrase), options);
 }

@@ -25,10 +25,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   http2: ['errors', 'keys', 'engine'],
   metrics: ['keys'],
   server: ['errors', 'clock', 'protocol', 'signing', 'engine'],
-  index: [...CHAIN, 'server', 'tls'],
-  wrap: [...CHAIN, 'server', ...FACES, 'index'],
+  keepers: [...CHAIN, 'server'],
+  index: [...CHAIN, 'server', 'keepers', 'tls'],
+  wrap: [...CHAIN, 'server', 'keepers', ...FACES, 'index'],
   proxy: [...CHAIN, 'server', 'metrics', 'wrap'],
-  cli: [...CHAIN, 'server', ...FACES, 'index', 'metrics', 'wrap', 'proxy'],
+  cli: [...CHAIN, 'server', 'keepers', ...FACES, 'index', 'metrics', 'wrap', 'proxy'],
 };
 
 const READS_FILES_OR_ENVIRONMENT = ['cli', 'proxy', 'server', 'wrap'];
