@@ -24,17 +24,20 @@ export interface KeylessContext {
 
 /** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
 const contexts = new WeakMap<object, KeylessContext>();
-let made = 0;
 
 /** The keyless side of a native context; `undefined`: its keys are all Node's. */
 export function keylessContext(native: unknown): KeylessContext | undefined {
   return typeof native === 'object' && native !== null ? contexts.get(native) : undefined;
 }
 
-/** Whether any keyless context was ever made here; until then the hook has nothing to do. */
-export function anyKeylessContext(): boolean {
-  return made > 0;
-}
+/** Of a context that Node signs for itself, where a keyless one may yet take its place. */
+export const NO_LIMITS: KeylessContext = {
+  entries: [],
+  sigalgs: undefined,
+  withoutDecrypt: false,
+  limitedFor: undefined,
+  number: 0,
+};
 
 type ContextOptions = tls.SecureContextOptions & { readonly key?: unknown };
 
@@ -155,7 +158,6 @@ function makeContext(
     limitedFor: undefined,
     number: addon().nameContext(),
   });
-  made += 1;
   return context;
 }
 
@@ -205,7 +207,6 @@ function moveContext(
     limitedFor: undefined,
     number: addon().nameContext(),
   });
-  made += 1;
   return context;
 }
 
@@ -234,9 +235,9 @@ const REFUSAL =
 /**
  * Takes the place of tls.createSecureContext, through which Node's servers and sockets make their contexts too.
  *
- * @param onFirst is called before the first keyless context is made
+ * @param beforeEach is called before a context is made that may be keyless
  */
-export function installContexts(onFirst: () => void): void {
+export function installContexts(beforeEach: () => void): void {
   const original = tls.createSecureContext;
   tls.createSecureContext = function createSecureContext(options?: tls.SecureContextOptions) {
     const key: unknown = options?.key;
@@ -244,11 +245,11 @@ export function installContexts(onFirst: () => void): void {
       throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', REFUSAL);
     const keys = keylessKeys(key);
     if (keys !== undefined) {
-      if (made === 0) onFirst();
+      beforeEach();
       return makeContext(options as ContextOptions, keys, original);
     }
     if (takeKey === undefined) return original.call(tls, options);
-    if (made === 0) onFirst();
+    beforeEach();
     return moveContext(options, original, takeKey);
   };
   syncBuiltinESMExports();
