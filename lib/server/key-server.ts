@@ -4,7 +4,7 @@
  * Two profiles on one port: TLS 1.3 with ALPN `keyless-tls/1` for our edges, no ALPN for edges of the field, which take
  * TLS 1.2 (docs/protocol.md, "Transport").
  */
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError, type KeylessErrorCode } from '../errors.ts';
@@ -149,6 +149,8 @@ const EXPIRED = 'The certificate of the client has expired since it connected.';
 class KeyServer {
   readonly #server: tls.Server;
   readonly #sessions = new Set<Session>();
+  /** Below TLS: also those that are not through it. */
+  readonly #connections = new Set<Socket>();
   readonly #operations: Operations;
   readonly #numbers: Numbers;
   readonly #clock: Clock;
@@ -267,8 +269,6 @@ class KeyServer {
       rejectUnauthorized: true,
       ALPNProtocols: [ALPN_PROTOCOL],
       handshakeTimeout: this.#numbers.handshakeTimeoutMs,
-      // Whoever has said its last request may still read the answers.
-      allowHalfOpen: true,
       noDelay: true,
     } as tls.TlsOptions);
     server.maxConnections = this.#numbers.maxConnections;
@@ -280,6 +280,10 @@ class KeyServer {
     });
     // Asked now, the socket remembers its address for when it is gone.
     server.prependListener('connection', (raw) => void raw.remoteAddress);
+    server.on('connection', (raw) => {
+      this.#connections.add(raw);
+      raw.on('close', () => this.#connections.delete(raw));
+    });
     server.on('secureConnection', (socket) => this.#accept(socket));
     server.on('tlsClientError', (error, socket) => {
       this.#refuse(refusalOf(error, socket), addressOfRefused(socket));
@@ -308,6 +312,8 @@ class KeyServer {
       return;
     }
     const client = { peer, identity: identity!, grant };
+    // Whoever has said its last request may still read the answers. Not before: who goes in its handshake has gone.
+    socket.allowHalfOpen = true;
     const session = new Session(socket, client, this.#operations, this.#numbers, this.#clock);
     this.#sessions.add(session);
     const leftMs = Date.parse(certificate!.validTo) - Date.now();
@@ -347,6 +353,7 @@ class KeyServer {
 
   #destroyAll(): void {
     for (const session of this.#sessions) session.destroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 }
 
