@@ -1,7 +1,6 @@
 /** How the wire names a key: by what its public half is. */
-import { sha1 } from '@noble/hashes/legacy.js';
-import { sha256 } from '@noble/hashes/sha2.js';
 import { publicKeyBits, rsaModulus } from './der.ts';
+import { digestOf } from './digests.ts';
 
 export const KEY_ID_BYTES = 20;
 export const CERTIFICATE_DIGEST_BYTES = 32;
@@ -14,7 +13,7 @@ export const CERTIFICATE_DIGEST_BYTES = 32;
  * @throws ERR_KEYLESS_INVALID_ARGUMENT if it is not one
  */
 export function subjectKeyId(spki: Uint8Array): Buffer {
-  return Buffer.from(sha1(publicKeyBits(spki)));
+  return Buffer.from(digestOf('sha1', publicKeyBits(spki)));
 }
 
 /**
@@ -26,5 +25,5 @@ export function subjectKeyId(spki: Uint8Array): Buffer {
  */
 export function certificateDigest(spki: Uint8Array): Buffer {
   const digits = rsaModulus(spki).toString('hex').toUpperCase();
-  return Buffer.from(sha256(Buffer.from(digits, 'ascii')));
+  return Buffer.from(digestOf('sha256', Buffer.from(digits, 'ascii')));
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash, sign, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
@@ -134,6 +134,30 @@ test('own-key asks the KMS for a signature, by key id and scheme', async () => {
   assert.deepEqual(asked, [`/${keyId}/ecdsa_secp256r1_sha256`]);
 });
 
+test('behind-proxy is asked by the proxy, whose key is a stub', async () => {
+  const backend = await start('examples/behind-proxy.js');
+  const [path, hosts] = [(name: string) => join(certs, name), join(certs, 'hosts')];
+  await mkdir(hosts);
+  await copyFile(path('site.crt'), join(hosts, 'site.crt'));
+  const made = await run(process.execPath, [join(root, 'dist/lib/cli/main.js'), 'stub', path('site.crt')]);
+  await writeFile(join(hosts, 'site.key'), made.stdout);
+  const { port } = await start(
+    'lib/cli/main.js',
+    ['proxy', '--hosts', hosts, '--backend', `http://127.0.0.1:${backend.port}`, '--listen', '127.0.0.1:0'],
+    {
+      ...environment,
+      KEYLESS_TLS_SERVERS: environment.KEY_SERVERS,
+      KEYLESS_TLS_CA: path('ca.crt'),
+      KEYLESS_TLS_CERT: path('edge.crt'),
+      KEYLESS_TLS_KEY: path('edge.pem'),
+    },
+  );
+  const headers = { host: 'localhost' };
+  const request = https.get({ host: '127.0.0.1', port, servername: 'localhost', ca, agent: false, headers });
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  assert.equal(await text(response), '127.0.0.1 asked for https://localhost/; I know nothing of TLS.\n');
+});
+
 test('cluster resumes a session in whichever process it comes to', async () => {
   const { port, lines } = await start('examples/cluster.js', [], { ...environment, WORKERS: '2' });
   await lineLike(lines, /^listening pid: \d+/);
@@ -177,6 +201,7 @@ test('there is no other example, and each is short', async () => {
     .map(({ name }) => name)
     .sort();
   assert.deepEqual(files, [
+    'behind-proxy.ts',
     'certificates.sh',
     'cluster.ts',
     'handshake.ts',

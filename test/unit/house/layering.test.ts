@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { posix } from 'node:path';
 import { test } from 'node:test';
 import { findBreaches, importsOf } from './layers.ts';
 import { filesBelow, readSource } from './source-tree.ts';
@@ -26,6 +27,23 @@ test('the checker sees the imports that are there', () => {
       path,
     );
   }
+});
+
+/** @returns the packages that a file of lib/ loads, and what it loads in turn */
+function packagesBehind(path: string, seen = new Set<string>()): string[] {
+  const source = lib.get(path);
+  if (source === undefined || seen.has(path)) return [];
+  seen.add(path);
+  return importsOf(source).flatMap((name) => {
+    if (name.startsWith('.')) return packagesBehind(posix.join(posix.dirname(path), name), seen);
+    return name.startsWith('node:') ? [] : [name];
+  });
+}
+
+test('isolate and its key processes load no package: each is paid for at every start of every app', () => {
+  const main = [...lib.keys()].find((path) => path.endsWith('/key-process-main.ts'));
+  for (const path of ['wrap/isolate.ts', main!]) assert.deepEqual(packagesBehind(path), [], path);
+  assert.ok(packagesBehind('wrap/register.ts').includes('zod'), 'it finds packages');
 });
 
 /** Each breaks one rule; canaries: a checker that says nothing here would say nothing anywhere. */
