@@ -1,6 +1,7 @@
 /** `node --import keyless-tls/isolate app.js`: the process that holds the keys, and the app when it goes. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import https from 'node:https';
@@ -236,18 +237,18 @@ const BAD_CONTEXTS: readonly [what: string, code: string][] = [
   ['a key of a wrong type', 'tls.createSecureContext({ cert, key: 7 })'],
 ];
 
+const ENCRYPTED = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'yes' } as const;
+
 for (const [what, code] of BAD_CONTEXTS) {
   test(`${what} has the same error as natively`, () => {
     const source = `
       const tls = require('node:tls');
-      const { createPrivateKey } = require('node:crypto');
-      const { cert, key, other } = JSON.parse(process.env.FILES);
-      const encrypted = createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'yes' });
+      const { cert, key, other, encrypted } = JSON.parse(process.env.FILES);
       try { ${code}; console.log('no error'); } catch ({ code, message }) { console.log(JSON.stringify({ code, message })); }`;
-    const env = {
-      ...process.env,
-      FILES: JSON.stringify({ cert: issued.certPem, key: issued.keyPem, other: rsa.keyPem }),
-    };
+    const { certPem: cert, keyPem: key } = issued;
+    // Encrypted once: what a wrong passphrase makes of it depends on the salt.
+    const encrypted = createPrivateKey(key).export(ENCRYPTED);
+    const env = { ...process.env, FILES: JSON.stringify({ cert, key, other: rsa.keyPem, encrypted }) };
     const [native, isolated] = [[], ['--import', ISOLATE.href]].map(
       (args) => spawnSync(process.execPath, [...args, '-e', source], { env, encoding: 'utf8' }).stdout,
     );

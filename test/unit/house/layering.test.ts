@@ -34,7 +34,8 @@ function packagesBehind(path: string, seen = new Set<string>()): string[] {
   const source = lib.get(path);
   if (source === undefined || seen.has(path)) return [];
   seen.add(path);
-  return importsOf(source).flatMap((name) => {
+  // What is imported as a type alone is not loaded.
+  return importsOf(source.replace(/^import type [^;]*;/gm, '')).flatMap((name) => {
     if (name.startsWith('.')) return packagesBehind(posix.join(posix.dirname(path), name), seen);
     return name.startsWith('node:') ? [] : [name];
   });
