@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Backend } from './backend.ts';
 import { BackendTimeout, statusOf } from './failure.ts';
+import { endToEndRaw } from './headers.ts';
 import { pump } from './pump.ts';
 import { startHttp1 } from './send-http1.ts';
 
@@ -31,14 +32,9 @@ function headText(status: number, reason: string | undefined, rawHeaders: readon
   return `${text}\r\n`;
 }
 
-/** Fields of the backend's answer that concern its own connection. */
-const ITS_CONNECTION = /^(?:connection|keep-alive|transfer-encoding)$/i;
-
 /** A refusal in the client's own words: the backend's answer, and the end of the connection. */
 function passRefusal(message: IncomingMessage, client: Duplex): void {
-  const fields = message.rawHeaders.filter(
-    (_, index, all) => !ITS_CONNECTION.test(all[index - (index % 2)]!),
-  );
+  const fields = endToEndRaw(message.rawHeaders, message.headers);
   client.write(
     headText(message.statusCode!, message.statusMessage, [...fields, 'Connection', 'close']),
     'latin1',
