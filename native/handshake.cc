@@ -119,8 +119,9 @@ long Handshake::OnRead(BIO* bio, int event, const char*, size_t, int, long, int 
 
 bool Handshake::MayRead(BIO* bio) {
   // A job that reads could meet a message whose handling enters JavaScript (a second ClientHello's server name, a PSK
-  // identity). What the peer sends is therefore read on Node's stack, but for the flight that leads to an operation.
-  if (driving_) return reads_in_job_;
+  // identity) or whose answer does (a session ticket, whose key Node may ask JavaScript for). What the peer sends is
+  // therefore read on Node's stack, but for the flight that leads to an operation, and of that what comes before it.
+  if (driving_) return reads_in_job_ && !operated_;
   if (!gate_closed_) return true;
   if (BIO_pending(bio) > 0) Park();
   WatchAhead();

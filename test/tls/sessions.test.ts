@@ -1,5 +1,6 @@
 /** Resumption: tickets, session ids, stores; and that a resumed handshake asks for no operation. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { before, describe, it } from 'node:test';
 import type { SecureVersion, Server, TLSSocket } from 'node:tls';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
@@ -19,6 +20,26 @@ interface Options {
   readonly ciphers?: string;
   /** Session ids and a store of the user's rather than tickets. */
   readonly store?: 'sync' | 'async';
+  /** The keys of tickets come from JavaScript, as Node's own tests have it. */
+  readonly asksForTicketKeys?: boolean;
+}
+
+/** Node's undocumented way to ticket keys, which enters JavaScript wherever OpenSSL makes or opens a ticket. */
+interface TicketCallbacks {
+  enableTicketKeyCallback(): void;
+  onticketkeycallback: (name: Buffer, iv: Buffer, encrypts: boolean) => unknown[];
+}
+
+const RENEW = 2;
+
+function answerTicketKeys(server: Server, log: unknown[]): void {
+  const { context } = (server as unknown as { _sharedCreds: { context: TicketCallbacks } })._sharedCreds;
+  const [hmacKey, aesKey] = [Buffer.alloc(16, 1), Buffer.alloc(16, 2)];
+  context.enableTicketKeyCallback();
+  context.onticketkeycallback = (_name, _iv, encrypts) => {
+    log.push(encrypts ? 'makes a ticket' : 'opens a ticket');
+    return encrypts ? [1, hmacKey, aesKey, Buffer.alloc(16), randomBytes(16)] : [RENEW, hmacKey, aesKey];
+  };
 }
 
 const SSL_OP_NO_TICKET = 1 << 14;
@@ -38,7 +59,10 @@ function useStore(server: Server, when: 'sync' | 'async', log: unknown[]): void 
   });
 }
 
-async function twoConnections(side: Side, { version, ciphers, store }: Options): Promise<unknown> {
+async function twoConnections(
+  side: Side,
+  { version, ciphers, store, asksForTicketKeys }: Options,
+): Promise<unknown> {
   const common = {
     ca: authority.certPem,
     minVersion: version,
@@ -53,6 +77,7 @@ async function twoConnections(side: Side, { version, ciphers, store }: Options):
   });
   const events: unknown[] = [];
   if (store) useStore(server, store, events);
+  if (asksForTicketKeys) answerTicketKeys(server, events);
   const port = await listen(server);
   let session: Buffer | undefined;
   const onClient = (client: TLSSocket, log: unknown[]) => {
@@ -76,10 +101,14 @@ const ROWS: readonly Options[] = [
   { version: 'TLSv1.2', store: 'sync', ciphers: 'AES128-GCM-SHA256' },
   { version: 'TLSv1.2', store: 'async', ciphers: 'AES128-GCM-SHA256' },
   { version: 'TLSv1.3', store: 'async' },
+  { version: 'TLSv1.3', asksForTicketKeys: true },
+  { version: 'TLSv1.2', asksForTicketKeys: true },
+  { version: 'TLSv1.2', asksForTicketKeys: true, ciphers: 'AES128-GCM-SHA256' },
 ];
 
 for (const row of ROWS) {
-  const name = [row.version, row.ciphers, row.store ? `${row.store} store` : 'tickets']
+  const tickets = row.asksForTicketKeys ? 'tickets under keys of a callback' : 'tickets';
+  const name = [row.version, row.ciphers, row.store ? `${row.store} store` : tickets]
     .filter(Boolean)
     .join(', ');
   // Node's stores do not resume TLS 1.3 sessions (they are looked up before its hello parser knows of them).
