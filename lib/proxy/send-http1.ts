@@ -23,7 +23,8 @@ function headOf(message: IncomingMessage): AnswerHead {
     status: message.statusCode!,
     headers: endToEnd(message.headers),
     body: message,
-    trailers: () => message.trailers,
+    // Those of one connection would end the process if they were given to HTTP/2.
+    trailers: () => endToEnd(message.trailers),
   };
 }
 

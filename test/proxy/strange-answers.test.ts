@@ -71,6 +71,11 @@ for (const [what, answer, overBoth] of [
     [502, 502],
   ],
   ['no content, and its length', 'HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\nok', [204, 204]],
+  [
+    'trailers of its own connection',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nConnection: x\r\nTE: y\r\nKeep-Alive: z\r\n\r\n',
+    [200, 200],
+  ],
   ['content that must not be', 'HTTP/1.1 205 No\r\nContent-Length: 2\r\n\r\nok', [205, 205]],
 ] as const) {
   test(`a backend answers with ${what}: the client is told, and the proxy goes on`, async () => {
