@@ -97,7 +97,8 @@ function setKeyCert(
 ): void {
   const handle = internals(socket)._handle;
   if (!handle) return;
-  const secureContext = given && 'context' in given ? given : tls.createSecureContext(given);
+  const isContext = typeof given === 'object' && given !== null && 'context' in given;
+  const secureContext = isContext ? given : tls.createSecureContext(given);
   const context = keylessContext(secureContext.context);
   const handshake = handshakeOf(handle);
   if (context !== undefined && handshake === undefined) {

@@ -140,3 +140,12 @@ test("setKeyCert takes Node's own contexts and options as before", async () => {
   client.destroy();
   await close(server);
 });
+
+test('setKeyCert refuses what is neither context nor options as Node does', () => {
+  const socket = new tls.TLSSocket(duplexPair()[0], { isServer: true });
+  socket.on('error', () => {});
+  for (const value of [5, 'context'] as unknown as tls.SecureContextOptions[]) {
+    assert.throws(() => socket.setKeyCert(value), { code: 'ERR_INVALID_ARG_TYPE' });
+  }
+  socket.destroy();
+});
