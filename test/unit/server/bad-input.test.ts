@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import type tls from 'node:tls';
+import { CertificateAuthority } from '../../../lib/cli/certificate-authority.ts';
 import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
 import { pingRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { Items } from '../../../lib/protocol/tags.ts';
 import type { ServerConnectionRefused, ServerOperation } from '../../../lib/server/channels.ts';
 import { serverConnectionRefused, serverOperation } from '../../../lib/server/channels.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
-import { makeAuthority } from '../../helpers/certificates.ts';
+import { type Authority, makeAuthority } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -236,6 +237,29 @@ async function isRefused(
     await peer.ask(pingRequest());
   });
 }
+
+/** Valid from tomorrow on. */
+function issueEarly({ mock }: TestContext, { certPem, keyPem }: Authority) {
+  mock.timers.enable({ apis: ['Date'], now: Date.now() + 86_400_000 });
+  try {
+    const authority = CertificateAuthority.load(certPem, keyPem);
+    const names = { commonName: 'edge-1', dnsNames: ['edge-1'] };
+    return authority.issue({ ...names, usage: 'client', keyType: 'ec', days: 2 });
+  } finally {
+    mock.timers.reset();
+  }
+}
+
+test('a client whose certificate is not valid yet gets nothing, and is told of as such', async (context) => {
+  const { certPem, keyPem } = issueEarly(context, setup.authority);
+  const told: string[] = [];
+  const collect = (message: unknown) => told.push((message as ServerConnectionRefused).error.message);
+  serverConnectionRefused.subscribe(collect);
+  await isRefused(keyServer.port, { cert: certPem, key: keyPem, ca: setup.edgeOptions.ca });
+  serverConnectionRefused.unsubscribe(collect);
+  assert.equal(told.length, 1);
+  assert.match(told[0]!, /CERT_NOT_YET_VALID/);
+});
 
 test('clients without a certificate, of another CA, expired, for servers only, or of another protocol get nothing', async () => {
   const stranger = await makeAuthority('Another authority');
