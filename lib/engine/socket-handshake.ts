@@ -24,6 +24,12 @@ import { internals, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
 
 const live = new Map<number, SocketHandshake>();
+let unarmed = 0;
+
+/** Handshakes whose contexts have all been Node's so far. */
+export function unarmedHandshakes(): number {
+  return unarmed;
+}
 
 /** The handshake of a number; `undefined`: its socket has gone. */
 export function findHandshake(id: number): SocketHandshake | undefined {
@@ -94,6 +100,7 @@ export class SocketHandshake implements OperationOrigin {
   private isDisposed = false;
   private awaitsNewSession = false;
   private heldBack = false;
+  private isArmed = false;
   /** The context that setKeyCert() has given the connection in place of its own. */
   given: KeylessContext | undefined;
 
@@ -105,6 +112,7 @@ export class SocketHandshake implements OperationOrigin {
     this.nodeOnError = handle.onerror;
     this.role = internals(socket)._tlsOptions.isServer ? 'server' : 'client';
     live.set(id, this);
+    unarmed += 1;
     standInFront(handle, this);
   }
 
@@ -134,6 +142,13 @@ export class SocketHandshake implements OperationOrigin {
       if (!chosenLate) context.limitedFor = this.role;
     }
     addon().arm(this.id);
+    this.leaveUnarmed();
+  }
+
+  private leaveUnarmed(): void {
+    if (this.isArmed) return;
+    this.isArmed = true;
+    unarmed -= 1;
   }
 
   /** @param choosesLate Node has yet to ask for a context, and must not be passed over: it is armed then */
@@ -175,6 +190,7 @@ export class SocketHandshake implements OperationOrigin {
     if (this.isDisposed) return;
     this.isDisposed = true;
     live.delete(this.id);
+    this.leaveUnarmed();
     this.operation?.cancel();
     this.operation = undefined;
     addon().dispose(this.id);

@@ -1,6 +1,7 @@
 /** What the engine holds at this moment, for tests and operators. */
 import { addon } from './addon.ts';
 import { admissionStats } from './admission.ts';
+import { unarmedHandshakes } from './socket-handshake.ts';
 
 /** Counters of this thread's engine. */
 export interface EngineStats {
@@ -18,5 +19,5 @@ export interface EngineStats {
 export function engineStats(): EngineStats {
   const { handshakes, paused } = addon().stats();
   const { queued, refused } = admissionStats();
-  return { handshakes, paused, queued, refused };
+  return { handshakes: handshakes - unarmedHandshakes(), paused, queued, refused };
 }
