@@ -44,6 +44,8 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --listen HOST:PORT    where to listen; default 127.0.0.1:2407, port 0: any free one
   --allow-decrypt       also answer RSA key exchange (48-byte premaster secrets); off by default
   --allow-client        also sign for TLS 1.3 clients' certificates
+  --allow-digest        also sign bare digests, blindly (RSA, PKCS#1 v1.5), for edges of the field that send no message: whoever
+                        has such an edge's certificate can then have anything signed
   --crl FILE            certificate revocation lists of that authority, PEM; with it, every edge's authority needs a valid one
   --policy FILE         who may what, JSON (docs/key-server.md)
   --ticket-secret FILE  give session-ticket keys to the clients whose policy says so, derived from this secret (at least
@@ -75,6 +77,7 @@ const OPTIONS = {
   listen: { type: 'string', default: '127.0.0.1:2407' },
   'allow-decrypt': { type: 'boolean', default: false },
   'allow-client': { type: 'boolean', default: false },
+  'allow-digest': { type: 'boolean', default: false },
   crl: { type: 'string' },
   'handshake-timeout': { type: 'string' },
   'idle-timeout': { type: 'string' },
@@ -147,6 +150,7 @@ function serverOptions(values: ServeValues, keys: ServedKeys, print: Print): Key
     keys,
     contexts: ['tls13-server', 'tls12-server', ...clients],
     allowDecrypt: values['allow-decrypt'],
+    allowDigest: values['allow-digest'],
     tickets: ticketOptions(values['ticket-secret'], values['ticket-period'], values.policy, print),
     grants: values.policy === undefined ? undefined : readPolicy(values.policy),
   };

@@ -1,9 +1,11 @@
 /** `keyless-tls serve` as a process that runs; what it does when it is called wrongly is in serve-called.test.ts. */
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { createHash, verify, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { after, before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
+import { subjectKeyId } from '../../../lib/protocol/key-id.ts';
+import { signDigestRequest } from '../../../lib/protocol/request-encoder.ts';
 import { createServer } from '../../../lib/tls.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { close, listen } from '../../helpers/connections.ts';
@@ -15,6 +17,7 @@ import {
 } from '../../helpers/key-server-process.ts';
 import { runCommand, startedWith } from '../../helpers/programs.ts';
 import { assertNothingSecret } from '../../helpers/secrets.ts';
+import { connectPeer } from '../../helpers/wire-peer.ts';
 
 let authority: Authority;
 let rsa: Issued;
@@ -149,6 +152,25 @@ test('it decrypts only with --allow-decrypt', async (t) => {
   assert.match(String(refusal.result), /^error-[0-9a-f]{2}$/);
   const lenient = ends(t, await startKeyServer(folder, ['--allow-decrypt']));
   assert.equal(await handshake(lenient, rsa, kRsa), 'signed');
+});
+
+test('it signs bare digests only with --allow-digest', async (t) => {
+  const { publicKey } = new X509Certificate(rsa.certPem);
+  const keyId = subjectKeyId(publicKey.export({ type: 'spki', format: 'der' }));
+  const digest = createHash('sha256').update('abc').digest();
+  const RSA_SHA256 = 0x05;
+  const credentials = { cert: folder.edge.certPem, key: folder.edge.keyPem, ca: folder.authority.certPem };
+  for (const [options, kind] of [
+    [[], 'error'],
+    [['--allow-digest'], 'result'],
+  ] as const) {
+    const keyServer = ends(t, await startKeyServer(folder, options));
+    const peer = await connectPeer(keyServer.port, credentials, 'field');
+    const answer = await peer.ask(signDigestRequest(RSA_SHA256, digest, { keyId }));
+    peer.close();
+    assert.equal(answer.kind, kind);
+    if (answer.kind === 'result') assert.ok(verify('sha256', Buffer.from('abc'), publicKey, answer.payload));
+  }
 });
 
 test('an edge of another authority is refused, with a line that says so', async (t) => {
