@@ -116,12 +116,17 @@ async function compare(contestants: Contestants, which: Case, settings: Settings
   };
 }
 
-/** Starts both servers for one case, measures, and ends them. */
+/**
+ * Starts both servers for one case, measures, and ends them.
+ *
+ * @param burnMs milliseconds of CPU that the remote server wastes for each handshake: shows that a slowdown is seen
+ */
 export async function measureHandshakes(
   files: Files,
   keyServer: KeyServerProcess,
   which: Case,
   settings: Settings,
+  burnMs = 0,
 ): Promise<Result> {
   const rsa = which.key === 'RSA-2048';
   const site = {
@@ -130,7 +135,12 @@ export async function measureHandshakes(
     keyServer: { port: keyServer.port, ...files.edge, ca: files.ca },
   };
   const native = await BenchServer.start({ ...site, mode: 'native' });
-  const remote = await BenchServer.start({ ...site, mode: 'remote', key: undefined });
+  const remote = await BenchServer.start({
+    ...site,
+    mode: 'remote',
+    key: undefined,
+    burnMs,
+  });
   const load = new BenchLoad();
   try {
     return await compare(

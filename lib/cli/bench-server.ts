@@ -12,6 +12,8 @@ export interface ServerPlan {
   readonly cert: string;
   /** Of the native server. */
   readonly key: string | undefined;
+  /** Milliseconds of CPU to waste for each handshake. */
+  readonly burnMs?: number | undefined;
   readonly keyServer: {
     readonly port: number;
     readonly cert: string;
@@ -27,12 +29,18 @@ export interface ServerFigures {
   readonly operations: number;
 }
 
-function serve({ mode, cert, key, keyServer }: ServerPlan): void {
+function burn(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+function serve({ mode, cert, key, keyServer, burnMs = 0 }: ServerPlan): void {
   let keys: KeyServers | undefined;
   const { port, ...credentials } = keyServer;
   if (mode === 'remote') keys = connectKeyServers({ servers: [`127.0.0.1:${port}`], ...credentials });
   const onSocket = (socket: tls.TLSSocket) => {
     socket.on('error', () => undefined);
+    if (burnMs > 0) burn(burnMs);
     // Ending here, in the handler, would suppress TLS 1.3's tickets, which a server sends in real life.
     socket.on('data', () => socket.end('y'));
   };
