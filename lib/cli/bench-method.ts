@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { KeylessError } from '../errors.ts';
 import type { LoadFigures, LoadPlan } from './bench-load.ts';
 import type { BenchMode, ServerFigures, ServerPlan } from './bench-server.ts';
 
@@ -35,10 +36,21 @@ function forkModule(name: string): ChildProcess {
   return fork(fileURLToPath(new URL(name, import.meta.url)), { execArgv: [] });
 }
 
+/** @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION if the process ends instead of answering; it has said why */
 async function ask<T>(child: ChildProcess, message: object | string): Promise<T> {
-  const answer = once(child, 'message');
-  child.send(message);
-  return ((await answer) as [T])[0];
+  const done = new AbortController();
+  const { signal } = done;
+  const ended = once(child, 'exit', { signal }).then(() => {
+    throw new KeylessError('ERR_KEYLESS_CONNECTION', 'A process of the benchmark has ended; see above.');
+  });
+  try {
+    const answer = once(child, 'message', { signal });
+    child.send(message);
+    const [value] = (await Promise.race([answer, ended])) as [T];
+    return value;
+  } finally {
+    done.abort();
+  }
 }
 
 /** One server process. Owner: whoever made it; `end()` ends it. */

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { measureHandshakes, type Result } from '../../../lib/cli/bench-handshakes.ts';
-import { cpuMsOf, median } from '../../../lib/cli/bench-method.ts';
+import { BenchServer, cpuMsOf, median } from '../../../lib/cli/bench-method.ts';
 import { page, type Report, summary, table } from '../../../lib/cli/bench-report.ts';
 import { makeFiles, startKeyServer } from '../../../lib/cli/key-server-process.ts';
 import { MAIN } from '../../helpers/serve-process.ts';
@@ -41,6 +41,17 @@ test('a measurement has every round, one operation for each remote handshake, an
   } finally {
     keyServer.child.kill();
     await keyServer.ended;
+    rmSync(files.folder, { recursive: true, force: true });
+  }
+});
+
+test('a server that ends instead of listening ends the measurement', async () => {
+  const files = makeFiles();
+  try {
+    const keyServer = { port: 1, ...files.edge, ca: files.ca };
+    const plan = { mode: 'remote', cert: files.certs[1]!, key: undefined, keyServer } as const;
+    await assert.rejects(BenchServer.start(plan), { code: 'ERR_KEYLESS_CONNECTION' });
+  } finally {
     rmSync(files.folder, { recursive: true, force: true });
   }
 });
