@@ -24,20 +24,17 @@ export interface KeylessContext {
 
 /** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
 const contexts = new WeakMap<object, KeylessContext>();
+let made = 0;
 
 /** The keyless side of a native context; `undefined`: its keys are all Node's. */
 export function keylessContext(native: unknown): KeylessContext | undefined {
   return typeof native === 'object' && native !== null ? contexts.get(native) : undefined;
 }
 
-/** Of a context that Node signs for itself, where a keyless one may yet take its place. */
-export const NO_LIMITS: KeylessContext = {
-  entries: [],
-  sigalgs: undefined,
-  withoutDecrypt: false,
-  limitedFor: undefined,
-  number: 0,
-};
+/** Whether any keyless context was ever made here; until then the hook has nothing to do. */
+export function anyKeylessContext(): boolean {
+  return made > 0;
+}
 
 type ContextOptions = tls.SecureContextOptions & { readonly key?: unknown };
 
@@ -158,6 +155,7 @@ function makeContext(
     limitedFor: undefined,
     number: addon().nameContext(),
   });
+  made += 1;
   return context;
 }
 
@@ -207,6 +205,7 @@ function moveContext(
     limitedFor: undefined,
     number: addon().nameContext(),
   });
+  made += 1;
   return context;
 }
 
@@ -235,9 +234,9 @@ const REFUSAL =
 /**
  * Takes the place of tls.createSecureContext, through which Node's servers and sockets make their contexts too.
  *
- * @param beforeEach is called before a context is made that may be keyless
+ * @param onFirst is called before the first keyless context is made
  */
-export function installContexts(beforeEach: () => void): void {
+export function installContexts(onFirst: () => void): void {
   const original = tls.createSecureContext;
   tls.createSecureContext = function createSecureContext(options?: tls.SecureContextOptions) {
     const key: unknown = options?.key;
@@ -245,11 +244,11 @@ export function installContexts(beforeEach: () => void): void {
       throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', REFUSAL);
     const keys = keylessKeys(key);
     if (keys !== undefined) {
-      beforeEach();
+      if (made === 0) onFirst();
       return makeContext(options as ContextOptions, keys, original);
     }
     if (takeKey === undefined) return original.call(tls, options);
-    beforeEach();
+    if (made === 0) onFirst();
     return moveContext(options, original, takeKey);
   };
   syncBuiltinESMExports();

@@ -3,10 +3,9 @@
  * http2 or user code makes it. It acts only where a keyless context is in play.
  */
 import tls, { type TLSSocket } from 'node:tls';
-import { KeylessError } from '../errors.ts';
 import { addon, takeFlooded, takeParked } from './addon.ts';
-import { installContexts, type KeylessContext, keylessContext, NO_LIMITS } from './contexts.ts';
-import { findHandshake, handshakeOf, SocketHandshake } from './socket-handshake.ts';
+import { anyKeylessContext, installContexts, type KeylessContext, keylessContext } from './contexts.ts';
+import { findHandshake, SocketHandshake } from './socket-handshake.ts';
 import { internals, type TlsHandle } from './tls-handle.ts';
 
 const nextTurn = setImmediate;
@@ -25,16 +24,12 @@ function driveAll(ids: readonly number[]): void {
   }
 }
 
-let listens = false;
-
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
 function listenToAddon(): void {
-  if (listens) return;
   addon().setParkListener(() => nextTurn(() => driveAll(takeParked())));
   addon().setFloodListener(() => {
     for (const id of takeFlooded()) findHandshake(id)?.holdBack();
   });
-  listens = true;
 }
 
 /** Whether Node has asked, in _init, to choose the context later: SNICallback, contexts by name, OCSP. */
@@ -56,7 +51,7 @@ function armWhenChosen(
 ) {
   const { certCbDone } = handle;
   handle.certCbDone = () => {
-    const chosen = keylessContext(handle.sni_context) ?? handshake.given ?? initial;
+    const chosen = keylessContext(handle.sni_context) ?? initial;
     if (chosen === undefined) {
       certCbDone.call(handle);
       return;
@@ -73,58 +68,24 @@ function armWhenChosen(
   };
 }
 
-/** Clients whose context is Node's are left alone; a server's socket may get a keyless one, see {@link setKeyCert}. */
 function attach(socket: TLSSocket, handle: TlsHandle): void {
-  const { isServer } = internals(socket)._tlsOptions;
-  const own = keylessContext(handle._secureContext?.context);
-  if (own === undefined && !isServer) return;
+  const context = keylessContext(handle._secureContext?.context);
+  const late = choosesLate(socket);
+  if (context === undefined && !late) return;
   const id = addon().attachLast();
   if (id === 0) return;
   const handshake = new SocketHandshake(id, socket, handle);
-  // Before TLS 1.3 OpenSSL asks for the protocol when it is past the place where a handshake parks.
-  const context = own ?? (handle.ALPNCallback && NO_LIMITS);
-  if (choosesLate(socket)) armWhenChosen(handshake, socket, handle, context);
-  else if (context !== undefined) handshake.arm(context, context !== own);
-}
-
-type SetKeyCert = (context: tls.SecureContextOptions | tls.SecureContext) => void;
-
-/** @throws KeylessError ERR_KEYLESS_STATE where the socket was made as a client without a keyless key */
-function setKeyCert(
-  socket: TLSSocket,
-  original: SetKeyCert,
-  given: tls.SecureContextOptions | tls.SecureContext,
-): void {
-  const handle = internals(socket)._handle;
-  if (!handle) return;
-  const isContext = typeof given === 'object' && given !== null && 'context' in given;
-  const secureContext = isContext ? given : tls.createSecureContext(given);
-  const context = keylessContext(secureContext.context);
-  const handshake = handshakeOf(handle);
-  if (context !== undefined && handshake === undefined) {
-    throw new KeylessError(
-      'ERR_KEYLESS_STATE',
-      'A keyless context was given to setKeyCert() of a client. Give it to connect(), as "secureContext".',
-    );
-  }
-  original.call(socket, secureContext);
-  if (context !== undefined) handshake?.give(context, choosesLate(socket));
+  if (late) armWhenChosen(handshake, socket, handle, context);
+  else if (context !== undefined) handshake.arm(context, false);
 }
 
 function installSocketHook(): void {
-  const prototype = tls.TLSSocket.prototype as unknown as {
-    _init(...values: unknown[]): void;
-    setKeyCert: SetKeyCert;
-  };
+  const prototype = tls.TLSSocket.prototype as unknown as { _init(...values: unknown[]): void };
   const original = prototype._init;
   prototype._init = function _init(this: TLSSocket, ...values: unknown[]) {
     original.apply(this, values);
-    const handle = listens ? internals(this)._handle : null;
+    const handle = anyKeylessContext() ? internals(this)._handle : null;
     if (handle) attach(this, handle);
-  };
-  const { setKeyCert: originalSetKeyCert } = prototype;
-  prototype.setKeyCert = function setKeyCertOf(this: TLSSocket, context) {
-    setKeyCert(this, originalSetKeyCert, context);
   };
 }
 

@@ -24,12 +24,6 @@ import { internals, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
 
 const live = new Map<number, SocketHandshake>();
-let unarmed = 0;
-
-/** Handshakes whose contexts have all been Node's so far. */
-export function unarmedHandshakes(): number {
-  return unarmed;
-}
 
 /** The handshake of a number; `undefined`: its socket has gone. */
 export function findHandshake(id: number): SocketHandshake | undefined {
@@ -48,11 +42,6 @@ const kHandshake = Symbol('keyless-tls handshake');
 /** A handle whose methods we stand in front of. They are shared functions, not closures: every connection has them. */
 interface AttachedHandle extends TlsHandle {
   [kHandshake]: SocketHandshake;
-}
-
-/** The handshake of a handle; `undefined`: it was none of ours when it was made. */
-export function handshakeOf(handle: TlsHandle): SocketHandshake | undefined {
-  return (handle as Partial<AttachedHandle>)[kHandshake];
 }
 
 function destroySSL(this: AttachedHandle): void {
@@ -100,9 +89,6 @@ export class SocketHandshake implements OperationOrigin {
   private isDisposed = false;
   private awaitsNewSession = false;
   private heldBack = false;
-  private isArmed = false;
-  /** The context that setKeyCert() has given the connection in place of its own. */
-  given: KeylessContext | undefined;
 
   /** @param id what the addon's attachLast() returned for this socket */
   constructor(id: number, socket: TLSSocket, handle: TlsHandle) {
@@ -112,7 +98,6 @@ export class SocketHandshake implements OperationOrigin {
     this.nodeOnError = handle.onerror;
     this.role = internals(socket)._tlsOptions.isServer ? 'server' : 'client';
     live.set(id, this);
-    unarmed += 1;
     standInFront(handle, this);
   }
 
@@ -142,19 +127,6 @@ export class SocketHandshake implements OperationOrigin {
       if (!chosenLate) context.limitedFor = this.role;
     }
     addon().arm(this.id);
-    this.leaveUnarmed();
-  }
-
-  private leaveUnarmed(): void {
-    if (this.isArmed) return;
-    this.isArmed = true;
-    unarmed -= 1;
-  }
-
-  /** @param choosesLate Node has yet to ask for a context, and must not be passed over: it is armed then */
-  give(context: KeylessContext, choosesLate: boolean): void {
-    this.given = context;
-    if (!choosesLate) this.arm(context, true);
   }
 
   /** The handshake stands parked. */
@@ -190,7 +162,6 @@ export class SocketHandshake implements OperationOrigin {
     if (this.isDisposed) return;
     this.isDisposed = true;
     live.delete(this.id);
-    this.leaveUnarmed();
     this.operation?.cancel();
     this.operation = undefined;
     addon().dispose(this.id);

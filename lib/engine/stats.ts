@@ -1,7 +1,6 @@
 /** What the engine holds at this moment, for tests and operators. */
 import { addon } from './addon.ts';
 import { admissionStats } from './admission.ts';
-import { unarmedHandshakes } from './socket-handshake.ts';
 
 /** Counters of this thread's engine. */
 export interface EngineStats {
@@ -19,5 +18,5 @@ export interface EngineStats {
 export function engineStats(): EngineStats {
   const { handshakes, paused } = addon().stats();
   const { queued, refused } = admissionStats();
-  return { handshakes: handshakes - unarmedHandshakes(), paused, queued, refused };
+  return { handshakes, paused, queued, refused };
 }
