@@ -34,7 +34,8 @@ export interface StoreValues {
   readonly token?: string | undefined;
   readonly 'token-key'?: string[] | undefined;
   readonly 'pin-file'?: string | undefined;
-  readonly 'allow-decrypt'?: boolean | undefined;
+  readonly 'allow-decrypt'?: string[] | undefined;
+  readonly policy?: string | undefined;
 }
 
 export interface ServedKeys extends KeyStore {
@@ -117,7 +118,9 @@ async function openToken(library: string, values: StoreValues, print: Print): Pr
   const pinFile = values['pin-file'];
   const pin = pinFile === undefined ? undefined : () => readSecretLine('--pin-file', pinFile);
   pin?.();
-  const { token: label, 'token-key': keys, 'allow-decrypt': decrypt } = values;
+  const { token: label, 'token-key': keys } = values;
+  // A policy may name keys for it, now or later; the key server asks no other to decrypt.
+  const decrypt = values['allow-decrypt'] !== undefined || values.policy !== undefined;
   const token = await openStore(
     '--pkcs11',
     pkcs11Token({ library, token: label, keys, pin, decrypt }),

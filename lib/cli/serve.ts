@@ -42,10 +42,11 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --token-key NAME      which key: a label, or id: and hexadecimal; may be repeated; default: all
   --ssh-agent SOCKET    sign with the keys of an SSH agent, such as "$SSH_AUTH_SOCK": EC, Ed25519, and RSA for TLS 1.2
   --listen HOST:PORT    where to listen; default 127.0.0.1:2407, port 0: any free one
-  --allow-decrypt       also answer RSA key exchange (48-byte premaster secrets); off by default
+  --allow-decrypt KEY   also answer RSA key exchange (48-byte premaster secrets) with this key, which also signs: its id or its
+                        file, as the line "key" has them; may be repeated; off by default
   --allow-client        also sign for TLS 1.3 clients' certificates
-  --allow-digest        also sign bare digests, blindly (RSA, PKCS#1 v1.5), for edges of the field that send no message: whoever
-                        has such an edge's certificate can then have anything signed
+  --allow-digest        also sign bare digests, blindly, with every key, for edges of the field that send no message: whoever has
+                        an edge's certificate can then have anything signed. For single keys: "keys" in the policy
   --crl FILE            certificate revocation lists of that authority, PEM; with it, every edge's authority needs a valid one
   --policy FILE         who may what, JSON (docs/key-server.md)
   --ticket-secret FILE  give session-ticket keys to the clients whose policy says so, derived from this secret (at least
@@ -75,7 +76,7 @@ const OPTIONS = {
   ca: { type: 'string' },
   ...STORE_OPTIONS,
   listen: { type: 'string', default: '127.0.0.1:2407' },
-  'allow-decrypt': { type: 'boolean', default: false },
+  'allow-decrypt': { type: 'string', multiple: true },
   'allow-client': { type: 'boolean', default: false },
   'allow-digest': { type: 'boolean', default: false },
   crl: { type: 'string' },
@@ -142,15 +143,15 @@ function numberOption(name: string, text: string | undefined): number | undefine
 
 function serverOptions(values: ServeValues, keys: ServedKeys, print: Print): KeyServerOptions {
   const clients = values['allow-client'] ? (['tls13-client'] as const) : [];
+  const digests = values['allow-digest'] ? (['digest'] as const) : [];
   return {
     ...readCredentials(values),
     handshakeTimeoutMs: numberOption('handshake-timeout', values['handshake-timeout']),
     idleTimeoutMs: numberOption('idle-timeout', values['idle-timeout']),
     maxConnections: numberOption('max-connections', values['max-connections']),
     keys,
-    contexts: ['tls13-server', 'tls12-server', ...clients],
+    contexts: ['tls13-server', 'tls12-server', ...clients, ...digests],
     allowDecrypt: values['allow-decrypt'],
-    allowDigest: values['allow-digest'],
     tickets: ticketOptions(values['ticket-secret'], values['ticket-period'], values.policy, print),
     grants: values.policy === undefined ? undefined : readPolicy(values.policy),
   };

@@ -33,7 +33,7 @@ class KeptKeys implements KeyStore {
 }
 
 /** The app may do with its keys what it may do natively: old versions of TLS and clients' signatures as well. */
-const POLICY = policyOf({ contexts: SIGNING_CONTEXTS, allowDecrypt: true, allowLegacyHashes: true });
+const POLICY = policyOf({ contexts: SIGNING_CONTEXTS, allowDecrypt: 'every-key', allowLegacyHashes: true });
 const NOTHING = new Uint8Array(0);
 
 const keys = new KeptKeys();

@@ -47,8 +47,8 @@ export interface ServerOperation {
   readonly method: string | undefined;
   /** 40 hexadecimal digits; `undefined`: the request names no key by it. */
   readonly keyId: string | undefined;
-  /** What the message is; `undefined`: not recognised, or none. */
-  readonly context: RecognisedContext | undefined;
+  /** What the message is, or that there is only its digest; `undefined`: not recognised, or no signature. */
+  readonly context: RecognisedContext | 'digest' | undefined;
   /** Escaped. */
   readonly servername: string | undefined;
   /** Why it was not performed; `undefined`: it succeeded. */

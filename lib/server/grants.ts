@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
+import type { KeysOptions } from './key-rules.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { Refusal } from './refusals.ts';
 import type { TicketGroup } from './ticket-keys.ts';
@@ -22,8 +23,8 @@ export interface ClientOptions {
   readonly keys?: readonly string[] | undefined;
   /** Host names, or `*.` and a domain for one label more; `undefined`: any, also none at all. */
   readonly servernames?: readonly string[] | undefined;
-  /** Of what it may have signed; `undefined`: what the key server allows. */
-  readonly contexts?: readonly RecognisedContext[] | undefined;
+  /** Of what it may have signed; `undefined`: what the key is for. */
+  readonly contexts?: readonly (RecognisedContext | 'digest')[] | undefined;
   /** Decryption of premasters, where the key server does it at all; default true. */
   readonly decrypt?: boolean | undefined;
   /** The group of edges whose session-ticket keys it gets; `undefined`: none. */
@@ -36,6 +37,8 @@ export interface ClientOptions {
 
 export interface GrantsOptions {
   readonly clients: readonly ClientOptions[];
+  /** What single keys are for; those that are not here: as the key server's options say. */
+  readonly keys?: KeysOptions | undefined;
   /** Names, pins or certificate fingerprints that are turned away, whatever else is said of them. */
   readonly revoked?: readonly string[] | undefined;
 }
@@ -47,7 +50,7 @@ export interface Asked {
   readonly keyId: string;
   /** Peer-supplied; `undefined`: none. */
   readonly servername: string | undefined;
-  readonly context: RecognisedContext | undefined;
+  readonly context: RecognisedContext | 'digest' | undefined;
 }
 
 /** One client's rights. Owner: the grants; its connections share it. */
@@ -72,7 +75,7 @@ class ClientGrant implements Grant {
   readonly ticketGroup: TicketGroup | undefined;
   readonly #keys: ReadonlySet<string> | undefined;
   readonly #servernames: readonly string[] | undefined;
-  readonly #contexts: ReadonlySet<RecognisedContext> | undefined;
+  readonly #contexts: ReadonlySet<RecognisedContext | 'digest'> | undefined;
   readonly #decrypt: boolean;
   readonly #bucket: TokenBucket | undefined;
   readonly #ratePerKey: Rate | undefined;
@@ -103,7 +106,7 @@ class ClientGrant implements Grant {
     return this.#bucket?.take() !== false;
   }
 
-  #allowsContext(context: RecognisedContext | undefined): boolean {
+  #allowsContext(context: Asked['context']): boolean {
     return this.#contexts === undefined || (context !== undefined && this.#contexts.has(context));
   }
 

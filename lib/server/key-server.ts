@@ -178,6 +178,7 @@ class KeyServer {
       maxInFlight,
       options.tickets && new TicketKeys(options.tickets),
     );
+    this.#operations.setKeys(options.grants?.keys);
     this.#server = this.#createTlsServer(options);
   }
 
@@ -219,6 +220,7 @@ class KeyServer {
    */
   setGrants(grants: GrantsOptions | undefined): void {
     this.#grants = new Grants(grants, this.#clock);
+    this.#operations.setKeys(grants?.keys);
     for (const session of this.#sessions) {
       const grant = this.#grants.find(session.identity);
       if (grant === undefined) session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));

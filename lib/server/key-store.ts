@@ -2,7 +2,7 @@
  * What a key server needs from whatever holds its keys: files, a token, an agent. Types only.
  */
 import type { KeySelector } from '../protocol/request-decoder.ts';
-import type { HashName, SigningMethod } from '../protocol/schemes.ts';
+import type { SigningMethod } from '../protocol/schemes.ts';
 import type { KeyKind } from '../signing/key-kind.ts';
 
 export type { KeySelector } from '../protocol/request-decoder.ts';
@@ -43,8 +43,12 @@ export interface StoredKey {
     message: Uint8Array,
     digest?: Uint8Array | undefined,
   ): Uint8Array | Promise<Uint8Array>;
-  /** RSA PKCS#1 v1.5 over a digest. Without it, the key server refuses digests. */
-  signDigest?(hash: HashName, digest: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  /**
+   * Sign a digest of nobody knows what, by a method that fits `kind` and has a hash. Without it, the key server refuses digests.
+   *
+   * @param digest of the length of the method's hash
+   */
+  signDigest?(method: SigningMethod, digest: Uint8Array): Uint8Array | Promise<Uint8Array>;
   /** c^d mod n, of modulus size. Without it, the key server refuses decryption. */
   decryptRaw?(ciphertext: Uint8Array): Uint8Array | Promise<Uint8Array>;
 }

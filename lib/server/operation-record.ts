@@ -1,10 +1,11 @@
 /** What there is to tell about one request, without a byte of what was signed or decrypted. */
-import { handshakeContext, handshakeTranscript } from '../protocol/handshake-message.ts';
+import { handshakeTranscript } from '../protocol/handshake-message.ts';
 import type { WireErrorCode } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Request, SignRequest } from '../protocol/request-decoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import type { Peer, ServerOperation } from './channels.ts';
+import { contextOf } from './key-rules.ts';
 import type { Outcome } from './operations.ts';
 import { REFUSALS } from './refusals.ts';
 
@@ -14,6 +15,10 @@ function methodName({ method }: SignRequest): string {
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
+}
+
+function transcriptOf(context: NonNullable<ServerOperation['context']>, { message }: SignRequest) {
+  return context === 'digest' ? undefined : hex(handshakeTranscript(context, message!));
 }
 
 export class OperationRecord {
@@ -34,14 +39,14 @@ export class OperationRecord {
     const { request } = this;
     const { keyId, servername } = this.#items;
     const sign = typeof request !== 'number' && request.kind === 'sign' ? request : undefined;
-    const context = sign?.message && handshakeContext(sign.message);
+    const context = sign && contextOf(sign);
     return {
       peer: this.#peer,
       kind: typeof request === 'number' ? 'invalid' : request.kind,
       method: sign && methodName(sign),
       keyId: keyId?.length === 20 ? hex(keyId) : undefined,
       context,
-      transcript: context && hex(handshakeTranscript(context, sign!.message!)),
+      transcript: context && transcriptOf(context, sign),
       servername: servername && escapePeerText(servername),
       refusal: typeof outcome === 'string' ? outcome : undefined,
       errorCode: typeof outcome === 'string' ? REFUSALS[outcome] : undefined,

@@ -11,6 +11,7 @@ import { SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
 import { canSign, canSignTls13 } from '../signing/key-kind.ts';
 import { serverKeyFailed } from './channels.ts';
 import type { Grant } from './grants.ts';
+import { contextOf, KeyRules, type KeysOptions } from './key-rules.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
 import { type Policy, refuseSign } from './policy.ts';
 import { MIN_BLOCK_BYTES, PREMASTER_BYTES, premasterOf } from './premaster.ts';
@@ -36,7 +37,7 @@ function signWith(
   { method, message, digest }: SignRequest,
 ): Uint8Array | Promise<Uint8Array> {
   // The digest is the message's: the policy has compared them.
-  return message === undefined ? key.signDigest!(method.hash!, digest!) : key.sign(method, message, digest);
+  return message === undefined ? key.signDigest!(method, digest!) : key.sign(method, message, digest);
 }
 
 /** Key stores are written by others: whatever is not bytes is an error of ours. */
@@ -108,11 +109,13 @@ function textOf(servername: Uint8Array | undefined): string | undefined {
 export class Operations {
   readonly #keys: KeyStore;
   readonly #policy: Policy;
+  readonly #maxInFlight: number;
   readonly #replays: ReplayGuard | undefined;
   readonly #tickets: TicketKeys | undefined;
   readonly #turns: Turns;
-  readonly #capabilities: Buffer;
-  readonly #capabilitiesWithTickets: Buffer;
+  #rules!: KeyRules;
+  #capabilities!: Buffer;
+  #capabilitiesWithTickets!: Buffer;
 
   /**
    * @param replays `undefined`: a message may be signed again
@@ -133,7 +136,14 @@ export class Operations {
     this.#replays = replays;
     this.#tickets = tickets;
     this.#turns = new Turns(POOL_DEPTH, maxWaiting);
-    const capabilities = this.#describe(maxInFlight);
+    this.#maxInFlight = maxInFlight;
+    this.setKeys(undefined);
+  }
+
+  /** What each key is for, from here on. @param keys `undefined`: what the policy says of all */
+  setKeys(keys: KeysOptions | undefined): void {
+    this.#rules = new KeyRules(this.#policy, keys);
+    const capabilities = this.#describe();
     const functions = [...capabilities.functions, CustomFunction.TICKET_KEYS];
     this.#capabilities = encodeCapabilities(capabilities);
     this.#capabilitiesWithTickets = encodeCapabilities({ ...capabilities, functions });
@@ -153,14 +163,14 @@ export class Operations {
   }
 
   sign(request: SignRequest, grant: Grant, asker: Asker): Outcome | Promise<Outcome> {
-    const refused = refuseSign(this.#policy, request);
+    const refused = refuseSign(this.#policy, this.#rules.contexts, request);
     if (refused !== undefined) return refused;
     const key = this.#keys.find(request.selector);
     if (key === undefined) return 'unknown-key';
-    const context = request.message && handshakeContext(request.message);
     const servername = textOf(request.servername);
     const keyId = hex(key.keyId);
-    const denied = grant.refuse({ kind: 'sign', keyId, servername, context }) ?? unfit(key, request);
+    const asked = { kind: 'sign', keyId, servername, context: contextOf(request) } as const;
+    const denied = this.#rules.refuseSign(keyId, request) ?? grant.refuse(asked) ?? unfit(key, request);
     if (denied !== undefined) return denied;
     const work = () => guarded(key, () => signWith(key, request));
     if (this.#replays === undefined) return this.#inTurn(key, asker, work);
@@ -185,12 +195,12 @@ export class Operations {
   ): Outcome | Promise<Outcome> {
     const { ours } = asker;
     const raw = request.kind === 'raw-decrypt';
-    const allowed = raw ? this.#policy.allowRawDecrypt && !ours : this.#policy.allowDecrypt;
-    if (!allowed) return 'decryption-off';
+    if (!this.#rules.decrypts || (raw && (!this.#policy.allowRawDecrypt || ours))) return 'decryption-off';
     const key = this.#keys.find(request.selector);
     if (key === undefined) return 'unknown-key';
-    const asked = { kind: 'decrypt', keyId: hex(key.keyId), servername: textOf(request.servername) } as const;
-    const denied = grant.refuse({ ...asked, context: undefined });
+    const keyId = hex(key.keyId);
+    const asked = { kind: 'decrypt', keyId, servername: textOf(request.servername) } as const;
+    const denied = this.#rules.refuseDecrypt(keyId, key) ?? grant.refuse({ ...asked, context: undefined });
     if (denied !== undefined) return denied;
     if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
     if (!raw) return this.#inTurn(key, asker, () => premaster(key, request));
@@ -199,19 +209,20 @@ export class Operations {
     return this.#inTurn(key, asker, () => guarded(key, () => key.decryptRaw!(request.ciphertext)));
   }
 
-  #describe(maxInFlight: number): Capabilities {
-    const { allowLegacyHashes, allowDecrypt, contexts } = this.#policy;
+  #describe(): Capabilities {
+    const { allowLegacyHashes } = this.#policy;
+    const { contexts, decrypts } = this.#rules;
     const schemes = Object.entries(SIGNING_METHODS).filter(
       ([, { hash }]) => allowLegacyHashes || (hash !== 'sha1' && hash !== 'md5-sha1'),
     );
     const functions: string[] = [CustomFunction.CAPABILITIES, ...SIGNING_FUNCTIONS];
-    if (allowDecrypt) functions.push(CustomFunction.RSA_PREMASTER);
+    if (decrypts) functions.push(CustomFunction.RSA_PREMASTER);
     return {
       versions: [1],
       schemes: schemes.map(([name]) => name),
       functions,
       contexts: [...contexts],
-      limits: { inFlight: maxInFlight, bodyBytes: MAX_BODY_BYTES },
+      limits: { inFlight: this.#maxInFlight, bodyBytes: MAX_BODY_BYTES },
     };
   }
 }

@@ -1,6 +1,7 @@
 /** A private key in this process's memory, from PEM. */
 import { createPrivateKey, KeyObject } from 'node:crypto';
 import { type DigestSigner, digestSigner } from '../engine/digest-signer.ts';
+import { KeylessError } from '../errors.ts';
 import { certificateDigest, subjectKeyId } from '../protocol/key-id.ts';
 import type { SigningMethod } from '../protocol/schemes.ts';
 import { keyKindOf, publicKeyDer } from '../signing/key-kind.ts';
@@ -21,8 +22,11 @@ function signsInPool(key: KeyObject): boolean {
   return isRsa(key) || curve === 'secp384r1' || curve === 'secp521r1' || key.asymmetricKeyType === 'ed448';
 }
 
-/** One for each method that was asked for; `undefined`: node:crypto signs. */
-function digestSigners(key: KeyObject): (method: SigningMethod) => DigestSigner | undefined {
+/** `undefined`: node:crypto signs. */
+type DigestSigners = (method: SigningMethod) => DigestSigner | undefined;
+
+/** One for each method that was asked for. */
+function digestSigners(key: KeyObject): DigestSigners {
   const made = new Map<string, DigestSigner | undefined>();
   return ({ algorithm, hash }) => {
     if (hash === undefined) return undefined;
@@ -32,13 +36,29 @@ function digestSigners(key: KeyObject): (method: SigningMethod) => DigestSigner 
   };
 }
 
-function signWith(key: KeyObject, inPool: boolean): StoredKey['sign'] {
-  const signerOf = digestSigners(key);
+function signWith(key: KeyObject, inPool: boolean, signerOf: DigestSigners): StoredKey['sign'] {
   return (method, message, digest) => {
     const signer = digest && signerOf(method);
     if (digest === undefined || signer === undefined)
       return (inPool ? signInPool : signHere)(key, method, message);
     return inPool ? signer.signInPool(digest) : signer.sign(digest);
+  };
+}
+
+/** By the addon; without it node:crypto, which signs digests by PKCS#1 v1.5 only. */
+function signDigestWith(
+  key: KeyObject,
+  inPool: boolean,
+  signerOf: DigestSigners,
+): NonNullable<StoredKey['signDigest']> {
+  return (method, digest) => {
+    const signer = signerOf(method);
+    if (signer !== undefined) return inPool ? signer.signInPool(digest) : signer.sign(digest);
+    if (method.algorithm === 'rsa-pkcs1') return rsaSignDigestInThread(key, method.hash!, digest);
+    throw new KeylessError(
+      'ERR_KEYLESS_UNSUPPORTED_KEY',
+      `Digests of ${method.algorithm} need the addon of keyless-tls, which this Node.js does not load.`,
+    );
   };
 }
 
@@ -56,16 +76,18 @@ export function pemKey(pem: string | Buffer | KeyObject, label: string, passphra
   const kind = keyKindOf(key);
   const spki = publicKeyDer(key);
   const inPool = signsInPool(key);
+  const signerOf = digestSigners(key);
   const stored: StoredKey = {
     keyId: subjectKeyId(spki),
     certificateDigest: isRsa(key) ? certificateDigest(spki) : undefined,
     kind,
     label,
     takesTurns: inPool,
-    sign: signWith(key, inPool),
+    sign: signWith(key, inPool, signerOf),
   };
+  // Ed25519 and Ed448 hash the message themselves.
+  if (isRsa(key) || kind.type === 'ec') stored.signDigest = signDigestWith(key, inPool, signerOf);
   if (kind.type !== 'rsa') return stored;
-  stored.signDigest = (hash, digest) => rsaSignDigestInThread(key, hash, digest);
   stored.decryptRaw = (ciphertext) => rsaRawDecryptInThread(key, ciphertext);
   return stored;
 }

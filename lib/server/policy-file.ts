@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { KeylessError } from '../errors.ts';
 import type { GrantsOptions } from './grants.ts';
+import { KEY_USES } from './key-rules.ts';
 
 const identity = z.string().regex(/^(DNS:|URI:|IP Address:|email:)\S+$|^sha256\/[A-Za-z0-9+/]{43}=$/, {
   error: 'must be a name such as "DNS:edge-1.internal" or "URI:spiffe://…", or a key such as "sha256/…="',
@@ -21,18 +22,26 @@ const label = z
   .string()
   .regex(/^[\w.:@-]{1,64}$/, { error: 'must be 1 to 64 letters, digits and . : @ - _' });
 
+const keyId = z.string().regex(/^[0-9a-fA-F]{40}$/, { error: 'must be a key id: 40 hexadecimal digits' });
+
+/** `tls12-client` is none of them: it cannot be recognised. */
+const contexts = z.array(z.enum(['tls13-server', 'tls12-server', 'tls13-client', 'digest']));
+
+const key = z.strictObject({
+  contexts: contexts.optional(),
+  uses: z.array(z.enum(KEY_USES)).min(1).optional(),
+});
+
 const client = z.strictObject({
   name: label,
   identities: z.array(identity).min(1),
-  keys: z
-    .array(z.string().regex(/^[0-9a-fA-F]{40}$/, { error: 'must be a key id: 40 hexadecimal digits' }))
-    .optional(),
+  keys: z.array(keyId).optional(),
   servernames: z
     .array(
       z.string().regex(/^(\*\.)?[\w-]+(\.[\w-]+)*$/, { error: 'must be a host name, or "*." and a domain' }),
     )
     .optional(),
-  contexts: z.array(z.enum(['tls13-server', 'tls12-server', 'tls13-client'])).optional(),
+  contexts: contexts.optional(),
   decrypt: z.boolean().optional(),
   tickets: z.strictObject({ group: label }).optional(),
   rate: rate.optional(),
@@ -42,6 +51,7 @@ const client = z.strictObject({
 const policy = z.strictObject({
   version: z.literal(1),
   clients: z.array(client),
+  keys: z.record(keyId, key).optional(),
   revoked: z.array(z.union([identity, fingerprint])).optional(),
 });
 
@@ -53,6 +63,12 @@ function repeatedIdentity({ clients }: z.infer<typeof policy>): string | undefin
     seen.add(each);
   }
   return undefined;
+}
+
+/** As above, of one key. */
+function repeatedKey({ keys = {} }: z.infer<typeof policy>): string | undefined {
+  const ids = Object.keys(keys).map((id) => id.toLowerCase());
+  return ids.find((id, at) => ids.indexOf(id) !== at);
 }
 
 function invalid(message: string, cause?: unknown): KeylessError {
@@ -74,5 +90,7 @@ export function parsePolicy(text: string): GrantsOptions {
   }
   const repeated = repeatedIdentity(data);
   if (repeated !== undefined) throw invalid(`two clients have the identity ${JSON.stringify(repeated)}.`);
+  const key = repeatedKey(data);
+  if (key !== undefined) throw invalid(`the key ${JSON.stringify(key)} is there twice.`);
   return data;
 }

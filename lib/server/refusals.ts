@@ -17,6 +17,7 @@ export const REFUSALS = {
   'tickets-not-granted': WireError.BAD_OPCODE,
   'not-a-handshake': WireError.KEY_NOT_FOUND,
   'context-not-allowed': WireError.KEY_NOT_FOUND,
+  'use-not-allowed': WireError.KEY_NOT_FOUND,
   'unknown-key': WireError.KEY_NOT_FOUND,
   'key-not-granted': WireError.KEY_NOT_FOUND,
   'name-not-granted': WireError.KEY_NOT_FOUND,

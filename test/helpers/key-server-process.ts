@@ -52,7 +52,7 @@ export interface KeyServerProcess {
   connect(options?: Partial<KeyServersOptions>): Promise<KeyServers>;
 }
 
-/** @param values more options of `serve`, for example `--allow-decrypt` */
+/** @param values more options of `serve`, for example `--allow-digest` */
 export async function startKeyServer(
   { options, edge, authority }: ServeFolder,
   values: readonly string[] = [],

@@ -15,7 +15,7 @@ import { pemKey } from '../../lib/server/pem-key.ts';
 import type { PolicyOptions } from '../../lib/server/policy.ts';
 import { makeAuthority } from './certificates.ts';
 
-const FOR_SERVERS: PolicyOptions = { allowDecrypt: true, allowLegacyHashes: true };
+const FOR_SERVERS: PolicyOptions = { allowDecrypt: 'every-key', allowLegacyHashes: true };
 const FOR_CLIENTS: PolicyOptions = { contexts: ['tls13-client', 'tls12-client'], allowLegacyHashes: true };
 
 interface Running {

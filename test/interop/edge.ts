@@ -104,7 +104,11 @@ export class Edge {
       p256: sites.p256.keyPem,
       ed25519: sites.ed25519.keyPem,
     });
-    const { program, connect } = await startKeyServer(folder, ['--allow-decrypt', '--allow-client']);
+    const { program, connect } = await startKeyServer(folder, [
+      '--allow-decrypt',
+      'rsa.key',
+      '--allow-client',
+    ]);
     const path = await mkdtemp(join(tmpdir(), 'keyless-tls-interop-'));
     await writeFile(join(path, 'ca.crt'), authority.certPem);
     await writeFile(join(path, 'client.crt'), client!.certPem);

@@ -143,15 +143,18 @@ test('--quiet leaves out the operations and nothing else', async (t) => {
   assert.deepEqual(names, ['key', 'key', 'listening', 'connected', 'disconnected', 'draining', 'ended']);
 });
 
-test('it decrypts only with --allow-decrypt', async (t) => {
+test('it decrypts only with a key that --allow-decrypt names', async (t) => {
   const kRsa = { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' } as const;
   const strict = ends(t, await startKeyServer(folder, ['--json']));
   await assert.rejects(handshake(strict, rsa, kRsa));
   const refusal = events((await strict.program.end()).stdout).find(({ event }) => event === 'operation')!;
   assert.equal(refusal.kind, 'premaster');
   assert.match(String(refusal.result), /^error-[0-9a-f]{2}$/);
-  const lenient = ends(t, await startKeyServer(folder, ['--allow-decrypt']));
+  const other = ends(t, await startKeyServer(folder, ['--allow-decrypt', 'p256.key']));
+  await assert.rejects(handshake(other, rsa, kRsa));
+  const lenient = ends(t, await startKeyServer(folder, ['--allow-decrypt', 'rsa.key']));
   assert.equal(await handshake(lenient, rsa, kRsa), 'signed');
+  assert.equal(await handshake(lenient, rsa), 'signed');
 });
 
 test('it signs bare digests only with --allow-digest', async (t) => {

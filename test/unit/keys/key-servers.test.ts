@@ -24,7 +24,7 @@ let keys: KeyServers;
 
 before(async () => {
   setup = await makeKeyServers();
-  keyServer = await setup.start({ allowDecrypt: true });
+  keyServer = await setup.start({ allowDecrypt: 'every-key' });
   keys = connectKeyServers({ servers: [`127.0.0.1:${keyServer.port}`], ...setup.edgeOptions });
   await keys.ready();
 });

@@ -19,7 +19,13 @@ test('a policy with everything is read', () => {
     ratePerKey: { perSecond: 10 },
     identities: ['DNS:edge-1.internal', 'URI:spiffe://example.org/edge', `sha256/${'A'.repeat(43)}=`],
   };
-  const { clients, revoked } = parsePolicy(policy({ revoked: ['DNS:gone.internal'] }, everything));
+  const keys = {
+    ['aa'.repeat(20)]: { contexts: ['tls13-server', 'digest'] },
+    ['BB'.repeat(20)]: { uses: ['sign', 'decrypt'] },
+  };
+  const all = parsePolicy(policy({ revoked: ['DNS:gone.internal'], keys }, everything));
+  const { clients, revoked } = all;
+  assert.deepEqual(all.keys, keys);
   assert.deepEqual(clients[0], { ...CLIENT, ...everything });
   assert.deepEqual(revoked, ['DNS:gone.internal']);
 });
@@ -37,6 +43,14 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
   ['has a short key id', policy({}, { keys: ['abc'] }), /clients\.0\.keys\.0/],
   ['has a pattern in the middle', policy({}, { servernames: ['www.*.org'] }), /clients\.0\.servernames\.0/],
   ['has a context that cannot be recognised', policy({}, { contexts: ['tls12-client'] }), /contexts\.0/],
+  ['has a key by its name', policy({ keys: { 'site.key': {} } }), /keys\.site\.key/],
+  ['has a key for nothing', policy({ keys: { ['aa'.repeat(20)]: { uses: [] } } }), /keys\.a+\.uses/],
+  ['has a key for what is no use', policy({ keys: { ['aa'.repeat(20)]: { uses: ['wrap'] } } }), /uses\.0/],
+  [
+    'has one key twice',
+    policy({ keys: { ['aa'.repeat(20)]: {}, ['AA'.repeat(20)]: {} } }),
+    /the key "a+" is there twice/,
+  ],
   ['has a rate of nothing', policy({}, { rate: { perSecond: 0 } }), /rate\.perSecond/],
   ['has tickets without a group', policy({}, { tickets: {} }), /clients\.0\.tickets/],
   ['has a name with a newline', policy({}, { name: 'a\nb' }), /clients\.0\.name/],

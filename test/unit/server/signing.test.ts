@@ -149,16 +149,31 @@ test('client handshakes only where the contexts say so', async () => {
   });
 });
 
-test('bare digests are refused, or signed by PKCS#1 v1.5 where that is allowed', async () => {
+const DIGEST_SCHEMES = [
+  ['rsa', 'rsa_pkcs1_sha256'],
+  ['rsa', 'rsa_pkcs1_sha512'],
+  ['rsa', 'rsa_pss_rsae_sha384'],
+  ['rsa-pss', 'rsa_pss_pss_sha256'],
+  ['p256', 'ecdsa_secp256r1_sha256'],
+  ['p256', 'ecdsa_sha224'],
+  ['p384', 'ecdsa_secp384r1_sha384'],
+  ['p521', 'ecdsa_secp521r1_sha512'],
+] as const;
+
+test('bare digests are refused, or signed by every method that has a digest where that is allowed', async () => {
   const digest = createHash('sha256').update('abc').digest();
-  const { keyId, publicKey } = setup.sites.rsa!;
+  const { keyId } = setup.sites.rsa!;
   const request = signDigestRequest(0x05, digest, { keyId });
   isError(await peer.ask(request), 5);
-  await withServer({ allowDigest: true }, 'field', async (own) => {
-    const answer = await own.ask(request);
-    assert.ok(answer.kind === 'result' && verify('sha256', Buffer.from('abc'), publicKey, answer.payload));
-    isError(await own.ask(signDigestRequest(0x35, digest, { keyId })), 5);
-    isError(await own.ask(signDigestRequest(0x15, digest, setup.sites.p256!)), 5);
+  await withServer({ contexts: ['digest'] }, 'field', async (own) => {
+    for (const [kind, scheme] of DIGEST_SCHEMES) {
+      const site = setup.sites[kind]!;
+      const { hash, opcode } = SIGNING_METHODS[scheme];
+      const unknown = randomBytes(40);
+      const bare = createHash(hash!).update(unknown).digest();
+      const answer = await own.ask(signDigestRequest(opcode!, bare, site));
+      assert.ok(answer.kind === 'result' && verifies(site, scheme, unknown, answer.payload), scheme);
+    }
     isError(await own.ask(signDigestRequest(0x05, digest, setup.sites.p256!)), 1);
     isError(await own.ask(signDigestRequest(0x05, digest, { keyId: randomBytes(20) })), 2);
   });
@@ -179,7 +194,7 @@ async function premasterFrom(own: WirePeer, ciphertext: Buffer): Promise<Buffer>
 test('premasters are decrypted only where that is allowed, and bad ones give random bytes', async () => {
   const premaster = Buffer.concat([Buffer.of(3, 3), randomBytes(46)]);
   isError(await peer.ask(premasterRequest(encrypted(premaster), CLIENT_VERSION, setup.sites.rsa!)), 5);
-  await withServer({ allowDecrypt: true }, 'ours', async (own) => {
+  await withServer({ allowDecrypt: ['rsa', 'p256'] }, 'ours', async (own) => {
     assert.deepEqual(await premasterFrom(own, encrypted(premaster)), premaster);
     const bad = [
       encrypted(randomBytes(47)),
@@ -205,14 +220,14 @@ test('premasters are decrypted only where that is allowed, and bad ones give ran
 
 test('raw blocks are for edges of the field, where that is allowed, and never for our own', async () => {
   const premaster = randomBytes(48);
-  await withServer({ allowRawDecrypt: true }, 'field', async (own) => {
+  await withServer({ allowDecrypt: ['rsa'], allowRawDecrypt: true }, 'field', async (own) => {
     const answer = await own.ask(rawDecryptRequest(encrypted(premaster), setup.sites.rsa!));
     assert.ok(answer.kind === 'result' && answer.payload.length === 256);
     assert.deepEqual(Buffer.from(answer.payload.subarray(208)), premaster);
     assert.deepEqual([...answer.payload.subarray(0, 2)], [0, 2]);
     isError(await own.ask(rawDecryptRequest(Buffer.alloc(3), setup.sites.rsa!)), 1);
   });
-  await withServer({ allowRawDecrypt: true }, 'ours', async (own) => {
+  await withServer({ allowDecrypt: ['rsa'], allowRawDecrypt: true }, 'ours', async (own) => {
     isError(await own.ask(rawDecryptRequest(encrypted(premaster), setup.sites.rsa!)), 5);
   });
 });

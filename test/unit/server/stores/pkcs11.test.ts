@@ -122,7 +122,7 @@ for (const [name, server] of HANDSHAKES) {
     withToken({ decrypt: true }, async (keys) => {
       const publicPem = publicKeys.get(name)!.export({ type: 'spki', format: 'pem' }) as string;
       const site = (await setup.authority.issueForPublic(publicPem)) as Site;
-      await using keyServer = await setup.start({ keys, allowDecrypt: true });
+      await using keyServer = await setup.start({ keys, allowDecrypt: 'every-key' });
       const edge = await startEdge(setup, site, [`127.0.0.1:${keyServer.port}`], { server });
       assert.deepEqual([await edge.visit(), edge.errors], ['ok', []]);
       await edge.close();

@@ -114,7 +114,7 @@ test('an RSA key of an agent signs PKCS#1 with SHA-256 and SHA-512, for TLS 1.2,
 
 test('the key server refuses what the agent cannot, by error 01, and asks it nothing', () =>
   withStore(['rsa'], async (store) => {
-    await using server = await setup.start({ keys: store, allowDecrypt: true });
+    await using server = await setup.start({ keys: store, allowDecrypt: 'every-key' });
     const peer = await connectPeer(server.port, setup.edgeOptions);
     const sign = signRequest('rsa_pss_rsae_sha256', certificateVerify(), setup.sites.rsa!);
     assert.deepEqual(await peer.ask(sign), { kind: 'error', code: 1 });

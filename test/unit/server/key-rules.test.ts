@@ -1,0 +1,165 @@
+/** What each key is for: contexts of its own, and signing or decryption, never both by chance. */
+import assert from 'node:assert/strict';
+import { constants, createHash, publicEncrypt, randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { after, before, test } from 'node:test';
+import { decodeCapabilities } from '../../../lib/protocol/capabilities.ts';
+import {
+  capabilitiesRequest,
+  premasterRequest,
+  signDigestRequest,
+  signRequest,
+} from '../../../lib/protocol/request-encoder.ts';
+import type { ServerOperation } from '../../../lib/server/channels.ts';
+import type { KeyOptions } from '../../../lib/server/key-rules.ts';
+import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
+import { certificateVerify, x25519Exchange } from '../../helpers/handshake-messages.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
+
+let setup: KeyServerSetup;
+let keyServer: (KeyServer & { port: number }) | undefined;
+let peer: WirePeer;
+
+before(async () => {
+  setup = await makeKeyServers(['rsa', 'p256']);
+});
+after(end);
+
+async function end(): Promise<void> {
+  peer?.close();
+  await keyServer?.close();
+}
+
+const idOf = (kind: string) => setup.sites[kind]!.keyId.toString('hex');
+const CLIENT = { name: 'any', identities: ['DNS:localhost'] };
+
+async function serve(keys: Record<string, KeyOptions>, more: Partial<KeyServerOptions> = {}): Promise<void> {
+  await end();
+  keyServer = await setup.start({ grants: { clients: [CLIENT], keys }, ...more });
+  peer = await connectPeer(keyServer.port, setup.edgeOptions);
+}
+
+async function result(items: Parameters<WirePeer['ask']>[0]): Promise<string | number> {
+  const answer = await peer.ask(items);
+  return answer.kind === 'error' ? answer.code : answer.kind;
+}
+
+const sign = (kind: 'rsa' | 'p256', message: Buffer) =>
+  result(
+    signRequest(
+      kind === 'rsa' ? 'rsa_pss_rsae_sha256' : 'ecdsa_secp256r1_sha256',
+      message,
+      setup.sites[kind]!,
+    ),
+  );
+const signDigest = (kind: 'rsa' | 'p256') =>
+  result(
+    signDigestRequest(
+      kind === 'rsa' ? 0x35 : 0x15,
+      createHash('sha256').update(randomBytes(9)).digest(),
+      setup.sites[kind]!,
+    ),
+  );
+function decrypt(kind: 'rsa' | 'p256' = 'rsa') {
+  const padding = constants.RSA_PKCS1_PADDING;
+  const ciphertext = publicEncrypt({ key: setup.sites.rsa!.publicKey, padding }, randomBytes(48));
+  return result(premasterRequest(ciphertext, 0x0303, setup.sites[kind]!));
+}
+const NOT_THERE = 2;
+
+test('a key has the contexts that the policy gives it, and the others those of the key server', async () => {
+  await serve({ [idOf('p256').toUpperCase()]: { contexts: ['tls13-client', 'tls12-server'] } });
+  assert.equal(await sign('p256', certificateVerify('client')), 'result');
+  assert.equal(await sign('p256', x25519Exchange()), 'result');
+  assert.equal(await sign('p256', certificateVerify()), NOT_THERE);
+  assert.equal(await sign('rsa', certificateVerify()), 'result');
+  assert.equal(await sign('rsa', certificateVerify('client')), NOT_THERE);
+});
+
+test('digests are signed with the key that is for them, and with no other', async () => {
+  await serve({ [idOf('p256')]: { contexts: ['digest'] } });
+  assert.equal(await signDigest('p256'), 'result');
+  assert.equal(await signDigest('rsa'), NOT_THERE);
+  assert.equal(await sign('p256', certificateVerify()), NOT_THERE);
+  assert.equal(await sign('rsa', certificateVerify()), 'result');
+});
+
+test('a client whose own contexts leave digests out has none signed', async () => {
+  const keys = { [idOf('p256')]: { contexts: ['tls13-server', 'digest'] as const } };
+  await serve(keys, { grants: { clients: [{ ...CLIENT, contexts: ['tls13-server'] }], keys } });
+  assert.deepEqual(
+    [await signDigest('p256'), await sign('p256', certificateVerify())],
+    [NOT_THERE, 'result'],
+  );
+  keyServer!.setGrants({ clients: [{ ...CLIENT, contexts: ['digest'] }], keys });
+  assert.deepEqual(
+    [await signDigest('p256'), await sign('p256', certificateVerify())],
+    ['result', NOT_THERE],
+  );
+});
+
+test('no key decrypts that is not named for it, and a key for decryption does not sign', async () => {
+  await serve({});
+  assert.equal(await decrypt(), 5);
+  await serve({ [idOf('p256')]: { uses: ['decrypt'] } });
+  assert.equal(await decrypt(), NOT_THERE, 'decryption is on, for another key');
+  assert.equal(await sign('p256', certificateVerify()), NOT_THERE);
+  await serve({ [idOf('rsa')]: { uses: ['decrypt'] } });
+  assert.deepEqual([await decrypt(), await sign('rsa', certificateVerify())], ['result', NOT_THERE]);
+  await serve({ [idOf('rsa')]: { uses: ['sign', 'decrypt'] } });
+  assert.deepEqual([await decrypt(), await sign('rsa', certificateVerify())], ['result', 'result']);
+});
+
+test('a key is named for both by its label or its id; the policy has the last word', async () => {
+  for (const name of ['rsa', idOf('rsa')]) {
+    await serve({}, { allowDecrypt: [name] });
+    assert.deepEqual([await decrypt(), await sign('rsa', certificateVerify())], ['result', 'result'], name);
+    assert.equal(await decrypt('p256'), NOT_THERE);
+  }
+  await serve({ [idOf('rsa')]: { uses: ['sign'] } }, { allowDecrypt: ['rsa'] });
+  assert.equal(await decrypt(), NOT_THERE);
+});
+
+test('other rules hold at once for the connections that are there, capabilities as well', async () => {
+  await serve({});
+  const said = async () => {
+    const answer = await peer.ask(capabilitiesRequest());
+    assert.ok(answer.kind === 'result');
+    return decodeCapabilities(answer.payload);
+  };
+  assert.ok(!(await said()).functions.includes('rsa-premaster'));
+  keyServer!.setGrants({
+    clients: [CLIENT],
+    keys: { [idOf('rsa')]: { contexts: ['digest'], uses: ['sign', 'decrypt'] } },
+  });
+  const { functions, contexts } = await said();
+  assert.ok(functions.includes('rsa-premaster') && contexts.includes('digest'));
+  assert.deepEqual([await decrypt(), await signDigest('rsa')], ['result', 'result']);
+});
+
+test('the operator is told of a digest, and why a key was not used', async () => {
+  await serve({ [idOf('p256')]: { contexts: ['digest'] }, [idOf('rsa')]: { uses: ['decrypt'] } });
+  const told: ServerOperation[] = [];
+  const listener = (message: unknown) => void told.push(message as ServerOperation);
+  subscribe('keyless-tls:server:operation', listener);
+  await signDigest('p256');
+  await signDigest('rsa');
+  await decrypt('p256');
+  unsubscribe('keyless-tls:server:operation', listener);
+  assert.deepEqual(
+    told.map(({ context, refusal }) => [context, refusal]),
+    [
+      ['digest', undefined],
+      ['digest', 'use-not-allowed'],
+      [undefined, 'use-not-allowed'],
+    ],
+  );
+});
+
+for (const allowDecrypt of [true, [1], 'rsa']) {
+  test(`allowDecrypt is a list of names, not ${JSON.stringify(allowDecrypt)}`, async () => {
+    const options = { allowDecrypt } as unknown as Partial<KeyServerOptions>;
+    await assert.rejects(setup.start(options), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
+  });
+}
