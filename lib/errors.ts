@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   ERR_KEYLESS_STATE: 'The call does not fit the state of the handshake.',
   ERR_KEYLESS_HANDSHAKE: 'The TLS handshake failed.',
   ERR_KEYLESS_NO_KEY_SERVER: 'No key server can be reached now; see `cause`.',
+  ERR_KEYLESS_OVERLOADED: 'The key servers do not keep up with what is asked of them.',
   ERR_KEYLESS_CONNECTION: 'The connection to the key server failed or ended while an operation was pending.',
   ERR_KEYLESS_KEY_SERVER_IDENTITY:
     'The certificate of the key server was not accepted (expired, other name, other CA).',

@@ -56,7 +56,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: 'operations_waiting',
-    help: 'Operations that wait for a key server to be there.',
+    help: 'Operations that wait for a key server to be there, or to have room.',
     labels: [],
     samples: ({ waiting }) => [[{}, waiting]],
   },

@@ -41,6 +41,8 @@ export interface ConnectionSettings {
 
 export interface ConnectionEvents {
   onReady(): void;
+  /** Answers came: there is room for more requests. */
+  onAnswers(): void;
   /** The key server will end it: no more requests, please. */
   onGoodbye(): void;
   /**
@@ -53,6 +55,10 @@ export interface ConnectionEvents {
 
 /** A peer that leaves so many requests unanswered is not worth the ids. */
 const MAX_GIVEN_UP = 65_536;
+/** Requests at once where the peer does not say: those of the field. */
+const DEFAULT_MAX_IN_FLIGHT = 128;
+/** What was given up so long ago is not expected to be answered. */
+const FORGET_AFTER_MS = 10_000;
 
 export class Connection {
   readonly #settings: ConnectionSettings;
@@ -68,6 +74,8 @@ export class Connection {
   /** The handshake is over and the greeting not answered. */
   #isUnanswered = false;
   #isLeaving = false;
+  #maxInFlight = DEFAULT_MAX_IN_FLIGHT;
+  #forgotAt = 0;
   profile: Profile = 'field';
   /** `undefined`: not said. */
   capabilities: Capabilities | undefined;
@@ -94,6 +102,16 @@ export class Connection {
   /** Requests that somebody waits for. */
   get inFlight(): number {
     return this.#pending.waiting;
+  }
+
+  /** The peer would read another request: more would wait in buffers, and could not be taken back. */
+  get hasRoom(): boolean {
+    if (this.#pending.occupying < this.#maxInFlight) return true;
+    const now = this.#settings.clock.now();
+    if (now - this.#forgotAt < FORGET_AFTER_MS) return false;
+    this.#forgotAt = now;
+    this.#pending.forget();
+    return this.#pending.occupying < this.#maxInFlight;
   }
 
   /** Answers that came too late, and answers to nothing that was asked. */
@@ -184,7 +202,10 @@ export class Connection {
 
   #onGreeted(answer: Answer | KeylessError): void {
     if (answer instanceof KeylessError || this.#state !== 'connecting') return;
-    if (answer.kind === 'result') this.capabilities = decodeCapabilities(answer.payload);
+    if (answer.kind === 'result') {
+      this.capabilities = decodeCapabilities(answer.payload);
+      this.#maxInFlight = this.capabilities.limits.inFlight;
+    }
     this.#connectAlarm.cancel();
     this.#state = 'ready';
     this.#isUnanswered = false;
@@ -212,7 +233,9 @@ export class Connection {
         this.#take(frame);
     } catch (error) {
       this.destroy(error as Error);
+      return;
     }
+    this.#events.onAnswers();
   }
 
   #take({ id, items }: Frame): void {

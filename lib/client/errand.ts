@@ -14,6 +14,7 @@ import type { Connection, Profile } from './connection.ts';
 import { goesElsewhere, wireError } from './errors.ts';
 import type { Hedgeable } from './hedging.ts';
 import type { KnownServer } from './known-server.ts';
+import type { Waiting } from './waiting-line.ts';
 
 export interface ErrandRequest {
   readonly kind: ClientOperation['kind'];
@@ -65,12 +66,12 @@ const MAX_ATTEMPTS = 3;
 const BLAMED_FROM_MS = 1000;
 const NOBODY: readonly KnownServer[] = [];
 
-export class Errand implements Hedgeable {
+export class Errand implements Hedgeable, Waiting {
   readonly request: ErrandRequest;
   readonly #clock: Clock;
   readonly #events: ErrandEvents;
   readonly #onSettled: OnSettled;
-  readonly #startedAt: number;
+  readonly startedAt: number;
   readonly #alarm: Alarm;
   #first: Attempt | undefined;
   #second: Attempt | undefined;
@@ -89,8 +90,8 @@ export class Errand implements Hedgeable {
     this.#events = events;
     this.#onSettled = onSettled;
     this.avoid = request.avoid ?? NOBODY;
-    this.#startedAt = clock.now();
-    const waitMs = Math.max(0, request.deadline - this.#startedAt);
+    this.startedAt = clock.now();
+    const waitMs = Math.max(0, request.deadline - this.startedAt);
     this.#alarm = clock.after(Math.ceil(waitMs), () => this.#timeOut());
     // The connections do not keep the process alive; a request that somebody waits for does.
     this.#alarm.ref();
@@ -156,12 +157,12 @@ export class Errand implements Hedgeable {
     const now = this.#clock.now();
     const { server } = attempt;
     if (answer instanceof KeylessError) {
-      server.fail(answer.code, answer.code !== 'ERR_KEYLESS_CLOSED', now);
+      server.fail(answer.code, answer.code !== 'ERR_KEYLESS_CLOSED', now - attempt.sentAt, now);
       this.#onFailed(server, answer, true, answer.code !== 'ERR_KEYLESS_CLOSED');
     } else if (answer.kind === 'error') {
       const error = wireError(answer.code, server.name);
       const elsewhere = goesElsewhere(answer.code);
-      server.fail(error.code, elsewhere, now);
+      server.fail(error.code, elsewhere, now - attempt.sentAt, now);
       this.#onFailed(server, error, false, elsewhere || this.#isRepetition(error));
     } else {
       server.succeed(now - attempt.sentAt, now);
@@ -184,10 +185,10 @@ export class Errand implements Hedgeable {
   }
 
   #timeOut(): void {
-    const waited = Math.round(this.#clock.now() - this.#startedAt);
+    const waited = Math.round(this.#clock.now() - this.startedAt);
     const whom =
       this.#server === undefined
-        ? 'No key server was reached'
+        ? 'No key server was there, or had room for it,'
         : `The key server ${this.#server.name} did not answer`;
     const error = new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`);
     this.#giveUp(error, true);
@@ -208,7 +209,8 @@ export class Errand implements Hedgeable {
       for (const attempt of [this.#first, this.#second]) {
         if (attempt === undefined) continue;
         attempt.connection.giveUp(attempt.id);
-        attempt.server.fail('ERR_KEYLESS_TIMEOUT', now - attempt.sentAt >= BLAMED_FROM_MS, now);
+        const ms = now - attempt.sentAt;
+        attempt.server.fail('ERR_KEYLESS_TIMEOUT', ms >= BLAMED_FROM_MS, ms, now);
       }
       this.#first = undefined;
       this.#second = undefined;
@@ -229,7 +231,7 @@ export class Errand implements Hedgeable {
       server: (server ?? this.#server)?.name,
       kind: this.request.kind,
       attempts: this.#attempts,
-      durationMs: this.#clock.now() - this.#startedAt,
+      durationMs: this.#clock.now() - this.startedAt,
       error: result instanceof KeylessError ? result : undefined,
     };
     clientOperation.publish(message);

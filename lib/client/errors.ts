@@ -86,10 +86,12 @@ export function noKeyServer(cause: KeylessError | undefined): KeylessError {
   return new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached.${why}`, { cause });
 }
 
-/** Too many wait for a key server already. */
-export function queueFull(most: number): KeylessError {
-  const why = `${most} operations wait for one already, and this one had waited longest.`;
-  return new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached. ${why}`);
+/** Too many wait for a key server already. @param there whether there is one, which does not keep up */
+export function lineFull(most: number, there: boolean): KeylessError {
+  const why = `${most} operations wait already, and this one had waited longest.`;
+  return there
+    ? new KeylessError('ERR_KEYLESS_OVERLOADED', `The key servers do not keep up. ${why}`)
+    : new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached. ${why}`);
 }
 
 /** It said goodbye before it had said anything else. */

@@ -17,14 +17,15 @@ import {
   type ErrandResult,
   type OnSettled,
 } from './errand.ts';
-import { closedError, noKeyServer, queueFull } from './errors.ts';
+import { closedError, lineFull, noKeyServer } from './errors.ts';
 import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
 import type { ServerAddress } from './server-address.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 export interface SetStats {
   readonly servers: readonly ServerStats[];
-  /** Requests that wait for a key server to be there. */
+  /** Requests that wait for a key server to be there, or to have room for them. */
   readonly waiting: number;
   readonly succeeded: number;
   readonly failed: number;
@@ -61,8 +62,7 @@ export class KeyServerSet {
   readonly #settings: SetSettings;
   readonly #clock: Clock;
   readonly #random: () => number;
-  /** In the order in which they came. */
-  readonly #parked = new Set<Errand>();
+  readonly #line = new WaitingLine<Errand>();
   readonly #waiters = new Set<Waiter>();
   readonly #hedging: Hedging<Errand>;
   readonly #events: ErrandEvents;
@@ -108,7 +108,7 @@ export class KeyServerSet {
 
   /** @returns whether somebody else could be asked than these */
   hasOthers(servers: readonly KnownServer[]): boolean {
-    return this.#pick(servers) !== undefined;
+    return this.#others(servers).length > 0;
   }
 
   /** @param onReady is called once: with `undefined` when a key server is ready, with an error when none is to be had */
@@ -146,7 +146,7 @@ export class KeyServerSet {
   stats(): SetStats {
     return {
       servers: this.#servers.map((server) => server.stats()),
-      waiting: this.#parked.size,
+      waiting: this.#line.size,
       succeeded: this.#succeeded,
       failed: this.#failed,
       retried: this.#retried,
@@ -165,12 +165,18 @@ export class KeyServerSet {
 
   #open(address: ServerAddress): KnownServer {
     const settings = { ...this.#settings, address, secureContext: this.#secureContext };
-    return new KnownServer(settings, () => this.#onChange());
+    return new KnownServer(settings, {
+      onChange: () => this.#onChange(),
+      onAnswers: () => {
+        if (this.#line.size > 0) this.#serveLine();
+      },
+    });
   }
 
   #dispatch(errand: Errand): void {
     if (errand.settled) return;
-    const server = this.#closed ? undefined : this.#pick(errand.avoid);
+    const mustWait = this.#line.size > 0 && !isUrgent(errand);
+    const server = this.#closed || mustWait ? undefined : this.#pick(errand);
     if (server !== undefined) this.#send(errand, server);
     else this.#park(errand);
   }
@@ -182,47 +188,71 @@ export class KeyServerSet {
   }
 
   #park(errand: Errand): void {
-    if (!this.#closed) this.#hurry();
-    this.#settings.onNobody?.();
-    if (this.#closed || !this.#mayWait) {
+    const isThere = this.#servers.some(({ ready }) => ready);
+    if (!isThere) {
+      if (!this.#closed) this.#hurry();
+      this.#settings.onNobody?.();
+    }
+    if (this.#closed || !(isThere || this.#mayWait)) {
       errand.settle(this.#nobody());
       return;
     }
-    this.#parked.add(errand);
-    if (this.#parked.size <= this.#settings.maxWaiting) return;
+    this.#line.add(errand);
+    if (isThere) this.#serveLine();
+    if (this.#line.size <= this.#settings.maxWaiting) return;
     // Whoever has waited longest has the least time left to be served in.
-    const [oldest] = this.#parked;
     this.#shed += 1;
-    oldest!.settle(queueFull(this.#settings.maxWaiting));
+    this.#line.takeOldest()!.settle(lineFull(this.#settings.maxWaiting, isThere));
+  }
+
+  /** There may be room: those who wait go on. */
+  #serveLine(): void {
+    const stay: Errand[] = [];
+    const now = this.#clock.now();
+    while (this.#line.size > 0 && this.#servers.some(({ hasRoom }) => hasRoom)) {
+      const errand = this.#line.take(now)!;
+      const server = this.#pick(errand);
+      if (server === undefined) stay.push(errand);
+      else this.#send(errand, server);
+    }
+    for (const errand of stay) this.#line.add(errand);
   }
 
   #hurry(): void {
     for (const server of this.#servers) server.hurry();
   }
 
-  /** @returns one that is not to be avoided, even if it is left alone: better than nobody */
-  #pick(avoid: readonly KnownServer[]): KnownServer | undefined {
+  /** @returns one that is not to be avoided and has room; if all are left alone, one of those: better than nobody */
+  #pick(errand: Errand): KnownServer | undefined {
+    const { avoid } = errand;
     const now = this.#clock.now();
     const chosen = choose(this.#usable, avoid, now, this.#random);
     if (chosen !== undefined) return chosen;
+    const there = this.#others(avoid);
+    const isAnyTrusted = there.some(({ trusted }) => trusted);
     let best: KnownServer | undefined;
-    for (const server of this.#servers) {
-      if (!server.ready || avoid.includes(server)) continue;
-      if (best === undefined || server.cost(now) < best.cost(now)) best = server;
+    for (const server of there) {
+      const isFit = isUrgent(errand) || (isAnyTrusted ? server.admits : server.hasRoom);
+      if (isFit && (best === undefined || server.cost(now) < best.cost(now))) best = server;
     }
     return best;
+  }
+
+  #others(avoid: readonly KnownServer[]): readonly KnownServer[] {
+    return this.#servers.filter((server) => server.ready && !avoid.includes(server));
   }
 
   /** @returns whether it is asked again, elsewhere, or after a lost connection also there */
   #onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean {
     if (this.#closed || error.code === 'ERR_KEYLESS_CLOSED') return false;
-    const other = this.#pick(errand.avoid);
+    const hasOthers = this.#others(errand.avoid).length > 0;
+    if (!hasOthers && !lost) return false;
+    if (!hasOthers) errand.avoid = errand.request.avoid ?? NOBODY;
+    const other = this.#pick(errand);
+    // It has had its turn already.
     if (other !== undefined) this.#send(errand, other);
-    else if (lost) {
-      errand.avoid = errand.request.avoid ?? NOBODY;
-      this.#dispatch(errand);
-    }
-    return other !== undefined || lost;
+    else this.#park(errand);
+    return true;
   }
 
   #hedge(errand: Errand): boolean {
@@ -263,9 +293,8 @@ export class KeyServerSet {
       this.#tellWaiters(false);
       return;
     }
-    const parked = [...this.#parked];
-    this.#parked.clear();
-    for (const errand of parked) this.#dispatch(errand);
+    if (ready.length > 0 && !this.#closed) this.#serveLine();
+    else while (this.#line.size > 0) this.#line.takeOldest()!.settle(this.#nobody());
     this.#tellWaiters(ready.length > 0);
   }
 
@@ -285,11 +314,16 @@ export class KeyServerSet {
   }
 
   #count(errand: Errand, result: ErrandResult): void {
-    this.#parked.delete(errand);
+    this.#line.remove(errand);
     if (errand.retried) this.#retried += 1;
     if (result instanceof KeylessError) this.#failed += 1;
     else this.#succeeded += 1;
   }
+}
+
+/** One every few minutes, and a flood would end resumption for want of it. */
+function isUrgent({ request }: Errand): boolean {
+  return request.kind === 'ticket-keys';
 }
 
 function isSame(one: ServerAddress, other: ServerAddress): boolean {

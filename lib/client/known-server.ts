@@ -7,6 +7,7 @@ import type { BackOffSettings } from './back-off.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
 import { clientBreaker } from './channels.ts';
 import type { Candidate } from './choice.ts';
+import { Congestion } from './congestion.ts';
 import type { Connection, ConnectionSettings } from './connection.ts';
 import { Latency } from './latency.ts';
 import { Link, type LinkState } from './link.ts';
@@ -52,22 +53,29 @@ export type ServerSettings = ConnectionSettings & {
   readonly backOff: BackOffSettings;
 };
 
-/**
- * Up to so many requests, one connection takes all: they leave in one write. Beyond, the next one shares; ours read 128 of a
- * connection at once.
- */
+/** Up to so many requests, one connection takes all: they leave in one write. Beyond, the next one shares. */
 const SHARE_FROM = 32;
+/** More than any connection has under way. */
+const WITHOUT_ROOM = 2 ** 32;
 /** A key server that answers nothing for so long, while operations wait, stands still. */
 const STANDSTILL_MS = 500;
 /** Answers before the percentiles mean something. */
 const ENOUGH_KNOWN = 20;
+
+export interface ServerEvents {
+  /** It became ready or failed, is trusted or not. */
+  onChange(): void;
+  /** It may have room again. */
+  onAnswers(): void;
+}
 
 export class KnownServer implements Candidate {
   readonly #links: readonly Link[];
   readonly #clock: Clock;
   readonly #latency = new Latency();
   readonly #breaker: Breaker;
-  readonly #onChange: () => void;
+  readonly #congestion = new Congestion();
+  readonly #events: ServerEvents;
   #settings: ServerSettings;
   /** When it answered last, or got something to answer after a pause. */
   #progressAt = 0;
@@ -78,10 +86,10 @@ export class KnownServer implements Candidate {
   /** Lower ones are asked first, others only when none of them is there (RFC 2782). */
   readonly priority: number;
 
-  constructor(settings: ServerSettings, onChange: () => void) {
+  constructor(settings: ServerSettings, events: ServerEvents) {
     this.#settings = settings;
     this.#clock = settings.clock;
-    this.#onChange = onChange;
+    this.#events = events;
     this.priority = settings.address.priority ?? 0;
     this.#breaker = new Breaker(settings.clock, settings.backOff.random, {
       probe: (onAnswer) => this.#probe(onAnswer),
@@ -93,6 +101,7 @@ export class KnownServer implements Candidate {
       links.push(
         new Link(() => this.#settings, settings.backOff, {
           onChange: () => this.#onLinkChange(),
+          onAnswers: events.onAnswers,
           mayConnect: () => at === 0 || this.ready,
         }),
       );
@@ -129,7 +138,15 @@ export class KnownServer implements Candidate {
     return this.#breaker.state !== 'open';
   }
 
+  /** It can be asked without making it, or the way to it, overflow. */
+  get hasRoom(): boolean {
+    if (this.outstanding >= this.#congestion.limit) return false;
+    for (const { connection } of this.#links) if (connection?.hasRoom === true) return true;
+    return false;
+  }
+
   get admits(): boolean {
+    if (!this.hasRoom) return false;
     const { state } = this.#breaker;
     return state === 'closed' || (state === 'half-open' && this.outstanding === 0);
   }
@@ -148,17 +165,17 @@ export class KnownServer implements Candidate {
     return this.#latency.known < ENOUGH_KNOWN ? undefined : this.#latency.percentileMs(0.95);
   }
 
-  /** The connection for the next request. @throws nothing; only where {@link ready} */
+  /** The connection for the next request; `undefined`: it is not ready. */
   get connection(): Connection | undefined {
     let best: Connection | undefined;
     let least = Number.POSITIVE_INFINITY;
     for (const { connection } of this.#links) {
       if (connection === undefined) continue;
-      const { inFlight } = connection;
-      if (inFlight < SHARE_FROM) return connection;
-      if (inFlight >= least) continue;
+      const load = connection.hasRoom ? connection.inFlight : WITHOUT_ROOM + connection.inFlight;
+      if (load < SHARE_FROM) return connection;
+      if (load >= least) continue;
       best = connection;
-      least = inFlight;
+      least = load;
     }
     return best;
   }
@@ -171,6 +188,7 @@ export class KnownServer implements Candidate {
 
   /** A result came. */
   succeed(ms: number, now: number): void {
+    this.#congestion.record(ms, this.outstanding, now);
     this.outstanding -= 1;
     this.#progressAt = now;
     this.#answered += 1;
@@ -178,8 +196,14 @@ export class KnownServer implements Candidate {
     this.#breaker.onSuccess();
   }
 
-  /** An error came, or none will. @param blamed whether the key server is at fault, rather than what it was asked */
-  fail(code: KeylessErrorCode, blamed: boolean, now: number): void {
+  /**
+   * An error came, or none will.
+   *
+   * @param blamed whether the key server is at fault, rather than what it was asked
+   * @param ms since it was asked
+   */
+  fail(code: KeylessErrorCode, blamed: boolean, ms: number, now: number): void {
+    if (code === 'ERR_KEYLESS_TIMEOUT') this.#congestion.recordMissing(ms, this.outstanding, now);
     this.outstanding -= 1;
     if (code !== 'ERR_KEYLESS_TIMEOUT') this.#progressAt = now;
     this.#note(code, blamed);
@@ -187,6 +211,7 @@ export class KnownServer implements Candidate {
 
   /** Nobody waits for the answer any more, which takes at least so long. */
   abandon(ms: number, now: number): void {
+    this.#congestion.recordMissing(ms, this.outstanding, now);
     this.outstanding -= 1;
     if (ms > this.#latency.averageMs(now)) this.#latency.record(ms, now);
   }
@@ -261,12 +286,12 @@ export class KnownServer implements Candidate {
       this.#breaker.onReachable();
       for (const link of this.#links) link.wake();
     }
-    this.#onChange();
+    this.#events.onChange();
   }
 
   #onBreaker(state: BreakerState): void {
     if (clientBreaker.hasSubscribers) clientBreaker.publish({ server: this.name, state });
-    this.#onChange();
+    this.#events.onChange();
   }
 
   #probe(onAnswer: (answered: boolean) => void): void {

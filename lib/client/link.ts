@@ -16,6 +16,8 @@ export type LinkState = 'connecting' | 'ready' | 'waiting' | 'closed';
 export interface LinkEvents {
   /** Its state has changed. */
   onChange(): void;
+  /** There is room for more requests. */
+  onAnswers(): void;
   /** A spare connects only while the key server is known to be there: one attempt at a time is enough to find out. */
   mayConnect(): boolean;
 }
@@ -132,6 +134,7 @@ export class Link {
     this.#attemptedAt = this.#settings().clock.now();
     const connection: Connection = new Connection(this.#settings(), {
       onReady: () => this.#onReady(connection),
+      onAnswers: this.#events.onAnswers,
       onGoodbye: () => this.#onGoodbye(connection),
       onClose: (error, refused) => this.#onClose(connection, error, refused),
     });

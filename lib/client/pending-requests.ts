@@ -18,6 +18,9 @@ export class PendingRequests {
   #nextId: number;
   readonly #idCount: number;
   #givenUp = 0;
+  /** Of those given up, the ones that the peer is thought to be busy with: since the last {@link forget}, and before it. */
+  #busyNow = 0;
+  #busyBefore = 0;
   /** Answers nobody waited for any more, and answers to nothing that was asked. */
   late = 0;
   unknown = 0;
@@ -31,6 +34,11 @@ export class PendingRequests {
   /** Requests that somebody waits for. */
   get waiting(): number {
     return this.#byId.size - this.#givenUp;
+  }
+
+  /** Requests that keep the peer busy: also those that nobody waits for any more, as far as they may be expected. */
+  get occupying(): number {
+    return this.waiting + this.#busyNow + this.#busyBefore;
   }
 
   /** Requests whose answers may still come, whether somebody waits or not. */
@@ -62,6 +70,13 @@ export class PendingRequests {
     if (this.#byId.get(id) === undefined) return;
     this.#byId.set(id, undefined);
     this.#givenUp += 1;
+    this.#busyNow += 1;
+  }
+
+  /** What was given up before the last call of this will not be answered any more: it does not count as {@link occupying}. */
+  forget(): void {
+    this.#busyBefore = this.#busyNow;
+    this.#busyNow = 0;
   }
 
   /** Nobody waits for any answer any more, and everybody is told; the answers may still come. */
@@ -85,6 +100,8 @@ export class PendingRequests {
       return;
     }
     this.#givenUp -= 1;
+    if (this.#busyBefore > 0) this.#busyBefore -= 1;
+    else if (this.#busyNow > 0) this.#busyNow -= 1;
     this.late += 1;
   }
 
@@ -93,6 +110,8 @@ export class PendingRequests {
     const waiting = [...this.#byId.values()];
     this.#byId.clear();
     this.#givenUp = 0;
+    this.#busyNow = 0;
+    this.#busyBefore = 0;
     for (const onAnswer of waiting) onAnswer?.(error);
   }
 }

@@ -54,7 +54,7 @@ export interface KeyServersOptions extends EdgeCredentials {
   readonly pingTimeoutMs?: number | undefined;
   /** TLS connections to each key server, 1 to 64: the first takes what it can, the others are warm; default 2. */
   readonly connectionsPerServer?: number | undefined;
-  /** Operations that wait while no key server is there, 0 to 1,000,000; more, and the oldest fail; default 10,000. */
+  /** Operations that wait while no key server is there, or has room for them, 0 to 1,000,000; more, and the oldest fail; default 10,000. */
   readonly maxWaiting?: number | undefined;
   /**
    * Operations while no key server has been reached since the start: `fail` (default): they fail at once when each has been

@@ -1,0 +1,118 @@
+/** How many operations a key server has at once, and who is next when it has room. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Congestion } from '../../../lib/client/congestion.ts';
+import { PendingRequests } from '../../../lib/client/pending-requests.ts';
+import { type Waiting, WaitingLine } from '../../../lib/client/waiting-line.ts';
+
+/** As many answers as there are operations at once, each of which took so long. @returns the time after them */
+function answers(congestion: Congestion, ms: number, now: number): number {
+  const count = Math.floor(congestion.limit);
+  for (let answer = 0; answer < count; answer += 1) congestion.record(ms, Math.floor(congestion.limit), now);
+  return now + ms;
+}
+
+test('operations at once double while answers are as fast as ever', () => {
+  const congestion = new Congestion();
+  let now = 0;
+  const limits = [congestion.limit];
+  for (let round = 0; round < 4; round += 1) {
+    now = answers(congestion, 5, now);
+    limits.push(congestion.limit);
+  }
+  assert.deepEqual(limits, [32, 64, 128, 256, 512]);
+});
+
+test('they do not grow where they are not needed', () => {
+  const congestion = new Congestion();
+  for (let answer = 0; answer < 1000; answer += 1) congestion.record(5, 3, answer);
+  assert.equal(congestion.limit, 32);
+});
+
+test('late answers take a third of them, once for all that were under way, and not below eight', () => {
+  const congestion = new Congestion();
+  let now = answers(congestion, 5, 0);
+  now = answers(congestion, 300, now + 300);
+  assert.equal(Math.round(congestion.limit), 45);
+  now = answers(congestion, 200, now);
+  assert.ok(congestion.limit > 45 && congestion.limit < 56, 'no more doubling');
+  for (let round = 0; round < 20; round += 1) now = answers(congestion, 400, now + 400);
+  assert.equal(congestion.limit, 8);
+});
+
+test('answers that are not waited for count, and a way that is long is no queue', () => {
+  const [missing, far] = [new Congestion(), new Congestion()];
+  missing.recordMissing(1000, 30, 5000);
+  assert.equal(missing.limit, 21);
+  missing.recordMissing(20, 21, 7000);
+  assert.equal(missing.limit, 21, 'the client went, it was not late');
+  let now = 0;
+  for (let round = 0; round < 3; round += 1) now = answers(far, 240, now);
+  now = answers(far, 600, now);
+  assert.equal(far.limit, 512, 'twice the fastest and a bit is tolerated');
+  answers(far, 800, now + 800);
+  assert.ok(far.limit < 400);
+});
+
+test('a network that has become slower is no queue after a minute', () => {
+  const congestion = new Congestion();
+  for (let now = 0; now < 100_000; now += 100) congestion.record(now < 10_000 ? 5 : 500, 9, now);
+  const { limit } = congestion;
+  answers(congestion, 500, 101_000);
+  assert.ok(congestion.limit > limit);
+});
+
+class Somebody implements Waiting {
+  readonly startedAt: number;
+  readonly request: { readonly deadline: number };
+
+  constructor(startedAt: number, ms: number) {
+    this.startedAt = startedAt;
+    this.request = { deadline: startedAt + ms };
+  }
+}
+
+test('who waits has a turn; the newest is first when the oldest has waited for half of its time', () => {
+  const line = new WaitingLine<Somebody>();
+  const [one, two, three, four] = [0, 100, 200, 300].map((at) => new Somebody(at, 1000)) as [
+    Somebody,
+    Somebody,
+    Somebody,
+    Somebody,
+  ];
+  for (const each of [one, two, three, four]) line.add(each);
+  assert.equal(line.take(400), one);
+  assert.equal(line.take(601), four);
+  line.remove(three);
+  assert.equal(line.size, 1);
+  assert.equal(line.take(601), two);
+  assert.equal(line.take(601), undefined);
+});
+
+test('the line forgets who has gone, wherever they stood', () => {
+  const line = new WaitingLine<Somebody>();
+  const all = Array.from({ length: 5000 }, (_, at) => new Somebody(at, 100_000));
+  for (const each of all) line.add(each);
+  for (const each of all.slice(10, 4990)) line.remove(each);
+  const left: (Somebody | undefined)[] = [];
+  while (line.size > 0) left.push(line.take(5000));
+  assert.deepEqual(left, [...all.slice(0, 10), ...all.slice(4990)]);
+  assert.equal(line.takeOldest(), undefined);
+});
+
+test('what was given up keeps a key server busy until it is answered, or forgotten', () => {
+  const pending = new PendingRequests();
+  const [one, two, three] = [0, 0, 0].map(() => pending.add(() => undefined)) as [number, number, number];
+  pending.giveUp(one);
+  pending.giveUp(two);
+  assert.deepEqual([pending.waiting, pending.occupying], [1, 3]);
+  pending.settle(one, { kind: 'result', payload: new Uint8Array(1) });
+  assert.equal(pending.occupying, 2);
+  pending.forget();
+  assert.equal(pending.occupying, 2, 'it was given up lately');
+  pending.forget();
+  assert.deepEqual([pending.occupying, pending.unanswered], [1, 2]);
+  pending.settle(two, { kind: 'result', payload: new Uint8Array(1) });
+  pending.settle(three, { kind: 'result', payload: new Uint8Array(1) });
+  assert.deepEqual([pending.occupying, pending.unanswered, pending.late], [0, 0, 2]);
+});
