@@ -5,74 +5,69 @@
  * slower, and not three times in a row one of them alone. `-- --canary` slows the remote side down by 30 % of itself and
  * succeeds where the gate then fails: a gate that cannot fail is none.
  */
-import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { measureHandshakes, type Result, type Settings } from '../lib/cli/bench-handshakes.ts';
-import { median, OTHER_CORE, pin } from '../lib/cli/bench-method.ts';
-import {
-  type Files,
-  type KeyServerProcess,
-  makeFiles,
-  startKeyServer,
-} from '../lib/cli/key-server-process.ts';
+import { compare, nameOf } from '../lib/cli/bench/questions/handshakes.ts';
+import { medianOf, ratioOf } from '../lib/cli/bench/rounds.ts';
+import { CONCURRENT, type Scale } from '../lib/cli/bench/scale.ts';
+import { Workshop } from '../lib/cli/bench/workshop.ts';
 import { BUDGETS, type Budget } from './budgets.ts';
 
 const TRIES = 3;
 const SLOWDOWN = 0.3;
-const SETTINGS: Settings = { rounds: 5, count: 300, warmUpMs: 3000, concurrent: 16 };
+const SCALE: Scale = { quick: true, rounds: 5, roundMs: 300, warmUpMs: 6000 };
+const SIDES = ['native', 'remote'] as const;
 
-interface Bench {
-  readonly files: Files;
-  readonly keyServer: KeyServerProcess;
-}
-
-async function measure({ files, keyServer }: Bench, budget: Budget, burnMs: number): Promise<Result> {
-  const result = await measureHandshakes(files, keyServer, budget, SETTINGS, burnMs);
-  if (result.operationsPerHandshake !== 1) throw new Error('A handshake was resumed: nothing was measured.');
-  const said = burnMs > 0 ? `, slowed down by ${burnMs.toFixed(3)} ms` : '';
-  console.log(`${budget.key}: ${result.ratio.toFixed(2)} x native, at most ${budget.most}${said}`);
-  return result;
+/** @returns edge CPU of a remote handshake in milliseconds, and its ratio to native */
+async function measure(workshop: Workshop, budget: Budget): Promise<{ remoteMs: number; ratio: number }> {
+  const { native, remote } = await compare(workshop, SIDES, budget, CONCURRENT);
+  if (remote.some(({ operations }) => operations !== 1)) {
+    throw new Error('A remote handshake had not one operation: nothing was measured.');
+  }
+  const [remoteMs, ratio] = [medianOf(remote, 'edgeCpuMs'), ratioOf(remote, native)];
+  console.log(
+    `${nameOf(budget)}: ${remoteMs.toFixed(3)} ms, ${ratio.toFixed(2)} x native, at most ${budget.most}`,
+  );
+  return { remoteMs, ratio };
 }
 
 /** @returns whether one of the tries is within the budget */
-async function keeps(bench: Bench, budget: Budget, burnMs: number): Promise<boolean> {
+async function keeps(workshop: Workshop, budget: Budget): Promise<boolean> {
   for (let tries = 0; tries < TRIES; tries += 1) {
-    if ((await measure(bench, budget, burnMs)).ratio <= budget.most) return true;
+    if ((await measure(workshop, budget)).ratio <= budget.most) return true;
   }
   return false;
 }
 
-async function gate(bench: Bench): Promise<boolean> {
-  const broken: Budget[] = [];
-  for (const budget of BUDGETS) if (!(await keeps(bench, budget, 0))) broken.push(budget);
-  for (const { key, most, because } of broken) {
-    console.error(
-      `${key}: more than ${most} x native in ${TRIES} tries. The budget (bench/budgets.ts): ${because}.`,
-    );
+async function gate(workshop: Workshop): Promise<boolean> {
+  let kept = true;
+  for (const budget of BUDGETS) {
+    if (await keeps(workshop, budget)) continue;
+    kept = false;
+    const limit = `more than ${budget.most} x native in ${TRIES} tries`;
+    console.error(`${nameOf(budget)}: ${limit}. The budget (bench/budgets.ts): ${budget.because}.`);
   }
-  return broken.length === 0;
+  return kept;
 }
 
-async function canary(bench: Bench): Promise<boolean> {
+async function canary(workshop: Workshop): Promise<boolean> {
+  const remote = await workshop.edge('remote');
   let seen = true;
   for (const budget of BUDGETS) {
-    const { remote } = await measure(bench, budget, 0);
-    if (!(await keeps(bench, budget, SLOWDOWN * median(remote.edgeCpuMs)))) continue;
-    console.error(`${budget.key}: ${SLOWDOWN * 100} % slower, and the gate does not see it.`);
+    await remote.figures({ burnMs: 0 });
+    const { remoteMs } = await measure(workshop, budget);
+    await remote.figures({ burnMs: SLOWDOWN * remoteMs });
+    console.log(`now with ${SLOWDOWN * 100} % more`);
+    if (!(await keeps(workshop, budget))) continue;
+    console.error(`${nameOf(budget)}: ${SLOWDOWN * 100} % slower, and the gate does not see it.`);
     seen = false;
   }
   return seen;
 }
 
 const { values } = parseArgs({ options: { canary: { type: 'boolean', default: false } } });
-const files = makeFiles();
-const keyServer = await startKeyServer(files);
-pin(keyServer.child.pid, OTHER_CORE);
+const workshop = await Workshop.open(SCALE);
 try {
-  const bench = { files, keyServer };
-  process.exitCode = (await (values.canary ? canary(bench) : gate(bench))) ? 0 : 1;
+  process.exitCode = (await (values.canary ? canary(workshop) : gate(workshop))) ? 0 : 1;
 } finally {
-  keyServer.child.kill();
-  await keyServer.ended;
-  rmSync(files.folder, { recursive: true, force: true });
+  await workshop.close();
 }

@@ -1,113 +1,59 @@
 /** `keyless-tls bench`: native against remote signing, on this machine. */
-import { rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
-import { type Case, measureHandshakes, type Result, type Settings } from './bench-handshakes.ts';
-import { OTHER_CORE, pin } from './bench-method.ts';
-import { page, type Report, summary, table } from './bench-report.ts';
-import { type Command, parseOptions, UsageError } from './command.ts';
-import { type Files, type KeyServerProcess, makeFiles, startKeyServer } from './key-server-process.ts';
+import { writeFileSync } from 'node:fs';
+import { page } from './bench/page.ts';
+import type { Question } from './bench/question.ts';
+import { QUESTIONS } from './bench/questions.ts';
+import { textReport } from './bench/report.ts';
+import { askAll } from './bench/run.ts';
+import { FULL, QUICK } from './bench/scale.ts';
+import { type Command, parsePositionals, UsageError } from './command.ts';
 
-const USAGE = `keyless-tls bench: what a full handshake costs, with its key native and on a key server
+const WIDTH = Math.max(...QUESTIONS.map(({ name }) => name.length));
 
-Usage: keyless-tls bench [options]
+const USAGE = `keyless-tls bench: what keys that are elsewhere cost, on this machine
 
-  --quick         below one minute; without it, about four
-  --key TYPE      only rsa or p256
-  --version V     only 1.2 or 1.3
+Usage: keyless-tls bench [question ...] [options]
+
+Questions, all of them if none is named:
+${QUESTIONS.map(({ name, asks }) => `  ${name.padEnd(WIDTH)}  ${asks}`).join('\n')}
+
+Options:
+  --quick         all questions in less than a minute, less exactly; without it, about ten
   --html FILE     write a page with plots
   --json          print JSON: every round, the machine, the settings
 
 Server, key server and clients are processes of their own on the loopback, the server alone on a core where there are two
 and taskset. CPU time of the server for each handshake, five rounds in turn, medians. Do nothing else on the machine meanwhile.
 
-Example:
+Examples:
   keyless-tls bench --quick --html bench.html
+  keyless-tls bench handshakes distance
 `;
 
 const OPTIONS = {
   quick: { type: 'boolean', default: false },
-  key: { type: 'string' },
-  version: { type: 'string' },
   html: { type: 'string' },
   json: { type: 'boolean', default: false },
 } as const;
 
-const HINT = 'keyless-tls bench --help';
-const FULL: Settings = { rounds: 7, count: 1500, warmUpMs: 8000, concurrent: 16 };
-const QUICK: Settings = { rounds: 5, count: 300, warmUpMs: 4000, concurrent: 16 };
-
-const KEYS = { rsa: 'RSA-2048', p256: 'P-256' } as const;
-const VERSIONS = { '1.3': 'TLSv1.3', '1.2': 'TLSv1.2' } as const;
-
-function chosen<T extends string>(
-  option: string,
-  table: Readonly<Record<string, T>>,
-  value: string | undefined,
-): T[] {
-  if (value === undefined) return Object.values(table);
-  const found = Object.hasOwn(table, value) ? table[value] : undefined;
-  if (found !== undefined) return [found];
-  throw new UsageError(`--${option} is one of ${Object.keys(table).join(', ')}.`, HINT);
-}
-
-async function measureAll(cases: readonly Case[], settings: Settings, quiet: boolean): Promise<Result[]> {
-  const files: Files = makeFiles();
-  let keyServer: KeyServerProcess | undefined;
-  try {
-    keyServer = await startKeyServer(files);
-    pin(keyServer.child.pid, OTHER_CORE);
-    const results: Result[] = [];
-    for (const each of cases) {
-      if (!quiet)
-        process.stderr.write(`${results.length + 1} of ${cases.length}: ${each.key}, ${each.version} …\n`);
-      results.push(await measureHandshakes(files, keyServer, each, settings));
-    }
-    return results;
-  } finally {
-    keyServer?.child.kill();
-    await keyServer?.ended;
-    rmSync(files.folder, { recursive: true, force: true });
-  }
-}
-
-function reportOf(handshakes: readonly Result[], settings: Settings): Report {
-  return {
-    time: new Date().toISOString(),
-    machine: {
-      node: process.version,
-      openssl: process.versions.openssl ?? 'unknown',
-      cpu: cpus()[0]?.model.trim() ?? 'unknown',
-      cores: availableParallelism(),
-      platform: `${process.platform}-${process.arch}`,
-    },
-    settings: { ...settings },
-    handshakes,
-  };
-}
-
-function warnings(results: readonly Result[]): string[] {
-  const found: string[] = [];
-  if (results.some(({ pinned }) => !pinned))
-    found.push('The server had no core for itself: the figures are noisy.');
-  if (results.some(({ operationsPerHandshake }) => Math.abs(operationsPerHandshake - 1) > 0.01)) {
-    found.push(
-      'Not every remote handshake had one operation: the comparison is not between full handshakes.',
+/** @throws UsageError for what is no question */
+function chosen(names: readonly string[]): readonly Question[] {
+  const unknown = names.find((name) => !QUESTIONS.some((question) => question.name === name));
+  if (unknown !== undefined) {
+    const known = QUESTIONS.map(({ name }) => name).join(', ');
+    throw new UsageError(
+      `A question is one of ${known}; not ${JSON.stringify(unknown)}.`,
+      'keyless-tls bench --help',
     );
   }
-  return found;
+  return names.length === 0 ? QUESTIONS : QUESTIONS.filter(({ name }) => names.includes(name));
 }
 
 async function run(args: readonly string[]): Promise<number> {
-  const values = parseOptions('bench', args, OPTIONS);
-  const keys = chosen('key', KEYS, values.key);
-  const versions = chosen('version', VERSIONS, values.version);
-  const cases = versions.flatMap((version) => keys.map((key) => ({ key, version })));
-  const settings = values.quick ? QUICK : FULL;
-  const results = await measureAll(cases, settings, values.json);
-  const report = reportOf(results, settings);
+  const { values, positionals } = parsePositionals('bench', args, OPTIONS);
+  const report = await askAll(chosen(positionals), values.quick ? QUICK : FULL, process.stderr);
   if (values.html !== undefined) writeFileSync(values.html, page(report));
-  if (values.json) process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
-  else process.stdout.write(`${table(report)}\n${[...summary(report), ...warnings(results)].join('\n')}\n`);
+  process.stdout.write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
   return 0;
 }
 

@@ -46,13 +46,16 @@ export interface Credentials {
   readonly keyPem: string;
 }
 
+/** `rsa` has 2,048 bits, `ec` is P-256. */
+export type KeyType = 'rsa' | 'rsa-3072' | 'ec' | 'p-384' | 'ed25519';
+
 /** What a certificate is to say. */
 export interface CertificateRequest {
   readonly commonName: string;
   readonly dnsNames?: readonly string[] | undefined;
   readonly ipv4Addresses?: readonly string[] | undefined;
   readonly usage: 'server' | 'client';
-  readonly keyType: 'rsa' | 'ec';
+  readonly keyType: KeyType;
   /** From one hour ago on; 1 to 36,500. */
   readonly days: number;
 }
@@ -77,11 +80,13 @@ const exportKey = (key: KeyObject): string => key.export({ type: 'pkcs8', format
 
 const spkiOf = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' });
 
-function makeKeys(type: 'rsa' | 'ec'): { publicKey: KeyObject; privateKey: KeyObject } {
-  return type === 'rsa'
-    ? generateKeyPairSync('rsa', { modulusLength: 2048 })
-    : generateKeyPairSync('ec', { namedCurve: 'P-256' });
-}
+const GENERATORS: Readonly<Record<KeyType, () => { publicKey: KeyObject; privateKey: KeyObject }>> = {
+  rsa: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  'rsa-3072': () => generateKeyPairSync('rsa', { modulusLength: 3072 }),
+  ec: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  'p-384': () => generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+  ed25519: () => generateKeyPairSync('ed25519'),
+};
 
 /** RFC 5280 §4.2.1.2 asks for an identifier that is unique; this one is a hash of the whole SPKI (RFC 7093 §2). */
 const keyIdentifier = (spki: Buffer): Buffer => createHash('sha256').update(spki).digest().subarray(0, 20);
@@ -108,7 +113,7 @@ function leafExtensions(request: CertificateRequest, keyId: Buffer, issuer: Issu
   const purpose = request.usage === 'server' ? OID.serverAuth : OID.clientAuth;
   return [
     extension(OID.basicConstraints, true, sequence()),
-    keyUsage(request.keyType === 'rsa' ? 0xa0 : 0x80),
+    keyUsage(request.keyType.startsWith('rsa') ? 0xa0 : 0x80),
     extension(OID.extendedKeyUsage, false, sequence(objectIdentifier(purpose))),
     extension(OID.subjectKeyIdentifier, false, octetString(keyId)),
     extension(OID.authorityKeyIdentifier, false, sequence(tlv(0x80, issuer.keyId))),
@@ -151,7 +156,7 @@ export class CertificateAuthority {
 
   /** A new authority. @param days how long it is valid, 1 to 36,500 */
   static make(commonName: string, days: number): CertificateAuthority {
-    const { publicKey, privateKey } = makeKeys('ec');
+    const { publicKey, privateKey } = GENERATORS.ec();
     const spki = spkiOf(publicKey);
     const issuer = { name: name(commonName), keyId: keyIdentifier(spki), key: privateKey };
     const extensions = [
@@ -183,7 +188,7 @@ export class CertificateAuthority {
 
   /** Makes a key and a certificate for it. */
   issue(request: CertificateRequest): Credentials {
-    const { publicKey, privateKey } = makeKeys(request.keyType);
+    const { publicKey, privateKey } = GENERATORS[request.keyType]();
     const spki = spkiOf(publicKey);
     const extensions = leafExtensions(request, keyIdentifier(spki), this.#issuer);
     const certPem = certificate(name(request.commonName), spki, request.days, extensions, this.#issuer);

@@ -7,7 +7,13 @@ import { join } from 'node:path';
 import { createServer } from '../https.ts';
 import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
 import { demoPage } from './demo-page.ts';
-import { type Files, type KeyServerProcess, makeFiles, startKeyServer } from './key-server-process.ts';
+import {
+  DEMO_SITES,
+  type Files,
+  type KeyServerProcess,
+  makeFiles,
+  startKeyServer,
+} from './key-server-process.ts';
 
 /** A running demo. */
 export interface Demo {
@@ -47,7 +53,7 @@ async function end(files: Files, { keyServer, keys, edge }: Running): Promise<vo
 
 /** @param port of the edge, 0: any free one; @param host address it listens on */
 export async function startDemo(port: number, host: string): Promise<Demo> {
-  const files = makeFiles();
+  const files = makeFiles(DEMO_SITES);
   const running: Running = {};
   try {
     const keyServer = await startKeyServer(files);
@@ -56,7 +62,7 @@ export async function startDemo(port: number, host: string): Promise<Demo> {
     const keys = connectKeyServers({ servers, ...files.edge, ca: files.ca });
     running.keys = keys;
     await keys.ready();
-    const edge = createServer({ cert: [...files.certs], key: keys }, demoPage());
+    const edge = createServer({ cert: [files.certs.rsa, files.certs.ecdsa], key: keys }, demoPage());
     running.edge = edge;
     await startEdge(edge, port, host);
     return {

@@ -6,50 +6,59 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../errors.ts';
-import { CertificateAuthority } from './certificate-authority.ts';
+import { CertificateAuthority, type KeyType } from './certificate-authority.ts';
 
 const LOOPBACK = '127.0.0.1';
 const DAYS = 2;
 const PRIVATE = { mode: 0o600 };
 
 /** A private authority, and what a key server and an edge need; the keys of the sites are for the key server only. */
-export interface Files {
+export interface Files<Site extends string = 'rsa' | 'ecdsa'> {
   readonly folder: string;
   readonly ca: string;
-  /** RSA first, then P-256. */
-  readonly certs: readonly [string, string];
+  /** PEM, in the order the sites were asked for. */
+  readonly certs: Readonly<Record<Site, string>>;
   readonly edge: { readonly cert: string; readonly key: string };
 }
 
-/** Keys go to the key server's folder and nowhere else; the edge gets certificates only. */
-export function makeFiles(): Files {
+/** @returns where the private key of a site is: a file of the key server's folder */
+export function keyFile<Site extends string>({ folder }: Files<Site>, site: Site): string {
+  return join(folder, 'keys', `${site}.key`);
+}
+
+/**
+ * Keys go to the key server's folder and nowhere else; the edge gets certificates only.
+ *
+ * @param sites kind of the key of each site's certificate, all of them for localhost
+ */
+export function makeFiles<Site extends string>(sites: Readonly<Record<Site, KeyType>>): Files<Site> {
   const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-demo-'));
   chmodSync(folder, 0o700);
   const authority = CertificateAuthority.make('keyless-tls demo', DAYS);
-  const site = {
+  const server = {
     commonName: 'localhost',
     dnsNames: ['localhost'],
     ipv4Addresses: [LOOPBACK],
     usage: 'server',
     days: DAYS,
   } as const;
-  const rsa = authority.issue({ ...site, keyType: 'rsa' });
-  const ecdsa = authority.issue({ ...site, keyType: 'ec' });
-  const keyServer = authority.issue({ ...site, commonName: 'key server', keyType: 'ec' });
+  const keyServer = authority.issue({ ...server, commonName: 'key server', keyType: 'ec' });
   const edge = authority.issue({ commonName: 'edge', usage: 'client', keyType: 'ec', days: DAYS });
   mkdirSync(join(folder, 'keys'), { mode: 0o700 });
-  writeFileSync(join(folder, 'keys', 'rsa.key'), rsa.keyPem, PRIVATE);
-  writeFileSync(join(folder, 'keys', 'ecdsa.key'), ecdsa.keyPem, PRIVATE);
+  const certs = {} as Record<Site, string>;
+  for (const [site, keyType] of Object.entries(sites) as [Site, KeyType][]) {
+    const { certPem, keyPem } = authority.issue({ ...server, keyType });
+    certs[site] = certPem;
+    writeFileSync(join(folder, 'keys', `${site}.key`), keyPem, PRIVATE);
+  }
   writeFileSync(join(folder, 'ca.crt'), authority.certPem);
   writeFileSync(join(folder, 'server.crt'), keyServer.certPem);
   writeFileSync(join(folder, 'server.pem'), keyServer.keyPem, PRIVATE);
-  return {
-    folder,
-    ca: authority.certPem,
-    certs: [rsa.certPem, ecdsa.certPem],
-    edge: { cert: edge.certPem, key: edge.keyPem },
-  };
+  return { folder, ca: authority.certPem, certs, edge: { cert: edge.certPem, key: edge.keyPem } };
 }
+
+/** Those of the demo. */
+export const DEMO_SITES = { rsa: 'rsa', ecdsa: 'ec' } as const;
 
 export interface KeyServerProcess {
   readonly child: ChildProcess;
@@ -58,7 +67,7 @@ export interface KeyServerProcess {
 }
 
 /** Its secrets are in files that only this user may read: none is in its arguments or its environment. */
-function spawnKeyServer({ folder }: Files): ChildProcess {
+function spawnKeyServer(folder: string): ChildProcess {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const path = (name: string) => join(folder, name);
   const tls = ['--cert', path('server.crt'), '--key', path('server.pem'), '--ca', path('ca.crt')];
@@ -68,8 +77,9 @@ function spawnKeyServer({ folder }: Files): ChildProcess {
   });
 }
 
-export async function startKeyServer(files: Files): Promise<KeyServerProcess> {
-  const child = spawnKeyServer(files);
+/** @param files of {@link makeFiles} */
+export async function startKeyServer({ folder }: Pick<Files, 'folder'>): Promise<KeyServerProcess> {
+  const child = spawnKeyServer(folder);
   let said = 'it said nothing';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = text.trim();

@@ -1,0 +1,53 @@
+/** Connections that send a ClientHello and then nothing: what a server holds of each is a handshake under way. */
+import { once } from 'node:events';
+import net from 'node:net';
+import { Duplex } from 'node:stream';
+import tls from 'node:tls';
+import type { ClientFigures, HelloPlan } from './client-plans.ts';
+import { Tally } from './client-tally.ts';
+
+const BATCH = 100;
+let held: net.Socket[] = [];
+
+/** The first message of a client: its bytes may be sent as often as one likes. */
+function firstMessage({ version, group = 'X25519' }: HelloPlan): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const wire = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _encoding, done) => {
+        resolve(chunk);
+        done();
+      },
+    });
+    const client = tls.connect({
+      socket: wire,
+      servername: 'localhost',
+      ecdhCurve: group,
+      minVersion: version,
+      maxVersion: version,
+    });
+    client.on('error', () => undefined);
+  });
+}
+
+async function open(port: number, message: Buffer): Promise<net.Socket> {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('error', () => undefined).resume();
+  await once(socket, 'connect');
+  socket.write(message);
+  return socket;
+}
+
+/** See {@link HelloPlan}. The connections of the plan before are closed first. */
+export async function hello(plan: HelloPlan): Promise<ClientFigures> {
+  for (const socket of held) socket.destroy();
+  held = [];
+  const tally = new Tally();
+  const message = await firstMessage(plan);
+  while (held.length < plan.count) {
+    const length = Math.min(BATCH, plan.count - held.length);
+    held.push(...(await Promise.all(Array.from({ length }, () => open(plan.port, message)))));
+  }
+  tally.handshakes = held.length;
+  return tally.figures();
+}

@@ -1,0 +1,20 @@
+/**
+ * Says when connections are due. A thread of its own, asleep in between: timers of the event loop have steps of a
+ * millisecond, and are late when the loop is busy.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { monotonicMs } from './client-clock.ts';
+
+const { perSecond, ms } = workerData as { readonly perSecond: number; readonly ms: number };
+const nothing = new Int32Array(new SharedArrayBuffer(4));
+
+const sleepUntil = (time: number) => {
+  const left = time - monotonicMs();
+  if (left > 0) Atomics.wait(nothing, 0, 0, left);
+};
+
+const end = monotonicMs() + ms;
+for (let due = monotonicMs(); due < end; due += (-Math.log(1 - Math.random()) * 1000) / perSecond) {
+  sleepUntil(due);
+  parentPort?.postMessage(due);
+}

@@ -1,0 +1,146 @@
+/** The edge that `keyless-tls bench` measures: a process of its own, with a TLS server for each certificate. */
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
+import type { VerifyPolicy } from '../../index.ts';
+import type { EdgeKeys } from './edge-keys.ts';
+
+/** Where the sites' keys are: here; on the key server; here, behind a callback; nowhere, and nobody answers. */
+export type EdgeMode = 'native' | 'remote' | 'local' | 'unanswered';
+
+export interface EdgeSite {
+  /** PEM. */
+  readonly cert: string;
+  /** PEM; of native and local edges only. */
+  readonly key?: string | undefined;
+}
+
+export interface EdgePlan {
+  readonly mode: EdgeMode;
+  readonly sites: Readonly<Record<string, EdgeSite>>;
+  /** Of remote edges. */
+  readonly keyServer?: {
+    readonly port: number;
+    readonly cert: string;
+    readonly key: string;
+    readonly ca: string;
+    readonly connections?: number | undefined;
+  };
+  /** Of local edges; `undefined`: as by default. */
+  readonly verify?: VerifyPolicy | undefined;
+}
+
+/** What it answers to its plan: the port of each site. */
+export type EdgePorts = Readonly<Record<string, number>>;
+
+export interface EdgeRequest {
+  /** `burn`: milliseconds of CPU to waste for each handshake from now on. */
+  readonly burnMs?: number;
+  /** Whether the garbage is collected first; needs `--expose-gc`. */
+  readonly collect?: boolean;
+}
+
+/** Since the start. */
+export interface EdgeFigures {
+  /** By rusage. */
+  readonly cpuMs: number;
+  readonly handshakes: number;
+  readonly resumed: number;
+  /** Signatures asked for; of native edges, none can be counted: 0. */
+  readonly operations: number;
+  /** Handshakes that wait for one at this moment. */
+  readonly paused: number;
+  /** Connections that are open at this moment. */
+  readonly connections: number;
+  readonly residentBytes: number;
+}
+
+const counts = { handshakes: 0, resumed: 0, connections: 0 };
+let wastedMs = 0;
+
+function ownCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** CPU time, not time: on a busy machine they differ. */
+function burn(ms: number): void {
+  const end = ownCpuMs() + ms;
+  while (ownCpuMs() < end);
+}
+
+const CHUNK = Buffer.alloc(65_536, 'x');
+
+/** @param bytes a multiple of 65,536, or the rest is left out */
+function send(socket: tls.TLSSocket, bytes: number): void {
+  let left = Math.floor(bytes / CHUNK.length);
+  const fill = () => {
+    while (left > 0) {
+      left -= 1;
+      if (!socket.write(CHUNK)) return;
+    }
+    socket.off('drain', fill).end();
+  };
+  socket.on('drain', fill);
+  fill();
+}
+
+/** A client sends `x` and gets `y`, or a number and gets as many bytes. */
+function onSocket(socket: tls.TLSSocket): void {
+  counts.handshakes += 1;
+  if (socket.isSessionReused()) counts.resumed += 1;
+  socket.on('error', () => undefined);
+  if (wastedMs > 0) burn(wastedMs);
+  // Ending here, before anything came, would suppress TLS 1.3's tickets, which a server sends in real life.
+  socket.once('data', (data: Buffer) => {
+    if (data[0] === 0x78) socket.end('y');
+    else send(socket, Number(data.toString('latin1')));
+  });
+}
+
+/** @returns its port */
+function listen(server: tls.Server): Promise<number> {
+  server.on('connection', (socket) => {
+    counts.connections += 1;
+    socket.on('close', () => (counts.connections -= 1));
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', 8192, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+/** A native edge does not load the library: it is Node.js and nothing else. */
+async function keysOf(plan: EdgePlan): Promise<EdgeKeys | undefined> {
+  if (plan.mode === 'native') return undefined;
+  const { EdgeKeys } = await import('./edge-keys.ts');
+  return EdgeKeys.open(plan);
+}
+
+async function serve({ sites }: EdgePlan, keys: EdgeKeys | undefined): Promise<EdgePorts> {
+  const ports: Record<string, number> = {};
+  for (const [name, site] of Object.entries(sites)) {
+    const server = keys?.createServer(site, onSocket) ?? tls.createServer({ ...site }, onSocket);
+    ports[name] = await listen(server);
+  }
+  return ports;
+}
+
+function figures(keys: EdgeKeys | undefined): EdgeFigures {
+  return {
+    ...counts,
+    operations: keys?.operations ?? 0,
+    paused: keys?.paused ?? 0,
+    residentBytes: process.memoryUsage.rss(),
+    cpuMs: ownCpuMs(),
+  };
+}
+
+process.once('message', async (plan: EdgePlan) => {
+  const keys = await keysOf(plan);
+  process.send?.(await serve(plan, keys));
+  process.on('message', ({ burnMs, collect }: EdgeRequest) => {
+    if (burnMs !== undefined) wastedMs = burnMs;
+    if (collect === true) globalThis.gc?.();
+    process.send?.(figures(keys));
+  });
+});
+process.on('disconnect', () => process.exit());

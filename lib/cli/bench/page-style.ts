@@ -1,0 +1,21 @@
+/** The style of the report's page: light and dark, wide and narrow, screen and paper. */
+export const STYLE = `
+:root { color-scheme: light dark; --ink: #1a1d21; --paper: #fff; --soft: #5c6670; --line: #d8dde3; --met: #1a7f37; --missed: #b42318;
+  --c0: #8a94a3; --c1: #2563eb; --c2: #d97706; --c3: #0d9488; --c4: #a21caf; --c5: #65a30d; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --paper: #14171a; --soft: #9aa5b1; --line: #333a42; --met: #4ac26b; --missed: #ff7b72;
+  --c0: #7d8896; --c1: #6ea0ff; --c2: #e5a33d; --c3: #3cc7b8; --c4: #d977e0; --c5: #9bce4a; } }
+* { box-sizing: border-box; }
+body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 46rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
+h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; } h3 { font-size: 1rem; margin: 1.6rem 0 .5rem; }
+svg { display: block; width: 100%; max-width: 38rem; height: auto; font: 12px system-ui, sans-serif; }
+svg text { fill: var(--ink); } svg .strong { font-weight: 600; } svg .soft, svg .axis text { fill: var(--soft); }
+svg .grid { stroke: var(--line); } svg .axis { stroke: var(--soft); } svg .line { fill: none; stroke-width: 2; }
+${[0, 1, 2, 3, 4, 5].map((index) => `.c${index} { fill: var(--c${index}); } svg .line.c${index} { stroke: var(--c${index}); }`).join('\n')}
+.wide { overflow-x: auto; margin: 1rem 0; } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
+td:first-child { font-weight: 600; } .met { color: var(--met); } .missed { color: var(--missed); }
+ul.verdicts { list-style: none; padding: 0; } ul.verdicts li { padding: .35rem 0; border-bottom: 1px solid var(--line); }
+.doubt { border-left: 3px solid var(--c2); padding-left: .7rem; } a { color: inherit; } nav { color: var(--soft); font-size: .9rem; }
+footer { color: var(--soft); font-size: .85rem; margin-top: 3rem; }
+@media print { body { margin: 0; max-width: none; font-size: 11pt; } nav { display: none; } .wide { overflow: visible; } table { font-size: 7.5pt; }
+  svg, li, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }`;

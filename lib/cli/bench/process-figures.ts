@@ -1,0 +1,66 @@
+/** What Linux says of another process: CPU time, memory, children (proc(5)). `undefined` where a system does not say. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Fields of /proc/PID/stat after the name in parentheses. */
+const PARENT = 1;
+const USER_TICKS = 11;
+const SYSTEM_TICKS = 12;
+/** Linux's USER_HZ is 100. */
+const TICK_MS = 10;
+const NANOSECONDS_PER_MS = 1e6;
+
+function statOf(pid: number | string): number[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+}
+
+function ticksOf(pid: number): number {
+  const fields = statOf(pid);
+  return (fields[USER_TICKS]! + fields[SYSTEM_TICKS]!) * TICK_MS;
+}
+
+/** In nanoseconds, where the kernel counts them; threads that have ended are not among them. */
+function scheduledOf(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, thread) => {
+    const [running] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ');
+    return sum + Number(running) / NANOSECONDS_PER_MS;
+  }, 0);
+}
+
+/** @returns CPU milliseconds of all its threads; where the kernel keeps no schedstat, in steps of 10 */
+export function cpuMsOf(pid: number | undefined): number | undefined {
+  if (pid === undefined) return undefined;
+  for (const read of [scheduledOf, ticksOf]) {
+    try {
+      return read(pid);
+    } catch {
+      // The next one, where the kernel does not know this one.
+    }
+  }
+  return undefined;
+}
+
+/** @returns the ids of the processes that a process started */
+export function childrenOf(pid: number): number[] {
+  try {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((each) => parentOf(each) === pid);
+  } catch {
+    return [];
+  }
+}
+
+/** @returns `undefined`: it has ended meanwhile */
+function parentOf(pid: number): number | undefined {
+  try {
+    return statOf(pid)[PARENT];
+  } catch {
+    return undefined;
+  }
+}

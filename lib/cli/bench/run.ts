@@ -1,0 +1,53 @@
+/** Asks questions one after the other, and reports. */
+import { Progress, type ProgressOutput } from './progress.ts';
+import type { Question } from './question.ts';
+import { type Answered, type Report, thisMachine } from './report.ts';
+import type { Scale } from './scale.ts';
+import { type EdgeName, Workshop } from './workshop.ts';
+
+/** Certificates, key server, clients. */
+const START_SECONDS = 2;
+
+/** With the warm-up of the edges that no question before needed. */
+function expected(questions: readonly Question[], scale: Scale): { title: string; seconds: number }[] {
+  const warm = new Set<EdgeName>();
+  return questions.map(({ title, edges, seconds }, index) => {
+    const cold = edges.filter((name) => !warm.has(name));
+    for (const name of cold) warm.add(name);
+    const before = index === 0 ? START_SECONDS : 0;
+    return { title, seconds: before + seconds(scale) + (cold.length * (scale.warmUpMs + 400)) / 1000 };
+  });
+}
+
+/** @returns seconds */
+export function expectedSeconds(questions: readonly Question[], scale: Scale): number {
+  return expected(questions, scale).reduce((sum, { seconds }) => sum + seconds, 0);
+}
+
+/**
+ * @param questions each once
+ * @param output what happens is told there
+ * @throws (rejects) KeylessError if a process ends, or a handshake fails: nothing was measured then
+ */
+export async function askAll(
+  questions: readonly Question[],
+  scale: Scale,
+  output: ProgressOutput,
+): Promise<Report> {
+  const progress = new Progress(output, expected(questions, scale));
+  const [time, startedAt] = [new Date().toISOString(), performance.now()];
+  const workshop = await Workshop.open(scale, (what) => progress.say(what));
+  try {
+    const answers: Answered[] = [];
+    for (const question of questions) {
+      progress.next();
+      const { name, title } = question;
+      answers.push({ name, title, ...(await question.answer(workshop)) });
+    }
+    const seconds = (performance.now() - startedAt) / 1000;
+    return { time, seconds, machine: thisMachine(), scale, answers };
+  } finally {
+    progress.end();
+    await workshop.close();
+  }
+}

@@ -1,0 +1,86 @@
+/** One round of one contestant: what its handshakes cost each process, and how long they took. */
+import type { ClientFigures, ClosedPlan } from './client-plans.ts';
+import type { Edge } from './edge.ts';
+import type { EdgeFigures } from './edge-process.ts';
+import { median, percentile } from './statistics.ts';
+import type { Workshop } from './workshop.ts';
+
+/** CPU times are milliseconds for one handshake. */
+export interface Sample {
+  readonly handshakes: number;
+  readonly edgeCpuMs: number;
+  /** `undefined`: this system does not say. */
+  readonly keyServerCpuMs: number | undefined;
+  readonly clientCpuMs: number;
+  readonly perSecond: number;
+  /** Milliseconds from connect to the end of the handshake, seen by clients. */
+  readonly medianMs: number;
+  readonly p99Ms: number;
+  /** CPU of the clients over the time: near 1 (of one process), they are the bottleneck of all wall times. */
+  readonly clientUtilisation: number;
+  /** The same by the kernel's account, a check of it. */
+  readonly clientUtilisationByKernel: number | undefined;
+  /** Signatures that were asked for, for each handshake; native: 0, it cannot be told. */
+  readonly operations: number;
+  /** Share of the handshakes that the edge resumed. */
+  readonly resumed: number;
+  /** Handshakes the edge counted, over those the clients counted: 1, or one of them is wrong. */
+  readonly agreement: number;
+}
+
+/** Adds up what several edges say. */
+async function figuresOf(edges: readonly Edge[]): Promise<EdgeFigures> {
+  const all = await Promise.all(edges.map((edge) => edge.figures()));
+  const sum = (name: keyof EdgeFigures) => all.reduce((total, each) => total + each[name], 0);
+  const names = Object.keys(all[0] ?? {}) as (keyof EdgeFigures)[];
+  return Object.fromEntries(names.map((name) => [name, sum(name)])) as unknown as EdgeFigures;
+}
+
+const difference = (after?: number, before?: number) =>
+  after === undefined || before === undefined ? undefined : after - before;
+
+interface Moment {
+  readonly edge: EdgeFigures;
+  readonly keyServerCpuMs: number | undefined;
+  readonly clientCpuMs: number | undefined;
+}
+
+async function momentOf(workshop: Workshop, edges: readonly Edge[]): Promise<Moment> {
+  const edge = await figuresOf(edges);
+  return { edge, keyServerCpuMs: workshop.keyServerCpuMs(), clientCpuMs: workshop.clients.cpuMs() };
+}
+
+function sampleOf(before: Moment, after: Moment, clients: ClientFigures): Sample {
+  const { handshakes, wallMs, cpuMs, latencies } = clients;
+  const each = (name: keyof EdgeFigures) => (after.edge[name] - before.edge[name]) / handshakes;
+  const keyServerCpuMs = difference(after.keyServerCpuMs, before.keyServerCpuMs);
+  const byKernel = difference(after.clientCpuMs, before.clientCpuMs);
+  return {
+    handshakes,
+    edgeCpuMs: each('cpuMs'),
+    keyServerCpuMs: keyServerCpuMs === undefined ? undefined : keyServerCpuMs / handshakes,
+    clientCpuMs: cpuMs / handshakes,
+    perSecond: (handshakes * 1000) / wallMs,
+    medianMs: median(latencies),
+    p99Ms: percentile(latencies, 0.99),
+    clientUtilisation: cpuMs / wallMs,
+    clientUtilisationByKernel: byKernel === undefined ? undefined : byKernel / wallMs,
+    operations: each('operations'),
+    resumed: each('resumed'),
+    agreement: each('handshakes'),
+  };
+}
+
+/**
+ * @param edges whose ports the plan names
+ * @throws (rejects) KeylessError ERR_KEYLESS_HANDSHAKE if one failed
+ */
+export async function takeSample(
+  workshop: Workshop,
+  edges: readonly Edge[],
+  plan: Omit<ClosedPlan, 'kind'>,
+): Promise<Sample> {
+  const before = await momentOf(workshop, edges);
+  const clients = await workshop.clients.run({ ...plan, kind: 'closed' });
+  return sampleOf(before, await momentOf(workshop, edges), clients);
+}
