@@ -5,6 +5,8 @@
 import { Counter, Gauge, type Registry, register } from 'prom-client';
 import type { KeyServersStats, ServerStats } from './keys/key-servers.ts';
 
+export { handshakeMetrics } from './handshake-metrics.ts';
+
 /** Labels and their value. */
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
