@@ -38,21 +38,19 @@ Napi::Value AttachLast(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Environment::Of(info)->Attach(ssl, true)->id());
 }
 
-// limit(id, sigalgs | undefined, withoutDecrypt, andContext): see server_limits.h.
-Napi::Value Limit(const Napi::CallbackInfo& info) {
+// limitSignatures(id, own, peers): see LimitSignatures.
+Napi::Value LimitSignaturesOf(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   if (handshake == nullptr || handshake->ssl() == nullptr) return info.Env().Undefined();
-  const bool and_context = info[3].As<Napi::Boolean>().Value();
-  if (info[1].IsString()) LimitSignatures(handshake->ssl(), info[1].As<Napi::String>().Utf8Value(), and_context);
-  LimitCiphers(handshake->ssl(), info[2].As<Napi::Boolean>().Value(), and_context);
+  LimitSignatures(handshake->ssl(), info[1].As<Napi::String>().Utf8Value(), info[2].As<Napi::String>().Utf8Value());
   return info.Env().Undefined();
 }
 
-// arm(id): the handshake parks before its private-key operation.
+// arm(id, withoutDecrypt): the handshake parks before its private-key operation.
 Napi::Value Arm(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake != nullptr) handshake->Arm();
+  if (handshake != nullptr) handshake->Arm(info[1].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
 }
 
@@ -193,7 +191,7 @@ Napi::Value ClearErrors(const Napi::CallbackInfo& info) {
 void ExportHandshakes(Napi::Object exports) {
   const Napi::Env env = exports.Env();
   exports.Set("attachLast", Napi::Function::New(env, AttachLast));
-  exports.Set("limit", Napi::Function::New(env, Limit));
+  exports.Set("limitSignatures", Napi::Function::New(env, LimitSignaturesOf));
   exports.Set("arm", Napi::Function::New(env, Arm));
   exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
   exports.Set("decideAlpn", Napi::Function::New(env, DecideAlpn));

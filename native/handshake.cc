@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "openssl/error_guard.h"
+#include "server_limits.h"
 #include "ssl_slots.h"
 
 namespace keyless {
@@ -78,13 +79,22 @@ int Handshake::OnCertificate(SSL* ssl, void*) {
   if (handshake->refused_) return 0;
   if (ASYNC_get_current_job() != nullptr) return 1;
   handshake->operated_ = false;
+  handshake->LimitChoice();
   handshake->Park();
   handshake->WatchAhead();
   return -1;
 }
 
-void Handshake::Arm() {
+void Handshake::Arm(bool without_decrypt) {
+  without_decrypt_ = without_decrypt;
   if (ssl_ != nullptr) SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
+}
+
+// The version is chosen by now, and in TLS 1.2 the cipher comes next.
+void Handshake::LimitChoice() {
+  if (SSL_is_server(ssl_) == 0 || SSL_version(ssl_) >= TLS1_3_VERSION) return;
+  const ErrorGuard errors;
+  LimitCiphers(ssl_, without_decrypt_);
 }
 
 void Handshake::Park() {

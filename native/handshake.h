@@ -78,8 +78,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   // For the SSL's ex_data slot: the SSL is being freed.
   static void OnSslFreed(Handshake* handshake);
 
-  // Makes the SSL park at its next certificate callback.
-  void Arm();
+  // Makes the SSL park at its next certificate callback. `without_decrypt`: see LimitCiphers.
+  void Arm(bool without_decrypt);
   // Runs the handshake until it yields. Main stack only.
   HandshakeState Drive();
   // Says which protocol is chosen, in kWantAlpn, and goes on; see AlpnDecision::Decide.
@@ -124,6 +124,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
   bool AwaitsOwnSignature() const;
+  void LimitChoice();
   void Park();
   void WatchAhead();
   void SetGate(bool in_place);
@@ -142,6 +143,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   std::unique_ptr<Operation> operation_;
   std::unique_ptr<Operation> last_;
   bool parked_ = false;
+  bool without_decrypt_ = false;
   bool flooded_ = false;      // the owner knows that the peer sends ahead
   bool refused_ = false;
   bool driving_ = false;

@@ -8,13 +8,14 @@
 
 namespace keyless {
 
-// `names`: OpenSSL's list, for example "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256". What the peer may sign with stays
-// as it was. With `and_context`, connections that the SSL's context makes later are limited too, at no cost of theirs.
-void LimitSignatures(SSL* ssl, const std::string& names, bool and_context);
+// Both lists are OpenSSL's, for example "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256". `own`: what this side signs with.
+// `peers`: what a server lets its client sign with. They hold for this SSL until
+// another SSL_CTX is chosen for it; never for the SSL_CTX, whose connections may be of either role.
+void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers);
 
-// Servers: no RSA-PSK, and no RSA key exchange with a key that signs but does not decrypt. The other TLS 1.2 ciphers keep
-// their order.
-void LimitCiphers(SSL* ssl, bool without_decrypt, bool and_context);
+// Servers, when TLS 1.2 or less is negotiated and no cipher yet: no RSA-PSK, and no RSA key exchange with a key that signs
+// but does not decrypt. The other ciphers keep their order.
+void LimitCiphers(SSL* ssl, bool without_decrypt);
 
 }  // namespace keyless
 

@@ -87,8 +87,8 @@ export interface Addon {
   setTicketKeys(context: number, keys: Uint8Array, sessionContext: Uint8Array): boolean;
   takeReleasedKey(): number;
   attachLast(): number;
-  limit(id: number, sigalgs: string | undefined, withoutDecrypt: boolean, andContext: boolean): void;
-  arm(id: number): void;
+  limitSignatures(id: number, own: string, peers: string): void;
+  arm(id: number, withoutDecrypt: boolean): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
   takeParked(): number;
@@ -144,7 +144,7 @@ const FUNCTIONS = [
   'setTicketKeys',
   'takeReleasedKey',
   'attachLast',
-  'limit',
+  'limitSignatures',
   'arm',
   'alpnOffer',
   'decideAlpn',

@@ -6,18 +6,25 @@ import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { addon, KeyProblem } from './addon.ts';
 import { type KeyEntry, makeKeyEntry, rememberKey } from './key-entry.ts';
-import { schemeLimits } from './schemes.ts';
+import { DEFAULT_SIGALGS, limitSigalgs, providerLimits } from './schemes.ts';
 import { holdsPrivateKey, isPrivateKey, SealedKeys } from './sealed-keys.ts';
+
+/** What handshakes of a context must not choose, because its keys cannot do it. */
+export interface ContextLimits {
+  /** Its own signatures, as OpenSSL's list of signature algorithms; `undefined`: no limit. */
+  readonly sigalgs: string | undefined;
+  /** What peers may sign with, in the same form. */
+  readonly peerSigalgs: string;
+  /** An RSA key of the context cannot decrypt, so its servers must not choose RSA key exchange. */
+  readonly withoutDecrypt: boolean;
+}
+
+const NO_LIMITS: ContextLimits = { sigalgs: undefined, peerSigalgs: DEFAULT_SIGALGS, withoutDecrypt: false };
 
 /** What the hook must know of a context. */
 export interface KeylessContext {
   readonly entries: readonly KeyEntry[];
-  /** OpenSSL's list of signature algorithms; `undefined`: no limit. */
-  readonly sigalgs: string | undefined;
-  /** An RSA key of this context cannot decrypt, so its servers must not offer RSA key exchange. */
-  readonly withoutDecrypt: boolean;
-  /** Whether OpenSSL's context knows these limits already; `undefined`: it has made no connection yet. */
-  limitedFor: 'server' | 'client' | undefined;
+  readonly limits: ContextLimits;
   /** By which the addon knows OpenSSL's context; 0: it does not. */
   readonly number: number;
 }
@@ -102,7 +109,7 @@ function giveKey(key: PrivateKey, certificate: X509Certificate): KeyEntry {
     throw problem(KeyProblem.UNSUPPORTED_KEY, certificate);
   }
   const entry = makeKeyEntry(key, certificate);
-  const { digests, pss } = schemeLimits(entry.schemes);
+  const { digests, pss } = providerLimits(entry.schemes);
   const number = addon().useKey(certificate.raw, digests, pss);
   if (number <= 0) throw problem(number, certificate);
   rememberKey(number, entry);
@@ -119,9 +126,35 @@ export function giveKeys(keys: readonly unknown[], certificates: readonly X509Ce
 }
 
 /** A limit holds for the whole context, so it is made of what all its keyless keys can; native keys know no limit. */
-function limits(entries: readonly KeyEntry[], onlyKeyless: boolean): string | undefined {
-  if (!onlyKeyless || entries.some(({ schemes }) => schemes === undefined)) return undefined;
-  return schemeLimits(entries.flatMap(({ schemes }) => schemes ?? [])).sigalgs;
+function ownSigalgs(entries: readonly KeyEntry[], list: string | undefined): string | undefined {
+  if (entries.some(({ schemes }) => schemes === undefined)) return undefined;
+  const sigalgs = limitSigalgs(
+    entries.flatMap(({ schemes }) => schemes ?? []),
+    list,
+  );
+  if (sigalgs !== '') return sigalgs;
+  throw new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    `"sigalgs" (${list}) has none of the "schemes" that the PrivateKey can sign with, so no handshake could succeed. ` +
+      'Add one of them to "sigalgs", or leave one of both out.',
+  );
+}
+
+/**
+ * @param sigalgs the option
+ * @param onlyKeyless the context has no keys of Node's
+ * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT: `sigalgs` and `schemes` have nothing in common
+ */
+export function contextLimits(
+  entries: readonly KeyEntry[],
+  sigalgs: string | undefined,
+  onlyKeyless: boolean,
+): ContextLimits {
+  return {
+    sigalgs: onlyKeyless ? ownSigalgs(entries, sigalgs) : undefined,
+    peerSigalgs: sigalgs ?? DEFAULT_SIGALGS,
+    withoutDecrypt: entries.some(({ isRsa, key }) => isRsa && key.decrypt === undefined),
+  };
 }
 
 /**
@@ -150,9 +183,7 @@ function makeContext(
   const entries = giveKeys(keys, certificates);
   contexts.set(context.context, {
     entries,
-    sigalgs: limits(entries, native.length === 0),
-    withoutDecrypt: entries.some(({ isRsa, key }) => isRsa && key.decrypt === undefined),
-    limitedFor: undefined,
+    limits: contextLimits(entries, options.sigalgs || undefined, native.length === 0),
     number: addon().nameContext(),
   });
   made += 1;
@@ -200,9 +231,7 @@ function moveContext(
   if (entries.length === 0) return context;
   contexts.set(context.context, {
     entries,
-    sigalgs: undefined,
-    withoutDecrypt: false,
-    limitedFor: undefined,
+    limits: NO_LIMITS,
     number: addon().nameContext(),
   });
   made += 1;

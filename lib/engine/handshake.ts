@@ -9,7 +9,7 @@ import { performance } from 'node:perf_hooks';
 import { KeylessError } from '../errors.ts';
 import type { Operation, PrivateKey, VerifyPolicy } from '../keys/private-key.ts';
 import { addon, FLAG_REPLAY, HandshakeStep, pendingOperation, STEP_MASK } from './addon.ts';
-import { giveKeys } from './contexts.ts';
+import { contextLimits, giveKeys } from './contexts.ts';
 import { checkBytes, endpointOptions, type HandshakeOptions } from './handshake-options.ts';
 import { findKey, type KeyEntry } from './key-entry.ts';
 import { badResult, OperationView, operationFailed } from './operation.ts';
@@ -46,8 +46,9 @@ export class Handshake {
    *   ERR_KEYLESS_UNSUPPORTED_KEY, ERR_KEYLESS_PLATFORM, ERR_KEYLESS_HANDSHAKE where OpenSSL does not take an option
    */
   constructor(options: HandshakeOptions) {
-    this.#endpoint = createEndpoint(options);
-    this.#id = startEndpoint(this.#endpoint);
+    const { endpoint, entries } = createEndpoint(options);
+    this.#endpoint = endpoint;
+    this.#id = startEndpoint(endpoint, entries, options.sigalgs);
     this.#role = options.role;
     this.#state = options.role === 'server' ? 'WANT_READ' : 'WANT_WRITE';
     if (options.role === 'client') this.#take(addon().drive(this.#id, false));
@@ -232,27 +233,35 @@ function refused(what: string): KeylessError {
   return new KeylessError('ERR_KEYLESS_HANDSHAKE', `OpenSSL could not ${what}: ${reason}.`);
 }
 
-function createEndpoint(options: HandshakeOptions): number {
-  const raw = endpointOptions(options);
-  addon().beginContext();
-  const endpoint = addon().createEndpoint(raw);
-  if (endpoint === undefined) throw refused('take these options');
+/** Whatever fails, nothing is left. */
+function orRemove<T>(endpoint: number, work: () => T): T {
   try {
-    if (options.key !== undefined) {
-      const certificates = raw.certificateChains.map((chain) => new X509Certificate(chain));
-      giveKeys([callersKey(options.key)], certificates);
-    }
+    return work();
   } catch (error) {
     addon().removeEndpoint(endpoint);
     throw error;
   }
-  return endpoint;
 }
 
-function startEndpoint(endpoint: number): number {
-  const id = addon().startEndpoint(endpoint);
-  if (id !== undefined) return id;
-  const error = refused('start');
-  addon().removeEndpoint(endpoint);
-  throw error;
+function createEndpoint(options: HandshakeOptions): { endpoint: number; entries: KeyEntry[] } {
+  const raw = endpointOptions(options);
+  addon().beginContext();
+  const endpoint = addon().createEndpoint(raw);
+  if (endpoint === undefined) throw refused('take these options');
+  const { key } = options;
+  if (key === undefined) return { endpoint, entries: [] };
+  return orRemove(endpoint, () => {
+    const certificates = raw.certificateChains.map((chain) => new X509Certificate(chain));
+    return { endpoint, entries: giveKeys([callersKey(key)], certificates) };
+  });
+}
+
+function startEndpoint(endpoint: number, entries: readonly KeyEntry[], list: string | undefined): number {
+  return orRemove(endpoint, () => {
+    const { sigalgs, peerSigalgs } = contextLimits(entries, list, true);
+    const id = addon().startEndpoint(endpoint);
+    if (id === undefined) throw refused('start');
+    if (sigalgs !== undefined) addon().limitSignatures(id, sigalgs, peerSigalgs);
+    return id;
+  });
 }

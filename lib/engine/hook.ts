@@ -58,7 +58,7 @@ function armWhenChosen(
     }
     nextTurn(() => {
       if (handshake.disposed || internals(socket)._handle !== handle) return;
-      handshake.arm(chosen, chosen !== initial);
+      handshake.arm(chosen);
       try {
         certCbDone.call(handle);
       } catch (error) {
@@ -76,7 +76,7 @@ function attach(socket: TLSSocket, handle: TlsHandle): void {
   if (id === 0) return;
   const handshake = new SocketHandshake(id, socket, handle);
   if (late) armWhenChosen(handshake, socket, handle, context);
-  else if (context !== undefined) handshake.arm(context, false);
+  else if (context !== undefined) handshake.arm(context);
 }
 
 function installSocketHook(): void {

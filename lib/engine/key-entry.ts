@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey, SignatureScheme, VerifyPolicy } from '../keys/private-key.ts';
 import { addon } from './addon.ts';
-import { isSignatureScheme } from './schemes.ts';
+import { fittingSchemes, isSignatureScheme } from './schemes.ts';
 
 /** One PrivateKey in one context, for one certificate. */
 export interface KeyEntry {
@@ -13,6 +13,7 @@ export interface KeyEntry {
   /** OpenSSL's name of an EC key's curve. */
   readonly curve: string | undefined;
   readonly isRsa: boolean;
+  /** Those that fit the certificate; `undefined`: everything its type can. */
   readonly schemes: readonly SignatureScheme[] | undefined;
   readonly timeoutMs: number;
   readonly verify: VerifyPolicy;
@@ -39,12 +40,25 @@ function checkedPolicy(value: unknown): VerifyPolicy {
   throw invalid('"verify" must be "always", "rsa" or "never"');
 }
 
-function checkedSchemes(value: unknown): readonly SignatureScheme[] | undefined {
+function areSchemes(value: unknown): value is readonly SignatureScheme[] {
+  return Array.isArray(value) && value.length > 0 && value.every((name) => isSignatureScheme(String(name)));
+}
+
+function checkedSchemes(value: unknown, { publicKey }: X509Certificate): KeyEntry['schemes'] {
   if (value === undefined) return undefined;
-  const ok =
-    Array.isArray(value) && value.length > 0 && value.every((name) => isSignatureScheme(String(name)));
-  if (ok) return [...(value as readonly SignatureScheme[])];
-  throw invalid('"schemes" must be an array of signature schemes by their names in RFC 8446, section 4.2.3');
+  if (!areSchemes(value)) {
+    throw invalid(
+      '"schemes" must be an array of signature schemes by their names in RFC 8446, section 4.2.3',
+    );
+  }
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = publicKey;
+  const curve = details?.namedCurve;
+  const fitting = fittingSchemes(value, type, curve);
+  if (fitting.length > 0) return fitting;
+  throw invalid(
+    `"schemes" (${value.join(', ')}) has none that its certificate's key can sign with, which is ` +
+      `${[type, curve].filter(Boolean).join(' on ')}: list some of RFC 8446, section 4.2.3, for it, or leave "schemes" out`,
+  );
 }
 
 /** @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT for options of the key that are out of range */
@@ -56,7 +70,7 @@ export function makeKeyEntry(key: PrivateKey, certificate: X509Certificate): Key
     certificate: certificate.raw,
     curve: asymmetricKeyDetails?.namedCurve,
     isRsa: asymmetricKeyType === 'rsa' || asymmetricKeyType === 'rsa-pss',
-    schemes: checkedSchemes(key.schemes),
+    schemes: checkedSchemes(key.schemes, certificate),
     timeoutMs: checkedTimeout(key.timeoutMs),
     verify: checkedPolicy(key.verify),
   };

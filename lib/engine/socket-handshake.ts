@@ -115,18 +115,10 @@ export class SocketHandshake implements OperationOrigin {
     return this.isDisposed;
   }
 
-  /**
-   * From here on the handshake parks before its private-key operation.
-   *
-   * @param chosenLate the context is not the one the connection was made with
-   */
-  arm(context: KeylessContext, chosenLate: boolean): void {
-    const { sigalgs, withoutDecrypt, limitedFor } = context;
-    if (chosenLate || limitedFor !== this.role) {
-      addon().limit(this.id, sigalgs, withoutDecrypt, !chosenLate);
-      if (!chosenLate) context.limitedFor = this.role;
-    }
-    addon().arm(this.id);
+  /** From here on the handshake parks before its private-key operation. */
+  arm({ limits }: KeylessContext): void {
+    addon().arm(this.id, limits.withoutDecrypt);
+    if (limits.sigalgs !== undefined) addon().limitSignatures(this.id, limits.sigalgs, limits.peerSigalgs);
   }
 
   /** The handshake stands parked. */

@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import tls from 'node:tls';
-import { isSignatureScheme, schemeLimits, schemeName } from '../../../lib/engine/schemes.ts';
+import {
+  fittingSchemes,
+  isSignatureScheme,
+  limitSigalgs,
+  providerLimits,
+  schemeName,
+} from '../../../lib/engine/schemes.ts';
 import type { SignatureScheme } from '../../../lib/keys/private-key.ts';
 
 /** RFC 8446 §4.2.3 and, for SHA-224, RFC 5246 §7.4.1.4.1. */
@@ -32,7 +38,7 @@ const NAMES = [...Object.keys(CODES), 'rsa_pkcs1_md5_sha1', 'ecdsa_sha256', 'ecd
 
 const DIGEST_BITS = { none: 1, md5Sha1: 2, sha1: 4, sha224: 8, sha256: 16, sha384: 32, sha512: 64 };
 
-const limitsOf = (...schemes: string[]) => schemeLimits(schemes as SignatureScheme[]);
+const list = (...schemes: string[]) => schemes as SignatureScheme[];
 
 test('a code point has the name of its RFC', () => {
   for (const [name, code] of Object.entries(CODES)) assert.equal(schemeName(code, undefined), name);
@@ -63,32 +69,64 @@ test('a name is a scheme only where the table has it itself', () => {
 
 test('a key without a list has no limits', () => {
   const all = Object.values(DIGEST_BITS).reduce((bits, bit) => bits | bit, 0);
-  assert.deepEqual(schemeLimits(undefined), { digests: all, pss: true, sigalgs: undefined });
+  assert.deepEqual(providerLimits(undefined), { digests: all, pss: true });
 });
 
-test('a list limits digests, PSS and what OpenSSL offers', () => {
+test('a list limits digests and PSS', () => {
   const { sha256, sha384, sha512, none, md5Sha1 } = DIGEST_BITS;
-  assert.deepEqual(limitsOf('rsa_pkcs1_sha256'), { digests: sha256, pss: false, sigalgs: 'RSA+SHA256' });
-  assert.deepEqual(limitsOf('rsa_pss_rsae_sha384', 'rsa_pkcs1_sha512'), {
+  const limits = (...schemes: string[]) => providerLimits(list(...schemes));
+  assert.deepEqual(limits('rsa_pkcs1_sha256'), { digests: sha256, pss: false });
+  assert.deepEqual(limits('rsa_pss_rsae_sha384', 'rsa_pkcs1_sha512'), {
     digests: sha384 | sha512,
     pss: true,
-    sigalgs: 'rsa_pss_rsae_sha384:RSA+SHA512',
   });
-  assert.deepEqual(limitsOf('ed25519'), { digests: none, pss: false, sigalgs: 'ed25519' });
-  assert.deepEqual(limitsOf('ecdsa_secp256r1_sha256', 'ecdsa_sha256'), {
-    digests: sha256,
-    pss: false,
-    sigalgs: 'ECDSA+SHA256',
-  });
-  assert.deepEqual(limitsOf('rsa_pkcs1_md5_sha1'), { digests: md5Sha1, pss: false, sigalgs: undefined });
+  assert.deepEqual(limits('ed25519'), { digests: none, pss: false });
+  assert.deepEqual(limits('rsa_pkcs1_md5_sha1'), { digests: md5Sha1, pss: false });
+});
+
+test('a list limits what OpenSSL offers', () => {
+  assert.equal(limitSigalgs(list('rsa_pkcs1_sha256'), undefined), 'RSA+SHA256');
+  assert.equal(
+    limitSigalgs(list('rsa_pss_rsae_sha384', 'rsa_pkcs1_sha512'), undefined),
+    'rsa_pss_rsae_sha384:RSA+SHA512',
+  );
+  assert.equal(limitSigalgs(list('ecdsa_secp256r1_sha256', 'ecdsa_sha256'), undefined), 'ECDSA+SHA256');
+  assert.equal(limitSigalgs(list('rsa_pkcs1_md5_sha1'), undefined), undefined);
+});
+
+test("a user's list keeps its order and its spelling, without what the key cannot", () => {
+  const schemes = list('rsa_pkcs1_sha256', 'rsa_pss_rsae_sha384', 'rsa_pss_rsae_sha256');
+  for (const [given, left] of [
+    ['RSA-PSS+SHA384:rsa_pkcs1_sha512:RSA+SHA256', 'RSA-PSS+SHA384:RSA+SHA256'],
+    ['PSS+SHA256:rsa_pss_rsae_sha512', 'PSS+SHA256'],
+    ['rsa+sha256', 'rsa+sha256'],
+    ['?rsa_pss_rsae_sha256:?mldsa65', '?rsa_pss_rsae_sha256'],
+    ['rsa_pss_pss_sha256:ECDSA+SHA256:DSA+SHA256:ed25519', ''],
+    ['constructor:toString+SHA256:RSA+:+SHA256:', ''],
+  ] as const) {
+    assert.equal(limitSigalgs(schemes, given), left, given);
+  }
+});
+
+test('a scheme fits a key by its type and curve', () => {
+  const fit = (type: string, curve?: string) => fittingSchemes(list(...NAMES), type, curve).join(' ');
+  assert.match(fit('rsa'), /^rsa_pkcs1_sha256 .*rsa_pss_rsae_sha512 .*rsa_pkcs1_md5_sha1$/);
+  assert.equal(fit('rsa-pss'), 'rsa_pss_pss_sha256 rsa_pss_pss_sha384 rsa_pss_pss_sha512');
+  assert.equal(
+    fit('ec', 'prime256v1'),
+    'ecdsa_secp256r1_sha256 ecdsa_sha1 ecdsa_sha224 ecdsa_sha256 ecdsa_sha384 ecdsa_sha512',
+  );
+  assert.match(fit('ec', 'secp521r1'), /^ecdsa_secp521r1_sha512 ecdsa_sha1/);
+  assert.equal(fit('ed25519'), 'ed25519');
+  assert.equal(fit('ed448'), 'ed448');
+  assert.equal(fit('dsa'), '');
 });
 
 test('OpenSSL understands each limit', () => {
   for (const name of NAMES) {
-    const { sigalgs } = limitsOf(name);
+    const sigalgs = limitSigalgs(list(name), undefined);
     if (name !== 'rsa_pkcs1_md5_sha1') assert.ok(sigalgs, name);
     if (sigalgs !== undefined) assert.ok(tls.createSecureContext({ sigalgs }), name);
   }
-  const { sigalgs } = limitsOf(...NAMES);
-  assert.ok(tls.createSecureContext({ sigalgs: sigalgs! }));
+  assert.ok(tls.createSecureContext({ sigalgs: limitSigalgs(list(...NAMES), undefined)! }));
 });
