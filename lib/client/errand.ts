@@ -8,6 +8,7 @@
 import type { Alarm, Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import type { Answer } from '../protocol/answers.ts';
+import { waitItem } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { type ClientOperation, clientOperation } from './channels.ts';
 import type { Connection, Profile } from './connection.ts';
@@ -127,6 +128,7 @@ export class Errand implements Hedgeable, Waiting {
     const attempt: Attempt = { server, connection, sentAt, id: 0 };
     try {
       const items = this.request.items(connection.profile);
+      if (connection.profile === 'ours') items.wait = waitItem(this.request.deadline - sentAt);
       attempt.id = connection.request(items, (answer) => this.#onAnswer(attempt, answer));
     } catch (error) {
       this.settle(

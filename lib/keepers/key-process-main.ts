@@ -12,7 +12,7 @@ import { decodeRequest } from '../protocol/request-decoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { EVERYTHING } from '../server/grants.ts';
 import type { KeySelector, KeyStore, StoredKey } from '../server/key-store.ts';
-import { Operations, type Outcome } from '../server/operations.ts';
+import { type Asking, Operations, type Outcome } from '../server/operations.ts';
 import { pemKey } from '../server/pem-key.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
@@ -38,7 +38,7 @@ const NOTHING = new Uint8Array(0);
 
 const keys = new KeptKeys();
 const operations = new Operations(keys, POLICY, undefined, MAX_UNANSWERED, undefined, MAX_UNANSWERED);
-const APP = { client: 'app', ours: true, wanted: () => true };
+const APP: Asking = { client: 'app', ours: true, wanted: () => true, key: undefined };
 
 function perform(items: Items): Outcome | Promise<Outcome> {
   const pkcs8 = keptKey(items);

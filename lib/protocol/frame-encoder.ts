@@ -28,7 +28,8 @@ function bytesOfItems(items: Items): number {
     itemBytes(items.functionName) +
     itemBytes(items.tracing) +
     itemBytes(items.requestContext) +
-    itemBytes(items.region)
+    itemBytes(items.region) +
+    itemBytes(items.wait)
   );
 }
 
@@ -60,7 +61,8 @@ function writeItems(target: Buffer, start: number, items: Items): number {
   offset = writeItem(target, offset, Tag.FUNCTION_NAME, items.functionName);
   offset = writeItem(target, offset, Tag.TRACING, items.tracing);
   offset = writeItem(target, offset, Tag.REQUEST_CONTEXT, items.requestContext);
-  return writeItem(target, offset, Tag.REGION, items.region);
+  offset = writeItem(target, offset, Tag.REGION, items.region);
+  return writeItem(target, offset, Tag.WAIT, items.wait);
 }
 
 /**

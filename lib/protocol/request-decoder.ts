@@ -1,9 +1,12 @@
 /** What a key server is asked: the items of a frame to one request, or the error that answers it. */
 import { DIGEST_BYTES } from './digests.ts';
+import { handshakeContext, type RecognisedContext } from './handshake-message.ts';
 import { CERTIFICATE_DIGEST_BYTES, KEY_ID_BYTES } from './key-id.ts';
 import { ANSWER_OPCODES, CustomFunction, Opcode, WireError, type WireErrorCode } from './opcodes.ts';
 import { methodOfFunction, methodOfOpcode, type SigningMethod } from './schemes.ts';
 import type { Items } from './tags.ts';
+
+const WAIT_BYTES = 4;
 
 /** Which key: at least one of them is there. */
 export interface KeySelector {
@@ -21,6 +24,8 @@ export interface SignRequest {
   readonly digest: Uint8Array | undefined;
   /** `undefined`: only the digest came. Whether the two agree is not checked yet. */
   readonly message: Uint8Array | undefined;
+  /** What the message is; `undefined`: none, or of no form that is known. */
+  readonly context: RecognisedContext | undefined;
   /** Host name; peer-supplied text. */
   readonly servername: Uint8Array | undefined;
 }
@@ -57,12 +62,19 @@ function hasBadSize(items: Items): boolean {
     isNot(items.keyId, [KEY_ID_BYTES]) ||
     isNot(items.certificateDigest, [CERTIFICATE_DIGEST_BYTES]) ||
     isNot(items.clientAddress, [4, 16]) ||
-    isNot(items.serverAddress, [4, 16])
+    isNot(items.serverAddress, [4, 16]) ||
+    isNot(items.wait, [WAIT_BYTES])
   );
 }
 
 function isNot(item: Uint8Array | undefined, sizes: readonly number[]): boolean {
   return item !== undefined && !sizes.includes(item.length);
+}
+
+/** @returns milliseconds that the edge waits from now; `undefined`: not said, or not in 4 bytes */
+export function waitMsOf({ wait }: Items): number | undefined {
+  if (wait?.length !== WAIT_BYTES) return undefined;
+  return new DataView(wait.buffer, wait.byteOffset, wait.length).getUint32(0);
 }
 
 function selectorOf({ keyId, certificateDigest }: Items): KeySelector | undefined {
@@ -79,10 +91,12 @@ function signRequest(method: SigningMethod, items: Items): SignRequest | WireErr
   if (selector === undefined || payload === undefined) return WireError.MALFORMED;
   if (method.hash === undefined) {
     if (extraPayload !== undefined && !sameBytes(extraPayload, payload)) return WireError.MALFORMED;
-    return { kind: 'sign', method, selector, digest: undefined, message: payload, servername };
+    const context = handshakeContext(payload);
+    return { kind: 'sign', method, selector, digest: undefined, message: payload, context, servername };
   }
   if (payload.length !== DIGEST_BYTES[method.hash]) return WireError.MALFORMED;
-  return { kind: 'sign', method, selector, digest: payload, message: extraPayload, servername };
+  const context = extraPayload && handshakeContext(extraPayload);
+  return { kind: 'sign', method, selector, digest: payload, message: extraPayload, context, servername };
 }
 
 function decryptRequest(kind: DecryptRequest['kind'], items: Items): DecryptRequest | WireErrorCode {

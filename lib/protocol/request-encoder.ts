@@ -33,6 +33,15 @@ function addressItem(text: string | undefined): Uint8Array | undefined {
   return text === undefined ? undefined : addressBytes(text);
 }
 
+const MAX_WAIT_MS = 0xffff_ffff;
+
+/** How long the edge waits for the answer, for servers of ours. @param ms rounded up, 1 to 2^32 − 1 */
+export function waitItem(ms: number): Uint8Array {
+  const item = Buffer.allocUnsafe(4);
+  item.writeUInt32BE(Math.min(MAX_WAIT_MS, Math.max(1, Math.ceil(ms))));
+  return item;
+}
+
 function withContext(items: Items, context: RequestContext): Items {
   items.keyId = context.keyId;
   items.clientAddress = addressItem(context.clientAddress);

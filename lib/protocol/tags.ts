@@ -26,6 +26,8 @@ export interface Items {
   tracing?: Uint8Array | undefined;
   requestContext?: Uint8Array | undefined;
   region?: Uint8Array | undefined;
+  /** 0x30, 4 bytes: ours, see {@link waitMsOf}. */
+  wait?: Uint8Array | undefined;
   /** 0x20; the encoder adds it itself. */
   padding?: Uint8Array | undefined;
 }
@@ -47,6 +49,7 @@ export const Tag = {
   REQUEST_CONTEXT: 0x16,
   REGION: 0x17,
   PADDING: 0x20,
+  WAIT: 0x30,
 } as const;
 
 const NAMES: readonly (readonly [ItemName, number])[] = [
@@ -64,6 +67,7 @@ const NAMES: readonly (readonly [ItemName, number])[] = [
   ['requestContext', Tag.REQUEST_CONTEXT],
   ['region', Tag.REGION],
   ['padding', Tag.PADDING],
+  ['wait', Tag.WAIT],
 ];
 
 /** Tag to name, 256 entries; `undefined`: a tag that is not known and so ignored. */

@@ -33,9 +33,16 @@ export interface ServerConnectionEnd {
   readonly error: Error | undefined;
 }
 
+/**
+ * Why a connection was not taken: there are too many; no TLS, or not in time; a certificate that does not count; a client that the
+ * policy does not name, or that was revoked; a profile that needs another version of TLS.
+ */
+export type RefusedConnection = 'too-many' | 'tls' | 'certificate' | 'not-served' | 'protocol';
+
 /** Message of `keyless-tls:server:connection:refused`: no TLS, no certificate, another CA, too slow. */
 export interface ServerConnectionRefused {
   readonly address: string;
+  readonly reason: RefusedConnection;
   readonly error: Error;
 }
 
@@ -45,8 +52,10 @@ export interface ServerOperation {
   readonly kind: 'sign' | 'premaster' | 'raw-decrypt' | 'ping' | 'capabilities' | 'ticket-keys' | 'invalid';
   /** `rsa-pss sha256`, `ecdsa sha384`, `ed25519`; `undefined`: no signature. */
   readonly method: string | undefined;
-  /** 40 hexadecimal digits; `undefined`: the request names no key by it. */
+  /** 40 hexadecimal digits; `undefined`: the request names no key by it, and none was found. */
   readonly keyId: string | undefined;
+  /** Whether there is such a key: otherwise the id is a peer's word. */
+  readonly keyFound: boolean;
   /** What the message is, or that there is only its digest; `undefined`: not recognised, or no signature. */
   readonly context: RecognisedContext | 'digest' | undefined;
   /** Escaped. */

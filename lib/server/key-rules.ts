@@ -2,7 +2,7 @@
  * What each key is for: what it may have signed, and whether it signs or decrypts. A key does one of the two unless it
  * is named for both: what one use gives away must not break the other (NIST SP 800-57 part 1, §5.2).
  */
-import { fitsContext, handshakeContext, type RecognisedContext } from '../protocol/handshake-message.ts';
+import { fitsContext, type RecognisedContext } from '../protocol/handshake-message.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
 import type { StoredKey } from './key-store.ts';
 import type { AllowedContext, Policy } from './policy.ts';
@@ -32,8 +32,8 @@ function ruleOf({ contexts, uses }: KeyOptions): Rule {
 }
 
 /** What a request asks to have signed, as logs and grants call it; `undefined`: a message of no form that is known. */
-export function contextOf({ message }: SignRequest): RecognisedContext | 'digest' | undefined {
-  return message === undefined ? 'digest' : handshakeContext(message);
+export function contextOf({ message, context }: SignRequest): RecognisedContext | 'digest' | undefined {
+  return message === undefined ? 'digest' : context;
 }
 
 /** Immutable: a new policy makes new rules. */

@@ -7,11 +7,11 @@
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
-import { KeylessError, type KeylessErrorCode } from '../errors.ts';
+import { KeylessError } from '../errors.ts';
 import { ALPN_PROTOCOL, DEFAULT_PORT } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import { whenExpired } from './certificate-expiry.ts';
-import { type Peer, serverConnection, serverConnectionRefused } from './channels.ts';
+import { type Peer, type RefusedConnection, serverConnection, serverConnectionRefused } from './channels.ts';
 import {
   type KeyServerCredentials,
   requireCredentials,
@@ -276,6 +276,7 @@ class KeyServer {
     server.maxConnections = this.#numbers.maxConnections;
     server.on('drop', (dropped) => {
       this.#refuse(
+        'too-many',
         new KeylessError('ERR_KEYLESS_CONNECTION', 'Too many connections.'),
         addressOf(dropped ?? {}),
       );
@@ -288,7 +289,8 @@ class KeyServer {
     });
     server.on('secureConnection', (socket) => this.#accept(socket));
     server.on('tlsClientError', (error, socket) => {
-      this.#refuse(refusalOf(error, socket), addressOfRefused(socket));
+      const reason = socket.authorizationError ? 'certificate' : 'tls';
+      this.#refuse(reason, refusalOf(error, socket), addressOfRefused(socket));
       // Node tells of a handshake that takes too long, and leaves the connection open.
       socket.destroy();
     });
@@ -305,12 +307,13 @@ class KeyServer {
     const identity = certificate && identityOf(certificate);
     const grant = identity && this.#grants.find(identity);
     if (grant === undefined || this.#revoked.has(identity!.issuerAndSerial)) {
-      this.#turnAway(socket, 'ERR_KEYLESS_REFUSED', NOT_SERVED);
+      this.#turnAway(socket, 'not-served', new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));
       return;
     }
     const peer = peerOf(socket, identity!, grant.name);
     if (peer.profile === 'ours' && socket.getProtocol() !== 'TLSv1.3') {
-      this.#turnAway(socket, 'ERR_KEYLESS_PROTOCOL', `${ALPN_PROTOCOL} needs TLS 1.3.`);
+      const error = new KeylessError('ERR_KEYLESS_PROTOCOL', `${ALPN_PROTOCOL} needs TLS 1.3.`);
+      this.#turnAway(socket, 'protocol', error);
       return;
     }
     const client = { peer, identity: identity!, grant };
@@ -333,16 +336,16 @@ class KeyServer {
     if (this.#closing) session.close();
   }
 
-  #turnAway(socket: tls.TLSSocket, code: KeylessErrorCode, message: string): void {
+  #turnAway(socket: tls.TLSSocket, reason: RefusedConnection, error: KeylessError): void {
     const address = addressOf(socket);
     socket.on('error', () => undefined);
     socket.destroy();
-    this.#refuse(new KeylessError(code, message), address);
+    this.#refuse(reason, error, address);
   }
 
-  #refuse(error: Error, address: string): void {
+  #refuse(reason: RefusedConnection, error: Error, address: string): void {
     this.#refused += 1;
-    if (serverConnectionRefused.hasSubscribers) serverConnectionRefused.publish({ address, error });
+    if (serverConnectionRefused.hasSubscribers) serverConnectionRefused.publish({ address, reason, error });
   }
 
   /** Node calls a server closed before its last connection has said so; who closes wants to have heard of all. */

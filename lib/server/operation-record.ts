@@ -6,6 +6,7 @@ import type { Request, SignRequest } from '../protocol/request-decoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import type { Peer, ServerOperation } from './channels.ts';
 import { contextOf } from './key-rules.ts';
+import type { StoredKey } from './key-store.ts';
 import type { Outcome } from './operations.ts';
 import { REFUSALS } from './refusals.ts';
 
@@ -35,9 +36,10 @@ export class OperationRecord {
     this.#startedAt = startedAt;
   }
 
-  end(outcome: Outcome, now: number): ServerOperation {
+  /** @param key that it came to; `undefined`: none was found */
+  end(outcome: Outcome, now: number, key: StoredKey | undefined): ServerOperation {
     const { request } = this;
-    const { keyId, servername } = this.#items;
+    const { keyId = key?.keyId, servername } = this.#items;
     const sign = typeof request !== 'number' && request.kind === 'sign' ? request : undefined;
     const context = sign && contextOf(sign);
     return {
@@ -45,6 +47,7 @@ export class OperationRecord {
       kind: typeof request === 'number' ? 'invalid' : request.kind,
       method: sign && methodName(sign),
       keyId: keyId?.length === 20 ? hex(keyId) : undefined,
+      keyFound: key !== undefined,
       context,
       transcript: context && transcriptOf(context, sign),
       servername: servername && escapePeerText(servername),

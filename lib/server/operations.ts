@@ -4,7 +4,6 @@ import { POOL_DEPTH } from '../engine/signing-pool.ts';
 import { type Capabilities, encodeCapabilities } from '../protocol/capabilities.ts';
 import { digestOf } from '../protocol/digests.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
-import { handshakeContext } from '../protocol/handshake-message.ts';
 import { CustomFunction } from '../protocol/opcodes.ts';
 import type { DecryptRequest, SignRequest } from '../protocol/request-decoder.ts';
 import { SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
@@ -24,11 +23,11 @@ import { type Asker, Turns } from './turns.ts';
 export type Outcome = Uint8Array | Refusal;
 
 /** @returns why the key cannot do it; `undefined`: it can */
-function unfit(key: StoredKey, { method, message }: SignRequest): Refusal | undefined {
+function unfit(key: StoredKey, { method, message, context }: SignRequest): Refusal | undefined {
   if (!canSign(key.kind, method) || key.canSign?.(method) === false) return 'key-type';
   if (message === undefined) return key.signDigest === undefined ? 'blind-digest' : undefined;
   // TLS 1.3 signs by fewer methods than the key has: P-256 with SHA-256 and nothing else, for example.
-  const tls13 = handshakeContext(message)?.startsWith('tls13') === true;
+  const tls13 = context?.startsWith('tls13') === true;
   return tls13 && !canSignTls13(key.kind, method) ? 'key-type' : undefined;
 }
 
@@ -105,6 +104,14 @@ function textOf(servername: Uint8Array | undefined): string | undefined {
   return servername && Buffer.from(servername).toString('latin1');
 }
 
+/** One request's asker. */
+export interface Asking extends Asker {
+  /** Whether the peer is one of ours: those never get a raw block. */
+  readonly ours: boolean;
+  /** The key that the request came to, set by {@link Operations}; `undefined`: none was found. */
+  key: StoredKey | undefined;
+}
+
 /** What one key server does with the requests of all its connections. */
 export class Operations {
   readonly #keys: KeyStore;
@@ -162,20 +169,21 @@ export class Operations {
     return grant.take() ? this.#tickets.answer(grant.ticketGroup) : 'rate';
   }
 
-  sign(request: SignRequest, grant: Grant, asker: Asker): Outcome | Promise<Outcome> {
+  sign(request: SignRequest, grant: Grant, asking: Asking): Outcome | Promise<Outcome> {
     const refused = refuseSign(this.#policy, this.#rules.contexts, request);
     if (refused !== undefined) return refused;
     const key = this.#keys.find(request.selector);
     if (key === undefined) return 'unknown-key';
+    asking.key = key;
     const servername = textOf(request.servername);
     const keyId = hex(key.keyId);
     const asked = { kind: 'sign', keyId, servername, context: contextOf(request) } as const;
     const denied = this.#rules.refuseSign(keyId, request) ?? grant.refuse(asked) ?? unfit(key, request);
     if (denied !== undefined) return denied;
     const work = () => guarded(key, () => signWith(key, request));
-    if (this.#replays === undefined) return this.#inTurn(key, asker, work);
+    if (this.#replays === undefined) return this.#inTurn(key, asking, work);
     const ticket = this.#replays.take(replayDigest(request));
-    return ticket === undefined ? 'replayed' : releasing(ticket, this.#inTurn(key, asker, work));
+    return ticket === undefined ? 'replayed' : releasing(ticket, this.#inTurn(key, asking, work));
   }
 
   /** Operations that wait for the thread pool. */
@@ -187,26 +195,22 @@ export class Operations {
     return key.takesTurns === true ? this.#turns.run(asker, work) : work();
   }
 
-  /** @param ours whether the peer is one of ours: those never get a raw block */
-  decrypt(
-    request: DecryptRequest,
-    grant: Grant,
-    asker: Asker & { readonly ours: boolean },
-  ): Outcome | Promise<Outcome> {
-    const { ours } = asker;
+  decrypt(request: DecryptRequest, grant: Grant, asking: Asking): Outcome | Promise<Outcome> {
+    const { ours } = asking;
     const raw = request.kind === 'raw-decrypt';
     if (!this.#rules.decrypts || (raw && (!this.#policy.allowRawDecrypt || ours))) return 'decryption-off';
     const key = this.#keys.find(request.selector);
     if (key === undefined) return 'unknown-key';
+    asking.key = key;
     const keyId = hex(key.keyId);
     const asked = { kind: 'decrypt', keyId, servername: textOf(request.servername) } as const;
     const denied = this.#rules.refuseDecrypt(keyId, key) ?? grant.refuse({ ...asked, context: undefined });
     if (denied !== undefined) return denied;
     if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
-    if (!raw) return this.#inTurn(key, asker, () => premaster(key, request));
+    if (!raw) return this.#inTurn(key, asking, () => premaster(key, request));
     // OpenSSL takes shorter ones, which no TLS client makes.
     if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
-    return this.#inTurn(key, asker, () => guarded(key, () => key.decryptRaw!(request.ciphertext)));
+    return this.#inTurn(key, asking, () => guarded(key, () => key.decryptRaw!(request.ciphertext)));
   }
 
   #describe(): Capabilities {

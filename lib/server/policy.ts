@@ -1,7 +1,7 @@
 /** What a key server does at all, for anybody: the first gate, before any key is looked for. */
 import { KeylessError } from '../errors.ts';
 import { digestOf } from '../protocol/digests.ts';
-import { fitsContext, handshakeContext, SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
+import { fitsContext, SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
 import type { SigningMethod } from '../protocol/schemes.ts';
 import type { Refusal } from './refusals.ts';
@@ -72,13 +72,12 @@ function isLegacy({ hash }: SigningMethod): boolean {
 function refuseMessage(
   contexts: ReadonlySet<AllowedContext>,
   message: Uint8Array,
-  { method, digest }: SignRequest,
+  { method, digest, context }: SignRequest,
 ): Refusal | undefined {
   if (method.hash !== undefined && Buffer.compare(digestOf(method.hash, message), digest!) !== 0) {
     return 'digest-mismatch';
   }
   if (contexts.has('tls12-client')) return undefined;
-  const context = handshakeContext(message);
   // It must look like a key that is not there: whoever tries learns nothing about the keys.
   if (context === undefined) return 'not-a-handshake';
   return contexts.has(context) && fitsContext(context, method) ? undefined : 'context-not-allowed';

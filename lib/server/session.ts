@@ -11,15 +11,15 @@ import { KeylessError } from '../errors.ts';
 import { encodeError, encodeGoodbye, encodePong, encodeResult } from '../protocol/answers.ts';
 import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
 import type { WireErrorCode } from '../protocol/opcodes.ts';
-import { decodeRequest, type Request } from '../protocol/request-decoder.ts';
+import { decodeRequest, type Request, waitMsOf } from '../protocol/request-decoder.ts';
 import { type Peer, serverConnectionEnd, serverOperation } from './channels.ts';
 import type { Grant } from './grants.ts';
+import type { StoredKey } from './key-store.ts';
 import { OperationRecord } from './operation-record.ts';
-import type { Operations, Outcome } from './operations.ts';
+import type { Asking, Operations, Outcome } from './operations.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { REFUSALS, refusalOfCode } from './refusals.ts';
-import type { Asker } from './turns.ts';
 
 export interface SessionLimits {
   /** Requests read and not yet answered. */
@@ -48,7 +48,7 @@ export class Session {
   readonly #peer: Peer;
   readonly identity: PeerIdentity;
   #grant: Grant;
-  readonly #asker: Asker & { readonly ours: boolean };
+  readonly #ours: boolean;
   readonly #operations: Operations;
   readonly #limits: SessionLimits;
   readonly #clock: Clock;
@@ -79,11 +79,7 @@ export class Session {
     this.#peer = client.peer;
     this.identity = client.identity;
     this.#grant = client.grant;
-    this.#asker = {
-      client: client.peer.fingerprint,
-      ours: client.peer.profile === 'ours',
-      wanted: () => socket.writable,
-    };
+    this.#ours = client.peer.profile === 'ours';
     this.#operations = operations;
     this.#limits = limits;
     this.#clock = clock;
@@ -210,39 +206,50 @@ export class Session {
 
   #take({ id, items }: Frame): void {
     const request = decodeRequest(items);
-    this.#lastRequestAt = this.#clock.now();
-    const record = new OperationRecord(this.#peer, items, request, this.#lastRequestAt);
-    const outcome = this.#perform(request);
+    const now = this.#clock.now();
+    this.#lastRequestAt = now;
+    const asking = this.#asking(waitMsOf(items), now);
+    const record = new OperationRecord(this.#peer, items, request, now);
+    const outcome = this.#perform(request, asking);
     if (!(outcome instanceof Promise)) {
-      this.#answer(id, record, outcome);
+      this.#answer(id, record, outcome, asking.key);
       return;
     }
     this.#pending += 1;
     const settle = (result: Outcome): void => {
       this.#pending -= 1;
-      this.#answer(id, record, result);
+      this.#answer(id, record, result, asking.key);
     };
     outcome.then(settle, () => settle('failed'));
   }
 
-  #perform(request: Request | WireErrorCode): Outcome | Promise<Outcome> {
+  /** @param waitMs how long it waits for its answer; `undefined`: as long as the connection lasts */
+  #asking(waitMs: number | undefined, now: number): Asking {
+    const socket = this.#socket;
+    const clock = this.#clock;
+    const until = waitMs === undefined ? Number.POSITIVE_INFINITY : now + waitMs;
+    const wanted = () => socket.writable && clock.now() < until;
+    return { client: this.#peer.fingerprint, ours: this.#ours, wanted, key: undefined };
+  }
+
+  #perform(request: Request | WireErrorCode, asking: Asking): Outcome | Promise<Outcome> {
     if (typeof request === 'number') return refusalOfCode(request);
     try {
-      if (request.kind === 'sign') return this.#operations.sign(request, this.#grant, this.#asker);
+      if (request.kind === 'sign') return this.#operations.sign(request, this.#grant, asking);
       if (request.kind === 'ping') return request.payload ?? NO_PAYLOAD;
       if (request.kind === 'capabilities') return this.#operations.capabilities(this.#grant);
-      if (request.kind === 'ticket-keys') return this.#operations.ticketKeys(this.#grant, this.#asker.ours);
-      return this.#operations.decrypt(request, this.#grant, this.#asker);
+      if (request.kind === 'ticket-keys') return this.#operations.ticketKeys(this.#grant, this.#ours);
+      return this.#operations.decrypt(request, this.#grant, asking);
     } catch {
       return 'failed';
     }
   }
 
-  #answer(id: number, record: OperationRecord, outcome: Outcome): void {
+  #answer(id: number, record: OperationRecord, outcome: Outcome, key: StoredKey | undefined): void {
     this.answered += 1;
     if (this.#socket.writable) this.#outbox.add(encodeOutcome(id, record.request, outcome));
     // Also where nobody is left to answer: a signature was made, and the audit log says so.
-    if (serverOperation.hasSubscribers) serverOperation.publish(record.end(outcome, this.#clock.now()));
+    if (serverOperation.hasSubscribers) serverOperation.publish(record.end(outcome, this.#clock.now(), key));
   }
 
   #checkIdle(): void {

@@ -236,6 +236,10 @@ test('metrics count operations by client and result, refusals by reason', async 
   await peer.ask(
     signRequest('ecdsa_secp256r1_sha256', Buffer.from('not a handshake'), { keyId: setup.sites.p256!.keyId }),
   );
+  await peer.ask(signRequest('ecdsa_secp256r1_sha256', certificateVerify(), { keyId: Buffer.alloc(20, 7) }));
+  const stranger = await setup.authority.issue({ type: 'p256', usage: 'client', cn: 'stranger' });
+  const keyOfStranger = { cert: stranger.certPem, key: stranger.keyPem, ca: setup.authority.certPem };
+  await (await connectPeer(await serve.port(), keyOfStranger)).closed;
   const { address, port } = await serve.event('metrics');
   assert.equal(address, '127.0.0.1');
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
@@ -244,9 +248,12 @@ test('metrics count operations by client and result, refusals by reason', async 
   assert.match(text, counted('client="edge-1",kind="sign",result="ok"'));
   assert.match(text, counted('client="edge-1",kind="sign",result="not-a-handshake"'));
   assert.match(text, /^keyless_tls_server_connections 1$/m);
-  assert.match(
-    text,
-    new RegExp(`key_operations_total\\{key="${setup.sites.p256!.keyId.toString('hex')}"\\} 1`),
-  );
+  assert.match(text, counted('client="edge-1",kind="sign",result="unknown-key"'));
+  const key = setup.sites.p256!.keyId.toString('hex');
+  assert.match(text, new RegExp(`key_operations_total\\{key="${key}",result="ok"\\} 1`));
+  assert.match(text, new RegExp(`key_operation_seconds_count\\{key="${key}"\\} 1`));
+  assert.match(text, /client_operation_seconds_bucket\{le="0\.1",client="edge-1"\} 1/);
+  assert.match(text, /connections_refused_total\{reason="not-served"\} 1/);
+  assert.ok(!text.includes('0707'), 'a key id that a peer has made up is no label');
   assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 404);
 });

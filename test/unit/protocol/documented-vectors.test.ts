@@ -11,6 +11,7 @@ import {
   signDigestRequest,
   signRequest,
   ticketKeysRequest,
+  waitItem,
 } from '../../../lib/protocol/request-encoder.ts';
 import type { Items } from '../../../lib/protocol/tags.ts';
 import { TicketKeys } from '../../../lib/server/ticket-keys.ts';
@@ -40,6 +41,7 @@ const FRAMES: readonly (readonly [string, Buffer])[] = [
   ['ping "hello"', request(pingRequest(Buffer.from('hello')))],
   ['a digest', request(signDigestRequest(0x15, ABC, context))],
   ['a message', request(signRequest('ecdsa_secp256r1_sha256', CV, context))],
+  ['wait', request({ ...signRequest('ecdsa_secp256r1_sha256', CV, context), wait: waitItem(4999.5) })],
   ['IPv6', request(signRequest('ecdsa_secp256r1_sha256', CV, other))],
   ['Ed25519', request(signRequest('ed25519', CV, { ...context, keyId: ED25519 }))],
   ['Ed448', request(signRequest('ed448', CV, { keyId: P256 }))],

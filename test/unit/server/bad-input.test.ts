@@ -66,6 +66,7 @@ const ANSWERED: readonly (readonly [string, string, number])[] = [
   ['an empty opcode', '110000', 7],
   ['an opcode of two bytes', '1100021515', 7],
   ['an unknown opcode', '11000199', 5],
+  ['a wait of two bytes', '110001f13000020005', 7],
   ['a response', '110001f0120000', 6],
   ['a pong', '110001f2', 6],
   ['an error', '110001ff12000102', 6],

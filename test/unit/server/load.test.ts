@@ -3,8 +3,15 @@ import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
-import { capabilitiesRequest, pingRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
+import { connectKeyServers } from '../../../lib/keys/key-servers.ts';
+import {
+  capabilitiesRequest,
+  pingRequest,
+  signRequest,
+  waitItem,
+} from '../../../lib/protocol/request-encoder.ts';
 import { type ServerOperation, serverOperation } from '../../../lib/server/channels.ts';
+import type { KeyServer } from '../../../lib/server/key-server.ts';
 import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
 import type { Issued } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
@@ -72,6 +79,90 @@ function heldKey(): { keys: KeyStore; begun: () => number; release: () => void }
   };
   return { keys: { find: () => key }, begun: () => begun + held.length, release };
 }
+
+/** Lets signatures go until all is answered. */
+async function finish(answers: Promise<unknown>, release: () => void): Promise<void> {
+  let answered = false;
+  void answers.then(() => {
+    answered = true;
+  });
+  while (!answered) {
+    release();
+    await new Promise(setImmediate);
+  }
+}
+
+/** Asks until a request waits for its turn. @returns settles when all are answered */
+async function occupy(server: KeyServer, peer: WirePeer): Promise<{ readonly answers: Promise<unknown> }> {
+  const asked: Promise<unknown>[] = [];
+  while (server.stats().waiting === 0) {
+    asked.push(peer.ask(rsaRequest()));
+    await new Promise(setImmediate);
+  }
+  return { answers: Promise.all(asked) };
+}
+
+test('work is not begun when the time that its asker waits for it is over; the message may be signed later', async () => {
+  const { keys, begun, release } = heldKey();
+  const clock = new ManualClock();
+  const server = await setup.start({ keys, clock });
+  const [flood, peer] = [await connect(server.port, other), await connect(server.port)];
+  const { answers } = await occupy(server, flood);
+  const [short, long] = [rsaRequest(), rsaRequest()];
+  const [given, kept] = [
+    peer.ask({ ...short, wait: waitItem(100) }),
+    peer.ask({ ...long, wait: waitItem(5000) }),
+  ];
+  await peer.ask(pingRequest());
+  clock.advance(101);
+  await finish(Promise.all([answers, given, kept]), release);
+  assert.deepEqual(await given, { kind: 'error', code: 8 });
+  assert.equal((await kept).kind, 'result');
+  const before = begun();
+  const again = peer.ask(short);
+  while (begun() === before) await new Promise(setImmediate);
+  release();
+  assert.equal((await again).kind, 'result');
+  // No goodbye: the clock stands still.
+  for (const each of [flood, peer]) each.close();
+  await server.close();
+});
+
+test('an edge of ours says how long it waits, and what it has given up is not begun', async () => {
+  const { keys, begun, release } = heldKey();
+  const server = await setup.start({ keys });
+  const told: (string | undefined)[] = [];
+  const listener = (message: unknown) => void told.push((message as ServerOperation).refusal);
+  const flood = await connect(server.port, other);
+  const { answers } = await occupy(server, flood);
+  await flood.ask(pingRequest());
+  const waiting = server.stats().waiting;
+  subscribe(serverOperation.name, listener);
+  const edge = connectKeyServers({
+    servers: [`127.0.0.1:${server.port}`],
+    servername: 'localhost',
+    timeoutMs: 200,
+    ...setup.edgeOptions,
+  });
+  await edge.ready();
+  const { certDer, keyId } = setup.sites.rsa!;
+  const operation = {
+    ...({ kind: 'sign', scheme: 'rsa_pss_rsae_sha256', message: certificateVerify(), keyId } as const),
+    ...({ certificate: certDer, role: 'server', servername: 'www.example.org' } as const),
+    ...{ peerAddress: undefined, localAddress: undefined, signal: new AbortController().signal },
+    deadline: performance.now() + 200,
+  };
+  await assert.rejects(edge.sign(operation), { code: 'ERR_KEYLESS_TIMEOUT' });
+  assert.equal(server.stats().waiting, waiting + 1);
+  const before = begun();
+  await finish(answers, release);
+  while (server.stats().inFlight > 0) await new Promise(setImmediate);
+  unsubscribe(serverOperation.name, listener);
+  assert.equal(begun(), before + waiting);
+  assert.equal(told.filter((refusal) => refusal === 'abandoned').length, 1);
+  edge.close();
+  await server.close();
+});
 
 test('the work of a connection that is gone is dropped, and its messages may be signed for another', async () => {
   const { keys, begun, release } = heldKey();
