@@ -1,5 +1,5 @@
 /** What a remote handshake may cost its edge, as a share of a native one: the only place that says so, each with its reason. */
-import type { Case } from '../lib/cli/bench/questions/handshakes.ts';
+import type { Case } from '../lib/cli/bench/comparison.ts';
 
 export interface Budget extends Case {
   /** CPU of the edge, remote over native. */

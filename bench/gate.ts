@@ -6,7 +6,7 @@
  * succeeds where the gate then fails: a gate that cannot fail is none.
  */
 import { parseArgs } from 'node:util';
-import { compare, nameOf } from '../lib/cli/bench/questions/handshakes.ts';
+import { compare, nameOf } from '../lib/cli/bench/comparison.ts';
 import { medianOf, ratioOf } from '../lib/cli/bench/rounds.ts';
 import { CONCURRENT, type Scale } from '../lib/cli/bench/scale.ts';
 import { Workshop } from '../lib/cli/bench/workshop.ts';

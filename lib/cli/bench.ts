@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { page } from './bench/page.ts';
 import type { Question } from './bench/question.ts';
-import { QUESTIONS } from './bench/questions.ts';
+import { QUESTIONS, QUICK_QUESTIONS } from './bench/questions.ts';
 import { textReport } from './bench/report.ts';
 import { askAll } from './bench/run.ts';
 import { FULL, QUICK } from './bench/scale.ts';
@@ -15,10 +15,10 @@ const USAGE = `keyless-tls bench: what keys that are elsewhere cost, on this mac
 Usage: keyless-tls bench [question ...] [options]
 
 Questions, all of them if none is named:
-${QUESTIONS.map(({ name, asks }) => `  ${name.padEnd(WIDTH)}  ${asks}`).join('\n')}
+${QUESTIONS.map(({ name, asks }) => `  ${name.padEnd(WIDTH)} ${QUICK_QUESTIONS.some((each) => each.name === name) ? '*' : ' '} ${asks}`).join('\n')}
 
 Options:
-  --quick         all questions in less than a minute, less exactly; without it, about ten
+  --quick         the questions with a *, in less than a minute and less exactly; without it, all in less than ten
   --html FILE     write a page with plots
   --json          print JSON: every round, the machine, the settings
 
@@ -37,7 +37,7 @@ const OPTIONS = {
 } as const;
 
 /** @throws UsageError for what is no question */
-function chosen(names: readonly string[]): readonly Question[] {
+function chosen(names: readonly string[], all: readonly Question[]): readonly Question[] {
   const unknown = names.find((name) => !QUESTIONS.some((question) => question.name === name));
   if (unknown !== undefined) {
     const known = QUESTIONS.map(({ name }) => name).join(', ');
@@ -46,12 +46,13 @@ function chosen(names: readonly string[]): readonly Question[] {
       'keyless-tls bench --help',
     );
   }
-  return names.length === 0 ? QUESTIONS : QUESTIONS.filter(({ name }) => names.includes(name));
+  return names.length === 0 ? all : QUESTIONS.filter(({ name }) => names.includes(name));
 }
 
 async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = parsePositionals('bench', args, OPTIONS);
-  const report = await askAll(chosen(positionals), values.quick ? QUICK : FULL, process.stderr);
+  const [scale, all] = values.quick ? [QUICK, QUICK_QUESTIONS] : [FULL, QUESTIONS];
+  const report = await askAll(chosen(positionals, all), scale, process.stderr);
   if (values.html !== undefined) writeFileSync(values.html, page(report));
   process.stdout.write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
   return 0;

@@ -8,6 +8,7 @@ import { Tally } from './client-tally.ts';
 
 const BATCH = 100;
 let held: net.Socket[] = [];
+let heldPort = 0;
 
 /** The first message of a client: its bytes may be sent as often as one likes. */
 function firstMessage({ version, group = 'X25519' }: HelloPlan): Promise<Buffer> {
@@ -30,23 +31,29 @@ function firstMessage({ version, group = 'X25519' }: HelloPlan): Promise<Buffer>
   });
 }
 
-async function open(port: number, message: Buffer): Promise<net.Socket> {
+async function open({ port, answered }: HelloPlan, message: Buffer): Promise<net.Socket> {
   const socket = net.connect(port, '127.0.0.1');
-  socket.on('error', () => undefined).resume();
+  socket.on('error', () => undefined);
   await once(socket, 'connect');
   socket.write(message);
-  return socket;
+  if (answered) await once(socket, 'data');
+  return socket.resume();
 }
 
-/** See {@link HelloPlan}. The connections of the plan before are closed first. */
-export async function hello(plan: HelloPlan): Promise<ClientFigures> {
+function closeAll(): void {
   for (const socket of held) socket.destroy();
   held = [];
+}
+
+/** See {@link HelloPlan}. */
+export async function hello(plan: HelloPlan): Promise<ClientFigures> {
   const tally = new Tally();
+  if (plan.port !== heldPort || plan.count === 0) closeAll();
+  heldPort = plan.port;
   const message = await firstMessage(plan);
   while (held.length < plan.count) {
     const length = Math.min(BATCH, plan.count - held.length);
-    held.push(...(await Promise.all(Array.from({ length }, () => open(plan.port, message)))));
+    held.push(...(await Promise.all(Array.from({ length }, () => open(plan, message)))));
   }
   tally.handshakes = held.length;
   return tally.figures();

@@ -36,11 +36,14 @@ export interface BulkPlan extends Dial {
   readonly bytes: number;
 }
 
-/** Connections that send a ClientHello and no more, and stay until the next plan or the end. */
+/** Connections that send a ClientHello and no more; those of another port are closed. */
 export interface HelloPlan extends Dial {
   readonly kind: 'hello';
   readonly port: number;
+  /** How many there are to be afterwards: more are opened, or all are closed (0). */
   readonly count: number;
+  /** Whether to wait for the server's answer to each. */
+  readonly answered: boolean;
 }
 
 export type ClientPlan = ClosedPlan | OpenPlan | BulkPlan | HelloPlan;

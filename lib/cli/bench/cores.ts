@@ -26,11 +26,6 @@ export function pin(pid: number | undefined, role: Role): boolean {
   return setAffinity(pid, list);
 }
 
-/** On any core again. @returns whether it has been done */
-export function unpin(pid: number | undefined): boolean {
-  return pid !== undefined && CORES > 1 && setAffinity(pid, `0-${CORES - 1}`);
-}
-
 function setAffinity(pid: number, list: string): boolean {
   try {
     execFileSync('taskset', ['-a', '-c', '-p', list, String(pid)], { stdio: 'ignore' });
@@ -40,8 +35,8 @@ function setAffinity(pid: number, list: string): boolean {
   }
 }
 
-/** The command that runs another one on the edge's core. */
-export function onEdgeCore(command: string, args: readonly string[]): [string, readonly string[]] {
-  const list = coresOf('edge');
+/** @returns the command line that runs a program where this role has its cores */
+export function onCoresOf(role: Role, command: string, args: readonly string[]): [string, readonly string[]] {
+  const list = coresOf(role);
   return list === undefined ? [command, args] : ['taskset', ['-c', list, command, ...args]];
 }

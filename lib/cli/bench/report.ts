@@ -65,7 +65,7 @@ export function aboutMachine({ machine, time, seconds, scale }: Report): string 
   const { cpu, cores, platform, node, openssl } = machine;
   return (
     `${cpu}, ${cores} cores, ${platform}, Node.js ${node}, OpenSSL ${openssl}; ${time}, ${Math.round(seconds)} s` +
-    `${scale.quick ? ', --quick: short rounds after a short warm-up, so that V8 still compiles' : ''}`
+    `${scale.quick ? ', --quick: short rounds after a short warm-up' : ''}`
   );
 }
 

@@ -2,22 +2,26 @@
 import type { Sample } from './sample.ts';
 import { median } from './statistics.ts';
 
+type Contestants = Readonly<Record<string, () => Promise<unknown>>>;
+type Rounds<Each extends Contestants> = { [Name in keyof Each]: Awaited<ReturnType<Each[Name]>>[] };
+
 /**
  * @param contestants each measures one round
  * @returns what each measured, by its name, in the order of the rounds
  */
-export async function interleave<Name extends string, Value>(
-  contestants: Readonly<Record<Name, () => Promise<Value>>>,
+export async function interleave<Each extends Contestants>(
+  contestants: Each,
   rounds: number,
-): Promise<Record<Name, Value[]>> {
-  const names = Object.keys(contestants) as Name[];
-  const values = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<Name, Value[]>;
+): Promise<Rounds<Each>> {
+  const all = Object.entries(contestants).map(([name, measure]) => ({
+    name,
+    measure,
+    values: [] as unknown[],
+  }));
   for (let round = 0; round < rounds; round += 1) {
-    for (const name of round % 2 === 0 ? names : names.toReversed()) {
-      values[name].push(await contestants[name]());
-    }
+    for (const { measure, values } of round % 2 === 0 ? all : all.toReversed()) values.push(await measure());
   }
-  return values;
+  return Object.fromEntries(all.map(({ name, values }) => [name, values])) as Rounds<Each>;
 }
 
 export type Figure = {

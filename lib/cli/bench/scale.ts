@@ -10,7 +10,7 @@ export interface Scale {
 }
 
 export const FULL: Scale = { quick: false, rounds: 5, roundMs: 800, warmUpMs: 6000 };
-export const QUICK: Scale = { quick: true, rounds: 5, roundMs: 250, warmUpMs: 2500 };
+export const QUICK: Scale = { quick: true, rounds: 5, roundMs: 220, warmUpMs: 5000 };
 
 /** Connections at once, where it is not the question. */
 export const CONCURRENT = 16;

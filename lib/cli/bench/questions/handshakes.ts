@@ -1,20 +1,13 @@
 /** What does a full handshake cost, with its key native and on a key server? */
-import type { SecureVersion } from 'node:tls';
+import { type Case, compare, nameOf } from '../comparison.ts';
 import { doubtsOf } from '../doubts.ts';
 import { number, perSecond, share, spread, times } from '../figures-in-words.ts';
 import type { Answer, Plot, Question, Table, Verdict } from '../question.ts';
-import { type Figure, figuresIn, interleave, medianOf, ratioOf } from '../rounds.ts';
-import { type Sample, takeSample } from '../sample.ts';
+import { type Figure, figuresIn, medianOf, ratioOf } from '../rounds.ts';
+import type { Sample } from '../sample.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
 import { type Site, signatureCpuMs } from '../sites.ts';
-import type { EdgeName, Workshop } from '../workshop.ts';
-
-export interface Case {
-  readonly site: Site;
-  readonly version: SecureVersion;
-  /** Key exchange; default X25519. */
-  readonly group?: string | undefined;
-}
+import type { Workshop } from '../workshop.ts';
 
 type Sides = Readonly<Record<'native' | 'remote', readonly Sample[]>>;
 
@@ -50,29 +43,6 @@ function casesOf({ quick }: Scale): readonly Case[] {
   if (quick) return QUICK_CASES;
   const postQuantum: Case = { site: 'P-256', version: 'TLSv1.3', group: POST_QUANTUM };
   return [...QUICK_CASES, ...MORE_CASES, ...(hasPostQuantum() ? [postQuantum] : [])];
-}
-
-export function nameOf({ site, version, group }: Case): string {
-  return `${site}, ${version.replace('TLSv', 'TLS ')}${group === undefined ? '' : `, ${group}`}`;
-}
-
-/** @param sides edges to compare; both are measured in turn */
-export async function compare<Name extends EdgeName>(
-  workshop: Workshop,
-  sides: readonly Name[],
-  { site, version, group }: Case,
-  concurrent: number,
-  ms = workshop.scale.roundMs,
-): Promise<Record<Name, Sample[]>> {
-  const round = async (name: Name, length: number): Promise<Sample> => {
-    const edge = await workshop.edge(name);
-    const ports = [edge.ports[site]!];
-    return takeSample(workshop, [edge], { version, group, ports, concurrent, ms: length });
-  };
-  // The first handshakes of a case are not counted: their code is new to V8.
-  for (const name of sides) await round(name, ms);
-  const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name, ms)]));
-  return interleave(contestants as Record<Name, () => Promise<Sample>>, workshop.scale.rounds);
 }
 
 async function measure(workshop: Workshop, which: Case): Promise<Result> {

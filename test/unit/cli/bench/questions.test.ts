@@ -26,9 +26,9 @@ for (const question of QUESTIONS) {
     const report = { time: '', seconds: 1, machine, scale: TINY, answers: [{ name, title, ...answer }] };
     for (const text of [textReport(report), page(report)])
       assert.doesNotMatch(text, /NaN|Infinity|undefined/);
-    for (const { claim, measured } of answer.verdicts) assert.ok(measured > 0, `${claim}: ${measured}`);
+    for (const { claim, measured } of answer.verdicts) assert.ok(Number.isFinite(measured), claim);
     assert.ok(answer.words.length > 0 && answer.tables.length > 0);
-    assert.ok(JSON.stringify(answer.raw).length > 100);
+    assert.match(JSON.stringify(answer.raw), /\d/);
     // Utilisation depends on the machine; everything else here would be a mistake of the benchmark.
     assert.deepEqual(
       answer.warnings.filter((warning) => !/^The clients/.test(warning)),

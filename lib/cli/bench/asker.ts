@@ -1,0 +1,104 @@
+/** An edge that asks a key server for signatures and does nothing else. */
+import { randomFillSync, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import tls from 'node:tls';
+import { decodeAnswer } from '../../protocol/answers.ts';
+import { FrameDecoder } from '../../protocol/frame-decoder.ts';
+import { encodeFrame } from '../../protocol/frame-encoder.ts';
+import { subjectKeyId } from '../../protocol/key-id.ts';
+import { signRequest } from '../../protocol/request-encoder.ts';
+import { SCHEMES, type Site } from './sites.ts';
+
+const ALPN = 'keyless-tls/1';
+/** RFC 8446 §4.4.3; the hash follows, other bytes in each request. */
+const PREFIX = Buffer.concat([Buffer.alloc(64, 0x20), Buffer.from('TLS 1.3, server CertificateVerify\0')]);
+const HASH_BYTES = 32;
+const MAX_LATENCIES = 200_000;
+
+export interface AskerOptions {
+  readonly port: number;
+  /** Of an edge; PEM. */
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+  readonly site: Site;
+  /** The site's certificate, PEM. */
+  readonly siteCert: string;
+  /** Requests in the air. */
+  readonly window: number;
+}
+
+/** States: connected -> running <-> stopped -> closed. */
+export class Asker {
+  readonly #socket: tls.TLSSocket;
+  readonly #decoder = new FrameDecoder();
+  readonly #options: AskerOptions;
+  readonly #keyId: Uint8Array;
+  readonly #sentAt = new Map<number, number>();
+  readonly #message = Buffer.concat([PREFIX, Buffer.alloc(HASH_BYTES)]);
+  #id = 0;
+  #running = false;
+  #idle: () => void = () => undefined;
+  answered = 0;
+  failed = 0;
+  /** Milliseconds; the caller may empty it. */
+  latencies: number[] = [];
+
+  private constructor(socket: tls.TLSSocket, options: AskerOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    const { publicKey } = new X509Certificate(options.siteCert);
+    this.#keyId = subjectKeyId(publicKey.export({ type: 'spki', format: 'der' }));
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+  }
+
+  static async connect(options: AskerOptions): Promise<Asker> {
+    const { port, cert, key, ca } = options;
+    const socket = tls.connect({ port, servername: 'localhost', ALPNProtocols: [ALPN], cert, key, ca });
+    socket.setNoDelay(true);
+    await once(socket, 'secureConnect');
+    return new Asker(socket, options);
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#fill();
+  }
+
+  /** Resolves when everything is answered. */
+  async stop(): Promise<void> {
+    this.#running = false;
+    while (this.#sentAt.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #fill(): void {
+    const frames: Buffer[] = [];
+    while (this.#running && this.#sentAt.size < this.#options.window) frames.push(this.#frame());
+    if (frames.length > 0) this.#socket.write(Buffer.concat(frames));
+  }
+
+  #frame(): Buffer {
+    this.#id += 1;
+    randomFillSync(this.#message, PREFIX.length);
+    this.#sentAt.set(this.#id, performance.now());
+    const request = signRequest(SCHEMES[this.#options.site], this.#message, { keyId: this.#keyId });
+    return encodeFrame(this.#id, request);
+  }
+
+  #read(chunk: Buffer): void {
+    const now = performance.now();
+    this.#decoder.push(chunk);
+    for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
+      if (this.latencies.length < MAX_LATENCIES) this.latencies.push(now - this.#sentAt.get(frame.id)!);
+      this.#sentAt.delete(frame.id);
+      this.answered += 1;
+      if (decodeAnswer(frame.items)?.kind !== 'result') this.failed += 1;
+    }
+    if (this.#sentAt.size === 0) this.#idle();
+    this.#fill();
+  }
+}

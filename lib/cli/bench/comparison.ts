@@ -1,0 +1,38 @@
+/** One kind of handshake, measured on several edges in turn. */
+import type { SecureVersion } from 'node:tls';
+import { interleave } from './rounds.ts';
+import { type Sample, takeSample } from './sample.ts';
+import type { Site } from './sites.ts';
+import type { EdgeName, Workshop } from './workshop.ts';
+
+export interface Case {
+  readonly site: Site;
+  readonly version: SecureVersion;
+  /** Key exchange; default X25519. */
+  readonly group?: string | undefined;
+  /** Whether the clients resume a session; default false. */
+  readonly resume?: boolean | undefined;
+}
+
+export function nameOf({ site, version, group }: Case): string {
+  return `${site}, ${version.replace('TLSv', 'TLS ')}${group === undefined ? '' : `, ${group}`}`;
+}
+
+/** @param sides edges to compare; both are measured in turn */
+export async function compare<Name extends EdgeName>(
+  workshop: Workshop,
+  sides: readonly Name[],
+  { site, ...dial }: Case,
+  concurrent: number,
+  ms = workshop.scale.roundMs,
+): Promise<Record<Name, Sample[]>> {
+  const round = async (name: Name, length: number): Promise<Sample> => {
+    const edge = await workshop.edge(name);
+    const ports = [edge.ports[site]!];
+    return takeSample(workshop, [edge], { ...dial, ports, concurrent, ms: length });
+  };
+  // The first handshakes of a case are not counted: their code is new to V8.
+  for (const name of sides) await round(name, ms);
+  const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name, ms)]));
+  return interleave(contestants as Record<Name, () => Promise<Sample>>, workshop.scale.rounds);
+}

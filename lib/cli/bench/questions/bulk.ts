@@ -1,0 +1,83 @@
+/** What does a byte cost after the handshake? The key takes no part in it: as much as natively. */
+import { spread, times } from '../figures-in-words.ts';
+import type { Answer, Question } from '../question.ts';
+import { interleave } from '../rounds.ts';
+import type { Scale } from '../scale.ts';
+import { median } from '../statistics.ts';
+import type { Workshop } from '../workshop.ts';
+
+interface Transfer {
+  /** CPU seconds of the edge for 10^9 bytes. */
+  readonly edgeCpuSeconds: number;
+  /** 10^6 bytes a second. */
+  readonly megabytesPerSecond: number;
+}
+
+const SIDES = ['native', 'remote'] as const;
+const CHUNK = 65_536;
+/** About what an edge sends in a millisecond. */
+const BYTES_PER_MS = 600_000;
+
+/** The handshake is one of millions of bytes: its part is nothing. */
+const bytesOf = ({ roundMs }: Scale) => Math.ceil((roundMs * BYTES_PER_MS) / CHUNK) * CHUNK;
+
+async function transfer(workshop: Workshop, side: (typeof SIDES)[number]): Promise<Transfer> {
+  const edge = await workshop.edge(side);
+  const bytes = bytesOf(workshop.scale);
+  const before = await edge.figures();
+  const { wallMs } = await workshop.clients.run({
+    ...{ kind: 'bulk', version: 'TLSv1.3', port: edge.ports['P-256']!, bytes },
+  });
+  const { cpuMs } = await edge.figures();
+  return {
+    edgeCpuSeconds: ((cpuMs - before.cpuMs) / 1000 / bytes) * 1e9,
+    megabytesPerSecond: bytes / 1000 / wallMs,
+  };
+}
+
+async function answer(workshop: Workshop): Promise<Answer> {
+  for (const side of SIDES) await transfer(workshop, side);
+  const contestants = {
+    native: () => transfer(workshop, 'native'),
+    remote: () => transfer(workshop, 'remote'),
+  };
+  const { native, remote } = await interleave(contestants, workshop.scale.rounds);
+  const cpu = (all: readonly Transfer[]) => all.map(({ edgeCpuSeconds }) => edgeCpuSeconds);
+  const rate = (all: readonly Transfer[]) => all.map(({ megabytesPerSecond }) => megabytesPerSecond);
+  const ratio = median(cpu(remote)) / median(cpu(native));
+  return {
+    words: [`After the handshake Node.js sends as it always does: ${times(ratio)} the CPU of native.`],
+    tables: [
+      {
+        columns: ['one connection, TLS 1.3', 'native', 'remote', 'ratio'],
+        rows: [
+          ['edge CPU for a gigabyte, s', spread(cpu(native)), spread(cpu(remote)), times(ratio)],
+          [
+            'megabytes a second',
+            spread(rate(native), (value) => value.toFixed(0)),
+            spread(rate(remote), (value) => value.toFixed(0)),
+            times(median(rate(remote)) / median(rate(native))),
+          ],
+        ],
+      },
+    ],
+    plots: [],
+    verdicts: [
+      {
+        ...{ claim: 'Bulk transfer: edge CPU for each byte, remote over native', measured: ratio },
+        ...{ least: 0.97, most: 1.03, unit: '×' },
+      },
+    ],
+    warnings: [],
+    raw: { bytes: bytesOf(workshop.scale), native, remote },
+  };
+}
+
+export const bulk: Question = {
+  name: 'bulk',
+  title: 'Bulk transfer',
+  asks: 'what a byte costs after the handshake',
+  edges: SIDES,
+  seconds: ({ rounds, roundMs }: Scale) => (2 * (rounds + 1) * (roundMs + 40)) / 1000,
+  answer,
+};
