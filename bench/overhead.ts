@@ -4,15 +4,15 @@
  *
  * Both servers run at once in processes of their own and are measured in turn (A B, B A …), in one run; CPU time from
  * the server's own rusage, so that the load generator's share does not count. Sessions are never resumed: the client
- * offers none. The key is a KeyObject made once, as node:tls makes its own once.
+ * offers none. The key is localKey's, which signs with OpenSSL as
+ * node:tls does.
  */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
-import { constants, createPrivateKey, sign } from 'node:crypto';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { createServer, type PrivateKey, type VerifyPolicy } from '../lib/index.ts';
+import { createServer, localKey, type VerifyPolicy } from '../lib/index.ts';
 import { type Issued, type KeyKind, makeAuthority } from '../test/helpers/certificates.ts';
 
 type Kind = Extract<KeyKind, 'rsa' | 'p256'>;
@@ -28,15 +28,6 @@ const CONCURRENT = 16;
 /** About 8 s for each server: before, V8 is still compiling, and a keyless handshake has more to compile. */
 const WARM_UP = 20_000;
 
-function synchronousKey({ keyPem, kind, verify }: Plan): PrivateKey {
-  const key = createPrivateKey(keyPem);
-  const input =
-    kind === 'rsa'
-      ? { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
-      : key;
-  return { verify, sign: ({ message }) => sign('sha256', message, input) };
-}
-
 function serve(plan: Plan): void {
   const options = { cert: plan.certPem, minVersion: 'TLSv1.3' } as const;
   const onSocket = (socket: tls.TLSSocket) => {
@@ -46,7 +37,10 @@ function serve(plan: Plan): void {
   const server =
     plan.mode === 'native'
       ? tls.createServer({ ...options, key: plan.keyPem }, onSocket)
-      : createServer({ ...options, key: synchronousKey(plan) }, onSocket);
+      : createServer(
+          { ...options, key: localKey(plan.keyPem, { sync: true, verify: plan.verify }) },
+          onSocket,
+        );
   server.listen(0, '127.0.0.1', () => process.send?.((server.address() as { port: number }).port));
   process.on('message', () => {
     const { user, system } = process.cpuUsage();

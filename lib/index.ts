@@ -19,6 +19,7 @@ export {
   type TicketLeaseStats,
 } from './fleet/ticket-lease.ts';
 export { type IsolatedKeyOptions, isolatedKey } from './keepers/isolated-key.ts';
+export { type LocalKeyOptions, localKey } from './keepers/local-key.ts';
 export { type SshAgentKeyOptions, sshAgentKey } from './keepers/ssh-agent-key.ts';
 export {
   connectKeyServers,
@@ -30,7 +31,6 @@ export {
   type ServerStats,
   type SrvRecord,
 } from './keys/key-servers.ts';
-export { type LocalKeyOptions, localKey } from './keys/local.ts';
 export type { PemWithPassphrase } from './keys/open-key.ts';
 export type {
   DecryptOperation,

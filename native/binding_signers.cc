@@ -23,14 +23,17 @@ Napi::Value CreateDigestSigner(const Napi::CallbackInfo& info) {
   return value;
 }
 
-// signDigest(signer, digest, into): how many bytes of `into` the signature has; 0: it failed. `into` has room for
-// signatureBytes(signer).
-Napi::Value SignDigest(const Napi::CallbackInfo& info) {
+using SignFunction = size_t (DigestSigner::*)(const uint8_t*, size_t, uint8_t*);
+
+// signDigest(signer, digest, into), signMessage(signer, message, into): how many bytes of `into` the signature has; 0: it
+// failed. `into` has room for signatureBytes(signer).
+template <SignFunction Sign>
+Napi::Value SignInto(const Napi::CallbackInfo& info) {
   DigestSigner* signer = info[0].As<Napi::External<DigestSigner>>().Data();
-  const auto digest = info[1].As<Napi::Uint8Array>();
+  const auto input = info[1].As<Napi::Uint8Array>();
   auto into = info[2].As<Napi::Uint8Array>();
   if (into.ByteLength() < signer->max_bytes()) return Napi::Number::New(info.Env(), 0);
-  const size_t bytes = signer->Sign(digest.Data(), digest.ByteLength(), into.Data());
+  const size_t bytes = (signer->*Sign)(input.Data(), input.ByteLength(), into.Data());
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
@@ -106,7 +109,8 @@ Napi::Value SignDigestsInPool(const Napi::CallbackInfo& info) {
 void ExportSigners(Napi::Object exports) {
   const Napi::Env env = exports.Env();
   exports.Set("createDigestSigner", Napi::Function::New(env, CreateDigestSigner));
-  exports.Set("signDigest", Napi::Function::New(env, SignDigest));
+  exports.Set("signDigest", Napi::Function::New(env, SignInto<&DigestSigner::Sign>));
+  exports.Set("signMessage", Napi::Function::New(env, SignInto<&DigestSigner::SignMessage>));
   exports.Set("signDigestsInPool", Napi::Function::New(env, SignDigestsInPool));
   exports.Set("signatureBytes", Napi::Function::New(env, SignatureBytes));
 }

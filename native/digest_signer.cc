@@ -33,20 +33,33 @@ std::unique_ptr<DigestSigner> DigestSigner::Create(const uint8_t* pkcs8, size_t 
   const int size = EVP_PKEY_get_size(key.get());
   if (size <= 0) return nullptr;
   return std::unique_ptr<DigestSigner>(
-      new DigestSigner(std::move(key), std::move(context), static_cast<size_t>(size)));
+      new DigestSigner(std::move(key), std::move(context), md, static_cast<size_t>(size)));
 }
 
 std::unique_ptr<DigestSigner> DigestSigner::Copy() const {
   const ErrorGuard guard;
   PkeyCtxOwner context(EVP_PKEY_CTX_dup(context_.get()));
   if (!context || EVP_PKEY_up_ref(key_.get()) != 1) return nullptr;
-  return std::unique_ptr<DigestSigner>(new DigestSigner(PkeyOwner(key_.get()), std::move(context), max_bytes_));
+  return std::unique_ptr<DigestSigner>(new DigestSigner(PkeyOwner(key_.get()), std::move(context), hash_, max_bytes_));
 }
 
 size_t DigestSigner::Sign(const uint8_t* digest, size_t digest_bytes, uint8_t* signature) {
   const ErrorGuard guard;
   size_t bytes = max_bytes_;
   return EVP_PKEY_sign(context_.get(), signature, &bytes, digest, digest_bytes) == 1 ? bytes : 0;
+}
+
+size_t DigestSigner::SignMessage(const uint8_t* message, size_t message_bytes, uint8_t* signature) {
+  const ErrorGuard guard;
+  if (hashing_ == nullptr) hashing_.reset(EVP_MD_CTX_new());
+  uint8_t digest[EVP_MAX_MD_SIZE];
+  unsigned int digest_bytes = 0;
+  if (hashing_ == nullptr || EVP_DigestInit_ex(hashing_.get(), hash_, nullptr) != 1 ||
+      EVP_DigestUpdate(hashing_.get(), message, message_bytes) != 1 ||
+      EVP_DigestFinal_ex(hashing_.get(), digest, &digest_bytes) != 1) {
+    return 0;
+  }
+  return Sign(digest, digest_bytes, signature);
 }
 
 }  // namespace keyless

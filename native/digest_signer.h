@@ -1,5 +1,4 @@
-// A private key that signs digests by one method, for key servers: the context is made once, where node:crypto makes one
-// for each signature.
+// A private key that signs by one method: the contexts are made once, where node:crypto makes them for each signature.
 #ifndef NATIVE_DIGEST_SIGNER_H_
 #define NATIVE_DIGEST_SIGNER_H_
 
@@ -27,13 +26,17 @@ class DigestSigner {
 
   // Writes max_bytes() at most. Returns how many; 0: it failed (a digest of another length).
   size_t Sign(const uint8_t* digest, size_t digest_bytes, uint8_t* signature);
+  // As Sign, after hashing.
+  size_t SignMessage(const uint8_t* message, size_t message_bytes, uint8_t* signature);
 
  private:
-  DigestSigner(PkeyOwner key, PkeyCtxOwner context, size_t max_bytes)
-      : key_(std::move(key)), context_(std::move(context)), max_bytes_(max_bytes) {}
+  DigestSigner(PkeyOwner key, PkeyCtxOwner context, const EVP_MD* hash, size_t max_bytes)
+      : key_(std::move(key)), context_(std::move(context)), hash_(hash), max_bytes_(max_bytes) {}
 
   PkeyOwner key_;
   PkeyCtxOwner context_;
+  const EVP_MD* hash_;  // OpenSSL's, for the life of the process
+  MdCtxOwner hashing_;  // nullptr: no message was signed yet
   size_t max_bytes_;
 };
 

@@ -123,6 +123,7 @@ export interface Addon {
   createDigestSigner(pkcs8: Uint8Array, hash: string, pss: boolean): RawDigestSigner | undefined;
   signatureBytes(signer: RawDigestSigner): number;
   signDigest(signer: RawDigestSigner, digest: Uint8Array, into: Uint8Array): number;
+  signMessage(signer: RawDigestSigner, message: Uint8Array, into: Uint8Array): number;
   signDigestsInPool(
     signers: readonly RawDigestSigner[],
     digests: readonly Uint8Array[],
@@ -174,6 +175,7 @@ const FUNCTIONS = [
   'createDigestSigner',
   'signatureBytes',
   'signDigest',
+  'signMessage',
   'signDigestsInPool',
 ] as const satisfies readonly (keyof Addon)[];
 

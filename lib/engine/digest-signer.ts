@@ -1,12 +1,14 @@
 /** Private keys of a key server that sign digests in the addon: faster than node:crypto, which makes a context each time. */
 import type { KeyObject } from 'node:crypto';
-import { type Addon, addon, type RawDigestSigner } from './addon.ts';
+import { type Addon, addon } from './addon.ts';
 import { signInPool } from './signing-pool.ts';
 
 /** Signs digests of the hash it was made for. */
 export interface DigestSigner {
   /** Here and now. @throws Error if the digest is of another length */
   sign(digest: Uint8Array): Uint8Array;
+  /** Hashes and signs, here and now. */
+  signMessage(message: Uint8Array): Uint8Array;
   /** In the thread pool; rejects as the other throws. */
   signInPool(digest: Uint8Array): Promise<Uint8Array>;
 }
@@ -28,9 +30,10 @@ function loadedAddon(): Addon | undefined {
   }
 }
 
-function signHere(native: Addon, signer: RawDigestSigner, most: number, digest: Uint8Array): Uint8Array {
+/** @param sign writes into its argument, and returns how many bytes; 0: it failed */
+function signHere(most: number, sign: (into: Buffer) => number): Uint8Array {
   const into = room(most);
-  const bytes = native.signDigest(signer, digest, into);
+  const bytes = sign(into);
   if (bytes === 0) throw new Error('OpenSSL does not sign this digest');
   slab = into.subarray(bytes);
   return into.subarray(0, bytes);
@@ -50,7 +53,28 @@ export function digestSigner(key: KeyObject, hash: string, pss: boolean): Digest
   if (signer === undefined) return undefined;
   const most = native.signatureBytes(signer);
   return {
-    sign: (digest) => signHere(native, signer, most, digest),
+    sign: (digest) => signHere(most, (into) => native.signDigest(signer, digest, into)),
+    signMessage: (message) => signHere(most, (into) => native.signMessage(signer, message, into)),
     signInPool: (digest) => signInPool(signer, digest),
+  };
+}
+
+/** How TLS signs with a key: what of lib/protocol/schemes.ts the addon needs. */
+export interface DigestMethod {
+  readonly algorithm: string;
+  readonly hash: string | undefined;
+}
+
+/** @returns `undefined`: node:crypto signs */
+export type DigestSigners = (method: DigestMethod) => DigestSigner | undefined;
+
+/** A signer for each method of a key, made when it is asked for. */
+export function digestSigners(key: KeyObject): DigestSigners {
+  const made = new Map<DigestMethod, DigestSigner | undefined>();
+  return (method) => {
+    const { algorithm, hash } = method;
+    if (hash === undefined) return undefined;
+    if (!made.has(method)) made.set(method, digestSigner(key, hash, algorithm === 'rsa-pss'));
+    return made.get(method);
   };
 }

@@ -1,9 +1,8 @@
 /** A private key in this process's memory, from PEM. */
 import { createPrivateKey, KeyObject } from 'node:crypto';
-import { type DigestSigner, digestSigner } from '../engine/digest-signer.ts';
+import { type DigestSigners, digestSigners } from '../engine/digest-signer.ts';
 import { KeylessError } from '../errors.ts';
 import { certificateDigest, subjectKeyId } from '../protocol/key-id.ts';
-import type { SigningMethod } from '../protocol/schemes.ts';
 import { keyKindOf, publicKeyDer } from '../signing/key-kind.ts';
 import { rsaRawDecryptInThread, rsaSignDigestInThread } from '../signing/raw-rsa-thread.ts';
 import { signHere, signInPool } from '../signing/sign-message.ts';
@@ -20,20 +19,6 @@ function isRsa(key: KeyObject): boolean {
 function signsInPool(key: KeyObject): boolean {
   const curve = key.asymmetricKeyDetails?.namedCurve;
   return isRsa(key) || curve === 'secp384r1' || curve === 'secp521r1' || key.asymmetricKeyType === 'ed448';
-}
-
-/** `undefined`: node:crypto signs. */
-type DigestSigners = (method: SigningMethod) => DigestSigner | undefined;
-
-/** One for each method that was asked for. */
-function digestSigners(key: KeyObject): DigestSigners {
-  const made = new Map<string, DigestSigner | undefined>();
-  return ({ algorithm, hash }) => {
-    if (hash === undefined) return undefined;
-    const name = `${algorithm} ${hash}`;
-    if (!made.has(name)) made.set(name, digestSigner(key, hash, algorithm === 'rsa-pss'));
-    return made.get(name);
-  };
 }
 
 function signWith(key: KeyObject, inPool: boolean, signerOf: DigestSigners): StoredKey['sign'] {

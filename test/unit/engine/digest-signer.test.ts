@@ -43,7 +43,9 @@ for (const [name, { privateKey, publicKey }, hash, pss] of CASES) {
     const digests = messages.map((message) => createHash(hash).update(message).digest());
     const here = digests.map((digest) => signer.sign(digest));
     const there = await Promise.all(digests.map((digest) => signer.signInPool(digest)));
+    const hashed = messages.map((message) => signer.signMessage(message));
     for (const [index, message] of messages.entries()) {
+      assert.ok(good(message, hashed[index]!));
       assert.ok(good(message, here[index]!));
       assert.ok(good(message, there[index]!));
     }

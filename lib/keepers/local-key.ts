@@ -1,11 +1,12 @@
 /** A PrivateKey over a key in this very process: for tests and for comparison. */
 import type { KeyObject } from 'node:crypto';
-import { SIGNING_METHODS } from '../protocol/schemes.ts';
+import { digestSigners } from '../engine/digest-signer.ts';
+import { openKey, type PrivateKeyInput } from '../keys/open-key.ts';
+import type { DecryptOperation, OperationResult, PrivateKey, SignOperation } from '../keys/private-key.ts';
+import { SIGNING_METHODS, type SigningMethod } from '../protocol/schemes.ts';
 import { publicKeyDer } from '../signing/key-kind.ts';
 import { rsaRawDecrypt } from '../signing/raw-rsa.ts';
 import { signHere, signInPool } from '../signing/sign-message.ts';
-import { openKey, type PrivateKeyInput } from './open-key.ts';
-import type { DecryptOperation, OperationResult, PrivateKey, SignOperation } from './private-key.ts';
 
 /** Options of {@link localKey}. */
 export interface LocalKeyOptions {
@@ -18,18 +19,26 @@ export interface LocalKeyOptions {
   readonly verify?: PrivateKey['verify'];
 }
 
+/** By the addon, as OpenSSL signs for node:tls, where it can. */
+function signerHere(key: KeyObject): (method: SigningMethod, message: Uint8Array) => Uint8Array {
+  const signerOf = digestSigners(key);
+  return (method, message) => {
+    const signer = signerOf(method);
+    return signer === undefined ? signHere(key, method, message) : signer.signMessage(message);
+  };
+}
+
 class LocalKey implements PrivateKey {
   readonly publicKey: Buffer;
   readonly schemes: PrivateKey['schemes'];
   readonly timeoutMs: PrivateKey['timeoutMs'];
   readonly verify: PrivateKey['verify'];
   readonly decrypt: ((operation: DecryptOperation) => OperationResult) | undefined;
-  readonly #key: KeyObject;
-  readonly #sign: typeof signHere | typeof signInPool;
+  readonly #sign: (method: SigningMethod, message: Uint8Array) => OperationResult;
 
   constructor(key: KeyObject, options: LocalKeyOptions) {
-    this.#key = key;
-    this.#sign = options.sync === true ? signHere : signInPool;
+    this.#sign =
+      options.sync === true ? signerHere(key) : (method, message) => signInPool(key, method, message);
     this.publicKey = publicKeyDer(key);
     this.schemes = options.schemes;
     this.timeoutMs = options.timeoutMs;
@@ -39,7 +48,7 @@ class LocalKey implements PrivateKey {
   }
 
   sign({ scheme, message }: SignOperation): OperationResult {
-    return this.#sign(this.#key, SIGNING_METHODS[scheme], message);
+    return this.#sign(SIGNING_METHODS[scheme], message);
   }
 }
 

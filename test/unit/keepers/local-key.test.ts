@@ -9,7 +9,7 @@ import {
   verify,
 } from 'node:crypto';
 import test from 'node:test';
-import { localKey } from '../../../lib/keys/local.ts';
+import { localKey } from '../../../lib/keepers/local-key.ts';
 import { SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
 import { keyKindOf, schemesOf } from '../../../lib/signing/key-kind.ts';
 import { decryptOperation, signOperation } from '../../helpers/operations.ts';
