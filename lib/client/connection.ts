@@ -260,8 +260,10 @@ export class Connection {
     this.#state = 'closed';
     this.#connectAlarm.cancel();
     this.#heartbeat?.stop();
-    const error = connectionError(this.#error, this.#settings.address.name, this.#isUnanswered);
-    this.#events.onClose(error, this.#isUnanswered || isRefusal(this.#error));
+    // Whom we have given up did not end it: one that is frozen will be asked again, one that does not accept us in vain.
+    const endedUnanswered = this.#isUnanswered && !(this.#error instanceof KeylessError);
+    const error = connectionError(this.#error, this.#settings.address.name, endedUnanswered);
+    this.#events.onClose(error, endedUnanswered || isRefusal(this.#error));
     this.#pending.fail(error);
   }
 }

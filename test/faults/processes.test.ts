@@ -1,6 +1,7 @@
-/** Key servers as processes that are killed, stopped and started under load: rows 1, 2, 7 and 37 of docs/operations.md. */
+/** Key servers as processes that are killed, stopped and started under load: rows 1, 2, 3, 7 and 37 of docs/operations.md. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { startBadKeyServer } from '../helpers/bad-key-server.ts';
 import { type Edge, type EdgeOptions, startEdge, until } from '../helpers/edge.ts';
 import { startFaultProxy } from '../helpers/fault-proxy.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
@@ -190,4 +191,33 @@ test('row 7: startup: "wait": none was ever reached, and handshakes wait for the
   await server.start();
   await ready;
   assert.deepEqual(await visits, { ok: 5 });
+});
+
+test('row 3: alone and frozen: who comes meanwhile waits, and is served as soon as it goes on', async () => {
+  const server = await serve();
+  const edge = await edgeOf([server], { pingTimeoutMs: 100, connectTimeoutMs: 300 });
+  server.process.child.kill('SIGSTOP');
+  // What it had when it stopped it may have signed, and it signs a message once.
+  const lost = edge.visit();
+  await until(() => edge.keys.stats().servers[0]!.failures >= 2);
+  const meanwhile = edge.visits(20);
+  await until(() => edge.keys.stats().servers[0]!.failures >= 4);
+  assert.equal(edge.keys.stats().waiting, 21);
+  server.process.child.kill('SIGCONT');
+  const since = performance.now();
+  assert.deepEqual(await meanwhile, { ok: 20 });
+  assert.ok(performance.now() - since < 1000);
+  assert.match(await lost, /^ok$|ALERT|^closed$/);
+});
+
+test('one that takes connections and does not answer is not one that refuses us: who comes waits', async () => {
+  const server = await startBadKeyServer(setup);
+  open.push(server);
+  const edge = await edgeOf([server], { pingTimeoutMs: 100, connectTimeoutMs: 200 });
+  server.frozen = true;
+  const meanwhile = edge.visits(5);
+  await until(() => edge.keys.stats().servers[0]!.failures >= 4);
+  assert.equal(edge.keys.stats().waiting, 5);
+  server.frozen = false;
+  assert.deepEqual(await meanwhile, { ok: 5 });
 });
