@@ -24,6 +24,24 @@ export interface Padlock {
   readonly scheme: number | undefined;
 }
 
+/** How a page is looked at. */
+export interface Look {
+  /** CSS pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly scheme: 'light' | 'dark';
+  readonly media?: 'screen' | 'print';
+}
+
+/** What is seen of a page. */
+export interface Seen {
+  /** Errors of its scripts and resources, and what it told the console as errors. */
+  readonly errors: readonly string[];
+  /** The value of the expression. */
+  readonly value: unknown;
+  readonly png: Buffer;
+}
+
 interface Message {
   readonly id?: number;
   readonly method?: string;
@@ -54,9 +72,9 @@ export class Browser {
   #lastId = 0;
 
   /** @param caPem the authority to trust */
-  constructor(caPem: string) {
+  constructor(caPem?: string) {
     this.#home = mkdtempSync(join(tmpdir(), 'keyless-tls-browser-'));
-    trust(this.#home, caPem);
+    if (caPem !== undefined) trust(this.#home, caPem);
     const args = [...HEADLESS, '--remote-debugging-pipe', `--user-data-dir=${join(this.#home, 'profile')}`];
     this.#child = spawn('chromium', args, {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
@@ -82,6 +100,31 @@ export class Browser {
     const { result } = await this.#ask('Runtime.evaluate', { expression }, sessionId);
     await this.#ask('Target.closeTarget', { targetId });
     return { text: result.value, padlock: padlockOf(response) };
+  }
+
+  /** Looks at a page. @param expression JavaScript, evaluated in it when it is loaded; its value can be JSON */
+  async look(
+    url: string,
+    { width, height, scheme, media = 'screen' }: Look,
+    expression: string,
+  ): Promise<Seen> {
+    const { targetId } = await this.#ask('Target.createTarget', { url: 'about:blank' });
+    const { sessionId } = await this.#ask('Target.attachToTarget', { targetId, flatten: true });
+    const ask = (method: string, params: object = {}) => this.#ask(method, params, sessionId);
+    const [errors, stop] = this.#errorsOf(sessionId);
+    for (const domain of ['Page', 'Runtime', 'Log']) await ask(`${domain}.enable`);
+    const metrics = { width, height, deviceScaleFactor: 1, mobile: true };
+    await ask('Emulation.setDeviceMetricsOverride', metrics);
+    const features = [{ name: 'prefers-color-scheme', value: scheme }];
+    await ask('Emulation.setEmulatedMedia', { media, features });
+    const loaded = this.#event('Page.loadEventFired', () => true);
+    await ask('Page.navigate', { url });
+    await loaded;
+    const { result } = await ask('Runtime.evaluate', { expression, returnByValue: true });
+    const { data } = await ask('Page.captureScreenshot', { format: 'png' });
+    stop();
+    await this.#ask('Target.closeTarget', { targetId });
+    return { errors, value: result.value, png: Buffer.from(data, 'base64') };
   }
 
   async close(): Promise<void> {
@@ -115,6 +158,20 @@ export class Browser {
       };
       this.#watchers.add(watch);
     });
+  }
+
+  /** @returns a list that grows, and how to end that */
+  #errorsOf(sessionId: string): [string[], () => void] {
+    const errors: string[] = [];
+    const watch = (message: Message & { sessionId?: string }) => {
+      const { method, params } = message;
+      if (message.sessionId !== sessionId) return;
+      if (method === 'Runtime.exceptionThrown') errors.push(params.exceptionDetails.text);
+      if (method === 'Log.entryAdded' && params.entry.level === 'error') errors.push(params.entry.text);
+      if (method === 'Runtime.consoleAPICalled' && params.type === 'error') errors.push('console.error');
+    };
+    this.#watchers.add(watch);
+    return [errors, () => this.#watchers.delete(watch)];
   }
 
   #listen(from: Readable): void {
