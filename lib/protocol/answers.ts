@@ -8,26 +8,46 @@ const PONG = Uint8Array.of(Opcode.PONG);
 const ERROR = Uint8Array.of(Opcode.ERROR);
 
 /** @param payload at most 65,529 bytes */
-export function encodeResult(id: number, payload: Uint8Array): Buffer {
-  return encodeFrame(id, { opcode: RESPONSE, payload });
+export function resultItems(payload: Uint8Array): Items {
+  return { opcode: RESPONSE, payload };
 }
 
 /** @param payload that of the ping; `undefined`: it had none */
-export function encodePong(id: number, payload: Uint8Array | undefined): Buffer {
-  return encodeFrame(id, { opcode: PONG, payload });
+export function pongItems(payload: Uint8Array | undefined): Items {
+  return { opcode: PONG, payload };
 }
 
+export function errorItems(code: WireErrorCode): Items {
+  return { opcode: ERROR, payload: Uint8Array.of(code) };
+}
+
+/** {@link resultItems} as a frame of its own. */
+export function encodeResult(id: number, payload: Uint8Array): Buffer {
+  return encodeFrame(id, resultItems(payload));
+}
+
+/** {@link pongItems} as a frame of its own. */
+export function encodePong(id: number, payload: Uint8Array | undefined): Buffer {
+  return encodeFrame(id, pongItems(payload));
+}
+
+/** {@link errorItems} as a frame of its own. */
 export function encodeError(id: number, code: WireErrorCode): Buffer {
-  return encodeFrame(id, { opcode: ERROR, payload: Uint8Array.of(code) });
+  return encodeFrame(id, errorItems(code));
 }
 
 /** The id of a goodbye: nobody asked for it. */
-const GOODBYE_ID = 0xffffffff;
+export const GOODBYE_ID = 0xffffffff;
 const GOODBYE = Buffer.from('goodbye', 'ascii');
 
 /** The key server will end this connection (docs/protocol.md, "Goodbye"). */
+export function goodbyeItems(): Items {
+  return pongItems(GOODBYE);
+}
+
+/** {@link goodbyeItems} as a frame of its own. */
 export function encodeGoodbye(): Buffer {
-  return encodePong(GOODBYE_ID, GOODBYE);
+  return encodeFrame(GOODBYE_ID, goodbyeItems());
 }
 
 /** Edges do not ping with such a payload: it is no answer to anything. */

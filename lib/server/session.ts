@@ -8,10 +8,11 @@
 import type { TLSSocket } from 'node:tls';
 import type { Alarm, Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
-import { encodeError, encodeGoodbye, encodePong, encodeResult } from '../protocol/answers.ts';
+import { errorItems, GOODBYE_ID, goodbyeItems, pongItems, resultItems } from '../protocol/answers.ts';
 import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
 import type { WireErrorCode } from '../protocol/opcodes.ts';
 import { decodeRequest, type Request, waitMsOf } from '../protocol/request-decoder.ts';
+import type { Items } from '../protocol/tags.ts';
 import { type Peer, serverConnectionEnd, serverOperation } from './channels.ts';
 import type { Grant } from './grants.ts';
 import type { StoredKey } from './key-store.ts';
@@ -109,7 +110,7 @@ export class Session {
       this.#readNoMore();
       return;
     }
-    this.#outbox.add(encodeGoodbye());
+    this.#outbox.add(GOODBYE_ID, goodbyeItems());
     this.#farewell = this.#clock.after(GOODBYE_MS, () => this.#readNoMore());
   }
 
@@ -247,9 +248,18 @@ export class Session {
 
   #answer(id: number, record: OperationRecord, outcome: Outcome, key: StoredKey | undefined): void {
     this.answered += 1;
-    if (this.#socket.writable) this.#outbox.add(encodeOutcome(id, record.request, outcome));
+    if (this.#socket.writable) this.#send(id, itemsOf(record.request, outcome));
     // Also where nobody is left to answer: a signature was made, and the audit log says so.
     if (serverOperation.hasSubscribers) serverOperation.publish(record.end(outcome, this.#clock.now(), key));
+  }
+
+  #send(id: number, items: Items): void {
+    try {
+      this.#outbox.add(id, items);
+    } catch {
+      // A key that answers with more than a frame holds, or with no bytes at all.
+      this.#outbox.add(id, errorItems(REFUSALS.failed));
+    }
   }
 
   #checkIdle(): void {
@@ -266,13 +276,8 @@ export class Session {
 
 const NO_PAYLOAD = new Uint8Array(0);
 
-function encodeOutcome(id: number, request: Request | WireErrorCode, outcome: Outcome): Buffer {
-  if (typeof outcome === 'string') return encodeError(id, REFUSALS[outcome]);
-  if (typeof request !== 'number' && request.kind === 'ping') return encodePong(id, request.payload);
-  try {
-    return encodeResult(id, outcome);
-  } catch {
-    // A key that answers with more than a frame holds, or with no bytes at all.
-    return encodeError(id, REFUSALS.failed);
-  }
+function itemsOf(request: Request | WireErrorCode, outcome: Outcome): Items {
+  if (typeof outcome === 'string') return errorItems(REFUSALS[outcome]);
+  if (typeof request !== 'number' && request.kind === 'ping') return pongItems(request.payload);
+  return resultItems(outcome);
 }
