@@ -49,7 +49,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
   }
   return {
     words: [
-      'The handshake is paused, a callback signs with node:crypto in the same process, and the handshake goes on: what the shim costs, without a network.',
+      'The handshake is paused, a callback in the same process signs at once, and the handshake goes on: what the shim costs, without a network.',
     ],
     tables: [
       {
