@@ -30,11 +30,14 @@ if (files.length === 0) {
   console.error(`No test file matches ${parts.join(' ')}.`);
   process.exit(1);
 }
+/** They measure memory and time, and take all of the machine: one after the other. */
+const isSoak = files.some((path) => path.includes('/soak/'));
 const runner = spawn(
   process.execPath,
   [
     `--import=${new URL('lingering.js', import.meta.url).href}`,
-    ...['--test', '--test-concurrency=2', '--test-timeout=120000', '--test-reporter=spec'],
+    ...['--test', `--test-concurrency=${isSoak ? 1 : 2}`, '--test-reporter=spec'],
+    `--test-timeout=${isSoak ? 900_000 : 120_000}`,
     ...files,
   ],
   { stdio: 'inherit', env: isolated ? { ...process.env, NODE_OPTIONS: `--import=${isolate}` } : process.env },

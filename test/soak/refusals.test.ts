@@ -1,0 +1,90 @@
+/** Memory and threads that the system refuses: row 34 of docs/operations.md. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { EdgeProcess, visitPort } from '../helpers/edge-process.ts';
+import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { RefusingSystem } from '../helpers/refusing-system.ts';
+import { type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-process.ts';
+
+const RSA_KEY_EXCHANGE = { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' } as const;
+const VISITS = 20;
+
+let setup: KeyServerSetup;
+let files: ServeFiles;
+const system = new RefusingSystem();
+const children: { readonly child: { kill(signal: 'SIGKILL'): unknown }; readonly ended: Promise<unknown> }[] =
+  [];
+
+before(async () => {
+  setup = await makeKeyServers(['p256', 'rsa']);
+  files = serveFiles(setup);
+});
+after(async () => {
+  for (const { child, ended } of children) {
+    child.kill('SIGKILL');
+    await ended;
+  }
+  files.remove();
+  system.remove();
+});
+
+async function pair(kind: 'p256' | 'rsa', whose: 'edge' | 'key server'): Promise<EdgeProcess> {
+  const refused = { ...process.env, ...system.env };
+  const serve = new ServeProcess(
+    [...files.args, '--quiet', '--allow-decrypt', 'rsa.key'],
+    'serve',
+    whose === 'key server' ? refused : process.env,
+  );
+  children.push(serve);
+  const servers = [`127.0.0.1:${await serve.port()}`];
+  const edge = await EdgeProcess.start(
+    { certPem: setup.sites[kind]!.certPem, keyServers: { servers, ...setup.edgeOptions } },
+    whose === 'edge' ? { env: system.env } : {},
+  );
+  children.unshift(edge);
+  return edge;
+}
+
+async function visits(
+  { port }: EdgeProcess,
+  options: object = {},
+): Promise<Readonly<Record<string, number>>> {
+  const outcomes: Record<string, number> = {};
+  const all = Array.from({ length: VISITS }, () => visitPort(port, setup.authority.certPem, options));
+  for (const outcome of await Promise.all(all)) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+  return outcomes;
+}
+
+for (const [kind, options] of [
+  ['p256', {}],
+  ['rsa', RSA_KEY_EXCHANGE],
+] as const) {
+  test(`row 34: no memory for a job (${kind}): those handshakes end with an error, the process goes on`, async () => {
+    const edge = await pair(kind, 'edge');
+    system.refuse('memory');
+    const outcomes = await visits(edge, options);
+    assert.equal(outcomes.ok, undefined, JSON.stringify(outcomes));
+    const { errors } = await edge.until(({ errors: seen }) => sum(seen) >= VISITS);
+    assert.equal(sum(errors), VISITS, JSON.stringify(errors));
+    system.allow('memory');
+    assert.deepEqual(await visits(edge, options), { ok: VISITS });
+    const { paused, served } = await edge.state();
+    assert.deepEqual({ paused, served }, { paused: 0, served: VISITS });
+    assert.equal(await edge.end(), 0);
+  });
+}
+
+test('row 34: no thread for raw RSA: those handshakes end with an error, the key server goes on and gets one later', async () => {
+  const edge = await pair('rsa', 'key server');
+  assert.deepEqual(await visits(edge), { ok: VISITS });
+  system.refuse('threads');
+  const outcomes = await visits(edge, RSA_KEY_EXCHANGE);
+  system.allow('threads');
+  assert.equal(outcomes.ok, undefined, JSON.stringify(outcomes));
+  assert.deepEqual(await visits(edge), { ok: VISITS });
+  assert.deepEqual(await visits(edge, RSA_KEY_EXCHANGE), { ok: VISITS });
+});
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
