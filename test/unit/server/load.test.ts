@@ -130,7 +130,8 @@ test('work is not begun when the time that its asker waits for it is over; the m
 
 test('an edge of ours says how long it waits, and what it has given up is not begun', async () => {
   const { keys, begun, release } = heldKey();
-  const server = await setup.start({ keys });
+  const clock = new ManualClock();
+  const server = await setup.start({ keys, clock });
   const told: (string | undefined)[] = [];
   const listener = (message: unknown) => void told.push((message as ServerOperation).refusal);
   const flood = await connect(server.port, other);
@@ -142,6 +143,7 @@ test('an edge of ours says how long it waits, and what it has given up is not be
     servers: [`127.0.0.1:${server.port}`],
     servername: 'localhost',
     timeoutMs: 200,
+    clock,
     ...setup.edgeOptions,
   });
   await edge.ready();
@@ -150,10 +152,12 @@ test('an edge of ours says how long it waits, and what it has given up is not be
     ...({ kind: 'sign', scheme: 'rsa_pss_rsae_sha256', message: certificateVerify(), keyId } as const),
     ...({ certificate: certDer, role: 'server', servername: 'www.example.org' } as const),
     ...{ peerAddress: undefined, localAddress: undefined, signal: new AbortController().signal },
-    deadline: performance.now() + 200,
+    deadline: clock.now() + 200,
   };
-  await assert.rejects(edge.sign(operation), { code: 'ERR_KEYLESS_TIMEOUT' });
-  assert.equal(server.stats().waiting, waiting + 1);
+  const signed = edge.sign(operation);
+  while (server.stats().waiting === waiting) await new Promise(setImmediate);
+  clock.advance(200);
+  await assert.rejects(signed, { code: 'ERR_KEYLESS_TIMEOUT' });
   const before = begun();
   await finish(answers, release);
   while (server.stats().inFlight > 0) await new Promise(setImmediate);
@@ -161,6 +165,7 @@ test('an edge of ours says how long it waits, and what it has given up is not be
   assert.equal(begun(), before + waiting);
   assert.equal(told.filter((refusal) => refusal === 'abandoned').length, 1);
   edge.close();
+  flood.close();
   await server.close();
 });
 
