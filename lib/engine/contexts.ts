@@ -1,11 +1,12 @@
 /** SecureContexts with keyless keys: made by Node, given their keys by the addon. */
 import { X509Certificate } from 'node:crypto';
-import { syncBuiltinESMExports } from 'node:module';
-import tls from 'node:tls';
+import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { addon, KeyProblem } from './addon.ts';
 import { type KeyEntry, makeKeyEntry, rememberKey } from './key-entry.ts';
+import { readKeyOption } from './key-option.ts';
+import type { ContextMaker } from './patches.ts';
 import { DEFAULT_SIGALGS, limitSigalgs, providerLimits } from './schemes.ts';
 import { holdsPrivateKey, isPrivateKey, SealedKeys } from './sealed-keys.ts';
 
@@ -221,7 +222,7 @@ function moveContext(
   taker: KeyTaker,
 ) {
   addon().beginContext();
-  const context = make.call(tls, options);
+  const context = make(options);
   const found = addon().nativeKeys();
   const entries: KeyEntry[] = [];
   for (let index = 0; index + 1 < found.length; index += 2) {
@@ -261,24 +262,19 @@ const REFUSAL =
   'createSecureContext of "keyless-tls" (or of "keyless-tls/https", "keyless-tls/http2") with the same options.';
 
 /**
- * Takes the place of tls.createSecureContext, through which Node's servers and sockets make their contexts too.
+ * Stands behind tls.createSecureContext.
  *
  * @param onFirst is called before the first keyless context is made
  */
-export function installContexts(onFirst: () => void): void {
-  const original = tls.createSecureContext;
-  tls.createSecureContext = function createSecureContext(options?: tls.SecureContextOptions) {
-    const key: unknown = options?.key;
+export function contextMaker(onFirst: () => void): ContextMaker {
+  return (given, original) => {
+    const { key, options } = readKeyOption(given);
     if (!(key instanceof SealedKeys) && holdsPrivateKey(key))
       throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', REFUSAL);
     const keys = keylessKeys(key);
-    if (keys !== undefined) {
-      if (made === 0) onFirst();
-      return makeContext(options as ContextOptions, keys, original);
-    }
-    if (takeKey === undefined) return original.call(tls, options);
+    if (keys === undefined && takeKey === undefined) return original(options);
     if (made === 0) onFirst();
-    return moveContext(options, original, takeKey);
+    if (keys !== undefined) return makeContext(options as ContextOptions, keys, original);
+    return moveContext(options, original, takeKey!);
   };
-  syncBuiltinESMExports();
 }

@@ -1,12 +1,13 @@
 /**
- * Where Node's sockets become keyless: TLSSocket.prototype._init, which every TLSSocket passes, whether tls, https,
- * http2 or user code makes it. It acts only where a keyless context is in play.
+ * Where Node's sockets become keyless, whether tls, https, http2 or user code makes them. It acts only where a keyless
+ * context is in play.
  */
-import tls, { type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { addon, takeFlooded, takeParked } from './addon.ts';
-import { anyKeylessContext, installContexts, type KeylessContext, keylessContext } from './contexts.ts';
+import { anyKeylessContext, contextMaker, type KeylessContext, keylessContext } from './contexts.ts';
+import { patchTls, standBehindPatches } from './patches.ts';
 import { findHandshake, SocketHandshake } from './socket-handshake.ts';
-import { internals, type TlsHandle } from './tls-handle.ts';
+import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
 const nextTurn = setImmediate;
 
@@ -50,7 +51,7 @@ function armWhenChosen(
   initial?: KeylessContext,
 ) {
   const { certCbDone } = handle;
-  handle.certCbDone = () => {
+  standIn(handle, 'certCbDone', () => {
     const chosen = keylessContext(handle.sni_context) ?? initial;
     if (chosen === undefined) {
       certCbDone.call(handle);
@@ -65,7 +66,7 @@ function armWhenChosen(
         socket.destroy(error as Error);
       }
     });
-  };
+  });
 }
 
 function attach(socket: TLSSocket, handle: TlsHandle): void {
@@ -79,14 +80,9 @@ function attach(socket: TLSSocket, handle: TlsHandle): void {
   else if (context !== undefined) handshake.arm(context);
 }
 
-function installSocketHook(): void {
-  const prototype = tls.TLSSocket.prototype as unknown as { _init(...values: unknown[]): void };
-  const original = prototype._init;
-  prototype._init = function _init(this: TLSSocket, ...values: unknown[]) {
-    original.apply(this, values);
-    const handle = anyKeylessContext() ? internals(this)._handle : null;
-    if (handle) attach(this, handle);
-  };
+function onSocket(socket: TLSSocket): void {
+  const handle = anyKeylessContext() ? internals(socket)._handle : null;
+  if (handle) attach(socket, handle);
 }
 
 let installed = false;
@@ -95,6 +91,6 @@ let installed = false;
 export function installEngine(): void {
   if (installed) return;
   installed = true;
-  installContexts(listenToAddon);
-  installSocketHook();
+  standBehindPatches(contextMaker(listenToAddon), onSocket);
+  patchTls();
 }

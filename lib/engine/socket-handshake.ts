@@ -20,7 +20,7 @@ import type { KeylessContext } from './contexts.ts';
 import { findKey } from './key-entry.ts';
 import { type OperationOrigin, PendingOperation } from './operation.ts';
 import { resultError } from './result-error.ts';
-import { internals, type TlsHandle } from './tls-handle.ts';
+import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
 
 const live = new Map<number, SocketHandshake>();
@@ -68,10 +68,10 @@ function onerror(this: AttachedHandle, error: Error): void {
 
 function standInFront(handle: TlsHandle, handshake: SocketHandshake): void {
   const attached = handle as AttachedHandle;
-  attached[kHandshake] = handshake;
+  standIn(attached, kHandshake, handshake);
   attached.onerror = onerror;
-  attached.destroySSL = destroySSL;
-  if (handshake.role === 'client') attached.close = closeClient;
+  standIn(attached, 'destroySSL', destroySSL);
+  if (handshake.role === 'client') standIn(attached, 'close', closeClient);
 }
 
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
@@ -287,10 +287,10 @@ export class SocketHandshake implements OperationOrigin {
       this.awaitsNewSession = true;
       return onnewsession.apply(handle, values);
     };
-    handle.newSessionDone = () => {
+    standIn(handle, 'newSessionDone', () => {
       this.awaitsNewSession = false;
       newSessionDone.call(handle);
-    };
+    });
   }
 
   private wake(): void {

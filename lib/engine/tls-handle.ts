@@ -59,3 +59,8 @@ export function serverInternals(server: Server): TlsServerInternals {
 export function internals(socket: TLSSocket): TlsSocketInternals {
   return socket as unknown as TlsSocketInternals;
 }
+
+/** Puts something of ours on a handle where whoever lists or inspects it sees what there is natively. */
+export function standIn<T extends object, Name extends keyof T>(handle: T, name: Name, value: T[Name]): void {
+  Object.defineProperty(handle, name, { value, configurable: true, enumerable: false, writable: true });
+}

@@ -9,9 +9,6 @@ const KEEP = 'isolate:keep';
 /** Operations that the process of the keys may have before it at once: more than an app's handshakes can be. */
 export const MAX_UNANSWERED = 65_535;
 
-/** The descriptor of the socket pair in the key process. */
-export const CHANNEL_FD = 3;
-
 export function keepRequest(pkcs8: Uint8Array): Items {
   return {
     opcode: Uint8Array.of(Opcode.CUSTOM_FUNCTION),

@@ -1,16 +1,15 @@
 /** One of the processes that hold the keys of an app, seen from the app. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { PendingRequests } from '../client/pending-requests.ts';
 import { KeylessError } from '../errors.ts';
 import { decodeAnswer } from '../protocol/answers.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { encodeFrame } from '../protocol/frame-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
-import { CHANNEL_FD, keepRequest, MAX_UNANSWERED } from './key-channel.ts';
+import { CHANNEL_FD, takeHolderChild } from './holder-child.ts';
+import { keepRequest, MAX_UNANSWERED } from './key-channel.ts';
 
-const MAIN = fileURLToPath(new URL('./key-process-main.js', import.meta.url));
 /** A process that has answered nothing for this long, though it was asked, is taken for stopped. */
 const SILENCE_MS = 1000;
 
@@ -27,18 +26,6 @@ export function keysGone(): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_CONNECTION',
     'The process that held the keys has ended. Start the app again.',
-  );
-}
-
-/** Of a process that could not be started: it is said to whoever makes the context, as what is wrong with a key is. */
-function notStarted(cause?: unknown): KeylessError {
-  const denied = (cause as NodeJS.ErrnoException | undefined)?.code === 'ERR_ACCESS_DENIED';
-  return new KeylessError(
-    'ERR_KEYLESS_PLATFORM',
-    denied
-      ? "The process that is to hold the keys may not be started: give Node.js's permission model --allow-child-process."
-      : 'The process that is to hold the keys cannot be started: too many open files or processes, or too little memory.',
-    { cause },
   );
 }
 
@@ -69,40 +56,16 @@ export class KeyHolder {
   #heard = false;
   silent = false;
 
+  /** @throws KeylessError ERR_KEYLESS_PLATFORM: the process cannot be started */
   constructor(events: KeyHolderEvents) {
     this.#events = events;
-    this.#child = KeyHolder.#spawn();
+    this.#child = takeHolderChild();
     this.#channel = this.#child.stdio[CHANNEL_FD] as Socket;
-    this.#child.unref();
     this.#child.on('error', () => this.#end());
     this.#child.on('exit', () => this.#end());
     this.#channel.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#channel.on('error', () => this.#end());
     this.#channel.on('close', () => this.#end());
-    this.#channel.unref();
-  }
-
-  /**
-   * No argument and no environment of the app's: nothing to be seen in a process list, nothing to be configured.
-   *
-   * @throws KeylessError ERR_KEYLESS_PLATFORM
-   */
-  static #spawn(): ChildProcess {
-    let child: ChildProcess;
-    try {
-      child = spawn(process.execPath, [MAIN], {
-        stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-        env: {},
-        cwd: '/',
-        windowsHide: true,
-      });
-    } catch (cause) {
-      throw notStarted(cause);
-    }
-    // Without descriptors left there are no streams either, and the reason follows in an event (Node 20 to 26).
-    if ((child.stdio as unknown) !== undefined) return child;
-    child.on('error', () => undefined);
-    throw notStarted();
   }
 
   /** What it has not answered is answered elsewhere, or not at all. */

@@ -16,7 +16,8 @@ import { type Asking, Operations, type Outcome } from '../server/operations.ts';
 import { pemKey } from '../server/pem-key.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
-import { CHANNEL_FD, keptKey, MAX_UNANSWERED } from './key-channel.ts';
+import { CHANNEL_FD } from './holder-child.ts';
+import { keptKey, MAX_UNANSWERED } from './key-channel.ts';
 
 class KeptKeys implements KeyStore {
   readonly #keys = new Map<string, StoredKey>();

@@ -6,11 +6,10 @@
  */
 import { KeylessError } from '../errors.ts';
 import type { Items } from '../protocol/tags.ts';
+import { HOLDERS } from './holder-child.ts';
 import { KeyHolder, keysGone } from './key-holder.ts';
 
 type Settle = (result: Uint8Array | KeylessError) => void;
-
-const HOLDERS = 2;
 
 export class KeyProcess {
   #holders: KeyHolder[] | undefined;

@@ -5,6 +5,7 @@
  * answer, and not longer. If it dies, those who wait are told, and the next request starts another one.
  */
 import type { KeyObject } from 'node:crypto';
+import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { HashName } from '../protocol/schemes.ts';
 
@@ -56,9 +57,10 @@ class RawRsaThread {
   }
 
   #start(): Worker {
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    // Of the sources, of what the compiler makes of them, or of a bundle (scripts/bundle.mjs).
+    const extension = extname(import.meta.url);
     // Without what the process was started with: a preloaded module has no business beside the keys.
-    const worker = new Worker(new URL(`./raw-rsa-worker.${extension}`, import.meta.url), {
+    const worker = new Worker(new URL(`./raw-rsa-worker${extension}`, import.meta.url), {
       execArgv: [],
       env: {},
     });

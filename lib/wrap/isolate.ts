@@ -1,26 +1,46 @@
 /**
  * `node --import keyless-tls/isolate app.js`: every private key that the app gives to TLS moves into a process of its
  * own, and this one keeps none. Nothing to configure, no key server.
+ *
+ * An app without a key of its own pays for the patches on Node alone. With the first key, the processes that will hold it
+ * are started, and what moves it is loaded while they start.
  */
-import type { X509Certificate } from 'node:crypto';
-import { moveNativeKeys } from '../engine/contexts.ts';
-import { installEngine } from '../engine/hook.ts';
-import { canBeIsolated, isolate } from '../keepers/isolated-key.ts';
-import type { PrivateKey } from '../keys/private-key.ts';
+import { createRequire } from 'node:module';
+import { tellsWhenRead } from '../engine/key-option.ts';
+import { patchTls, watchContexts } from '../engine/patches.ts';
+import { SealedKeys } from '../engine/sealed-keys.ts';
+import { KeylessError } from '../errors.ts';
+import { HOLDERS, startAhead } from '../keepers/holder-child.ts';
 
-/** By public key: contexts with the same key have the same PrivateKey. */
-const isolated = new Map<string, PrivateKey>();
+const KEY_OPTIONS = ['key', 'pfx'] as const;
 
-/** @returns `undefined`: a kind of key that the key process does not sign with (DSA, other curves) stays with Node */
-function moveKey({ publicKey }: X509Certificate, pkcs8: Buffer): PrivateKey | undefined {
-  if (!canBeIsolated(publicKey)) return undefined;
-  const name = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-  const known = isolated.get(name);
-  if (known !== undefined) return known;
-  const key = isolate(publicKey, pkcs8);
-  isolated.set(name, key);
-  return key;
+/** Whether a context with these options may get a private key from Node. */
+function mayHoldKey(options: unknown): boolean {
+  if (typeof options !== 'object' || options === null) return false;
+  return KEY_OPTIONS.some((name) => {
+    if (tellsWhenRead(options, name)) return true;
+    const value = (options as Record<string, unknown>)[name];
+    return Boolean(value) && !(value instanceof SealedKeys);
+  });
 }
 
-installEngine();
-moveNativeKeys(moveKey);
+/** @throws KeylessError ERR_KEYLESS_PLATFORM; the next key tries again */
+function loadMover(): void {
+  try {
+    createRequire(import.meta.url)('./move-keys.js');
+  } catch (cause) {
+    throw new KeylessError(
+      'ERR_KEYLESS_PLATFORM',
+      `The process that is to hold the keys cannot be started, because a file cannot be read: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
+}
+
+watchContexts((options) => {
+  if (!mayHoldKey(options)) return;
+  startAhead(HOLDERS);
+  loadMover();
+  watchContexts(undefined);
+});
+patchTls();

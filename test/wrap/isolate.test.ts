@@ -108,7 +108,7 @@ test('the processes with the keys have nothing of the app, and have given up wha
   assert.equal(await visit(port), 'hello');
   for (const pid of childrenOf(child.pid!)) {
     const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    assert.match(line, /^keyless-tls keys$|key-process-main\.js$/);
+    assert.match(line, /^keyless-tls keys$|key-process-main\.cjs$/);
     await hardened(pid);
   }
 });

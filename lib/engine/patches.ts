@@ -1,0 +1,109 @@
+/**
+ * The two patches on Node: tls.createSecureContext, through which Node's servers and sockets make their contexts too, and
+ * TLSSocket.prototype._init, which every TLSSocket passes. Who stands behind them comes later, with the first need: an
+ * app under `isolate` that has no key pays for this file and no more.
+ */
+import { createRequire, syncBuiltinESMExports } from 'node:module';
+import type tls from 'node:tls';
+
+type Tls = typeof tls;
+
+/** Makes a context in the place of Node. @param original what Node has */
+export type ContextMaker = (
+  options: tls.SecureContextOptions | undefined,
+  original: Tls['createSecureContext'],
+) => tls.SecureContext;
+
+/** Is told of each TLSSocket when Node has initialised it. */
+export type SocketListener = (socket: tls.TLSSocket) => void;
+
+/** Sees the options of a context before it is made. */
+export type ContextWatcher = (options: unknown) => void;
+
+let maker: ContextMaker = (options, original) => original(options);
+let listener: SocketListener = () => undefined;
+let watcher: ContextWatcher | undefined;
+let patched = false;
+
+/** The app may look at the functions: they have the names and lengths of those whose places they take. */
+function named<F extends object>(replacement: F, original: object): F {
+  for (const property of ['name', 'length'] as const) {
+    Object.defineProperty(replacement, property, Object.getOwnPropertyDescriptor(original, property)!);
+  }
+  return replacement;
+}
+
+/** Node 20's file behind node:tls has the function too; later ones warn of being asked for it. */
+function patchInternalFile(original: unknown, replacement: unknown): void {
+  if (!process.version.startsWith('v20.')) return;
+  const file = createRequire(import.meta.url)('node:_tls_common') as Record<string, unknown>;
+  if (file.createSecureContext === original) file.createSecureContext = replacement;
+}
+
+function patch(exports: Tls): void {
+  const original = exports.createSecureContext;
+  exports.createSecureContext = named(function createSecureContext(options?: tls.SecureContextOptions) {
+    watcher?.(options);
+    return maker(options, original);
+  }, original);
+  patchInternalFile(original, exports.createSecureContext);
+
+  const prototype = exports.TLSSocket.prototype as unknown as { _init(...values: unknown[]): void };
+  const { _init } = prototype;
+  prototype._init = named(function init(this: tls.TLSSocket, ...values: unknown[]) {
+    _init.apply(this, values);
+    listener(this);
+  }, _init);
+  syncBuiltinESMExports();
+}
+
+/** Node's own record of one of its modules (lib/internal/bootstrap/realm.js, Node 20 to 26). */
+interface BuiltinModule {
+  readonly loaded: boolean;
+  compileForInternalLoader?(): Tls;
+}
+
+const EXPOSES_INTERNALS = /^--expose[-_]internals$/;
+
+function exposedModule(): BuiltinModule | undefined {
+  if (!process.execArgv.some((word) => EXPOSES_INTERNALS.test(word))) return undefined;
+  // The records' class is not to be had, even so, but one of them is.
+  const { loadBuiltinModule } = createRequire(import.meta.url)('internal/modules/helpers') as {
+    loadBuiltinModule(name: string): { constructor: { map: Map<string, BuiltinModule> } };
+  };
+  return loadBuiltinModule('module').constructor.map.get('tls');
+}
+
+/**
+ * Who has Node's internals may replace parts of them before node:tls looks: so it is not loaded for our sake, and patched
+ * when somebody loads it.
+ */
+function patchWhenLoaded(module: BuiltinModule): void {
+  module.compileForInternalLoader = function compileForInternalLoader(this: BuiltinModule) {
+    // From here on it is the prototype's again.
+    delete this.compileForInternalLoader;
+    const exports = this.compileForInternalLoader!();
+    patch(exports);
+    return exports;
+  };
+}
+
+/** Patches this thread's node:tls, once. It does what it did before until somebody stands behind it. */
+export function patchTls(): void {
+  if (patched) return;
+  patched = true;
+  const module = exposedModule();
+  if (module === undefined || module.loaded) patch(process.getBuiltinModule('node:tls'));
+  else patchWhenLoaded(module);
+}
+
+/** From here on, contexts are made by one, and sockets told to the other. */
+export function standBehindPatches(contexts: ContextMaker, sockets: SocketListener): void {
+  maker = contexts;
+  listener = sockets;
+}
+
+/** @param watch `undefined`: nobody watches any more */
+export function watchContexts(watch: ContextWatcher | undefined): void {
+  watcher = watch;
+}

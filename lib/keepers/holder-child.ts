@@ -1,0 +1,71 @@
+/** Starting the processes that hold keys; it loads nothing, so that they may be started before anything else is. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { KeylessError } from '../errors.ts';
+
+/** The descriptor of the socket pair in such a process. */
+export const CHANNEL_FD = 3;
+
+/** How many processes hold each key. */
+export const HOLDERS = 2;
+
+/** One file with all it needs (scripts/bundle.mjs): it starts in two thirds of the time. */
+const MAIN = fileURLToPath(new URL('./key-process-main.cjs', import.meta.url));
+
+/** Of a process that could not be started: it is said to whoever makes the context, as what is wrong with a key is. */
+function notStarted(cause?: unknown): KeylessError {
+  const denied = (cause as NodeJS.ErrnoException | undefined)?.code === 'ERR_ACCESS_DENIED';
+  return new KeylessError(
+    'ERR_KEYLESS_PLATFORM',
+    denied
+      ? "The process that is to hold the keys may not be started: give Node.js's permission model --allow-child-process."
+      : 'The process that is to hold the keys cannot be started: too many open files or processes, or too little memory.',
+    { cause },
+  );
+}
+
+/** No argument and no environment of the app's: nothing to be seen in a process list, nothing to be configured. */
+function start(): ChildProcess {
+  let child: ChildProcess;
+  try {
+    child = spawn(process.execPath, [MAIN], {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      env: {},
+      cwd: '/',
+      windowsHide: true,
+    });
+  } catch (cause) {
+    throw notStarted(cause);
+  }
+  // Without descriptors left there are no streams either, and the reason follows in an event (Node 20 to 26).
+  if ((child.stdio as unknown) === undefined) {
+    child.on('error', () => undefined);
+    throw notStarted();
+  }
+  // Whether it is taken or not, it keeps no app alive.
+  child.unref();
+  (child.stdio[CHANNEL_FD] as Socket).unref();
+  return child;
+}
+
+/** Processes that nobody has taken yet. */
+const ahead: ChildProcess[] = [];
+
+/** Whoever needs a process soon does not wait for its start then. What goes wrong is said when one is taken. */
+export function startAhead(count: number): void {
+  try {
+    while (ahead.length < count) ahead.push(start());
+  } catch {
+    // takeHolderChild() meets it again.
+  }
+}
+
+/**
+ * A process that has been started, perhaps not yet run; the caller listens to its events in this turn of the loop.
+ *
+ * @throws KeylessError ERR_KEYLESS_PLATFORM
+ */
+export function takeHolderChild(): ChildProcess {
+  return ahead.shift() ?? start();
+}

@@ -1,0 +1,26 @@
+/**
+ * The rest of `isolate`, loaded with the first key of an app: every private key that it gives to TLS moves into a process
+ * of its own, and this one keeps none.
+ */
+import type { X509Certificate } from 'node:crypto';
+import { moveNativeKeys } from '../engine/contexts.ts';
+import { installEngine } from '../engine/hook.ts';
+import { canBeIsolated, isolate } from '../keepers/isolated-key.ts';
+import type { PrivateKey } from '../keys/private-key.ts';
+
+/** By public key: contexts with the same key have the same PrivateKey. */
+const isolated = new Map<string, PrivateKey>();
+
+/** @returns `undefined`: a kind of key that the key process does not sign with (DSA, other curves) stays with Node */
+function moveKey({ publicKey }: X509Certificate, pkcs8: Buffer): PrivateKey | undefined {
+  if (!canBeIsolated(publicKey)) return undefined;
+  const name = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+  const known = isolated.get(name);
+  if (known !== undefined) return known;
+  const key = isolate(publicKey, pkcs8);
+  isolated.set(name, key);
+  return key;
+}
+
+installEngine();
+moveNativeKeys(moveKey);
