@@ -7,7 +7,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Readable, Writable } from 'node:stream';
-import { BackendTimeout, statusOf } from './failure.ts';
+import { BackendTimeout, CLIENT_GONE, ClientGone, statusOf } from './failure.ts';
 
 export type FrontRequest = IncomingMessage | Http2ServerRequest;
 export type FrontResponse = ServerResponse | Http2ServerResponse;
@@ -44,15 +44,12 @@ export function hasBody(request: FrontRequest): boolean {
   );
 }
 
-const CLIENT_GONE = 499;
 const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205]);
 /** RFC 9113 §7. */
 const INTERNAL_ERROR = 0x2;
 
 /** A request that went into a kept connection which the backend had closed: it was not read. */
 export class StaleConnection extends Error {}
-
-class ClientGone extends Error {}
 
 export class Exchange {
   readonly #request: FrontRequest;

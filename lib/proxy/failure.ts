@@ -2,6 +2,12 @@
 
 export class BackendTimeout extends Error {}
 
+/** The client has gone before its answer: nobody's failure. */
+export class ClientGone extends Error {}
+
+/** In the log, of a request whose client has gone; no client is told. */
+export const CLIENT_GONE = 499;
+
 const TIMED_OUT = new Set(['ETIMEDOUT', 'ERR_SOCKET_CONNECTION_TIMEOUT']);
 
 /** 504: it took too long; 502: anything else (RFC 9110 §15.6). */

@@ -3,9 +3,10 @@ import { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'no
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Backend } from './backend.ts';
-import { BackendTimeout, statusOf } from './failure.ts';
+import { BackendTimeout, CLIENT_GONE, ClientGone, statusOf } from './failure.ts';
 import { endToEndRaw } from './headers.ts';
 import { pump } from './pump.ts';
+import { readAhead } from './read-ahead.ts';
 import { startHttp1 } from './send-http1.ts';
 
 export interface UpgradeResult {
@@ -23,6 +24,8 @@ export interface UpgradeOptions {
   /** Without a byte in either direction. */
   readonly idleTimeoutMs: number;
 }
+
+const ENDS = ['end', 'error', 'close'] as const;
 
 function headText(status: number, reason: string | undefined, rawHeaders: readonly string[]): string {
   let text = `HTTP/1.1 ${status} ${reason ?? STATUS_CODES[status] ?? ''}\r\n`;
@@ -56,8 +59,14 @@ export function upgrade(
       { method: request.method!, target: request.url!, headers: asked, hasBody: false },
       false,
     );
+    const sentAhead = readAhead(client, head);
     const fail = (error: Error) => {
       clearTimeout(alarm);
+      if (error instanceof ClientGone) {
+        client.destroy();
+        resolve({ status: CLIENT_GONE, bytes: 0, error: undefined });
+        return;
+      }
       if (client.writable)
         client.end(headText(statusOf(error), undefined, ['Content-Length', '0', 'Connection', 'close']));
       resolve({ status: statusOf(error), bytes: 0, error });
@@ -65,21 +74,24 @@ export function upgrade(
     const alarm = setTimeout(() => outgoing.destroy(new BackendTimeout()), timeoutMs);
     // The time-out of kept connections is not that of what they become.
     if ('setTimeout' in client) (client as Socket).setTimeout(0);
-    const gone = () => outgoing.destroy(new Error('the client went'));
-    client.on('error', gone).on('close', gone);
+    // One that ends its side has no use for what it asked for either.
+    const gone = () => outgoing.destroy(new ClientGone());
+    for (const event of ENDS) client.on(event, gone);
     outgoing.on('error', fail);
     outgoing.on('response', (message) => {
       clearTimeout(alarm);
+      client.off('end', gone);
       passRefusal(message, client);
       message.on('error', () => client.destroy());
       message.on('close', () => resolve({ status: message.statusCode!, bytes: 0, error: undefined }));
     });
     outgoing.on('upgrade', (message, socket, backendHead) => {
       clearTimeout(alarm);
-      client.off('error', gone).off('close', gone);
+      for (const event of ENDS) client.off(event, gone);
       client.write(headText(101, message.statusMessage, message.rawHeaders), 'latin1');
       if (backendHead.length > 0) client.write(backendHead);
-      if (head.length > 0) socket.write(head);
+      const ahead = sentAhead();
+      if (ahead.length > 0) socket.write(ahead);
       pump(client, socket, idleTimeoutMs).then(({ bytesOut, error }) =>
         resolve({ status: 101, bytes: bytesOut, error }),
       );

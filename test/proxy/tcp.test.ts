@@ -265,6 +265,49 @@ test('a WebSocket: messages both ways, through a refusal, and with --send-proxy 
   });
 });
 
+const UPGRADE = 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n';
+
+for (const [how, leave] of [
+  ['ends its side', (socket: tls.TLSSocket) => void socket.end()],
+  ['resets', (socket: tls.TLSSocket) => void socket.destroy()],
+] as const) {
+  test(`a client that asks for an upgrade and ${how} does not keep a silent backend's connection`, async () => {
+    const server = createServer();
+    await serving(server, 'http', ['--backend-timeout', '60000'], async (port, proxy) => {
+      const socket = connect(port);
+      socket.write(UPGRADE);
+      const [backend] = (await once(server, 'connection')) as [Socket];
+      await once(backend, 'data');
+      leave(socket);
+      const ends = [closed(backend), closed(socket), proxy.event('upgrade')] as const;
+      const [, , { status, error }] = await Promise.all(ends);
+      assert.deepEqual([status, error], [499, undefined]);
+    });
+  });
+}
+
+test('what a client sends ahead of the answer to its upgrade reaches the backend, in order', async () => {
+  const server = createHttpServer((_, response) => response.end('served'));
+  const asked = new Promise<[Duplex, Buffer]>((resolve) =>
+    server.on('upgrade', (_, socket, head) => resolve([socket, head])),
+  );
+  await serving(server, 'http', [], async (port) => {
+    const socket = connect(port);
+    socket.write(`${UPGRADE}one `);
+    const [backend, head] = await asked;
+    assert.equal(head.length, 0, 'the backend has not agreed yet');
+    socket.write('two ');
+    // Whoever is answered now has sent later than that was.
+    const other = connect(port);
+    other.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    assert.match(await text(other), /served/);
+    backend.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n');
+    socket.once('data', () => socket.end('three'));
+    assert.equal(await text(backend), 'one two three');
+    backend.end();
+  });
+});
+
 test('SIGTERM: what is under way is finished, nothing new is taken, and then it ends', async () => {
   let answer: () => void = () => undefined;
   const asked = new Promise<void>((resolve) => {
