@@ -1,0 +1,45 @@
+/**
+ * What does a full handshake cost the edge, with its key on a key server? CPU of the server for each handshake (TLS 1.3),
+ * native and remote in turn in one run, medians: `npm run bench:handshake`, or `-- 15` for so many rounds of either.
+ */
+import { type Case, compare, nameOf } from '../lib/cli/bench/comparison.ts';
+import { spread } from '../lib/cli/bench/figures-in-words.ts';
+import { figuresIn, medianOf, ratioOf } from '../lib/cli/bench/rounds.ts';
+import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
+import { signatureCpuMs } from '../lib/cli/bench/sites.ts';
+import { Workshop } from '../lib/cli/bench/workshop.ts';
+
+interface Goal extends Case {
+  /** Remote over native. */
+  readonly most: number;
+}
+
+/** RSA: where a signature takes more than half of a native handshake, as it does without AVX-512. */
+const GOALS: readonly Goal[] = [
+  { site: 'RSA-2048', version: 'TLSv1.3', most: 0.55 },
+  { site: 'P-256', version: 'TLSv1.3', most: 1.1 },
+];
+/** V8 is still compiling before; the remote side has more to compile. */
+const WARM_UP_MS = 12_000;
+const SIDES = ['native', 'remote'] as const;
+
+async function measure(workshop: Workshop, goal: Goal): Promise<void> {
+  const signatureMs = signatureCpuMs(workshop.files, goal.site);
+  const { native, remote } = await compare(workshop, SIDES, goal, CONCURRENT);
+  const ratio = ratioOf(remote, native);
+  const floor = 1 - signatureMs / medianOf(native, 'edgeCpuMs');
+  console.log(
+    `${nameOf(goal)}: native ${spread(figuresIn(native, 'edgeCpuMs'))} ms, remote ${spread(figuresIn(remote, 'edgeCpuMs'))} ms, ` +
+      `${ratio.toFixed(3)} x, goal ${goal.most}; ${floor.toFixed(2)} x if asking cost nothing; ` +
+      `key server ${spread(figuresIn(remote, 'keyServerCpuMs'))} ms`,
+  );
+  if (remote.some(({ operations }) => operations !== 1)) throw new Error('Not all were full handshakes.');
+}
+
+const rounds = Number(process.argv[2] ?? FULL.rounds);
+const workshop = await Workshop.open({ ...FULL, rounds, warmUpMs: WARM_UP_MS });
+try {
+  for (const goal of GOALS) await measure(workshop, goal);
+} finally {
+  await workshop.close();
+}
