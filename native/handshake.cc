@@ -57,7 +57,7 @@ class StagedWrites {
 Handshake::Handshake(uint32_t id, SSL* ssl, bool shared_with_node, HandshakeOwner* owner)
     : id_(id), ssl_(ssl), initial_context_(SSL_get_SSL_CTX(ssl)), shared_with_node_(shared_with_node),
       owner_(owner) {
-  owner_->counters.handshakes++;
+  if (!shared_with_node) Count();
   SetHandshakeSlot(ssl_, this);
 }
 
@@ -85,8 +85,18 @@ int Handshake::OnCertificate(SSL* ssl, void*) {
   return -1;
 }
 
+void Handshake::Count() {
+  if (!counted_) owner_->counters.handshakes++;
+  counted_ = true;
+}
+
+bool Handshake::MayArm() const {
+  return ssl_ != nullptr && (SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0);
+}
+
 void Handshake::Arm(bool without_decrypt) {
   without_decrypt_ = without_decrypt;
+  Count();
   if (ssl_ != nullptr) SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
 }
 
@@ -267,7 +277,7 @@ void Handshake::Dispose() {
   cancelled_ = true;
   parked_ = false;
   deferred_.Mute();
-  owner_->counters.handshakes--;
+  if (counted_) owner_->counters.handshakes--;
   if (ssl_ != nullptr) {
     if (held_ != nullptr) Abandon();
     SetGate(false);

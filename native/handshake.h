@@ -39,7 +39,7 @@ class Handshake;
 inline constexpr int kMaxAheadBytes = 64 * 1024;
 
 struct EngineCounters {
-  uint32_t handshakes = 0;  // attached and not yet disposed of
+  uint32_t handshakes = 0;  // armed, or of an endpoint, and not yet disposed of
   uint32_t paused = 0;      // jobs that wait for a result
 };
 
@@ -78,6 +78,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   // For the SSL's ex_data slot: the SSL is being freed.
   static void OnSslFreed(Handshake* handshake);
 
+  // Servers: whether no handshake has begun that may be past its certificate callback.
+  bool MayArm() const;
   // Makes the SSL park at its next certificate callback. `without_decrypt`: see LimitCiphers.
   void Arm(bool without_decrypt);
   // Runs the handshake until it yields. Main stack only.
@@ -124,6 +126,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
   bool AwaitsOwnSignature() const;
+  void Count();
   void LimitChoice();
   void Park();
   void WatchAhead();
@@ -143,6 +146,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   std::unique_ptr<Operation> operation_;
   std::unique_ptr<Operation> last_;
   bool parked_ = false;
+  bool counted_ = false;
   bool without_decrypt_ = false;
   bool flooded_ = false;      // the owner knows that the peer sends ahead
   bool refused_ = false;

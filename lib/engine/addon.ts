@@ -88,6 +88,7 @@ export interface Addon {
   takeReleasedKey(): number;
   attachLast(): number;
   limitSignatures(id: number, own: string, peers: string): void;
+  mayArm(id: number): boolean;
   arm(id: number, withoutDecrypt: boolean): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
@@ -146,6 +147,7 @@ const FUNCTIONS = [
   'takeReleasedKey',
   'attachLast',
   'limitSignatures',
+  'mayArm',
   'arm',
   'alpnOffer',
   'decideAlpn',

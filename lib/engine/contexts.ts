@@ -32,17 +32,14 @@ export interface KeylessContext {
 
 /** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
 const contexts = new WeakMap<object, KeylessContext>();
-let made = 0;
 
 /** The keyless side of a native context; `undefined`: its keys are all Node's. */
 export function keylessContext(native: unknown): KeylessContext | undefined {
   return typeof native === 'object' && native !== null ? contexts.get(native) : undefined;
 }
 
-/** Whether any keyless context was ever made here; until then the hook has nothing to do. */
-export function anyKeylessContext(): boolean {
-  return made > 0;
-}
+/** A context that Node signs for itself, where a keyless one may yet take its place. */
+export const NODE_CONTEXT: KeylessContext = { entries: [], limits: NO_LIMITS, number: 0 };
 
 type ContextOptions = tls.SecureContextOptions & { readonly key?: unknown };
 
@@ -187,7 +184,6 @@ function makeContext(
     limits: contextLimits(entries, options.sigalgs || undefined, native.length === 0),
     number: addon().nameContext(),
   });
-  made += 1;
   return context;
 }
 
@@ -235,7 +231,6 @@ function moveContext(
     limits: NO_LIMITS,
     number: addon().nameContext(),
   });
-  made += 1;
   return context;
 }
 
@@ -264,16 +259,16 @@ const REFUSAL =
 /**
  * Stands behind tls.createSecureContext.
  *
- * @param onFirst is called before the first keyless context is made
+ * @param beforeEach is called before a context is made that may be keyless
  */
-export function contextMaker(onFirst: () => void): ContextMaker {
+export function contextMaker(beforeEach: () => void): ContextMaker {
   return (given, original) => {
     const { key, options } = readKeyOption(given);
     if (!(key instanceof SealedKeys) && holdsPrivateKey(key))
       throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', REFUSAL);
     const keys = keylessKeys(key);
     if (keys === undefined && takeKey === undefined) return original(options);
-    if (made === 0) onFirst();
+    beforeEach();
     if (keys !== undefined) return makeContext(options as ContextOptions, keys, original);
     return moveContext(options, original, takeKey!);
   };

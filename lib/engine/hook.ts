@@ -4,8 +4,9 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { addon, takeFlooded, takeParked } from './addon.ts';
-import { anyKeylessContext, contextMaker, type KeylessContext, keylessContext } from './contexts.ts';
+import { contextMaker, type KeylessContext, keylessContext, NODE_CONTEXT } from './contexts.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
+import { choosesLate, rememberAttached, setKeyCert } from './set-key-cert.ts';
 import { findHandshake, SocketHandshake } from './socket-handshake.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
@@ -25,19 +26,17 @@ function driveAll(ids: readonly number[]): void {
   }
 }
 
+/** Whether a context was made that may be keyless; until then no socket is looked at. */
+let listens = false;
+
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
 function listenToAddon(): void {
+  if (listens) return;
+  listens = true;
   addon().setParkListener(() => nextTurn(() => driveAll(takeParked())));
   addon().setFloodListener(() => {
     for (const id of takeFlooded()) findHandshake(id)?.holdBack();
   });
-}
-
-/** Whether Node has asked, in _init, to choose the context later: SNICallback, contexts by name, OCSP. */
-function choosesLate(socket: TLSSocket): boolean {
-  const { _tlsOptions, _SNICallback, server } = internals(socket);
-  if (!_tlsOptions.isServer) return false;
-  return Boolean(_SNICallback) || (server?.listenerCount('OCSPRequest') ?? 0) > 0;
 }
 
 /**
@@ -52,7 +51,7 @@ function armWhenChosen(
 ) {
   const { certCbDone } = handle;
   standIn(handle, 'certCbDone', () => {
-    const chosen = keylessContext(handle.sni_context) ?? initial;
+    const chosen = keylessContext(handle.sni_context) ?? handshake.given ?? initial;
     if (chosen === undefined) {
       certCbDone.call(handle);
       return;
@@ -69,19 +68,34 @@ function armWhenChosen(
   });
 }
 
+/**
+ * A context that is Node's and that an ALPNCallback may exchange, by setKeyCert(), for a keyless one. OpenSSL asks for the
+ * protocol when it is past the place where a handshake parks, so it must have parked before. Not where the user has
+ * pre-shared keys: RSA-PSK is not for jobs (native/server_limits.cc).
+ */
+function exchangeable(socket: TLSSocket, handle: TlsHandle): KeylessContext | undefined {
+  const { isServer, pskCallback } = internals(socket)._tlsOptions;
+  return isServer && handle.ALPNCallback && !pskCallback ? NODE_CONTEXT : undefined;
+}
+
+/** A client whose context is Node's is left alone; a server may yet be given a keyless one. */
 function attach(socket: TLSSocket, handle: TlsHandle): void {
-  const context = keylessContext(handle._secureContext?.context);
-  const late = choosesLate(socket);
-  if (context === undefined && !late) return;
+  const context = keylessContext(handle._secureContext?.context) ?? exchangeable(socket, handle);
+  if (context === undefined && !internals(socket)._tlsOptions.isServer) return;
   const id = addon().attachLast();
   if (id === 0) return;
+  const late = choosesLate(socket);
+  if (context === undefined && !late) {
+    rememberAttached(handle, id);
+    return;
+  }
   const handshake = new SocketHandshake(id, socket, handle);
   if (late) armWhenChosen(handshake, socket, handle, context);
   else if (context !== undefined) handshake.arm(context);
 }
 
 function onSocket(socket: TLSSocket): void {
-  const handle = anyKeylessContext() ? internals(socket)._handle : null;
+  const handle = listens ? internals(socket)._handle : null;
   if (handle) attach(socket, handle);
 }
 
@@ -91,6 +105,6 @@ let installed = false;
 export function installEngine(): void {
   if (installed) return;
   installed = true;
-  standBehindPatches(contextMaker(listenToAddon), onSocket);
+  standBehindPatches({ makeContext: contextMaker(listenToAddon), onSocket, setKeyCert });
   patchTls();
 }

@@ -1,6 +1,6 @@
 /**
- * The two patches on Node: tls.createSecureContext, through which Node's servers and sockets make their contexts too, and
- * TLSSocket.prototype._init, which every TLSSocket passes. Who stands behind them comes later, with the first need: an
+ * The patches on Node: tls.createSecureContext, through which Node's servers and sockets make their contexts too, and of
+ * TLSSocket.prototype _init, which every TLSSocket passes, and setKeyCert. Who stands behind them comes later, with the first need: an
  * app under `isolate` that has no key pays for this file and no more.
  */
 import { createRequire, syncBuiltinESMExports } from 'node:module';
@@ -17,11 +17,28 @@ export type ContextMaker = (
 /** Is told of each TLSSocket when Node has initialised it. */
 export type SocketListener = (socket: tls.TLSSocket) => void;
 
+/** Gives a socket a certificate and key in the place of its context's. @param original what Node has */
+export type KeyCertSetter = (
+  socket: tls.TLSSocket,
+  given: tls.SecureContextOptions | tls.SecureContext,
+  original: (given: tls.SecureContextOptions | tls.SecureContext) => void,
+) => void;
+
+/** Who stands behind the patches. */
+export interface Stand {
+  readonly makeContext: ContextMaker;
+  readonly onSocket: SocketListener;
+  readonly setKeyCert: KeyCertSetter;
+}
+
 /** Sees the options of a context before it is made. */
 export type ContextWatcher = (options: unknown) => void;
 
-let maker: ContextMaker = (options, original) => original(options);
-let listener: SocketListener = () => undefined;
+let stand: Stand = {
+  makeContext: (options, original) => original(options),
+  onSocket: () => undefined,
+  setKeyCert: (_, given, original) => original(given),
+};
 let watcher: ContextWatcher | undefined;
 let patched = false;
 
@@ -40,20 +57,38 @@ function patchInternalFile(original: unknown, replacement: unknown): void {
   if (file.createSecureContext === original) file.createSecureContext = replacement;
 }
 
+type SetKeyCert = (this: tls.TLSSocket, given: tls.SecureContextOptions | tls.SecureContext) => void;
+
+interface TlsSocketPrototype {
+  _init(...values: unknown[]): void;
+  /** Not in the first of Node 20. */
+  setKeyCert?: SetKeyCert;
+}
+
+function patchPrototype(prototype: TlsSocketPrototype): void {
+  const { _init, setKeyCert } = prototype;
+  prototype._init = named(function init(this: tls.TLSSocket, ...values: unknown[]) {
+    _init.apply(this, values);
+    stand.onSocket(this);
+  }, _init);
+  if (setKeyCert === undefined) return;
+  prototype.setKeyCert = named(
+    function set(this: tls.TLSSocket, given) {
+      stand.setKeyCert(this, given, (taken) => setKeyCert.call(this, taken));
+    } as SetKeyCert,
+    setKeyCert,
+  );
+}
+
 function patch(exports: Tls): void {
   const original = exports.createSecureContext;
   exports.createSecureContext = named(function createSecureContext(options?: tls.SecureContextOptions) {
     watcher?.(options);
-    return maker(options, original);
+    return stand.makeContext(options, original);
   }, original);
   patchInternalFile(original, exports.createSecureContext);
 
-  const prototype = exports.TLSSocket.prototype as unknown as { _init(...values: unknown[]): void };
-  const { _init } = prototype;
-  prototype._init = named(function init(this: tls.TLSSocket, ...values: unknown[]) {
-    _init.apply(this, values);
-    listener(this);
-  }, _init);
+  patchPrototype(exports.TLSSocket.prototype as unknown as TlsSocketPrototype);
   syncBuiltinESMExports();
 }
 
@@ -97,10 +132,9 @@ export function patchTls(): void {
   else patchWhenLoaded(module);
 }
 
-/** From here on, contexts are made by one, and sockets told to the other. */
-export function standBehindPatches(contexts: ContextMaker, sockets: SocketListener): void {
-  maker = contexts;
-  listener = sockets;
+/** From here on, what Node does goes through `behind`. */
+export function standBehindPatches(behind: Stand): void {
+  stand = behind;
 }
 
 /** @param watch `undefined`: nobody watches any more */

@@ -44,6 +44,11 @@ interface AttachedHandle extends TlsHandle {
   [kHandshake]: SocketHandshake;
 }
 
+/** The handshake of a handle; `undefined`: nothing keyless has come its way. */
+export function handshakeOf(handle: TlsHandle): SocketHandshake | undefined {
+  return (handle as Partial<AttachedHandle>)[kHandshake];
+}
+
 function destroySSL(this: AttachedHandle): void {
   this[kHandshake].dispose();
   (Object.getPrototypeOf(this) as TlsHandle).destroySSL.call(this);
@@ -89,6 +94,8 @@ export class SocketHandshake implements OperationOrigin {
   private isDisposed = false;
   private awaitsNewSession = false;
   private heldBack = false;
+  /** The context that setKeyCert() has given the connection in the place of its own. */
+  given: KeylessContext | undefined;
 
   /** @param id what the addon's attachLast() returned for this socket */
   constructor(id: number, socket: TLSSocket, handle: TlsHandle) {
@@ -119,6 +126,12 @@ export class SocketHandshake implements OperationOrigin {
   arm({ limits }: KeylessContext): void {
     addon().arm(this.id, limits.withoutDecrypt);
     if (limits.sigalgs !== undefined) addon().limitSignatures(this.id, limits.sigalgs, limits.peerSigalgs);
+  }
+
+  /** @param choosesLate Node has yet to ask for a context, which must not be passed over: it is armed then */
+  give(context: KeylessContext, choosesLate: boolean): void {
+    this.given = context;
+    if (!choosesLate) this.arm(context);
   }
 
   /** The handshake stands parked. */

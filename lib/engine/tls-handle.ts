@@ -33,7 +33,7 @@ export interface TlsHandle {
 /** The fields of a TLSSocket that lib/_tls_wrap.js keeps. */
 export interface TlsSocketInternals {
   _handle: TlsHandle | null;
-  _tlsOptions: { isServer?: boolean; handshakeTimeout?: number };
+  _tlsOptions: { isServer?: boolean; handshakeTimeout?: number; pskCallback?: unknown };
   /** Set where a context is to be chosen by name. */
   _SNICallback: unknown;
   server?: EventEmitter;

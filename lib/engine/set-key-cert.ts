@@ -1,0 +1,81 @@
+/** TLSSocket.setKeyCert: a certificate and key for one connection, in the place of its context's. */
+import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
+import { KeylessError } from '../errors.ts';
+import { addon } from './addon.ts';
+import { type KeylessContext, keylessContext } from './contexts.ts';
+import type { KeyCertSetter } from './patches.ts';
+import { handshakeOf, SocketHandshake } from './socket-handshake.ts';
+import { internals, standIn, type TlsHandle } from './tls-handle.ts';
+
+const kAttached = Symbol('keyless-tls attached');
+
+/** What the types of node:tls do not show: its SecureContext is a function. */
+interface TlsModule {
+  createSecureContext(options: SecureContextOptions): SecureContext;
+  readonly SecureContext: new () => SecureContext;
+}
+
+/** A handle that the addon knows, by number, and that nothing keyless has come to yet. */
+interface KnownHandle extends TlsHandle {
+  [kAttached]?: number;
+}
+
+/** @param id what the addon's attachLast() returned */
+export function rememberAttached(handle: TlsHandle, id: number): void {
+  standIn(handle as KnownHandle, kAttached, id);
+}
+
+/** Whether Node has asked, in _init, to choose the context later: SNICallback, contexts by name, OCSP. */
+export function choosesLate(socket: TLSSocket): boolean {
+  const { _tlsOptions, _SNICallback, server } = internals(socket);
+  if (!_tlsOptions.isServer) return false;
+  return Boolean(_SNICallback) || (server?.listenerCount('OCSPRequest') ?? 0) > 0;
+}
+
+function tooLate(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_STATE',
+    'setKeyCert() was given a keyless context in the middle of a handshake that Node has begun with its own. Call it before ' +
+      'the handshake, or in an "ALPNCallback" of a server without "pskCallback"; or give the server a keyless context.',
+  );
+}
+
+/** From here on the handshake of a socket that was Node's own parks. @throws KeylessError ERR_KEYLESS_STATE */
+function takeOver(socket: TLSSocket, handle: TlsHandle): SocketHandshake {
+  const id = (handle as KnownHandle)[kAttached];
+  if (id === undefined || !addon().mayArm(id)) throw tooLate();
+  return new SocketHandshake(id, socket, handle);
+}
+
+function exchange(
+  socket: TLSSocket,
+  handle: TlsHandle,
+  context: KeylessContext,
+  setNative: () => void,
+): void {
+  const handshake = handshakeOf(handle) ?? takeOver(socket, handle);
+  setNative();
+  handshake.give(context, choosesLate(socket));
+}
+
+function madeContext(given: SecureContextOptions | SecureContext): SecureContext {
+  const { createSecureContext, SecureContext: Made } = process.getBuiltinModule(
+    'node:tls',
+  ) as unknown as TlsModule;
+  return given instanceof Made ? given : createSecureContext(given as SecureContextOptions);
+}
+
+/** Keyless contexts, and options of such, are taken where Node takes its own. */
+export const setKeyCert: KeyCertSetter = (socket, given, original) => {
+  const handle = internals(socket)._handle;
+  if (!handle) {
+    original(given);
+    return;
+  }
+  const secureContext = madeContext(given);
+  const context = keylessContext(secureContext.context);
+  const setNative = () => original(secureContext);
+  // A client of Node's does not send the certificate either.
+  if (context === undefined || !internals(socket)._tlsOptions.isServer) setNative();
+  else exchange(socket, handle, context, setNative);
+};

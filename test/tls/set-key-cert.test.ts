@@ -1,0 +1,185 @@
+/** TLSSocket.setKeyCert: a connection's certificate and key changed after its socket was made. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import net from 'node:net';
+import { before, test } from 'node:test';
+import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
+import { connect, createSecureContext, createServer, type KeylessError } from '../../lib/index.ts';
+import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { close, converse, listen } from '../helpers/connections.ts';
+import { parity, remoteKey, type Side } from '../helpers/parity.ts';
+
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
+
+let authority: Authority;
+let first: Issued;
+let other: Issued;
+let byName: Issued;
+
+before(async () => {
+  authority = await makeAuthority();
+  first = await authority.issue({ type: 'rsa' });
+  other = await authority.issue({ type: 'rsa', usage: 'both' });
+  byName = await authority.issue({ type: 'rsa' });
+});
+
+const contextOf = (side: Side, issued: Issued) =>
+  side.tls.createSecureContext({ cert: issued.certPem, key: side.key(issued) });
+
+/** Exchanges the certificate when the client's protocols are known, as Node's documentation advises. */
+async function exchange(side: Side, own: TlsOptions, make: typeof tls.createServer): Promise<unknown> {
+  const context = contextOf(side, other);
+  const server = make({
+    ...own,
+    ALPNCallback(this: TLSSocket, { protocols }: { protocols: string[] }) {
+      this.setKeyCert(context);
+      return protocols[0];
+    },
+  } as TlsOptions);
+  const port = await listen(server);
+  const client = { ca: authority.certPem, ALPNProtocols: ['a'] };
+  const story = await converse(side, server, port, { client });
+  await close(server);
+  return story;
+}
+
+for (const maxVersion of VERSIONS) {
+  parity(
+    `setKeyCert in an ALPNCallback, ${maxVersion}`,
+    (side) =>
+      exchange(side, { maxVersion, cert: first.certPem, key: side.key(first) }, side.tls.createServer),
+    1,
+  );
+
+  parity(
+    `setKeyCert in an ALPNCallback of a server of Node's own, ${maxVersion}`,
+    (side) => exchange(side, { maxVersion, cert: first.certPem, key: first.keyPem }, tls.createServer),
+    1,
+  );
+
+  for (const chosen of ['a name with a context', 'a name without one']) {
+    parity(`setKeyCert in an ALPNCallback before ${chosen} is looked up, ${maxVersion}`, (side) => {
+      const context = chosen === 'a name with a context' ? contextOf(side, byName) : undefined;
+      const asked: string[] = [];
+      const SNICallback: TlsOptions['SNICallback'] = (name, done) => {
+        asked.push(name);
+        setImmediate(done, null, context);
+      };
+      const own = { maxVersion, SNICallback, cert: first.certPem, key: first.keyPem };
+      return exchange(side, own, tls.createServer).then((story) => ({ story, asked }));
+    });
+  }
+
+  parity(
+    `setKeyCert before the handshake, ${maxVersion}`,
+    async (side) => {
+      const context = contextOf(side, other);
+      const raw = net.createServer().listen(0, '127.0.0.1');
+      await once(raw, 'listening');
+      const { port } = raw.address() as net.AddressInfo;
+      raw.on('connection', (accepted) => {
+        const none = tls.createSecureContext({ maxVersion });
+        const socket = new tls.TLSSocket(accepted, { isServer: true, secureContext: none });
+        socket.setKeyCert(context);
+        socket.end('hello');
+      });
+      const client = side.tls.connect({
+        port,
+        host: '127.0.0.1',
+        servername: 'localhost',
+        ca: authority.certPem,
+      });
+      const log: unknown[] = [];
+      client.on('secureConnect', () => log.push(client.getPeerX509Certificate()?.fingerprint256));
+      client.on('error', (error) => log.push(error)).on('data', (data) => log.push(String(data)));
+      await new Promise((resolve) => client.on('close', resolve));
+      raw.close();
+      return log;
+    },
+    1,
+  );
+}
+
+parity(
+  'setKeyCert on a server that has no certificate, TLSv1.3',
+  (side) => exchange(side, {}, side.tls.createServer),
+  1,
+);
+
+test("setKeyCert in the middle of a handshake that is only Node's says what to do", async () => {
+  const key = remoteKey(first.keyPem, 'sync');
+  const context = createSecureContext({ cert: first.certPem, key });
+  const errors: unknown[] = [];
+  const server = tls.createServer({
+    cert: first.certPem,
+    key: first.keyPem,
+    pskCallback: () => null,
+    ALPNCallback(this: TLSSocket, { protocols }: { protocols: string[] }) {
+      try {
+        this.setKeyCert(context);
+      } catch (error) {
+        errors.push(error);
+      }
+      return protocols[0];
+    },
+  } as unknown as TlsOptions);
+  const port = await listen(server);
+  const client = tls.connect({
+    port,
+    host: '127.0.0.1',
+    ca: authority.certPem,
+    servername: 'localhost',
+    ALPNProtocols: ['a'],
+  });
+  await once(client, 'secureConnect');
+  assert.deepEqual(
+    errors.map((error) => (error as KeylessError).code),
+    ['ERR_KEYLESS_STATE'],
+  );
+  assert.equal(client.alpnProtocol, 'a');
+  client.destroy();
+  await close(server);
+});
+
+parity(
+  'setKeyCert of a client, which Node does not heed',
+  async (side) => {
+    const own = { cert: first.certPem, key: first.keyPem, ca: authority.certPem };
+    const server = tls.createServer({ ...own, requestCert: true, rejectUnauthorized: false });
+    const port = await listen(server);
+    const client = tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem });
+    client.setKeyCert(contextOf(side, other));
+    const [socket] = (await once(server, 'secureConnection')) as [TLSSocket];
+    const seen = [socket.authorized, socket.getPeerX509Certificate()?.fingerprint256];
+    client.destroy();
+    socket.destroy();
+    await close(server);
+    return seen;
+  },
+  0,
+);
+
+test("setKeyCert takes Node's own contexts and options as before", async () => {
+  const key = remoteKey(first.keyPem, 'sync');
+  const server = createServer({
+    cert: first.certPem,
+    key,
+    ALPNCallback(this: TLSSocket, { protocols }: { protocols: string[] }) {
+      this.setKeyCert({ cert: other.certPem, key: other.keyPem });
+      return protocols[0];
+    },
+  } as Parameters<typeof createServer>[0]);
+  const port = await listen(server);
+  const client = connect({
+    port,
+    host: '127.0.0.1',
+    servername: 'localhost',
+    ca: authority.certPem,
+    ALPNProtocols: ['a'],
+  });
+  await once(client, 'secureConnect');
+  assert.equal(client.getPeerX509Certificate()?.toString(), new X509Certificate(other.certPem).toString());
+  client.destroy();
+  await close(server);
+});
