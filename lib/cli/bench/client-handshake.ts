@@ -15,10 +15,12 @@ export interface Connection {
   readonly closed: Promise<void>;
 }
 
+/** The first is what they agree on; the curves of certificates must be among the groups in TLS 1.2 (RFC 8422 §5.1). */
+const GROUPS = 'X25519:P-256:P-384';
 const contexts = new Map<string, tls.SecureContext>();
 
 /** Made once: it costs as much as a handshake. */
-function contextOf({ version, group = 'X25519' }: Dial): tls.SecureContext {
+function contextOf({ version, group = GROUPS }: Dial): tls.SecureContext {
   const name = `${version} ${group}`;
   const known = contexts.get(name);
   if (known !== undefined) return known;

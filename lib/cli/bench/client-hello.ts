@@ -11,7 +11,7 @@ let held: net.Socket[] = [];
 let heldPort = 0;
 
 /** The first message of a client: its bytes may be sent as often as one likes. */
-function firstMessage({ version, group = 'X25519' }: HelloPlan): Promise<Buffer> {
+function firstMessage({ version, group = 'X25519:P-256' }: HelloPlan): Promise<Buffer> {
   return new Promise((resolve) => {
     const wire = new Duplex({
       read: () => undefined,

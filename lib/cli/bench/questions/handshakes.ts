@@ -39,7 +39,8 @@ function hasPostQuantum(openssl = process.versions.openssl): boolean {
   return major > 3 || (major === 3 && minor >= 5);
 }
 
-function casesOf({ quick }: Scale): readonly Case[] {
+/** @returns what is measured, as far as this Node.js has it */
+export function casesOf({ quick }: Scale): readonly Case[] {
   if (quick) return QUICK_CASES;
   const postQuantum: Case = { site: 'P-256', version: 'TLSv1.3', group: POST_QUANTUM };
   return [...QUICK_CASES, ...MORE_CASES, ...(hasPostQuantum() ? [postQuantum] : [])];

@@ -1,8 +1,10 @@
 /** Every question is asked, with real servers and clients, for so short a time that its figures mean nothing. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { nameOf } from '../../../../lib/cli/bench/comparison.ts';
 import { Edge } from '../../../../lib/cli/bench/edge.ts';
 import { page } from '../../../../lib/cli/bench/page.ts';
+import { casesOf } from '../../../../lib/cli/bench/questions/handshakes.ts';
 import { QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
 import { textReport, thisMachine } from '../../../../lib/cli/bench/report.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
@@ -35,6 +37,21 @@ for (const question of QUESTIONS) {
       [],
     );
     assert.ok(question.seconds(TINY) > 0);
+  });
+}
+
+for (const which of casesOf({ ...TINY, quick: false })) {
+  test(`there are full handshakes of ${nameOf(which)}`, async () => {
+    const { site, ...dial } = which;
+    for (const [name, operations] of [
+      ['native', 0],
+      ['remote', 1],
+    ] as const) {
+      const edge = await workshop.edge(name);
+      const ports = [edge.ports[site]!];
+      const sample = await takeSample(workshop, [edge], { ...dial, ports, concurrent: 1, ms: 20 });
+      assert.deepEqual([sample.operations, sample.resumed, sample.agreement], [operations, 0, 1]);
+    }
   });
 }
 

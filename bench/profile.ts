@@ -1,0 +1,95 @@
+/**
+ * Where does the time of a handshake go? `npm run bench:profile [-- RSA-2048]`: samples of a native and of a remote edge by Linux's `perf`,
+ * sorted by whose code was running, microseconds for each handshake. Profiled edges write down what they compile, and
+ * are a little slower than others.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Edge } from '../lib/cli/bench/edge.ts';
+import { takeSample } from '../lib/cli/bench/sample.ts';
+import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
+import type { Site } from '../lib/cli/bench/sites.ts';
+import { Workshop } from '../lib/cli/bench/workshop.ts';
+import { OWNERS, ownerOf } from './profile-owners.ts';
+
+const SIDES = ['native', 'remote'] as const;
+const SAMPLES_PER_SECOND = 1999;
+const SECONDS = 12;
+
+type Profile = ReadonlyMap<string, number>;
+
+/** @returns samples by owner */
+function read(file: string): Profile {
+  const args = ['script', '-i', file, '-F', 'ip,sym,dso'];
+  const text = execFileSync('perf', args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 30,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const counts = new Map<string, number>();
+  for (const line of text.split('\n').filter((each) => each.trim() !== '')) {
+    const owner = ownerOf(line);
+    counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** @returns microseconds for one handshake, by owner */
+async function profile(workshop: Workshop, side: (typeof SIDES)[number], site: Site): Promise<Profile> {
+  const edge = await Edge.start(workshop.planOf(side), ['--perf-basic-prof']);
+  const file = join(tmpdir(), `keyless-tls-profile-${edge.pid}.data`);
+  try {
+    await workshop.warmUp(edge);
+    const record = [
+      'record',
+      '-e',
+      'cpu-clock',
+      '-F',
+      String(SAMPLES_PER_SECOND),
+      '-o',
+      file,
+      '-p',
+      String(edge.pid),
+    ];
+    const perf = spawn('perf', record, { stdio: 'ignore' });
+    const ended = once(perf, 'exit');
+    const plan = {
+      version: 'TLSv1.3',
+      ports: [edge.ports[site]!],
+      concurrent: CONCURRENT,
+      ms: SECONDS * 1000,
+    } as const;
+    const { edgeCpuMs } = await takeSample(workshop, [edge], plan);
+    perf.kill('SIGINT');
+    await ended;
+    const counts = read(file);
+    const all = [...counts.values()].reduce((sum, count) => sum + count, 0);
+    return new Map([...counts].map(([owner, count]) => [owner, (count / all) * edgeCpuMs * 1000]));
+  } finally {
+    edge.end();
+    for (const each of [file, join(tmpdir(), `perf-${edge.pid}.map`)]) rmSync(each, { force: true });
+  }
+}
+
+const site = (process.argv[2] ?? 'P-256') as Site;
+const workshop = await Workshop.open(FULL);
+try {
+  const profiles = [await profile(workshop, 'native', site), await profile(workshop, 'remote', site)];
+  const line = (name: string, values: readonly number[]) =>
+    console.log(`| ${name} | ${values.map((value) => value.toFixed(0)).join(' | ')} |`);
+  console.log(`| ${site}, TLS 1.3, µs for a handshake | native | remote |\n| --- | --- | --- |`);
+  for (const owner of OWNERS)
+    line(
+      owner,
+      profiles.map((each) => each.get(owner) ?? 0),
+    );
+  line(
+    'sum',
+    profiles.map((each) => [...each.values()].reduce((sum, value) => sum + value, 0)),
+  );
+} finally {
+  await workshop.close();
+}

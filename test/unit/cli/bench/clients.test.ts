@@ -1,0 +1,97 @@
+/** The clients of the benchmark and its link: they do what their figures are read as. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
+import { after, before, test } from 'node:test';
+import { Edge } from '../../../../lib/cli/bench/edge.ts';
+import { Link } from '../../../../lib/cli/bench/link.ts';
+import { signaturesIn } from '../../../../lib/cli/bench/openssl-speed.ts';
+import { takeSample } from '../../../../lib/cli/bench/sample.ts';
+import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
+
+let workshop: Workshop;
+before(async () => {
+  workshop = await Workshop.open({ quick: true, rounds: 1, roundMs: 50, warmUpMs: 50 });
+});
+after(() => workshop.close());
+
+test('clients that begin when they are due see the queue that grows; clients that wait for each other do not', async () => {
+  const edge = await workshop.edge('native');
+  const port = edge.ports['P-256']!;
+  const [version, ms, slowMs] = ['TLSv1.3', 600, 40] as const;
+  await edge.figures({ burnMs: slowMs });
+  const open = await workshop.clients.run({ kind: 'open', version, port, perSecond: 60, ms });
+  const closed = await workshop.clients.run({ kind: 'closed', version, ports: [port], concurrent: 1, ms });
+  await edge.figures({ burnMs: 0 });
+  // At 60 a second about 36 are due, and the edge is through with 15.
+  assert.ok(open.handshakes > 18, `${open.handshakes} handshakes`);
+  assert.ok(Math.max(...open.latencies) > 4 * slowMs, String(Math.max(...open.latencies)));
+  assert.ok(Math.min(...closed.latencies) < slowMs, String(Math.min(...closed.latencies)));
+});
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`clients that are to resume do so, each time, without an operation: ${version}`, async () => {
+    const edge = await workshop.edge('remote');
+    const plan = { version, ports: [edge.ports['RSA-2048']!], concurrent: 4, ms: 60 };
+    // The handshake that makes the session.
+    await takeSample(workshop, [edge], { ...plan, resume: true });
+    const { resumed, operations } = await takeSample(workshop, [edge], { ...plan, resume: true });
+    assert.deepEqual({ resumed, operations }, { resumed: 1, operations: 0 });
+    const full = await takeSample(workshop, [edge], plan);
+    assert.deepEqual([full.resumed, full.operations], [0, 1]);
+  });
+}
+
+test('a ClientHello holds a paused handshake until it is let go', async () => {
+  const edge = await Edge.start(workshop.planOf('unanswered'));
+  try {
+    const plan = { kind: 'hello', version: 'TLSv1.3', port: edge.ports['P-256']!, answered: false } as const;
+    const until = async (count: number) => {
+      let [paused, connections] = [-1, -1];
+      while (paused !== count || connections !== count) ({ paused, connections } = await edge.figures());
+    };
+    for (const count of [7, 150, 0]) {
+      assert.equal((await workshop.clients.run({ ...plan, count })).handshakes, count);
+      await until(count);
+    }
+  } finally {
+    edge.end();
+  }
+});
+
+test('a transfer is as long as it was asked for', async () => {
+  const edge = await workshop.edge('native');
+  const plan = { kind: 'bulk', version: 'TLSv1.3', port: edge.ports['P-256']! } as const;
+  assert.equal((await workshop.clients.run({ ...plan, bytes: 65_536 * 40 })).handshakes, 1);
+  await assert.rejects(workshop.clients.run({ ...plan, bytes: 65_536 + 1 }), /65536 of 65537 bytes came/);
+});
+
+test('a link delays what goes to the key server, and changes no order', async () => {
+  const echo = net.createServer((socket) => socket.pipe(socket));
+  await once(echo.listen(0, '127.0.0.1'), 'listening');
+  const link = await Link.start((echo.address() as AddressInfo).port);
+  try {
+    await link.delay(40);
+    const socket = net.connect(link.port, '127.0.0.1').setNoDelay(true).setEncoding('utf8');
+    const startedAt = performance.now();
+    socket.write('0 ');
+    let received = String((await once(socket, 'data'))[0]);
+    assert.ok(performance.now() - startedAt >= 40);
+    socket.write('1 ');
+    await link.delay(0);
+    socket.write('2 ');
+    while (received.length < 6) received += (await once(socket, 'data'))[0];
+    assert.equal(received, '0 1 2 ');
+    socket.destroy();
+  } finally {
+    link.end();
+    echo.close();
+  }
+});
+
+test('both forms of what openssl speed says are read', () => {
+  assert.equal(signaturesIn('+DTP:x\n+F2:2:2048:0.000250:0.000010\n'), 4000);
+  assert.equal(signaturesIn('+F4:3:256:0.0625:0.00007\n'), 16);
+  assert.equal(signaturesIn('+F2:2:2048:4012.1:130000\n'), 4012.1);
+  assert.equal(signaturesIn('speed: Unknown algorithm'), undefined);
+});
