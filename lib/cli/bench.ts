@@ -55,7 +55,7 @@ async function run(args: readonly string[]): Promise<number> {
   const report = await askAll(chosen(positionals, all), scale, process.stderr);
   if (values.html !== undefined) writeFileSync(values.html, page(report));
   process.stdout.write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
-  return 0;
+  return report.answers.some(({ failed }) => failed) ? 1 : 0;
 }
 
 /** See {@link USAGE}. */

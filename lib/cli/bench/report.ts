@@ -15,6 +15,8 @@ export interface Machine {
 export interface Answered extends Answer {
   readonly name: string;
   readonly title: string;
+  /** It has no figures; a warning says why. */
+  readonly failed: boolean;
 }
 
 export interface Report {

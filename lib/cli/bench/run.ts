@@ -24,10 +24,21 @@ export function expectedSeconds(questions: readonly Question[], scale: Scale): n
   return expected(questions, scale).reduce((sum, { seconds }) => sum + seconds, 0);
 }
 
+/** What was measured before is not lost where a question fails: it has no figures, and says why. */
+async function ask({ name, title, answer }: Question, workshop: Workshop): Promise<Answered> {
+  try {
+    return { name, title, failed: false, ...(await answer(workshop)) };
+  } catch (error) {
+    const nothing = { words: [], tables: [], plots: [], verdicts: [], raw: undefined };
+    const warnings = [`This was not measured: ${(error as Error).message}`];
+    return { name, title, failed: true, ...nothing, warnings };
+  }
+}
+
 /**
  * @param questions each once
  * @param output what happens is told there
- * @throws (rejects) KeylessError if a process ends, or a handshake fails: nothing was measured then
+ * @throws (rejects) KeylessError if the key server does not start
  */
 export async function askAll(
   questions: readonly Question[],
@@ -41,8 +52,7 @@ export async function askAll(
     const answers: Answered[] = [];
     for (const question of questions) {
       progress.next();
-      const { name, title } = question;
-      answers.push({ name, title, ...(await question.answer(workshop)) });
+      answers.push(await ask(question, workshop));
     }
     const seconds = (performance.now() - startedAt) / 1000;
     return { time, seconds, machine: thisMachine(), scale, answers };

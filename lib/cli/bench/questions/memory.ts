@@ -1,4 +1,5 @@
 /** How much memory does a paused handshake hold, beside a native one under way? */
+import { setTimeout as pause } from 'node:timers/promises';
 import { KeylessError } from '../../../errors.ts';
 import { Edge } from '../edge.ts';
 import { number, spread } from '../figures-in-words.ts';
@@ -15,7 +16,8 @@ const roundsOf = ({ quick }: Scale) => (quick ? 1 : 3);
 /** The first handshakes bring what all share: code, contexts, pools. */
 const FIRST = 200;
 const KILOBYTE = 1024;
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 20_000;
+const LOOK_MS = 25;
 const countOf = ({ quick }: Scale) => (quick ? 1000 : 5000);
 
 /** @returns bytes resident with so many handshakes under way */
@@ -24,12 +26,20 @@ async function hold(workshop: Workshop, edge: Edge, mode: Mode, count: number): 
   const port = edge.ports[SITE]!;
   await workshop.clients.run({ kind: 'hello', version: 'TLSv1.3', port, count, answered });
   const deadline = performance.now() + PATIENCE_MS;
+  let [connections, paused] = [0, 0];
   while (performance.now() < deadline) {
-    const { connections, paused, residentBytes } = await edge.figures({ collect: true });
+    ({ connections, paused } = await edge.figures());
     // A native server that has answered holds the handshake; of the other one, what is paused is counted.
-    if (connections === count && (answered || paused === count)) return residentBytes;
+    if (connections === count && (answered || paused === count)) {
+      return (await edge.figures({ collect: true })).residentBytes;
+    }
+    // It has more to do than to answer.
+    await pause(LOOK_MS);
   }
-  throw new KeylessError('ERR_KEYLESS_HANDSHAKE', `The edge does not hold ${count} handshakes.`);
+  throw new KeylessError(
+    'ERR_KEYLESS_HANDSHAKE',
+    `The edge holds ${connections} connections, ${paused} of them paused, instead of ${count}.`,
+  );
 }
 
 /** A process for each round: what one has taken from the system it does not give back. @returns kilobytes for each handshake */

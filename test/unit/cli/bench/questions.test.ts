@@ -4,9 +4,11 @@ import { after, before, test } from 'node:test';
 import { nameOf } from '../../../../lib/cli/bench/comparison.ts';
 import { Edge } from '../../../../lib/cli/bench/edge.ts';
 import { page } from '../../../../lib/cli/bench/page.ts';
+import type { Question } from '../../../../lib/cli/bench/question.ts';
 import { casesOf } from '../../../../lib/cli/bench/questions/handshakes.ts';
 import { QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
 import { textReport, thisMachine } from '../../../../lib/cli/bench/report.ts';
+import { askAll } from '../../../../lib/cli/bench/run.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import type { Scale } from '../../../../lib/cli/bench/scale.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
@@ -25,7 +27,13 @@ for (const question of QUESTIONS) {
     const answer = await question.answer(workshop);
     const { name, title } = question;
     const machine = thisMachine();
-    const report = { time: '', seconds: 1, machine, scale: TINY, answers: [{ name, title, ...answer }] };
+    const report = {
+      time: '',
+      seconds: 1,
+      machine,
+      scale: TINY,
+      answers: [{ name, title, failed: false, ...answer }],
+    };
     for (const text of [textReport(report), page(report)])
       assert.doesNotMatch(text, /NaN|Infinity|undefined/);
     for (const { claim, measured } of answer.verdicts) assert.ok(Number.isFinite(measured), claim);
@@ -84,6 +92,23 @@ test('a handshake that fails ends the measurement, with the reason', async () =>
     code: 'ERR_KEYLESS_HANDSHAKE',
     message: /connections of the benchmark failed: .*ECONNREFUSED/,
   });
+});
+
+test('a question that fails has no figures, says why, and takes no other one with it', async () => {
+  const asked = (name: string, answer: Question['answer']): Question => ({
+    ...{ name, title: name, asks: name, edges: [], seconds: () => 1, answer },
+  });
+  const good = { words: ['well'], tables: [], plots: [], verdicts: [], warnings: [], raw: 1 };
+  const questions = [
+    asked('bad', () => Promise.reject(new Error('the reason'))),
+    asked('good', () => Promise.resolve(good)),
+  ];
+  const { answers } = await askAll(questions, TINY, { write: () => undefined });
+  const all = answers.map(({ name, failed, words, warnings }) => ({ name, failed, words, warnings }));
+  assert.deepEqual(all, [
+    { name: 'bad', failed: true, words: [], warnings: ['This was not measured: the reason'] },
+    { name: 'good', failed: false, words: ['well'], warnings: [] },
+  ]);
 });
 
 test('a server that ends instead of listening ends the measurement', async () => {

@@ -18,6 +18,7 @@ const report: Report = {
     {
       name: 'one',
       title: `One ${RUDE}`,
+      failed: false,
       words: [`Words ${RUDE}.`],
       warnings: [`Doubt ${RUDE}.`],
       tables: [
