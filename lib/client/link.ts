@@ -105,8 +105,16 @@ export class Link {
     this.#successor?.destroy(closedError());
     this.#successor = undefined;
     if (this.state === 'ready') this.#succeed();
-    else if (this.state === 'connecting') this.#connection!.destroy(closedError());
+    else if (this.state === 'connecting') this.#startAgain();
     else this.hurry();
+  }
+
+  /** Not a failure, and nobody sees a moment without an attempt: operations that wait for this one wait on. */
+  #startAgain(): void {
+    const before = this.#connection!;
+    this.#leaving.add(before);
+    this.#connect();
+    before.destroy(closedError());
   }
 
   /** No new requests; what is under way is answered. */
@@ -207,9 +215,7 @@ export class Link {
   #onLost(error: KeylessError, refused: boolean): void {
     this.#fail(error, this.#livedLong);
     this.hopeless = refused || error.code === 'ERR_KEYLESS_KEY_SERVER_IDENTITY';
-    // Ended by ourselves for newer credentials: it is not the key server that needs time.
-    const waitMs = error.code === 'ERR_KEYLESS_CLOSED' ? 0 : backOffMs(this.#failuresInARow, this.#backOff);
-    if (this.#successor === undefined) this.#retryIn(waitMs);
+    if (this.#successor === undefined) this.#retryIn(backOffMs(this.#failuresInARow, this.#backOff));
     else this.#promote();
     this.#events.onChange();
   }
@@ -236,7 +242,7 @@ export class Link {
   }
 
   #fail(error: KeylessError, lived: boolean): void {
-    if (error.code !== 'ERR_KEYLESS_CLOSED') this.failures += 1;
+    this.failures += 1;
     this.#failuresInARow = lived ? 1 : this.#failuresInARow + 1;
     this.lastError = error;
   }

@@ -144,6 +144,16 @@ test('row 31: other credentials under load, on the edge first: no client sees it
   assert.deepEqual([stats.retried, stats.failed], [0, 0]);
 });
 
+test('row 31: other credentials before the first connection is there: handshakes wait for the next', async () => {
+  const server = await badServer();
+  const edge = await edgeOf([server.address]);
+  const visits = edge.visits(5);
+  edge.keys.setCredentials(setup.edgeOptions);
+  assert.equal(await edge.visit(), 'ok');
+  assert.deepEqual(await visits, { ok: 5 });
+  assert.deepEqual([edge.errors, edge.keys.stats().servers[0]!.failures], [[], 0]);
+});
+
 test('row 31: credentials that the key servers do not accept: the old connections serve on', async () => {
   const server = await badServer();
   const edge = await edgeOf([server.address]);
