@@ -50,9 +50,9 @@ function named<F extends object>(replacement: F, original: object): F {
   return replacement;
 }
 
-/** Node 20's file behind node:tls has the function too; later ones warn of being asked for it. */
+/** The file behind node:tls has the function too; from Node 25 on, it warns of being loaded (DEP0192). */
 function patchInternalFile(original: unknown, replacement: unknown): void {
-  if (!process.version.startsWith('v20.')) return;
+  if (Number.parseInt(process.versions.node, 10) >= 25) return;
   const file = createRequire(import.meta.url)('node:_tls_common') as Record<string, unknown>;
   if (file.createSecureContext === original) file.createSecureContext = replacement;
 }
