@@ -5,9 +5,10 @@
 import type { TLSSocket } from 'node:tls';
 import { addon, takeFlooded, takeParked } from './addon.ts';
 import { contextMaker, type KeylessContext, keylessContext, NODE_CONTEXT } from './contexts.ts';
+import { findHandshake } from './live-handshakes.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
 import { choosesLate, rememberAttached, setKeyCert } from './set-key-cert.ts';
-import { findHandshake, SocketHandshake } from './socket-handshake.ts';
+import { SocketHandshake } from './socket-handshake.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
 const nextTurn = setImmediate;

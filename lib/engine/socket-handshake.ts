@@ -1,7 +1,8 @@
 /**
  * The keyless handshake of one TLSSocket of Node's: parked, admitted, driven, paused, resumed, until the socket goes.
  *
- * Owner: `live`, by number, from attach until the handle's destroySSL. All of it runs on the thread's main stack.
+ * Owner: its handle, and while it waits lib/engine/live-handshakes.ts. It ends with the handle's destroySSL, or with the
+ * handle. All of it runs on the thread's main stack.
  */
 import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
@@ -18,17 +19,11 @@ import {
 import { enter, leave, withdraw } from './admission.ts';
 import type { KeylessContext } from './contexts.ts';
 import { findKey } from './key-entry.ts';
+import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
 import { type OperationOrigin, PendingOperation } from './operation.ts';
 import { resultError } from './result-error.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
-
-const live = new Map<number, SocketHandshake>();
-
-/** The handshake of a number; `undefined`: its socket has gone. */
-export function findHandshake(id: number): SocketHandshake | undefined {
-  return live.get(id);
-}
 
 /** An exception of the user's event handlers goes where it would go natively, and never into a promise of ours. */
 function throwLater(error: unknown): void {
@@ -104,7 +99,7 @@ export class SocketHandshake implements OperationOrigin {
     this.handle = handle;
     this.nodeOnError = handle.onerror;
     this.role = internals(socket)._tlsOptions.isServer ? 'server' : 'client';
-    live.set(id, this);
+    addHandshake(id, this);
     standInFront(handle, this);
   }
 
@@ -137,6 +132,7 @@ export class SocketHandshake implements OperationOrigin {
   /** The handshake stands parked. */
   parked(): void {
     this.error = undefined;
+    holdHandshake(this.id, this);
     enter(this);
   }
 
@@ -166,7 +162,7 @@ export class SocketHandshake implements OperationOrigin {
   dispose(): void {
     if (this.isDisposed) return;
     this.isDisposed = true;
-    live.delete(this.id);
+    removeHandshake(this.id);
     this.operation?.cancel();
     this.operation = undefined;
     addon().dispose(this.id);
@@ -207,6 +203,7 @@ export class SocketHandshake implements OperationOrigin {
       this.perform();
       return;
     }
+    releaseHandshake(this.id);
     this.leave();
     if (this.isDisposed) return;
     if (this.heldBack) {
