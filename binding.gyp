@@ -26,6 +26,7 @@
         "native/provider/signature.cc",
         "native/server_limits.cc",
         "native/signature_schemes.cc",
+        "native/signing_threads.cc",
         "native/ssl_slots.cc",
         "native/ticket_keys.cc"
       ],

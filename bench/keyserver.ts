@@ -1,7 +1,7 @@
 /**
  * How much of the cryptography's speed does the key server reach? Operations for each second of its CPU beside
  * `openssl speed` on the same core in the same run; then what one client sees: latency at depth 1, ECDSA beside a flood of
- * RSA, memory under a flood. `node dist/bench/keyserver.js [rounds] [seconds a round]`
+ * RSA, speed and memory under a flood. `node dist/bench/keyserver.js [rounds] [seconds a round]`
  *
  * The key server is a process of its own, on the first core; this process, on the second, asks over one connection each.
  */
@@ -27,7 +27,10 @@ const TICKS_PER_SECOND = 100;
 const ALPN = 'keyless-tls/1';
 const WINDOW = 96;
 
-type Kind = 'p256' | 'rsa';
+const KINDS = ['rsa', 'p256'] as const;
+type Kind = (typeof KINDS)[number];
+/** Operations for a second of CPU. */
+type Speeds = Readonly<Record<Kind, number>>;
 const SCHEMES = { p256: 'ecdsa_secp256r1_sha256', rsa: 'rsa_pss_rsae_sha256' } as const;
 const OPENSSL = { p256: 'ecdsap256', rsa: 'rsa2048' } as const;
 
@@ -177,8 +180,9 @@ async function speeds(
   setup: Setup,
   rounds: number,
   seconds: number,
-): Promise<void> {
-  for (const kind of ['rsa', 'p256'] as const) {
+): Promise<Speeds> {
+  const speed = { rsa: 0, p256: 0 };
+  for (const kind of KINDS) {
     const asker = await Asker.connect(port, setup, kind, WINDOW);
     await rateOf(asker, pid, 2);
     const [ours, theirs]: [number[], number[]] = [[], []];
@@ -191,11 +195,37 @@ async function speeds(
       `${kind}: ${a.toFixed(0)} operations for a second of CPU, openssl speed ${b.toFixed(0)}: ${(a / b).toFixed(2)} x (${asker.failed} failed)`,
     );
     asker.close();
+    speed[kind] = a;
+  }
+  return speed;
+}
+
+/** Many clients that ask for more than can be signed: what is left of the speed. */
+async function flooded(
+  port: number,
+  pid: number,
+  setup: Setup,
+  speed: Speeds,
+  seconds: number,
+): Promise<void> {
+  for (const kind of KINDS) {
+    const flood = await Promise.all(Array.from({ length: 4 }, () => Asker.connect(port, setup, kind, 1000)));
+    for (const asker of flood) asker.start();
+    await pause(1);
+    const sum = () => flood.reduce((total, each) => total + each.answered - each.failed, 0);
+    const [cpu, answered] = [cpuOf(pid), sum()];
+    await pause(seconds * 2);
+    const rate = (sum() - answered) / (cpuOf(pid) - cpu);
+    for (const asker of flood) asker.close();
+    console.log(
+      `${kind} for 4 clients with 1,000 requests each in the air: ${(rate / speed[kind]).toFixed(2)} of that; resident ${residentMegabytes(pid).toFixed(0)} MB`,
+    );
+    await pause(1);
   }
 }
 
 async function latency(port: number, setup: Setup, seconds: number): Promise<void> {
-  for (const kind of ['rsa', 'p256'] as const) {
+  for (const kind of KINDS) {
     const asker = await Asker.connect(port, setup, kind, 1);
     asker.start();
     await pause(seconds / 2);
@@ -253,7 +283,8 @@ async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void>
     pin(0, pid);
     pin(1, process.pid);
   }
-  await speeds(port, pid, setup, rounds, seconds);
+  const speed = await speeds(port, pid, setup, rounds, seconds);
+  await flooded(port, pid, setup, speed, seconds);
   await latency(port, setup, seconds);
   if (availableParallelism() > 1) execFileSync('taskset', ['-a', '-p', '-c', '0-1', String(pid)]);
   await beside(port, pid, setup, seconds);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "digest_signer.h"
+#include "signing_threads.h"
 
 namespace keyless {
 
@@ -42,66 +43,50 @@ Napi::Value SignatureBytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(signer->max_bytes()));
 }
 
-// Signs some digests in libuv's thread pool, one after another: the way there and back is paid once.
-//
-// Owner: itself, until it has called back. Threads: made and completed on the JavaScript thread, Execute() on one of the
-// pool; it touches only what it owns. States: queued -> executed -> completed.
-class SigningJob : public Napi::AsyncWorker {
- public:
-  explicit SigningJob(const Napi::Function& callback) : Napi::AsyncWorker(callback, "keyless-tls:sign") {}
+// startSigning(threads, onSigned): how many threads there are now, which call onSigned() in a turn of the loop when there is
+// something to take; 0: none. Once for each environment.
+Napi::Value StartSigning(const Napi::CallbackInfo& info) {
+  const uint32_t threads = info[0].As<Napi::Number>().Uint32Value();
+  const size_t started = Environment::Of(info)->StartSigning(threads, info[1].As<Napi::Function>());
+  return Napi::Number::New(info.Env(), static_cast<double>(started));
+}
 
-  // The signer's own context stays with the JavaScript thread. Returns false where there is no memory.
-  bool Add(const DigestSigner& signer, const Napi::Uint8Array& digest) {
-    Task task;
-    task.signer = signer.Copy();
-    if (task.signer == nullptr) return false;
-    task.digest.assign(digest.Data(), digest.Data() + digest.ByteLength());
-    tasks_.push_back(std::move(task));
-    return true;
-  }
-
-  void Execute() override {
-    for (Task& task : tasks_) {
-      task.signature.resize(task.signer->max_bytes());
-      task.signature.resize(task.signer->Sign(task.digest.data(), task.digest.size(), task.signature.data()));
-    }
-  }
-
-  void OnOK() override {
-    const Napi::HandleScope scope(Env());
-    Napi::Array signatures = Napi::Array::New(Env(), tasks_.size());
-    for (uint32_t index = 0; index < tasks_.size(); index += 1) {
-      const std::vector<uint8_t>& signature = tasks_[index].signature;
-      signatures.Set(index, Napi::Buffer<uint8_t>::Copy(Env(), signature.data(), signature.size()));
-    }
-    Callback().Call({signatures});
-  }
-
- private:
-  struct Task {
-    std::unique_ptr<DigestSigner> signer;
-    std::vector<uint8_t> digest;
-    std::vector<uint8_t> signature;
-  };
-
-  std::vector<Task> tasks_;
-};
-
-// signDigestsInPool(signers, digests, callback): callback(signatures) once, with an empty one for each that failed.
-// Returns false where there is no memory: then it is not called.
-Napi::Value SignDigestsInPool(const Napi::CallbackInfo& info) {
-  const auto signers = info[0].As<Napi::Array>();
-  const auto digests = info[1].As<Napi::Array>();
-  auto job = std::make_unique<SigningJob>(info[2].As<Napi::Function>());
-  for (uint32_t index = 0; index < signers.Length(); index += 1) {
+// queueDigests(id, signers, digests). Returns false where there is no memory: then nothing is signed.
+Napi::Value QueueDigests(const Napi::CallbackInfo& info) {
+  SigningThreads* threads = Environment::Of(info)->signing_threads();
+  auto job = std::make_unique<SigningJob>(IdArgument(info));
+  const auto signers = info[1].As<Napi::Array>();
+  const auto digests = info[2].As<Napi::Array>();
+  bool added = threads != nullptr;
+  for (uint32_t index = 0; added && index < signers.Length(); index += 1) {
     const Napi::Value signer = signers[index];
-    const Napi::Value digest = digests[index];
-    if (!job->Add(*signer.As<Napi::External<DigestSigner>>().Data(), digest.As<Napi::Uint8Array>())) {
-      return Napi::Boolean::New(info.Env(), false);
-    }
+    const Napi::Value value = digests[index];
+    const auto digest = value.As<Napi::Uint8Array>();
+    added = job->Add(signer.As<Napi::External<DigestSigner>>().Data(), digest.Data(), digest.ByteLength());
   }
-  job.release()->Queue();
-  return Napi::Boolean::New(info.Env(), true);
+  if (added) threads->Queue(std::move(job));
+  return Napi::Boolean::New(info.Env(), added);
+}
+
+// takeSigned(callback): callback(id, signatures) for each job that is done, with an empty signature for each that failed.
+void TakeSigned(const Napi::CallbackInfo& info) {
+  SigningThreads* threads = Environment::Of(info)->signing_threads();
+  if (threads == nullptr) return;
+  for (const std::unique_ptr<SigningJob>& job : threads->TakeSigned()) {
+    job->GiveBack();
+    const Napi::HandleScope scope(info.Env());
+    Napi::Array signatures = Napi::Array::New(info.Env(), job->size());
+    for (uint32_t index = 0; index < job->size(); index += 1) {
+      const std::vector<uint8_t>& signature = job->signature(index);
+      signatures.Set(index, Napi::Buffer<uint8_t>::Copy(info.Env(), signature.data(), signature.size()));
+    }
+    info[0].As<Napi::Function>().Call({Napi::Number::New(info.Env(), job->id()), signatures});
+  }
+}
+
+// holdForSigning(hold): whether the loop goes on for what is being signed.
+void HoldForSigning(const Napi::CallbackInfo& info) {
+  Environment::Of(info)->HoldForSigning(info[0].As<Napi::Boolean>());
 }
 
 }  // namespace
@@ -111,7 +96,10 @@ void ExportSigners(Napi::Object exports) {
   exports.Set("createDigestSigner", Napi::Function::New(env, CreateDigestSigner));
   exports.Set("signDigest", Napi::Function::New(env, SignInto<&DigestSigner::Sign>));
   exports.Set("signMessage", Napi::Function::New(env, SignInto<&DigestSigner::SignMessage>));
-  exports.Set("signDigestsInPool", Napi::Function::New(env, SignDigestsInPool));
+  exports.Set("startSigning", Napi::Function::New(env, StartSigning));
+  exports.Set("queueDigests", Napi::Function::New(env, QueueDigests));
+  exports.Set("takeSigned", Napi::Function::New(env, TakeSigned));
+  exports.Set("holdForSigning", Napi::Function::New(env, HoldForSigning));
   exports.Set("signatureBytes", Napi::Function::New(env, SignatureBytes));
 }
 

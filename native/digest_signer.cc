@@ -43,6 +43,13 @@ std::unique_ptr<DigestSigner> DigestSigner::Copy() const {
   return std::unique_ptr<DigestSigner>(new DigestSigner(PkeyOwner(key_.get()), std::move(context), hash_, max_bytes_));
 }
 
+DigestSigner::Borrowed DigestSigner::Borrow() {
+  if (spares_->empty()) return Borrowed(this, Copy());
+  std::unique_ptr<DigestSigner> spare = std::move(spares_->back());
+  spares_->pop_back();
+  return Borrowed(this, std::move(spare));
+}
+
 size_t DigestSigner::Sign(const uint8_t* digest, size_t digest_bytes, uint8_t* signature) {
   const ErrorGuard guard;
   size_t bytes = max_bytes_;

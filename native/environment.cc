@@ -68,6 +68,35 @@ bool Environment::SetFloodListener(Napi::Function listener) {
   return napi_unref_threadsafe_function(env_, flood_listener_) == napi_ok;
 }
 
+size_t Environment::StartSigning(size_t threads, Napi::Function listener) {
+  if (signing_threads_ != nullptr || closing_) return 0;
+  const Napi::Env env(env_);
+  if (napi_create_threadsafe_function(env_, listener, nullptr, Napi::String::New(env, "keyless-tls:sign"), 0, 1, nullptr,
+                                      nullptr, nullptr, nullptr, &signed_listener_) != napi_ok) {
+    return 0;
+  }
+  napi_unref_threadsafe_function(env_, signed_listener_);
+  signing_threads_ = std::make_unique<SigningThreads>(
+      [](void* listener) {
+        napi_call_threadsafe_function(static_cast<napi_threadsafe_function>(listener), nullptr, napi_tsfn_nonblocking);
+      },
+      signed_listener_);
+  // Hooks run in the reverse order: the threads have ended when Node takes the function away that they call.
+  napi_add_env_cleanup_hook(env_, EndSigning, this);
+  return signing_threads_->Start(threads);
+}
+
+void Environment::EndSigning(void* environment) { static_cast<Environment*>(environment)->signing_threads_.reset(); }
+
+void Environment::HoldForSigning(bool hold) {
+  if (signing_threads_ == nullptr) return;
+  if (hold) {
+    napi_ref_threadsafe_function(env_, signed_listener_);
+  } else {
+    napi_unref_threadsafe_function(env_, signed_listener_);
+  }
+}
+
 void Environment::OnParked(Handshake* handshake) {
   if (closing_) return;
   parked_.push_back(handshake->id());

@@ -13,6 +13,7 @@
 #include "endpoint.h"
 #include "handshake.h"
 #include "key_record.h"
+#include "signing_threads.h"
 
 namespace keyless {
 
@@ -38,6 +39,12 @@ class Environment final : public HandshakeOwner {
   // Of those whose peers send ahead, those that still wait, `max` at most.
   std::vector<uint32_t> TakeFlooded(size_t max);
 
+  // Returns how many threads sign; `listener` is told, in a turn of the loop, that there are signatures to take.
+  size_t StartSigning(size_t threads, Napi::Function listener);
+  // nullptr: not started, or the environment ends.
+  SigningThreads* signing_threads() const { return signing_threads_.get(); }
+  void HoldForSigning(bool hold);
+
   uint32_t AddEndpoint(std::unique_ptr<Endpoint> endpoint);
   Endpoint* FindEndpoint(uint32_t id) const;
   void RemoveEndpoint(uint32_t id) { endpoints_.erase(id); }
@@ -60,6 +67,7 @@ class Environment final : public HandshakeOwner {
 
  private:
   static void OnCleanup(void* environment);
+  static void EndSigning(void* environment);
   void DisposeAll();
 
   const napi_env env_;
@@ -72,6 +80,8 @@ class Environment final : public HandshakeOwner {
   bool park_told_ = false;  // the listener knows of parked_
   napi_threadsafe_function flood_listener_ = nullptr;  // Node's, to the environment's end
   std::vector<uint32_t> flooded_;
+  napi_threadsafe_function signed_listener_ = nullptr;  // as flood_listener_
+  std::unique_ptr<SigningThreads> signing_threads_;     // calls signed_listener_, and so ends before it
   const std::shared_ptr<ContextNames> context_names_ = std::make_shared<ContextNames>();
   const std::shared_ptr<ReleasedKeys> released_keys_ = std::make_shared<ReleasedKeys>();
   uint32_t last_id_ = 0;

@@ -22,6 +22,20 @@ export function checkDates(certificate: X509Certificate, now: number): string {
   return `until ${certificate.validTo}${to - now < SOON_MS ? `: only ${left} hours more, renew it` : ''}`;
 }
 
+const MAX_SKEW_MS = 30_000;
+
+/** @param skewMs how far the key server's clock is ahead of ours; `undefined`: it does not say */
+export function checkClock(skewMs: number | undefined): string {
+  if (skewMs === undefined) return 'it does not say what time it is';
+  const seconds = (Math.abs(skewMs) / 1000).toFixed(1);
+  const where = skewMs > 0 ? 'ahead of' : 'behind';
+  if (Math.abs(skewMs) <= MAX_SKEW_MS) return `${seconds} s ${where} this machine's`;
+  throw new Error(
+    `it is ${seconds} s ${where} this machine's (${new Date().toISOString()}). One of the two is wrong: certificates count too ` +
+      'early or too late there, and so do session-ticket keys. Set the clock (NTP).',
+  );
+}
+
 export function checkUsage(certificate: X509Certificate): string {
   const usages = certificate.keyUsage as readonly string[] | undefined;
   if (usages === undefined) return 'for anything';

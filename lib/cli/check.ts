@@ -1,8 +1,9 @@
 /** `keyless-tls check`: can this edge have handshakes signed, and if not, why not? */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
-import { checkDates, checkSignature, checkUsage } from './check-parts.ts';
+import { checkClock, checkDates, checkSignature, checkUsage } from './check-parts.ts';
 import { watch } from './check-watch.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
 import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
@@ -15,15 +16,16 @@ Usage: keyless-tls check --cert FILE --key FILE --ca FILE --server HOST:PORT [op
   --key FILE          its private key, PEM
   --ca FILE           the authority of the key servers, PEM
   --server HOST:PORT  a key server, any number
-  --site FILE         a site's certificate, PEM, any number: its key signs a test handshake on each server
+  --site FILE         a site's certificate, PEM, any number, or a directory with *.crt and *.pem files: each one's key signs
+                      a test handshake on each server
   --servername NAME   the name in the key servers' certificates, if it is not HOST
   --timeout MS        for each step, 100 to 60,000; default 5,000
   --watch             afterwards, once a second until it is ended: each server's state, breaker and latency, and the age of
                       the lease of ticket keys; the key of each --site signs each time
   --json              one JSON object a line
 
-Looks at the certificate's dates by this machine's clock and at its purpose, connects to each server, and has it sign a
-TLS 1.3 handshake with the key of each site, which is verified. Exit code 0: all is well; 1: something is not.
+Looks at the certificate's dates by this machine's clock and at its purpose, connects to each server, compares its clock, and has
+it sign a TLS 1.3 handshake with the key of each site, which is verified. Exit code 0: all is well; 1: something is not.
 
 Example:
   keyless-tls check --cert edge.crt --key edge.key --ca ca.crt --server keys-1.internal:2407 --site www.crt
@@ -86,6 +88,16 @@ function siteCertificate(path: string): X509Certificate {
   }
 }
 
+/** The certificates of a directory; PEM files of keys are none. */
+function filesOf(path: string): readonly string[] {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+  const names = readdirSync(path).filter((name) => /\.(crt|pem)$/.test(name));
+  const files = names.sort().map((name) => join(path, name));
+  const certificates = files.filter((file) => readFileSync(file).includes('BEGIN CERTIFICATE'));
+  if (certificates.length > 0) return certificates;
+  throw new UsageError(`--site ${JSON.stringify(path)} holds no certificate (*.crt, *.pem).`, HINT);
+}
+
 function planOf(values: ReturnType<typeof parseOptions<typeof OPTIONS>>): Plan {
   const servers = values.server ?? [];
   if (servers.length === 0) throw new UsageError('--server is missing.', HINT);
@@ -96,7 +108,7 @@ function planOf(values: ReturnType<typeof parseOptions<typeof OPTIONS>>): Plan {
   const cert = certificateOption('check', values, 'cert');
   const key = privateKeyOption('check', values, 'key');
   checkPair('check', cert, key);
-  const sites = new Map((values.site ?? []).map((path) => [path, siteCertificate(path)]));
+  const sites = new Map((values.site ?? []).flatMap(filesOf).map((path) => [path, siteCertificate(path)]));
   return {
     cert,
     key,
@@ -120,7 +132,8 @@ async function checkSites(
     return `connected in ${(performance.now() - since).toFixed(0)} ms`;
   });
   if (!connected) return false;
-  let well = true;
+  const skewMs = keys.stats().servers[0]?.clockSkewMs;
+  let well = await step(tell, `${server}: its clock`, () => checkClock(skewMs));
   for (const [path, site] of sites) {
     const signed = await step(tell, `${server} signs for ${path}`, () =>
       checkSignature(keys, site, timeoutMs),

@@ -1,5 +1,6 @@
 /** `keyless-tls serve`: the key server as a process. */
 import { subscribe } from 'node:diagnostics_channel';
+import { setSigningThreads } from '../engine/signing-threads.ts';
 import { auditOperations } from '../server/audit.ts';
 import { AuditLog } from '../server/audit-log.ts';
 import type {
@@ -54,6 +55,7 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --ticket-period SECS  how often those keys change; default 3600
   --audit DIRECTORY     keep an audit log there; without it, nothing is kept
   --metrics HOST:PORT   metrics for Prometheus over HTTP, at /metrics; a port alone: on the loopback
+  --workers N           threads that sign with RSA, P-384 and P-521 keys of --keys; default: one for each core
   --handshake-timeout MS, --idle-timeout MS   until an edge is through TLS (5,000) and between requests (30,000)
   --max-connections N   more are dropped; default 10,000
   --json                one JSON object a line instead of text
@@ -83,6 +85,7 @@ const OPTIONS = {
   'handshake-timeout': { type: 'string' },
   'idle-timeout': { type: 'string' },
   'max-connections': { type: 'string' },
+  workers: { type: 'string' },
   policy: { type: 'string' },
   'ticket-secret': { type: 'string' },
   'ticket-period': { type: 'string', default: '3600' },
@@ -238,7 +241,19 @@ async function runServer(values: ServeValues, print: Print): Promise<void> {
   }
 }
 
+const MAX_WORKERS = 256;
+
+function setWorkers(text: string | undefined): void {
+  const workers = numberOption('workers', text);
+  if (workers === undefined) return;
+  if (workers > MAX_WORKERS) {
+    throw new UsageError(`--workers is a whole number from 1 to ${MAX_WORKERS}.`, 'keyless-tls serve --help');
+  }
+  setSigningThreads(workers);
+}
+
 async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): Promise<void> {
+  setWorkers(values.workers);
   const server = createKeyServer(serverOptions(values, keys, print));
   if (!values.quiet) tellOperations(print);
   tellConnections(print);

@@ -79,6 +79,8 @@ export class Connection {
   profile: Profile = 'field';
   /** `undefined`: not said. */
   capabilities: Capabilities | undefined;
+  /** How far the key server's clock is ahead of this machine's, milliseconds, give or take half of the first answer's time. */
+  clockSkewMs: number | undefined;
 
   constructor(settings: ConnectionSettings, events: ConnectionEvents) {
     this.#settings = settings;
@@ -197,14 +199,18 @@ export class Connection {
     }
     this.profile = ours ? 'ours' : 'field';
     this.#isUnanswered = true;
-    this.request(ours ? capabilitiesRequest() : pingRequest(), (answer) => this.#onGreeted(answer));
+    const sentAt = Date.now();
+    this.request(ours ? capabilitiesRequest() : pingRequest(), (answer) => this.#onGreeted(answer, sentAt));
   }
 
-  #onGreeted(answer: Answer | KeylessError): void {
+  /** @param sentAt milliseconds since 1970, by this machine's clock: for nothing but a comparison */
+  #onGreeted(answer: Answer | KeylessError, sentAt: number): void {
     if (answer instanceof KeylessError || this.#state !== 'connecting') return;
     if (answer.kind === 'result') {
       this.capabilities = decodeCapabilities(answer.payload);
       this.#maxInFlight = this.capabilities.limits.inFlight;
+      const { time } = this.capabilities;
+      if (time !== undefined) this.clockSkewMs = time - (sentAt + Date.now()) / 2;
     }
     this.#connectAlarm.cancel();
     this.#state = 'ready';

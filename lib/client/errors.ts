@@ -58,7 +58,7 @@ export function isRefusal(cause: Error | undefined): boolean {
 const ENDED = new Set(['', 'ECONNRESET', 'EPIPE']);
 const PERHAPS_REFUSED =
   'it ended the connection after the TLS handshake and before any answer: does it accept our certificate (its CA, its ' +
-  'dates, its use for clients)?';
+  'dates, its use for clients), and does its policy name us?';
 
 /**
  * @param cause `undefined`: the key server ended the connection without a reason

@@ -23,6 +23,8 @@ export interface ServerStats {
   /** How often the breaker has opened. */
   readonly breakerOpened: number;
   readonly profile: 'ours' | 'field' | undefined;
+  /** How far its clock is ahead of this machine's, milliseconds; `undefined`: it is not connected, or does not say. */
+  readonly clockSkewMs: number | undefined;
   /** Connections that are ready now. */
   readonly ready: number;
   /** Operations that wait for its answer. */
@@ -240,6 +242,7 @@ export class KnownServer implements Candidate {
       breaker: this.#breaker.state,
       breakerOpened: this.#breaker.opened,
       profile: known?.connection?.profile,
+      clockSkewMs: known?.connection?.clockSkewMs,
       ready: this.#links.filter(({ state }) => state === 'ready').length,
       inFlight: this.outstanding,
       latencyMs: this.#percentiles(),

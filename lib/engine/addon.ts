@@ -125,11 +125,10 @@ export interface Addon {
   signatureBytes(signer: RawDigestSigner): number;
   signDigest(signer: RawDigestSigner, digest: Uint8Array, into: Uint8Array): number;
   signMessage(signer: RawDigestSigner, message: Uint8Array, into: Uint8Array): number;
-  signDigestsInPool(
-    signers: readonly RawDigestSigner[],
-    digests: readonly Uint8Array[],
-    callback: (signatures: readonly Buffer[]) => void,
-  ): boolean;
+  startSigning(threads: number, onSigned: () => void): number;
+  queueDigests(id: number, signers: readonly RawDigestSigner[], digests: readonly Uint8Array[]): boolean;
+  takeSigned(callback: (id: number, signatures: readonly Buffer[]) => void): void;
+  holdForSigning(hold: boolean): void;
 }
 
 /** All of {@link Addon} that can be called; the compiler holds them to it. */
@@ -178,7 +177,10 @@ const FUNCTIONS = [
   'signatureBytes',
   'signDigest',
   'signMessage',
-  'signDigestsInPool',
+  'startSigning',
+  'queueDigests',
+  'takeSigned',
+  'holdForSigning',
 ] as const satisfies readonly (keyof Addon)[];
 
 type Callable = { [Name in keyof Addon]: Addon[Name] extends (...values: never[]) => unknown ? Name : never };

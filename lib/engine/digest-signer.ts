@@ -1,7 +1,7 @@
 /** Private keys of a key server that sign digests in the addon: faster than node:crypto, which makes a context each time. */
 import type { KeyObject } from 'node:crypto';
 import { type Addon, addon } from './addon.ts';
-import { signInPool } from './signing-pool.ts';
+import { signInThreads } from './signing-threads.ts';
 
 /** Signs digests of the hash it was made for. */
 export interface DigestSigner {
@@ -9,7 +9,7 @@ export interface DigestSigner {
   sign(digest: Uint8Array): Uint8Array;
   /** Hashes and signs, here and now. */
   signMessage(message: Uint8Array): Uint8Array;
-  /** In the thread pool; rejects as the other throws. */
+  /** In a thread of its own kind; rejects as the other throws. */
   signInPool(digest: Uint8Array): Promise<Uint8Array>;
 }
 
@@ -55,7 +55,7 @@ export function digestSigner(key: KeyObject, hash: string, pss: boolean): Digest
   return {
     sign: (digest) => signHere(most, (into) => native.signDigest(signer, digest, into)),
     signMessage: (message) => signHere(most, (into) => native.signMessage(signer, message, into)),
-    signInPool: (digest) => signInPool(signer, digest),
+    signInPool: (digest) => signInThreads(signer, digest),
   };
 }
 

@@ -12,7 +12,7 @@ import { signHere, signInPool } from '../signing/sign-message.ts';
 export interface LocalKeyOptions {
   /** Of an encrypted PEM. */
   readonly passphrase?: string | Buffer | undefined;
-  /** Answer at once, on the event loop, rather than on libuv's thread pool; default false. */
+  /** Answer at once, on the event loop, rather than on another thread; default false. */
   readonly sync?: boolean | undefined;
   readonly schemes?: PrivateKey['schemes'];
   readonly timeoutMs?: PrivateKey['timeoutMs'];

@@ -17,6 +17,8 @@ export interface Capabilities {
     readonly inFlight: number;
     readonly bodyBytes: number;
   };
+  /** The server's clock, milliseconds since 1970; `undefined`: not said. */
+  readonly time?: number | undefined;
 }
 
 export function encodeCapabilities(capabilities: Capabilities): Buffer {
@@ -62,5 +64,6 @@ export function decodeCapabilities(payload: Uint8Array): Capabilities {
       inFlight: isCount(limits.inFlight) ? limits.inFlight : 1,
       bodyBytes: isCount(limits.bodyBytes) ? limits.bodyBytes : MAX_BODY_BYTES,
     },
+    ...(isCount(said.time) ? { time: said.time } : {}),
   };
 }

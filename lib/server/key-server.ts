@@ -59,7 +59,7 @@ export interface KeyServerStats {
   readonly refused: number;
   /** Requests being answered now. */
   readonly inFlight: number;
-  /** Those of them that wait for their turn in the thread pool. */
+  /** Those of them that wait for their turn to be signed in a thread. */
   readonly waiting: number;
   /** Requests answered, errors included. */
   readonly answered: number;

@@ -30,7 +30,7 @@ export interface StoredKey {
   readonly label: string;
   /** Whether it can sign so; without it, by every method that fits `kind`. MUST answer at once. */
   canSign?(method: SigningMethod): boolean;
-  /** Whether it signs in libuv's thread pool, which all such keys share: its operations wait for their turn there. */
+  /** Whether it signs in threads that all such keys share: its operations wait for their turn there. */
   readonly takesTurns?: boolean | undefined;
   /**
    * Sign the message (not a digest) by a method that fits `kind`.

@@ -49,7 +49,7 @@ function makeGauges(server: KeyServer, registry: Registry): void {
   gauge('keyless_tls_server_in_flight', 'Requests being answered.', () => server.stats().inFlight);
   gauge(
     'keyless_tls_server_waiting',
-    'Requests that wait for the thread pool.',
+    'Requests that wait for a signing thread.',
     () => server.stats().waiting,
   );
   gauge('keyless_tls_server_resident_bytes', 'Resident memory of the process.', () =>

@@ -1,6 +1,6 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
 import { randomBytes } from 'node:crypto';
-import { POOL_DEPTH } from '../engine/signing-pool.ts';
+import { signingDepth } from '../engine/signing-threads.ts';
 import { type Capabilities, encodeCapabilities } from '../protocol/capabilities.ts';
 import { digestOf } from '../protocol/digests.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
@@ -51,7 +51,7 @@ function refusalOf({ keyId, label }: StoredKey, error: unknown): Refusal {
   return code === 'ERR_KEYLESS_KEY_STORE' ? 'store-unavailable' : 'key-failed';
 }
 
-/** Operations that wait for their turn in the thread pool, of all clients: 16 MB of requests. */
+/** Operations that wait for their turn to be signed in a thread, of all clients: 16 MB of requests. */
 const MAX_WAITING = 16_384;
 
 function guarded(key: StoredKey, work: () => Uint8Array | Promise<Uint8Array>): Outcome | Promise<Outcome> {
@@ -121,8 +121,7 @@ export class Operations {
   readonly #tickets: TicketKeys | undefined;
   readonly #turns: Turns;
   #rules!: KeyRules;
-  #capabilities!: Buffer;
-  #capabilitiesWithTickets!: Buffer;
+  #capabilities!: Capabilities;
 
   /**
    * @param replays `undefined`: a message may be signed again
@@ -142,7 +141,7 @@ export class Operations {
     this.#policy = policy;
     this.#replays = replays;
     this.#tickets = tickets;
-    this.#turns = new Turns(POOL_DEPTH, maxWaiting);
+    this.#turns = new Turns(signingDepth(), maxWaiting);
     this.#maxInFlight = maxInFlight;
     this.setKeys(undefined);
   }
@@ -150,16 +149,14 @@ export class Operations {
   /** What each key is for, from here on. @param keys `undefined`: what the policy says of all */
   setKeys(keys: KeysOptions | undefined): void {
     this.#rules = new KeyRules(this.#policy, keys);
-    const capabilities = this.#describe();
-    const functions = [...capabilities.functions, CustomFunction.TICKET_KEYS];
-    this.#capabilities = encodeCapabilities(capabilities);
-    this.#capabilitiesWithTickets = encodeCapabilities({ ...capabilities, functions });
+    this.#capabilities = this.#describe();
   }
 
   /** What a client was not granted is not there. */
   capabilities({ ticketGroup }: Grant): Uint8Array {
     const hasTickets = this.#tickets !== undefined && ticketGroup !== undefined;
-    return hasTickets ? this.#capabilitiesWithTickets : this.#capabilities;
+    const functions = [...this.#capabilities.functions, ...(hasTickets ? [CustomFunction.TICKET_KEYS] : [])];
+    return encodeCapabilities({ ...this.#capabilities, functions, time: Date.now() });
   }
 
   /** @param ours whether the peer is one of ours: such keys do not go over TLS 1.2 */
@@ -186,7 +183,7 @@ export class Operations {
     return ticket === undefined ? 'replayed' : releasing(ticket, this.#inTurn(key, asking, work));
   }
 
-  /** Operations that wait for the thread pool. */
+  /** Operations that wait for their turn. */
   get waiting(): number {
     return this.#turns.waiting;
   }

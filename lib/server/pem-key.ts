@@ -13,8 +13,8 @@ function isRsa(key: KeyObject): boolean {
 }
 
 /**
- * RSA signs in the thread pool: it takes from 0.3 ms (2048 bits) to tens of them. The others take about 30 µs (P-256), of
- * which the way to the pool and back would be a quarter; P-384 and P-521, ten times as slow, go there too.
+ * RSA signs in threads: it takes from 0.3 ms (2048 bits) to tens of them. The others take about 30 µs (P-256), of
+ * which the way there and back would be a quarter; P-384 and P-521, ten times as slow, go there too.
  */
 function signsInPool(key: KeyObject): boolean {
   const curve = key.asymmetricKeyDetails?.namedCurve;

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
+import { checkClock } from '../../lib/cli/check-parts.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { MAIN, ServeProcess } from '../helpers/serve-process.ts';
 
@@ -94,6 +95,10 @@ test('check finds all well with a key that is there, and says which is not', asy
   const well = await check('--server', `localhost:${port}`, '--site', join(folder, 'rsa.crt'));
   assert.deepEqual([well.status, well.stderr], [0, ''], well.stdout);
   assert.match(well.stdout, /signs for .*rsa\.crt: rsa_pss_rsae_sha256 in [\d.]+ ms/);
+  assert.match(
+    well.stdout,
+    /^ok {4}localhost:\d+: its clock: [0-2]\.\d s (ahead of|behind) this machine's$/m,
+  );
   const notThere = await check('--server', `localhost:${port}`, '--site', join(folder, 'p256.crt'), '--json');
   assert.equal(notThere.status, 1);
   const findings = notThere.stdout
@@ -127,6 +132,22 @@ test('check says which side refused whom', async () => {
   const refused = await cli('check', ...files, '--timeout', '2000', '--server', `localhost:${port}`);
   assert.equal(refused.status, 1);
   assert.match(refused.stdout, /did not accept our certificate|does it accept our certificate/);
+});
+
+test('check takes a directory of certificates: each key signs, and what holds none is told of', async () => {
+  const all = await check('--server', `localhost:${port}`, '--site', folder);
+  assert.equal(all.status, 1);
+  assert.match(all.stdout, /^ok .* signs for .*rsa\.crt: /m);
+  assert.match(all.stdout, /^FAIL .* signs for .*p256\.crt: .*it has no such key/m);
+  const none = await check('--server', `localhost:${port}`, '--site', at('server/keys'));
+  assert.deepEqual([none.status, /holds no certificate/.test(none.stderr)], [2, true]);
+});
+
+test('a clock that is wrong is told of, with both sides named', () => {
+  assert.match(checkClock(undefined), /does not say/);
+  assert.match(checkClock(-29_000), /29\.0 s behind/);
+  assert.throws(() => checkClock(31_000), /31\.0 s ahead of this machine's .* Set the clock/);
+  assert.throws(() => checkClock(-3_600_000), /3600\.0 s behind this machine's/);
 });
 
 test('check says what is wrong with the certificate itself', async () => {

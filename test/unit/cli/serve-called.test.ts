@@ -61,6 +61,14 @@ for (const name of ['cert', 'key', 'ca', 'keys']) {
   });
 }
 
+test('--workers is a number of threads', async () => {
+  for (const value of ['0', '257', '1.5', 'all'])
+    await refused(
+      [...folder.options, '--workers', value],
+      /^keyless-tls: --workers is a whole number from 1 to /,
+    );
+});
+
 for (const name of ['cert', 'key', 'ca']) {
   test(`--${name} of a file that is not there, or is a directory, names option and file`, async () => {
     const { path } = folder;

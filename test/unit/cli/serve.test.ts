@@ -157,6 +157,11 @@ test('it decrypts only with a key that --allow-decrypt names', async (t) => {
   assert.equal(await handshake(lenient, rsa), 'signed');
 });
 
+test('one thread signs where --workers says so', async (t) => {
+  const keyServer = ends(t, await startKeyServer(folder, ['--workers', '1']));
+  for (const each of [rsa, rsa, p256]) assert.equal(await handshake(keyServer, each), 'signed');
+});
+
 test('it signs bare digests only with --allow-digest', async (t) => {
   const { publicKey } = new X509Certificate(rsa.certPem);
   const keyId = subjectKeyId(publicKey.export({ type: 'spki', format: 'der' }));
