@@ -112,10 +112,12 @@ function held(): Readonly<Record<string, number>> {
   return counts;
 }
 
-test('row 23: 10,000 connections later, with operations on all of them, what is held is what was held', async () => {
+test('row 23: 10,000 connections later, with operations on all of them, what is held is what was held', async (context) => {
   const server = await startBadKeyServer(setup);
+  context.after(() => server.close());
   const before = held();
   const edge = await startEdge(setup, setup.sites.p256!, [server.address]);
+  context.after(() => edge.keys.close());
   const { keyId } = setup.sites.p256!;
   const connections = () => edge.keys.stats().servers[0]!.connections;
   while (connections() < RECONNECTS) {
@@ -128,5 +130,4 @@ test('row 23: 10,000 connections later, with operations on all of them, what is 
   await edge.close();
   await until(() => server.sockets.size === 0);
   await until(() => Object.entries(held()).every(([name, count]) => count <= (before[name] ?? 0)));
-  await server.close();
 });
