@@ -1,6 +1,14 @@
 /** `keyless-tls init`: a private authority, and what key server and edges need to know each other. */
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { CertificateAuthority } from './certificate-authority.ts';
@@ -14,6 +22,8 @@ Usage: keyless-tls init DIRECTORY [options]
   --edge NAME     an edge, any number; default edge-1
   --days N        how long the certificates of edges and server are valid, 1 to 825; default 30
   --renew         new certificates and keys for the server, if --server is given, and for the edges that are named
+  --renew-due N   the same for whichever certificates there are that have less than N days left, with the names they have: for a
+                  timer. Prints what it has written; nothing: none was due
 
 Makes in DIRECTORY: ca/ (keep ca.key offline), server/ (for the key server: put the sites' keys into server/keys; every
 further key server needs the same ticket.secret) and edges/NAME/ (for that edge, which gets nothing else). Run again with --edge NAME it adds an edge. Files that are there
@@ -28,6 +38,7 @@ const OPTIONS = {
   edge: { type: 'string', multiple: true },
   days: { type: 'string', default: '30' },
   renew: { type: 'boolean', default: false },
+  'renew-due': { type: 'string' },
 } as const;
 
 const HINT = 'keyless-tls init --help';
@@ -53,6 +64,44 @@ function namesOf(option: string, values: readonly string[]): readonly string[] {
   throw new UsageError(`--${option} ${JSON.stringify(bad)} is not a host name.`, HINT);
 }
 
+const DAY_MS = 86_400_000;
+
+/** Names of the certificate, if it is due; `undefined`: it is not, or there is none. */
+function dueNames(path: string, dueMs: number): readonly string[] | undefined {
+  if (!existsSync(path)) return undefined;
+  const { validTo, subjectAltName = '' } = new X509Certificate(readFileSync(path));
+  if (Date.parse(validTo) - Date.now() >= dueMs) return undefined;
+  return [...subjectAltName.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name]) => name!);
+}
+
+function duePlan(
+  directory: string,
+  values: { server?: string[]; edge?: string[]; renew: boolean; 'renew-due'?: string },
+  days: number,
+): Plan {
+  const due = Number(values['renew-due']);
+  if (!Number.isInteger(due) || due < 1 || due >= days) {
+    throw new UsageError(
+      '--renew-due is a whole number of days, 1 or more, and less than --days: else all would be due for ever.',
+      HINT,
+    );
+  }
+  if (values.renew || values.server !== undefined || values.edge !== undefined) {
+    throw new UsageError('--renew-due finds by itself what there is: no --renew, --server or --edge.', HINT);
+  }
+  if (!existsSync(join(directory, 'ca/ca.key'))) {
+    throw new UsageError(`${JSON.stringify(directory)} has no ca/ca.key: it was not made by init.`, HINT);
+  }
+  const edges = existsSync(join(directory, 'edges')) ? readdirSync(join(directory, 'edges')).sort() : [];
+  return {
+    directory,
+    servers: dueNames(join(directory, 'server/server.crt'), due * DAY_MS) ?? [],
+    edges: edges.filter((edge) => dueNames(join(directory, 'edges', edge, 'edge.crt'), due * DAY_MS)),
+    days,
+    renew: true,
+  };
+}
+
 function planOf(args: readonly string[]): Plan {
   const { values, positionals } = parsePositionals('init', args, OPTIONS);
   const [directory, ...rest] = positionals;
@@ -61,6 +110,7 @@ function planOf(args: readonly string[]): Plan {
   if (!Number.isInteger(days) || days < 1 || days > MAX_DAYS) {
     throw new UsageError(`--days is a whole number from 1 to ${MAX_DAYS}.`, HINT);
   }
+  if (values['renew-due'] !== undefined) return duePlan(directory, values, days);
   const { renew } = values;
   if (renew && values.server === undefined && values.edge === undefined) {
     throw new UsageError('--renew needs to know what: --server NAME, --edge NAME.', HINT);
@@ -100,8 +150,10 @@ class Tree {
   write(name: string, text: string): boolean {
     if (!this.#replace && this.has(name)) return false;
     const path = join(this.#directory, name);
-    writeFileSync(path, text, { mode: OWNER_ONLY });
-    chmodSync(path, OWNER_ONLY);
+    // In one step, for whoever reads it now.
+    writeFileSync(`${path}.next`, text, { mode: OWNER_ONLY });
+    chmodSync(`${path}.next`, OWNER_ONLY);
+    renameSync(`${path}.next`, path);
     process.stdout.write(`${path}\n`);
     return true;
   }

@@ -45,9 +45,7 @@ export function tellProblems(problems: readonly KeyProblem[], print: Print): voi
 }
 
 /** @throws UsageError if there is no usable key */
-export function loadKeys(path: string, passphraseFile: string | undefined, print: Print): ReloadingDirectory {
-  const passphrase =
-    passphraseFile === undefined ? undefined : readSecretLine('--passphrase-file', passphraseFile);
+export function loadKeys(path: string, passphrase: string | undefined, print: Print): ReloadingDirectory {
   const directory = openDirectory(path, passphrase);
   const { problems, keys } = directory.first;
   tellProblems(problems, print);

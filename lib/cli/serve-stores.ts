@@ -7,6 +7,7 @@ import { pkcs11Token } from '../server/stores/pkcs11-token.ts';
 import { sshAgent } from '../server/stores/ssh-agent.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
+import { askPassphrase } from './passphrase-prompt.ts';
 import { requiredOption } from './pem-option.ts';
 import { loadKeys, readSecretLine, tellKeys, tellProblems, watchKeys } from './serve-keys.ts';
 import { type WatchedFile, watchedFiles } from './watched-file.ts';
@@ -19,6 +20,7 @@ const AGENT_POLL_MS = 2000;
 export const STORE_OPTIONS = {
   keys: { type: 'string' },
   'passphrase-file': { type: 'string' },
+  'ask-passphrase': { type: 'boolean' },
   'ssh-agent': { type: 'string' },
   pkcs11: { type: 'string' },
   token: { type: 'string' },
@@ -29,6 +31,7 @@ export const STORE_OPTIONS = {
 export interface StoreValues {
   readonly keys?: string | undefined;
   readonly 'passphrase-file'?: string | undefined;
+  readonly 'ask-passphrase'?: boolean | undefined;
   readonly 'ssh-agent'?: string | undefined;
   readonly pkcs11?: string | undefined;
   readonly token?: string | undefined;
@@ -89,8 +92,14 @@ function reloading(file: string, store: LiveKeyStore, print: Print): () => void 
   };
 }
 
-function openDirectory(path: string, values: StoreValues, print: Print): ServedKeys {
-  const directory = loadKeys(path, values['passphrase-file'], print);
+function passphraseOf(values: StoreValues): Promise<string> | string | undefined {
+  const file = values['passphrase-file'];
+  if (values['ask-passphrase'] === true) return askPassphrase('Passphrase of the keys: ');
+  return file === undefined ? undefined : readSecretLine('--passphrase-file', file);
+}
+
+async function openDirectory(path: string, values: StoreValues, print: Print): Promise<ServedKeys> {
+  const directory = loadKeys(path, await passphraseOf(values), print);
   return {
     find: (selector) => directory.find(selector),
     watch: () => watchKeys(path, directory, print),
@@ -146,8 +155,14 @@ function requireCompanion(values: StoreValues): void {
       throw new UsageError(`--${name} needs --pkcs11.`, HINT);
     }
   }
-  if (values['passphrase-file'] !== undefined && values.keys === undefined) {
-    throw new UsageError('--passphrase-file needs --keys.', HINT);
+  const passphrases = (['passphrase-file', 'ask-passphrase'] as const).filter(
+    (name) => values[name] !== undefined,
+  );
+  if (passphrases.length > 0 && values.keys === undefined) {
+    throw new UsageError(`--${passphrases[0]} needs --keys.`, HINT);
+  }
+  if (passphrases.length > 1) {
+    throw new UsageError('Give --passphrase-file or --ask-passphrase, not both.', HINT);
   }
 }
 
@@ -158,7 +173,7 @@ export async function openKeys(values: StoreValues, print: Print): Promise<Serve
   if (pkcs11 === undefined && agent === undefined) requiredOption('serve', { keys }, 'keys');
   const stores: ServedKeys[] = [];
   try {
-    if (keys !== undefined) stores.push(openDirectory(keys, values, print));
+    if (keys !== undefined) stores.push(await openDirectory(keys, values, print));
     if (agent !== undefined) stores.push(await openAgent(agent, print));
     if (pkcs11 !== undefined) stores.push(await openToken(pkcs11, values, print));
   } catch (error) {

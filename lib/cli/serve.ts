@@ -37,6 +37,7 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --ca FILE             the authority whose certificates edges must present, PEM
   --keys DIRECTORY      the private keys to sign with: files named *.key, PEM, readable by their owner only
   --passphrase-file FILE  the passphrase of those that are encrypted: its first line, readable by its owner only
+  --ask-passphrase      ask for it on the terminal instead, once, without showing it
   --pkcs11 MODULE       sign with the keys of a PKCS#11 token: path of its module; needs the package pkcs11js
   --token LABEL         which token; default: the only one
   --pin-file FILE       the PIN of its user: the first line, readable by its owner only

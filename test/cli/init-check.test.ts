@@ -1,7 +1,7 @@
 /** From nothing to a key server that signs for an edge, by the commands that init prints. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -196,7 +196,36 @@ test('init again adds an edge and leaves everything else; --renew replaces what 
   assert.equal(readFileSync(at('ca/ca.crt'), 'utf8'), authority);
 });
 
+test('--renew-due renews what ends soon, with the names it has, and a second time nothing', async () => {
+  const own = join(folder, 'due');
+  const file = (name: string) => readFileSync(join(own, name), 'utf8');
+  const made = ['--server', 'keys.internal', '--server', '10.0.0.7', '--edge', 'short', '--days', '2'];
+  assert.equal((await cli('init', own, ...made)).status, 0);
+  assert.equal((await cli('init', own, '--edge', 'long', '--days', '90')).status, 0);
+  const [long, short, policy] = [
+    file('edges/long/edge.crt'),
+    file('edges/short/edge.crt'),
+    file('server/policy.json'),
+  ];
+  const renewed = await cli('init', own, '--renew-due', '10');
+  assert.deepEqual([renewed.status, renewed.stderr], [0, '']);
+  const server = new X509Certificate(file('server/server.crt'));
+  assert.equal(server.subjectAltName, 'DNS:keys.internal, IP Address:10.0.0.7');
+  assert.ok(Date.parse(server.validTo) - Date.now() > 29 * 86_400_000);
+  assert.ok(server.checkPrivateKey(createPrivateKey(file('server/server.pem'))));
+  const edge = new X509Certificate(file('edges/short/edge.crt'));
+  assert.notEqual(edge.toString(), short);
+  assert.equal(edge.subjectAltName, 'DNS:short');
+  assert.ok(edge.verify(new X509Certificate(file('ca/ca.crt')).publicKey));
+  assert.deepEqual([file('edges/long/edge.crt'), file('server/policy.json')], [long, policy]);
+  const again = await cli('init', own, '--renew-due', '10');
+  assert.deepEqual(again, { status: 0, stdout: '', stderr: '' });
+});
+
 for (const [what, ...args] of [
+  ['a renewal of what is due, beside names', '/tmp/x', '--renew-due', '3', '--edge', 'e1'],
+  ['a renewal of what is always due', '/tmp/x', '--renew-due', '30'],
+  ['a renewal where nothing was made', '/tmp/no-such-pki', '--renew-due', '3'],
   ['no directory', '--edge', 'e1'],
   ['a name that is none', '/tmp/x', '--edge', '../e1'],
   ['a renewal of nothing', '/tmp/x', '--renew'],

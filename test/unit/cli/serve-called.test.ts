@@ -61,6 +61,12 @@ for (const name of ['cert', 'key', 'ca', 'keys']) {
   });
 }
 
+test('--ask-passphrase needs a terminal, keys, and no file beside it', async () => {
+  await refused([...folder.options, '--ask-passphrase'], /--ask-passphrase needs a terminal/);
+  await refused([...folder.options, '--ask-passphrase', '--passphrase-file', 'x'], /not both/);
+  await refused([...optionsWith('keys', undefined), '--ssh-agent', 'x', '--ask-passphrase'], /needs --keys/);
+});
+
 test('--workers is a number of threads', async () => {
   for (const value of ['0', '257', '1.5', 'all'])
     await refused(
