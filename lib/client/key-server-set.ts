@@ -222,17 +222,17 @@ export class KeyServerSet {
     for (const server of this.#servers) server.hurry();
   }
 
-  /** @returns one that is not to be avoided and has room; if all are left alone, one of those: better than nobody */
+  /** @returns one that is not to be avoided and has room; if none of them is sound, any: better than nobody */
   #pick(errand: Errand): KnownServer | undefined {
     const { avoid } = errand;
     const now = this.#clock.now();
     const chosen = choose(this.#usable, avoid, now, this.#random);
     if (chosen !== undefined) return chosen;
     const there = this.#others(avoid);
-    const isAnyTrusted = there.some(({ trusted }) => trusted);
+    const isAnySound = there.some(({ sound }) => sound);
     let best: KnownServer | undefined;
     for (const server of there) {
-      const isFit = isUrgent(errand) || (isAnyTrusted ? server.admits : server.hasRoom);
+      const isFit = isUrgent(errand) || (isAnySound ? server.admits : server.hasRoom);
       if (isFit && (best === undefined || server.cost(now) < best.cost(now))) best = server;
     }
     return best;

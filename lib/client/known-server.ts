@@ -140,6 +140,11 @@ export class KnownServer implements Candidate {
     return this.#breaker.state !== 'open';
   }
 
+  /** It is neither left alone nor being tried. */
+  get sound(): boolean {
+    return this.#breaker.state === 'closed';
+  }
+
   /** It can be asked without making it, or the way to it, overflow. */
   get hasRoom(): boolean {
     if (this.outstanding >= this.#congestion.limit) return false;

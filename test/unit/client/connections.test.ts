@@ -83,3 +83,21 @@ test('what was signed on a connection that was lost is signed no more there: the
   one.manner = { error: 6 };
   await assert.rejects(failed, { code: 'ERR_KEYLESS_CONNECTION' });
 });
+
+test('the only key server, while it is being tried again: nobody waits for whoever tries', async () => {
+  const server = await badServer();
+  const keys = edgeTo([server]);
+  await keys.ready();
+  server.manner = { error: 8 };
+  const failed = Array.from({ length: 10 }, () =>
+    assert.rejects(sign(keys), { code: 'ERR_KEYLESS_KEY_SERVER_INTERNAL' }),
+  );
+  await Promise.all(failed);
+  server.manner = { lateMs: 500 };
+  await until(() => keys.stats().servers[0]!.breaker === 'half-open');
+  server.asked = 0;
+  const signed = Promise.all(Array.from({ length: 4 }, () => sign(keys)));
+  await until(() => server.asked === 4);
+  assert.equal(keys.stats().succeeded, 0);
+  await signed;
+});
