@@ -9,7 +9,7 @@ export interface Scale {
   readonly warmUpMs: number;
 }
 
-export const FULL: Scale = { quick: false, rounds: 5, roundMs: 800, warmUpMs: 6000 };
+export const FULL: Scale = { quick: false, rounds: 5, roundMs: 700, warmUpMs: 6000 };
 export const QUICK: Scale = { quick: true, rounds: 5, roundMs: 220, warmUpMs: 5000 };
 
 /** Connections at once, where it is not the question. */
