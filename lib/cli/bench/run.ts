@@ -1,4 +1,5 @@
 /** Asks questions one after the other, and reports. */
+import { endingSignal } from '../command.ts';
 import { Progress, type ProgressOutput } from './progress.ts';
 import type { Question } from './question.ts';
 import { type Answered, type Report, thisMachine } from './report.ts';
@@ -35,10 +36,30 @@ async function ask({ name, title, answer }: Question, workshop: Workshop): Promi
   }
 }
 
+async function askEach(
+  questions: readonly Question[],
+  workshop: Workshop,
+  progress: Progress,
+): Promise<Answered[]> {
+  const answers: Answered[] = [];
+  for (const question of questions) {
+    progress.next();
+    answers.push(await ask(question, workshop));
+  }
+  return answers;
+}
+
+/** Rejects at the first signal that asks the process to end. */
+async function interruption(): Promise<never> {
+  throw new Error(
+    `${await endingSignal()}: the benchmark was ended before its time, and nothing is reported.`,
+  );
+}
+
 /**
  * @param questions each once
  * @param output what happens is told there
- * @throws (rejects) KeylessError if the key server does not start
+ * @throws (rejects) KeylessError if the key server does not start; Error at a signal that asks the process to end
  */
 export async function askAll(
   questions: readonly Question[],
@@ -47,13 +68,11 @@ export async function askAll(
 ): Promise<Report> {
   const progress = new Progress(output, expected(questions, scale));
   const [time, startedAt] = [new Date().toISOString(), performance.now()];
+  const interrupted = interruption();
+  interrupted.catch(() => undefined);
   const workshop = await Workshop.open(scale, (what) => progress.say(what));
   try {
-    const answers: Answered[] = [];
-    for (const question of questions) {
-      progress.next();
-      answers.push(await ask(question, workshop));
-    }
+    const answers = await Promise.race([askEach(questions, workshop, progress), interrupted]);
     const seconds = (performance.now() - startedAt) / 1000;
     return { time, seconds, machine: thisMachine(), scale, answers };
   } finally {
