@@ -4,7 +4,7 @@
 const RULES: readonly (readonly [owner: string, pattern: RegExp])[] = [
   ['kernel', /\(\[(?:kernel|guest|unknown)\b.*\]\)|\[\w+\]\)$/],
   ['native/ of keyless-tls', /keyless_tls\.node\)/],
-  ['JavaScript of keyless-tls', /\/(?:dist\/)?lib\/.*\(.*perf-\d+\.map\)/],
+  ['JavaScript of keyless-tls', /\/lib\/(?!cli\/).*\(.*perf-\d+\.map\)/],
   ['JavaScript of Node.js and of the benchmark', /perf-\d+\.map\)/],
   [
     'malloc and free',

@@ -4,7 +4,7 @@ import { page } from './bench/page.ts';
 import type { Question } from './bench/question.ts';
 import { QUESTIONS, QUICK_QUESTIONS } from './bench/questions.ts';
 import { textReport } from './bench/report.ts';
-import { askAll } from './bench/run.ts';
+import { askAll, Interrupted } from './bench/run.ts';
 import { FULL, QUICK } from './bench/scale.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 
@@ -49,10 +49,17 @@ function chosen(names: readonly string[], all: readonly Question[]): readonly Qu
   return names.length === 0 ? all : QUESTIONS.filter(({ name }) => names.includes(name));
 }
 
+/** Processes that were being started end with this one. */
+function endIfInterrupted(error: unknown): never {
+  if (!(error instanceof Interrupted)) throw error;
+  process.stderr.write(`keyless-tls: ${error.message}\n`);
+  process.exit(1);
+}
+
 async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = parsePositionals('bench', args, OPTIONS);
   const [scale, all] = values.quick ? [QUICK, QUICK_QUESTIONS] : [FULL, QUESTIONS];
-  const report = await askAll(chosen(positionals, all), scale, process.stderr);
+  const report = await askAll(chosen(positionals, all), scale, process.stderr).catch(endIfInterrupted);
   if (values.html !== undefined) writeFileSync(values.html, page(report));
   process.stdout.write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
   return report.answers.some(({ failed }) => failed) ? 1 : 0;

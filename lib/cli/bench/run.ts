@@ -49,9 +49,12 @@ async function askEach(
   return answers;
 }
 
+/** A signal asked the process to end. What was being measured goes on until it does. */
+export class Interrupted extends Error {}
+
 /** Rejects at the first signal that asks the process to end. */
 async function interruption(): Promise<never> {
-  throw new Error(
+  throw new Interrupted(
     `${await endingSignal()}: the benchmark was ended before its time, and nothing is reported.`,
   );
 }
@@ -59,7 +62,7 @@ async function interruption(): Promise<never> {
 /**
  * @param questions each once
  * @param output what happens is told there
- * @throws (rejects) KeylessError if the key server does not start; Error at a signal that asks the process to end
+ * @throws (rejects) KeylessError if the key server does not start; {@link Interrupted} at a signal that asks the process to end
  */
 export async function askAll(
   questions: readonly Question[],

@@ -176,7 +176,7 @@ function wordsOf(results: readonly Result[]): string[] {
     });
   return [
     ...sentences,
-    'The gain is for each edge core. The CPU of all machines together rises: the signature is still made, and asking for it costs.',
+    'The gain is for each edge core: the signature is still made, elsewhere, and asking for it costs.',
   ];
 }
 

@@ -15,6 +15,10 @@ const LINES: readonly (readonly [line: string, owner: string])[] = [
     '3a10 JS:*onread node:internal/stream_base_commons:166 (/tmp/perf-4711.map)',
     'JavaScript of Node.js and of the benchmark',
   ],
+  [
+    '3a10 JS:*onSocket file:///app/dist/lib/cli/bench/edge-process.js:9:3 (/tmp/perf-4711.map)',
+    'JavaScript of Node.js and of the benchmark',
+  ],
   ['7f00 _int_malloc (/usr/lib/x86_64-linux-gnu/libc.so.6)', 'malloc and free'],
   ['7f00 cfree@GLIBC_2.2.5 (/usr/lib/x86_64-linux-gnu/libc.so.6)', 'malloc and free'],
   ['0b00 Builtins_LoadIC (/usr/bin/node)', "V8's builtins"],
