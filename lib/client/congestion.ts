@@ -7,9 +7,12 @@
  * deal longer than the fastest do, more while they do not and more is asked for.
  */
 
-const FIRST = 32;
-/** Keeps a key server busy in any case. */
-const LEAST = 8;
+const FIRST = 64;
+/**
+ * Keeps a key server busy in any case; also where this process is what is busy: answers then seem late, and there are no more
+ * requests than this in each turn of its loop.
+ */
+const LEAST = 64;
 const MOST = 65_536;
 const DECREASE = 0.7;
 /** After the slow start: more at once after as many answers as there are operations at once. */
@@ -27,7 +30,7 @@ export class Congestion {
   #windowSince = 0;
   #decreasedAt = Number.NEGATIVE_INFINITY;
 
-  /** Operations at once, at least 8. */
+  /** Operations at once, at least 64. */
   get limit(): number {
     return this.#limit;
   }
