@@ -29,7 +29,7 @@ X509Owner ParseCertificate(const Napi::Uint8Array& der) {
   return X509Owner(d2i_X509(nullptr, &data, static_cast<long>(der.ByteLength())));  // NOLINT(runtime/int)
 }
 
-// useKey(certificateDer, digests, pss): gives the last context a keyless key for the certificate it already has.
+// useKey(certificateDer, digests, pss, decrypts): gives the last context a keyless key for the certificate it already has.
 // Returns the key's number, or a KeyProblem.
 Napi::Value UseKey(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
@@ -42,7 +42,8 @@ Napi::Value UseKey(const Napi::CallbackInfo& info) {
   if (public_key == nullptr || !KeyTypeOf(public_key.get(), &type)) return Problem(info, KeyProblem::kUnsupportedKey);
 
   Environment* environment = Environment::Of(info);
-  const KeyAbilities abilities{info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Boolean>().Value()};
+  const KeyAbilities abilities{info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Boolean>().Value(),
+                               info[3].As<Napi::Boolean>().Value()};
   const uint32_t number = environment->NextKeyNumber();
   const PkeyOwner key = MakeKeylessKey(std::make_shared<const KeyRecord>(number, type, std::move(public_key), abilities,
                                                                          environment->released_keys()));

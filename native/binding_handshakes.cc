@@ -53,10 +53,10 @@ Napi::Value MayArm(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->MayArm());
 }
 
-// arm(id, withoutDecrypt): the handshake parks before its private-key operation.
+// arm(id): the handshake parks before its private-key operation.
 Napi::Value Arm(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake != nullptr) handshake->Arm(info[1].As<Napi::Boolean>().Value());
+  if (handshake != nullptr) handshake->Arm();
   return info.Env().Undefined();
 }
 

@@ -94,8 +94,7 @@ bool Handshake::MayArm() const {
   return ssl_ != nullptr && (SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0);
 }
 
-void Handshake::Arm(bool without_decrypt) {
-  without_decrypt_ = without_decrypt;
+void Handshake::Arm() {
   Count();
   if (ssl_ != nullptr) SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
 }
@@ -104,7 +103,7 @@ void Handshake::Arm(bool without_decrypt) {
 void Handshake::LimitChoice() {
   if (SSL_is_server(ssl_) == 0 || SSL_version(ssl_) >= TLS1_3_VERSION) return;
   const ErrorGuard errors;
-  LimitCiphers(ssl_, without_decrypt_);
+  LimitCiphers(ssl_);
 }
 
 void Handshake::Park() {

@@ -80,8 +80,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
 
   // Servers: whether no handshake has begun that may be past its certificate callback.
   bool MayArm() const;
-  // Makes the SSL park at its next certificate callback. `without_decrypt`: see LimitCiphers.
-  void Arm(bool without_decrypt);
+  // Makes the SSL park at its next certificate callback.
+  void Arm();
   // Runs the handshake until it yields. Main stack only.
   HandshakeState Drive();
   // Says which protocol is chosen, in kWantAlpn, and goes on; see AlpnDecision::Decide.
@@ -147,7 +147,6 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   std::unique_ptr<Operation> last_;
   bool parked_ = false;
   bool counted_ = false;
-  bool without_decrypt_ = false;
   bool flooded_ = false;      // the owner knows that the peer sends ahead
   bool refused_ = false;
   bool driving_ = false;

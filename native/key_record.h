@@ -41,6 +41,7 @@ class ReleasedKeys {
 struct KeyAbilities {
   uint32_t digests = ~0u;  // bits of Digest
   bool pss = true;
+  bool decrypts = true;
 };
 
 // Owner: shared_ptr, held by the provider's key data (hence by OpenSSL's EVP_PKEYs) and by operations.

@@ -1,5 +1,7 @@
 #include "server_limits.h"
 
+#include "provider/dispatch.h"
+
 namespace keyless {
 
 namespace {
@@ -11,6 +13,26 @@ bool IsTls13(const SSL_CIPHER* cipher) { return SSL_CIPHER_get_protocol_id(ciphe
 bool CanPause(const SSL_CIPHER* cipher, bool without_decrypt) {
   const int exchange = SSL_CIPHER_get_kx_nid(cipher);
   return exchange != NID_kx_rsa_psk && !(without_decrypt && exchange == NID_kx_rsa);
+}
+
+// A key of Node's has no such parameter.
+bool OnlySigns(const EVP_PKEY* key) {
+  int decrypts = 1;
+  return key != nullptr && EVP_PKEY_is_a(key, "RSA") == 1 && EVP_PKEY_get_int_param(key, kDecryptsParam, &decrypts) == 1 &&
+         decrypts == 0;
+}
+
+// The SSL's current certificate stays the current one.
+bool RsaKeyOnlySigns(SSL* ssl) {
+  X509* const current = SSL_get_certificate(ssl);
+  if (current == nullptr) return false;
+  bool found = false;
+  for (long which = SSL_CERT_SET_FIRST; !found && SSL_set_current_cert(ssl, which) == 1;  // NOLINT(runtime/int)
+       which = SSL_CERT_SET_NEXT) {
+    found = OnlySigns(SSL_get_privatekey(ssl));
+  }
+  SSL_select_current_cert(ssl, current);
+  return found;
 }
 
 }  // namespace
@@ -26,7 +48,8 @@ void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers)
   }
 }
 
-void LimitCiphers(SSL* ssl, bool without_decrypt) {
+void LimitCiphers(SSL* ssl) {
+  const bool without_decrypt = RsaKeyOnlySigns(ssl);
   STACK_OF(SSL_CIPHER)* ciphers = SSL_get_ciphers(ssl);
   std::string kept;
   bool refused = false;

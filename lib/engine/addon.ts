@@ -79,7 +79,7 @@ export interface Addon {
   setFloodListener(listener: () => void): boolean;
   stats(): { handshakes: number; paused: number };
   beginContext(): void;
-  useKey(certificate: Uint8Array, digests: number, pss: boolean): number;
+  useKey(certificate: Uint8Array, digests: number, pss: boolean, decrypts: boolean): number;
   nativeKeys(): Buffer[];
   hardenProcess(): number;
   keyId(certificate: Uint8Array): Buffer | undefined;
@@ -89,7 +89,7 @@ export interface Addon {
   attachLast(): number;
   limitSignatures(id: number, own: string, peers: string): void;
   mayArm(id: number): boolean;
-  arm(id: number, withoutDecrypt: boolean): void;
+  arm(id: number): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
   takeParked(): number;

@@ -10,17 +10,15 @@ import type { ContextMaker } from './patches.ts';
 import { DEFAULT_SIGALGS, limitSigalgs, providerLimits } from './schemes.ts';
 import { holdsPrivateKey, isPrivateKey, SealedKeys } from './sealed-keys.ts';
 
-/** What handshakes of a context must not choose, because its keys cannot do it. */
+/** Which signatures handshakes of a context choose from, because its keys can make no others. */
 export interface ContextLimits {
   /** Its own signatures, as OpenSSL's list of signature algorithms; `undefined`: no limit. */
   readonly sigalgs: string | undefined;
   /** What peers may sign with, in the same form. */
   readonly peerSigalgs: string;
-  /** An RSA key of the context cannot decrypt, so its servers must not choose RSA key exchange. */
-  readonly withoutDecrypt: boolean;
 }
 
-const NO_LIMITS: ContextLimits = { sigalgs: undefined, peerSigalgs: DEFAULT_SIGALGS, withoutDecrypt: false };
+const NO_LIMITS: ContextLimits = { sigalgs: undefined, peerSigalgs: DEFAULT_SIGALGS };
 
 /** What the hook must know of a context. */
 export interface KeylessContext {
@@ -108,7 +106,7 @@ function giveKey(key: PrivateKey, certificate: X509Certificate): KeyEntry {
   }
   const entry = makeKeyEntry(key, certificate);
   const { digests, pss } = providerLimits(entry.schemes);
-  const number = addon().useKey(certificate.raw, digests, pss);
+  const number = addon().useKey(certificate.raw, digests, pss, key.decrypt !== undefined);
   if (number <= 0) throw problem(number, certificate);
   rememberKey(number, entry);
   return entry;
@@ -151,7 +149,6 @@ export function contextLimits(
   return {
     sigalgs: onlyKeyless ? ownSigalgs(entries, sigalgs) : undefined,
     peerSigalgs: sigalgs ?? DEFAULT_SIGALGS,
-    withoutDecrypt: entries.some(({ isRsa, key }) => isRsa && key.decrypt === undefined),
   };
 }
 

@@ -110,7 +110,7 @@ export class Handshake {
     const entry = this.#pendingEntry();
     if (!(result instanceof Uint8Array)) throw badResult(result);
     const step = addon().supply(this.#id, result, verifies(entry.verify, entry.isRsa));
-    if (step < 0) throw resultError(step, result.byteLength);
+    if (step < 0) throw resultError(step, result);
     this.#take(step);
     return this.#state;
   }

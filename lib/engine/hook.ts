@@ -33,11 +33,11 @@ let listens = false;
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
 function listenToAddon(): void {
   if (listens) return;
-  listens = true;
   addon().setParkListener(() => nextTurn(() => driveAll(takeParked())));
   addon().setFloodListener(() => {
     for (const id of takeFlooded()) findHandshake(id)?.holdBack();
   });
+  listens = true;
 }
 
 /**
@@ -52,14 +52,14 @@ function armWhenChosen(
 ) {
   const { certCbDone } = handle;
   standIn(handle, 'certCbDone', () => {
-    const chosen = keylessContext(handle.sni_context) ?? handshake.given ?? initial;
-    if (chosen === undefined) {
+    // Where the chosen one is Node's, keys of the initial one may still be there for other kinds of certificates.
+    if (!(keylessContext(handle.sni_context) ?? handshake.given ?? initial)) {
       certCbDone.call(handle);
       return;
     }
     nextTurn(() => {
       if (handshake.disposed || internals(socket)._handle !== handle) return;
-      handshake.arm(chosen);
+      handshake.arm();
       try {
         certCbDone.call(handle);
       } catch (error) {
@@ -92,7 +92,23 @@ function attach(socket: TLSSocket, handle: TlsHandle): void {
   }
   const handshake = new SocketHandshake(id, socket, handle);
   if (late) armWhenChosen(handshake, socket, handle, context);
-  else if (context !== undefined) handshake.arm(context);
+  else if (context !== undefined) {
+    handshake.limit(context);
+    handshake.arm();
+  }
+}
+
+let triedToListen = false;
+
+/** A server's first keyless context may be made inside its SNICallback or ALPNCallback, when its first socket is there. */
+function beforeSocket(socket: TLSSocket): void {
+  if (listens || triedToListen || !internals(socket)._tlsOptions.isServer) return;
+  triedToListen = true;
+  try {
+    listenToAddon();
+  } catch {
+    // What this platform lacks is said where a keyless context is made; Node's own servers need nothing of it.
+  }
 }
 
 function onSocket(socket: TLSSocket): void {
@@ -106,6 +122,6 @@ let installed = false;
 export function installEngine(): void {
   if (installed) return;
   installed = true;
-  standBehindPatches({ makeContext: contextMaker(listenToAddon), onSocket, setKeyCert });
+  standBehindPatches({ makeContext: contextMaker(listenToAddon), beforeSocket, onSocket, setKeyCert });
   patchTls();
 }

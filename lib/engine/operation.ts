@@ -134,7 +134,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** Whoever implements a PrivateKey may throw anything; a KeylessError says already what it has to say. */
 export function operationFailed(cause: unknown): KeylessError {
-  if (cause instanceof KeylessError) return cause;
+  if (orElse(() => cause instanceof KeylessError, false)) return cause as KeylessError;
   const said = orElse(() => (cause instanceof Error ? `: ${cause.message}` : ''), '');
   return new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `The private-key operation failed${said}`, {
     cause,
@@ -180,11 +180,12 @@ export class PendingOperation {
    */
   startAgain(refused: KeylessError): boolean {
     const { key } = this.entry;
-    if (this.view.kind !== 'sign' || typeof key.signAgain !== 'function') return false;
+    if (this.view.kind !== 'sign') return false;
     if (this.repeats >= MOST_REPEATS || performance.now() >= this.view.deadline) return false;
     this.repeats += 1;
     let answer: unknown;
     try {
+      if (typeof key.signAgain !== 'function') return false;
       answer = key.signAgain(this.operation as SignOperation, refused);
     } catch {
       return false;
@@ -250,25 +251,23 @@ export class PendingOperation {
 
   private timeOut(): void {
     const waited = Math.round(performance.now() - this.startedAt);
-    this.settle(
-      new KeylessError(
-        'ERR_KEYLESS_TIMEOUT',
-        `The PrivateKey did not answer within ${waited} ms. Is its key server reachable, and "timeoutMs" long enough?`,
-      ),
+    const error = new KeylessError(
+      'ERR_KEYLESS_TIMEOUT',
+      `The PrivateKey did not answer within ${waited} ms. Is its key server reachable, and "timeoutMs" long enough?`,
     );
+    this.settle(error, () => this.view.abort(error));
   }
 
   private take(value: unknown): void {
     this.settle(isUint8Array(value) ? value : badResult(value));
   }
 
-  private settle(result: Uint8Array | KeylessError): void {
+  private settle(result: Uint8Array | KeylessError, tellKey?: () => void): void {
     if (this.settled) return;
     this.settled = true;
     clearTimeout(this.timer);
-    const error = result instanceof KeylessError ? result : undefined;
-    this.publishEnd(error);
-    if (error?.code === 'ERR_KEYLESS_TIMEOUT') this.view.abort(error);
+    this.publishEnd(isUint8Array(result) ? undefined : result);
+    tellKey?.();
     this.onSettled(result);
   }
 

@@ -1,6 +1,6 @@
 /**
  * The patches on Node: tls.createSecureContext, through which Node's servers and sockets make their contexts too, and of
- * TLSSocket.prototype _init, which every TLSSocket passes, and setKeyCert. Who stands behind them comes later, with the first need: an
+ * TLSSocket.prototype _wrapHandle and _init, which every TLSSocket passes, and setKeyCert. Who stands behind them comes later, with the first need: an
  * app under `isolate` that has no key pays for this file and no more.
  */
 import { createRequire, syncBuiltinESMExports } from 'node:module';
@@ -14,7 +14,7 @@ export type ContextMaker = (
   original: Tls['createSecureContext'],
 ) => tls.SecureContext;
 
-/** Is told of each TLSSocket when Node has initialised it. */
+/** Is told of each TLSSocket. */
 export type SocketListener = (socket: tls.TLSSocket) => void;
 
 /** Gives a socket a certificate and key in the place of its context's. @param original what Node has */
@@ -27,19 +27,28 @@ export type KeyCertSetter = (
 /** Who stands behind the patches. */
 export interface Stand {
   readonly makeContext: ContextMaker;
+  /** Before Node makes OpenSSL's object for it: who wants to see that must be there by then. */
+  readonly beforeSocket: SocketListener;
+  /** When Node has initialised it. */
   readonly onSocket: SocketListener;
   readonly setKeyCert: KeyCertSetter;
 }
 
-/** Sees the options of a context before it is made. */
-export type ContextWatcher = (options: unknown) => void;
+/** Sees what an app does with TLS before anybody has to stand behind the patches. */
+export interface TlsWatcher {
+  /** The options of a context that is about to be made. */
+  onContext(options: unknown): void;
+  /** A TLSSocket for which Node is about to make OpenSSL's object. */
+  onSocket(socket: tls.TLSSocket): void;
+}
 
 let stand: Stand = {
   makeContext: (options, original) => original(options),
+  beforeSocket: () => undefined,
   onSocket: () => undefined,
   setKeyCert: (_, given, original) => original(given),
 };
-let watcher: ContextWatcher | undefined;
+let watcher: TlsWatcher | undefined;
 let patched = false;
 
 /** The app may look at the functions: they have the names and lengths of those whose places they take. */
@@ -60,13 +69,20 @@ function patchInternalFile(original: unknown, replacement: unknown): void {
 type SetKeyCert = (this: tls.TLSSocket, given: tls.SecureContextOptions | tls.SecureContext) => void;
 
 interface TlsSocketPrototype {
+  /** Makes the native handle, and with it OpenSSL's object. */
+  _wrapHandle(...values: unknown[]): unknown;
   _init(...values: unknown[]): void;
   /** Not in the first of Node 20. */
   setKeyCert?: SetKeyCert;
 }
 
 function patchPrototype(prototype: TlsSocketPrototype): void {
-  const { _init, setKeyCert } = prototype;
+  const { _init, _wrapHandle, setKeyCert } = prototype;
+  prototype._wrapHandle = named(function wrapHandle(this: tls.TLSSocket, ...values: unknown[]) {
+    watcher?.onSocket(this);
+    stand.beforeSocket(this);
+    return _wrapHandle.apply(this, values);
+  }, _wrapHandle);
   prototype._init = named(function init(this: tls.TLSSocket, ...values: unknown[]) {
     _init.apply(this, values);
     stand.onSocket(this);
@@ -83,7 +99,7 @@ function patchPrototype(prototype: TlsSocketPrototype): void {
 function patch(exports: Tls): void {
   const original = exports.createSecureContext;
   exports.createSecureContext = named(function createSecureContext(options?: tls.SecureContextOptions) {
-    watcher?.(options);
+    watcher?.onContext(options);
     return stand.makeContext(options, original);
   }, original);
   patchInternalFile(original, exports.createSecureContext);
@@ -138,6 +154,6 @@ export function standBehindPatches(behind: Stand): void {
 }
 
 /** @param watch `undefined`: nobody watches any more */
-export function watchContexts(watch: ContextWatcher | undefined): void {
+export function watchTls(watch: TlsWatcher | undefined): void {
   watcher = watch;
 }

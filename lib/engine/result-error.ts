@@ -2,13 +2,16 @@
 import { KeylessError } from '../errors.ts';
 import { ResultProblem } from './addon.ts';
 
-/** @param problem one of {@link ResultProblem}; @param size bytes of the answer */
-export function resultError(problem: number, size: number): KeylessError {
+const byteLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'byteLength')!
+  .get!;
+
+/** @param problem one of {@link ResultProblem}; @param answer whose own properties may be anything */
+export function resultError(problem: number, answer: Uint8Array): KeylessError {
   switch (problem) {
     case ResultProblem.WRONG_SIZE:
       return new KeylessError(
         'ERR_KEYLESS_BAD_RESULT',
-        `The PrivateKey answered with ${size} bytes, which no result of this operation has. Is the key server's key ` +
+        `The PrivateKey answered with ${byteLength.call(answer)} bytes, which no result of this operation has. Is the key server's key ` +
           'the one of the certificate?',
       );
     case ResultProblem.MALFORMED:

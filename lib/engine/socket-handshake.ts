@@ -6,6 +6,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
+import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
 import {
   addon,
@@ -118,15 +119,21 @@ export class SocketHandshake implements OperationOrigin {
   }
 
   /** From here on the handshake parks before its private-key operation. */
-  arm({ limits }: KeylessContext): void {
-    addon().arm(this.id, limits.withoutDecrypt);
+  arm(): void {
+    addon().arm(this.id);
+  }
+
+  /** OpenSSL compares the lists when it reads the ClientHello: for a context chosen later this comes too late. */
+  limit({ limits }: KeylessContext): void {
     if (limits.sigalgs !== undefined) addon().limitSignatures(this.id, limits.sigalgs, limits.peerSigalgs);
   }
 
   /** @param choosesLate Node has yet to ask for a context, which must not be passed over: it is armed then */
   give(context: KeylessContext, choosesLate: boolean): void {
     this.given = context;
-    if (!choosesLate) this.arm(context);
+    if (choosesLate) return;
+    this.limit(context);
+    this.arm();
   }
 
   /** The handshake stands parked. */
@@ -258,10 +265,10 @@ export class SocketHandshake implements OperationOrigin {
     verify: boolean,
     operation: PendingOperation | undefined,
   ): number {
-    if (result instanceof KeylessError) return this.fail(result);
+    if (!isUint8Array(result)) return this.fail(result);
     const step = addon().supply(this.id, result, verify);
     if (step >= 0) return step;
-    const error = resultError(step, result.byteLength);
+    const error = resultError(step, result);
     this.operation = operation;
     if (step !== ResultProblem.GONE && operation?.startAgain(error) === true) return step;
     this.operation = undefined;
@@ -341,7 +348,11 @@ export class SocketHandshake implements OperationOrigin {
 
   /** What OpenSSL says of a failed operation is the consequence; it is kept for whoever looks closer. */
   private withCause(error: KeylessError, consequence: Error): KeylessError {
-    error.cause ??= consequence;
+    try {
+      error.cause ??= consequence;
+    } catch {
+      // A PrivateKey's own error may be frozen, or worse: it is what it is.
+    }
     return error;
   }
 }

@@ -7,8 +7,9 @@
  */
 import { createRequire } from 'node:module';
 import { tellsWhenRead } from '../engine/key-option.ts';
-import { patchTls, watchContexts } from '../engine/patches.ts';
+import { patchTls, watchTls } from '../engine/patches.ts';
 import { SealedKeys } from '../engine/sealed-keys.ts';
+import { internals } from '../engine/tls-handle.ts';
 import { KeylessError } from '../errors.ts';
 import { HOLDERS, startAhead } from '../keepers/holder-child.ts';
 
@@ -37,10 +38,22 @@ function loadMover(): void {
   }
 }
 
-watchContexts((options) => {
-  if (!mayHoldKey(options)) return;
-  startAhead(HOLDERS);
-  loadMover();
-  watchContexts(undefined);
+watchTls({
+  onContext(options) {
+    if (!mayHoldKey(options)) return;
+    startAhead(HOLDERS);
+    loadMover();
+    watchTls(undefined);
+  },
+  // Its first key may come inside an SNICallback or an ALPNCallback, when the socket is there.
+  onSocket(socket) {
+    if (!internals(socket)._tlsOptions.isServer) return;
+    try {
+      loadMover();
+      watchTls(undefined);
+    } catch {
+      // Said where a key comes.
+    }
+  },
 });
 patchTls();

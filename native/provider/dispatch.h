@@ -25,6 +25,9 @@ struct ProviderKey {
 // The name of the internal import parameter: an octet pointer to a std::shared_ptr<const KeyRecord>.
 inline constexpr char kRecordParam[] = "keyless-record";
 
+// An integer that keys of this provider have: whether they decrypt.
+inline constexpr char kDecryptsParam[] = "keyless-decrypts";
+
 const OSSL_ALGORITHM* KeyManagementAlgorithms();
 const OSSL_ALGORITHM* SignatureAlgorithms();
 const OSSL_ALGORITHM* AsymCipherAlgorithms();

@@ -99,6 +99,8 @@ int MaxSize(const ProviderKey& key) {
   return without_pss ? 0 : EVP_PKEY_get_size(key.public_key());
 }
 
+int Decrypts(const ProviderKey& key) { return key.record != nullptr && key.record->abilities.decrypts ? 1 : 0; }
+
 int GetParams(void* key, OSSL_PARAM params[]) {
   const auto& provider_key = *static_cast<const ProviderKey*>(key);
   const EVP_PKEY* public_key = provider_key.public_key();
@@ -107,6 +109,7 @@ int GetParams(void* key, OSSL_PARAM params[]) {
   return SetInt(params, OSSL_PKEY_PARAM_BITS, EVP_PKEY_get_bits(public_key)) &&
                  SetInt(params, OSSL_PKEY_PARAM_SECURITY_BITS, EVP_PKEY_get_security_bits(public_key)) &&
                  SetInt(params, OSSL_PKEY_PARAM_MAX_SIZE, MaxSize(provider_key)) &&
+                 SetInt(params, kDecryptsParam, Decrypts(provider_key)) &&
                  SetText(params, OSSL_PKEY_PARAM_DEFAULT_DIGEST, hashes_itself ? "" : "SHA256") &&
                  (!hashes_itself || SetText(params, OSSL_PKEY_PARAM_MANDATORY_DIGEST, "")) &&
                  (provider_key.type != KeyType::kEc || SetGroup(provider_key, params))
@@ -119,6 +122,7 @@ const OSSL_PARAM* GettableParams(void*) {
       OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, nullptr),
       OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, nullptr),
       OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, nullptr),
+      OSSL_PARAM_int(kDecryptsParam, nullptr),
       OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, nullptr, 0),
       OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, nullptr, 0),
       OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, nullptr, 0),

@@ -1,7 +1,7 @@
 /** What a PrivateKey may do wrong when it is asked to sign, whichever role it has. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { localKey, type PrivateKey } from '../../lib/index.ts';
+import { KeylessError, localKey, type PrivateKey } from '../../lib/index.ts';
 
 /** A key over `keyPem` that behaves badly once and well from then on. */
 export function onceBad(keyPem: string, bad: PrivateKey['sign'], more: Partial<PrivateKey> = {}): PrivateKey {
@@ -35,6 +35,18 @@ export interface BadAnswer {
 export const never = new Promise<Uint8Array>(() => {});
 /** What TypeScript would not let a PrivateKey answer. */
 export const answer = (value: unknown) => value as Uint8Array;
+
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+class Unmeasured extends Uint8Array {
+  override get byteLength(): number {
+    return assert.fail('read');
+  }
+}
 
 export const BAD_ANSWERS: readonly BadAnswer[] = [
   {
@@ -70,6 +82,34 @@ export const BAD_ANSWERS: readonly BadAnswer[] = [
     type: 'p256',
     sign: () => {
       throw new Proxy(new Error('no'), { get: () => assert.fail('read') });
+    },
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'throws what cannot be looked at',
+    type: 'p256',
+    sign: () => {
+      throw revoked();
+    },
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'rejects with what cannot be looked at',
+    type: 'rsa',
+    sign: () => Promise.reject(revoked()),
+    code: 'ERR_KEYLESS_OPERATION_FAILED',
+  },
+  {
+    what: 'returns too few bytes that do not say how many they are',
+    type: 'rsa',
+    sign: () => new Unmeasured(3),
+    code: 'ERR_KEYLESS_BAD_RESULT',
+  },
+  {
+    what: 'throws a frozen error of ours',
+    type: 'rsa',
+    sign: () => {
+      throw Object.freeze(new KeylessError('ERR_KEYLESS_OPERATION_FAILED', 'no'));
     },
     code: 'ERR_KEYLESS_OPERATION_FAILED',
   },

@@ -213,6 +213,19 @@ describe('a key that cannot decrypt', () => {
     assert.equal(await refusal({}), 'ERR_SSL_NO_SHARED_CIPHER');
   });
 
+  it('does not speak for a native key that is chosen by name', async () => {
+    const good = localKey(certificate('rsa').keyPem);
+    const { certPem: cert, keyPem } = certificate('rsa');
+    const server = createServer({ cert, key: { sign: (operation) => good.sign(operation) } }, ending);
+    server.addContext('localhost', { cert, key: keyPem });
+    const port = await listen(server);
+    const offer = { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' } as const;
+    assert.equal(await handshake(port, offer), 'ok');
+    server.on('tlsClientError', () => {});
+    assert.match(await handshake(port, { ...offer, servername: '' }), /HANDSHAKE_FAILURE/);
+    await close(server);
+  });
+
   it('offers nothing in TLS 1.2 where its user allows nothing else', async () => {
     assert.equal(
       await refusal({ ciphers: 'AES128-GCM-SHA256:AES256-GCM-SHA384' }),

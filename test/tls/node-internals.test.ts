@@ -154,6 +154,22 @@ describe('TLSSocket.prototype._init', () => {
     });
   }
 
+  it('comes after _wrapHandle, which makes the handle of a socket whose options are known', () => {
+    const prototype = TLSSocket.prototype as unknown as { _wrapHandle(...values: unknown[]): unknown };
+    const { _wrapHandle } = prototype;
+    const seen: unknown[] = [];
+    prototype._wrapHandle = function wrapHandle(this: TLSSocket, ...values: unknown[]) {
+      seen.push([internals(this)._tlsOptions.isServer, internals(this)._handle]);
+      return _wrapHandle.apply(this, values);
+    };
+    try {
+      new TLSSocket(duplexPair()[0], { isServer: true }).destroy();
+    } finally {
+      prototype._wrapHandle = _wrapHandle;
+    }
+    assert.deepEqual(seen, [[true, undefined]], 'lib/engine/patches.ts relies on _wrapHandle');
+  });
+
   it('knows by then whether a context is chosen late', async () => {
     const context = createSecureContext(contextOptions());
     const rows: readonly [string, boolean, tls.TlsOptions, ((server: tls.Server) => void)?][] = [
@@ -238,7 +254,7 @@ describe('tls.createSecureContext', () => {
 
   it('makes one SSL_CTX, at once', () => {
     addon().beginContext();
-    const number = () => addon().useKey(identity.certDer, 0, false);
+    const number = () => addon().useKey(identity.certDer, 0, false, true);
     assert.equal(number(), -1, 'no context yet');
     createSecureContext({ cert: identity.certPem });
     assert.ok(number() > 0, 'native/ssl_slots.h: SSL_CTX_new was not called in createSecureContext');
