@@ -209,6 +209,6 @@ export const BAD_ANSWERS: readonly BadAnswer[] = [
     type: 'rsa',
     sign: () => never,
     code: 'ERR_KEYLESS_TIMEOUT',
-    more: { timeoutMs: 50 },
+    more: { timeoutMs: 500 },
   },
 ];
