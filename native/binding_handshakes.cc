@@ -55,6 +55,7 @@ Napi::Value MayArm(const Napi::CallbackInfo& info) {
 
 // arm(id): the handshake parks before its private-key operation.
 Napi::Value Arm(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   if (handshake != nullptr) handshake->Arm();
   return info.Env().Undefined();

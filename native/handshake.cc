@@ -91,12 +91,17 @@ void Handshake::Count() {
 }
 
 bool Handshake::MayArm() const {
-  return ssl_ != nullptr && (SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0);
+  if (ssl_ == nullptr) return false;
+  // Its Finished is sent after its own signature. (The numbers of OpenSSL's states differ from version to version.)
+  char finished = 0;
+  return SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0 || SSL_get_finished(ssl_, &finished, 1) > 0;
 }
 
 void Handshake::Arm() {
   Count();
-  if (ssl_ != nullptr) SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
+  if (ssl_ == nullptr) return;
+  SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
+  if (SSL_is_server(ssl_) == 0) LimitCiphers(ssl_);
 }
 
 // The version is chosen by now, and in TLS 1.2 the cipher comes next.

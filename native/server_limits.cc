@@ -49,7 +49,7 @@ void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers)
 }
 
 void LimitCiphers(SSL* ssl) {
-  const bool without_decrypt = RsaKeyOnlySigns(ssl);
+  const bool without_decrypt = SSL_is_server(ssl) != 0 && RsaKeyOnlySigns(ssl);
   STACK_OF(SSL_CIPHER)* ciphers = SSL_get_ciphers(ssl);
   std::string kept;
   bool refused = false;

@@ -13,8 +13,9 @@ namespace keyless {
 // another SSL_CTX is chosen for it; never for the SSL_CTX, whose connections may be of either role.
 void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers);
 
-// Servers, when TLS 1.2 or less is negotiated and no cipher yet: no RSA-PSK, and no RSA key exchange where the RSA key the
-// SSL has by now, perhaps chosen late, signs but does not decrypt. The other ciphers keep their order.
+// No RSA-PSK; and, for servers, no RSA key exchange where the RSA key the SSL has by now, perhaps chosen late, signs but
+// does not decrypt. The other ciphers keep their order. For servers when TLS 1.2 or less is negotiated and no cipher yet,
+// for clients before they offer any.
 void LimitCiphers(SSL* ssl);
 
 }  // namespace keyless

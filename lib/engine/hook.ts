@@ -53,13 +53,14 @@ function armWhenChosen(
   const { certCbDone } = handle;
   standIn(handle, 'certCbDone', () => {
     // Where the chosen one is Node's, keys of the initial one may still be there for other kinds of certificates.
-    if (!(keylessContext(handle.sni_context) ?? handshake.given ?? initial)) {
+    const keyless = keylessContext(handle.sni_context) ?? handshake.given ?? initial;
+    if (keyless === undefined) {
       certCbDone.call(handle);
       return;
     }
     nextTurn(() => {
       if (handshake.disposed || internals(socket)._handle !== handle) return;
-      handshake.arm();
+      handshake.arm(keyless);
       try {
         certCbDone.call(handle);
       } catch (error) {
@@ -94,7 +95,7 @@ function attach(socket: TLSSocket, handle: TlsHandle): void {
   if (late) armWhenChosen(handshake, socket, handle, context);
   else if (context !== undefined) {
     handshake.limit(context);
-    handshake.arm();
+    handshake.arm(context);
   }
 }
 

@@ -17,8 +17,8 @@ import {
   ResultProblem,
   STEP_MASK,
 } from './addon.ts';
-import { enter, leave, withdraw } from './admission.ts';
-import type { KeylessContext } from './contexts.ts';
+import { enter, enterNow, leave, withdraw } from './admission.ts';
+import { type KeylessContext, NODE_CONTEXT } from './contexts.ts';
 import { findKey } from './key-entry.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
 import { type OperationOrigin, PendingOperation } from './operation.ts';
@@ -87,6 +87,8 @@ export class SocketHandshake implements OperationOrigin {
   private operation: PendingOperation | undefined;
   private error: KeylessError | undefined;
   private admitted = false;
+  /** Its keys are Node's, so it waits for no key's holder, and for no turn. */
+  private asksNobody = false;
   private isDisposed = false;
   private awaitsNewSession = false;
   private heldBack = false;
@@ -119,7 +121,8 @@ export class SocketHandshake implements OperationOrigin {
   }
 
   /** From here on the handshake parks before its private-key operation. */
-  arm(): void {
+  arm(context: KeylessContext): void {
+    this.asksNobody = context === NODE_CONTEXT;
     addon().arm(this.id);
   }
 
@@ -133,18 +136,23 @@ export class SocketHandshake implements OperationOrigin {
     this.given = context;
     if (choosesLate) return;
     this.limit(context);
-    this.arm();
+    this.arm(context);
   }
 
   /** The handshake stands parked. */
   parked(): void {
     this.error = undefined;
     holdHandshake(this.id, this);
-    enter(this);
+    if (this.asksNobody) this.drive();
+    else enter(this);
   }
 
   admit(): void {
     this.admitted = true;
+    this.drive();
+  }
+
+  private drive(): void {
     const asksForAlpn = this.handle.ALPNCallback !== undefined && this.role === 'server';
     let step = addon().drive(this.id, asksForAlpn);
     if (asksForAlpn) {
@@ -227,7 +235,20 @@ export class SocketHandshake implements OperationOrigin {
     if (this.handle.reading) this.handle.readStart();
   }
 
+  /** It was not to ask anybody, but its ALPNCallback has given it a keyless key. */
+  private enterLate(): KeylessError | undefined {
+    if (this.admitted) return undefined;
+    const refused = enterNow();
+    this.admitted = refused === undefined;
+    return refused;
+  }
+
   private perform(): void {
+    const refused = this.enterLate();
+    if (refused !== undefined) {
+      this.settle(refused);
+      return;
+    }
     const raw = pendingOperation(this.id);
     const entry = raw && findKey(raw.key);
     if (raw === undefined || entry === undefined) {

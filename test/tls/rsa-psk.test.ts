@@ -1,9 +1,12 @@
-/** RSA-PSK wants the private key and the user's JavaScript in one message: a keyless server does not choose it. */
+/**
+ * RSA-PSK wants an operation and the user's JavaScript in one flight: a keyless server does not choose it, a keyless client
+ * does not offer it.
+ */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import type { TlsOptions } from 'node:tls';
 import tls from 'node:tls';
-import { createServer, localKey } from '../../lib/index.ts';
+import { type ConnectionOptions, connect, createServer, localKey } from '../../lib/index.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 
@@ -54,4 +57,45 @@ test('the next cipher of both is chosen in its place', async () => {
 
 test('where there is no other, the handshake ends with an alert at once', async () => {
   assert.match(await visit({ ciphers: RSA_PSK }), /^ERR_SSL_.*ALERT/);
+});
+
+/** @returns the cipher a keyless client agrees on with a server of Node's that asks for its certificate, or its error */
+async function connectTo(ciphers: string): Promise<string> {
+  const server = tls.createServer({
+    cert: issued.certPem,
+    key: issued.keyPem,
+    requestCert: true,
+    rejectUnauthorized: false,
+    maxVersion: 'TLSv1.2',
+    ciphers,
+    pskCallback: () => psk,
+  } as unknown as TlsOptions);
+  server.on('tlsClientError', () => {});
+  const port = await listen(server);
+  const client = connect({
+    port,
+    host: '127.0.0.1',
+    cert: issued.certPem,
+    key: localKey(issued.keyPem),
+    ciphers,
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+    pskCallback: () => ({ psk, identity: 'me' }),
+  } as unknown as ConnectionOptions);
+  const outcome = await new Promise<string>((resolve) => {
+    client.on('secureConnect', () => resolve(client.getCipher().name));
+    client.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)));
+  });
+  client.destroy();
+  await close(server);
+  return outcome;
+}
+
+test('a keyless client offers the others', async () => {
+  const other = 'ECDHE-RSA-AES128-GCM-SHA256';
+  assert.equal(await connectTo(`${RSA_PSK}:${other}`), other);
+});
+
+test('a keyless client that has no other fails at once', async () => {
+  assert.match(await connectTo(RSA_PSK), /NO_CIPHERS_AVAILABLE|ALERT_HANDSHAKE_FAILURE/);
 });

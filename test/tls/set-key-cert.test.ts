@@ -5,7 +5,13 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { before, test } from 'node:test';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
-import { connect, createSecureContext, createServer, type KeylessError } from '../../lib/index.ts';
+import {
+  configureEngine,
+  connect,
+  createSecureContext,
+  createServer,
+  type KeylessError,
+} from '../../lib/index.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, converse, listen } from '../helpers/connections.ts';
 import { parity, remoteKey, type Side } from '../helpers/parity.ts';
@@ -159,6 +165,67 @@ parity(
   },
   0,
 );
+
+test('setKeyCert after the handshake is taken, and heeded by nobody', async () => {
+  const context = createSecureContext({ cert: other.certPem, key: remoteKey(other.keyPem, 'sync') });
+  for (const maxVersion of VERSIONS) {
+    const server = tls.createServer({ cert: first.certPem, key: first.keyPem, maxVersion }, (socket) => {
+      socket.setKeyCert(context);
+      socket.end('well');
+    });
+    const port = await listen(server);
+    const client = tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem });
+    const [data] = (await once(client, 'data')) as [Buffer];
+    assert.equal(String(data), 'well');
+    client.destroy();
+    await close(server);
+  }
+});
+
+test("sockets whose keys are Node's do not wait for a place among keyless ones", async (test) => {
+  configureEngine({ maxPausedHandshakes: 1 });
+  test.after(() => configureEngine({ maxPausedHandshakes: 10_000 }));
+  const never = { sign: () => new Promise<Uint8Array>(() => {}), timeoutMs: 60_000 };
+  const stuck = createServer({ cert: first.certPem, key: never });
+  stuck.on('tlsClientError', () => {});
+  const stuckPort = await listen(stuck);
+  const waiting = [1, 2, 3].map(() =>
+    tls.connect({ port: stuckPort, host: '127.0.0.1', rejectUnauthorized: false }),
+  );
+  for (const socket of waiting) socket.on('error', () => {});
+  const refused = once(stuck, 'tlsClientError');
+  assert.equal(((await refused)[0] as KeylessError).code, 'ERR_KEYLESS_TOO_MANY_HANDSHAKES');
+  const context = createSecureContext({ cert: other.certPem, key: remoteKey(other.keyPem, 'sync') });
+  const outcome = async (exchanges: boolean): Promise<unknown> => {
+    const server = tls.createServer({
+      cert: first.certPem,
+      key: first.keyPem,
+      ALPNCallback(this: TLSSocket, { protocols }: { protocols: string[] }) {
+        if (exchanges) this.setKeyCert(context);
+        return protocols[0];
+      },
+    } as unknown as TlsOptions);
+    const failed = once(server, 'tlsClientError').then(([error]) => (error as KeylessError).code);
+    const port = await listen(server);
+    const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['a'] });
+    client.on('error', () => {});
+    const result = await Promise.race([
+      once(client, 'secureConnect').then(() => client.alpnProtocol),
+      failed,
+    ]);
+    client.destroy();
+    await close(server);
+    return result;
+  };
+  assert.equal(await outcome(false), 'a');
+  assert.equal(
+    await outcome(true),
+    'ERR_KEYLESS_TOO_MANY_HANDSHAKES',
+    'with a keyless key it is one of them',
+  );
+  for (const socket of waiting) socket.destroy();
+  await close(stuck);
+});
 
 test("setKeyCert takes Node's own contexts and options as before", async () => {
   const key = remoteKey(first.keyPem, 'sync');
