@@ -29,7 +29,8 @@ X509Owner ParseCertificate(const Napi::Uint8Array& der) {
   return X509Owner(d2i_X509(nullptr, &data, static_cast<long>(der.ByteLength())));  // NOLINT(runtime/int)
 }
 
-// useKey(certificateDer, digests, pss, decrypts): gives the last context a keyless key for the certificate it already has.
+// useKey(certificateDer, digests, pss, decrypts, becomesCurrent): gives the last context a keyless key for the certificate it
+// already has, which becomes the current one or leaves that as it is.
 // Returns the key's number, or a KeyProblem.
 Napi::Value UseKey(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
@@ -48,7 +49,9 @@ Napi::Value UseKey(const Napi::CallbackInfo& info) {
   const PkeyOwner key = MakeKeylessKey(std::make_shared<const KeyRecord>(number, type, std::move(public_key), abilities,
                                                                          environment->released_keys()));
   if (key == nullptr) return Problem(info, KeyProblem::kUnsupportedKey);
+  X509* const current = SSL_CTX_get0_certificate(context);
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1) return Problem(info, KeyProblem::kMismatch);
+  if (!info[4].As<Napi::Boolean>().Value() && current != nullptr) SSL_CTX_select_current_cert(context, current);
   SSL_CTX_set_cert_cb(context, Handshake::OnCertificate, nullptr);
   return Napi::Number::New(info.Env(), number);
 }

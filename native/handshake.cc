@@ -152,9 +152,12 @@ bool Handshake::MayRead(BIO* bio) {
   return false;
 }
 
+// Under a key of Node's, Node reads the client's key exchange and all that follows.
 bool Handshake::AwaitsPremaster() const {
   const SSL_CIPHER* cipher = SSL_get_pending_cipher(ssl_);
-  return SSL_is_server(ssl_) && cipher != nullptr && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa;
+  if (SSL_is_server(ssl_) == 0 || cipher == nullptr || SSL_CIPHER_get_kx_nid(cipher) != NID_kx_rsa) return false;
+  const ErrorGuard errors;
+  return RsaKeyOf(ssl_) != RsaKeyKind::kNotKeyless;
 }
 
 // A client's certificate callback runs when the server's request is read, its signature when the server's flight has

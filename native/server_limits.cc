@@ -16,26 +16,26 @@ bool CanPause(const SSL_CIPHER* cipher, bool without_decrypt) {
 }
 
 // A key of Node's has no such parameter.
-bool OnlySigns(const EVP_PKEY* key) {
-  int decrypts = 1;
-  return key != nullptr && EVP_PKEY_is_a(key, "RSA") == 1 && EVP_PKEY_get_int_param(key, kDecryptsParam, &decrypts) == 1 &&
-         decrypts == 0;
-}
-
-// The SSL's current certificate stays the current one.
-bool RsaKeyOnlySigns(SSL* ssl) {
-  X509* const current = SSL_get_certificate(ssl);
-  if (current == nullptr) return false;
-  bool found = false;
-  for (long which = SSL_CERT_SET_FIRST; !found && SSL_set_current_cert(ssl, which) == 1;  // NOLINT(runtime/int)
-       which = SSL_CERT_SET_NEXT) {
-    found = OnlySigns(SSL_get_privatekey(ssl));
-  }
-  SSL_select_current_cert(ssl, current);
-  return found;
+RsaKeyKind KindOf(const EVP_PKEY* key) {
+  int decrypts = 0;
+  if (key == nullptr || EVP_PKEY_is_a(key, "RSA") != 1) return RsaKeyKind::kNotKeyless;
+  if (EVP_PKEY_get_int_param(key, kDecryptsParam, &decrypts) != 1) return RsaKeyKind::kNotKeyless;
+  return decrypts != 0 ? RsaKeyKind::kDecrypts : RsaKeyKind::kOnlySigns;
 }
 
 }  // namespace
+
+RsaKeyKind RsaKeyOf(SSL* ssl) {
+  X509* const current = SSL_get_certificate(ssl);
+  if (current == nullptr) return RsaKeyKind::kNotKeyless;
+  RsaKeyKind kind = RsaKeyKind::kNotKeyless;
+  for (long which = SSL_CERT_SET_FIRST;  // NOLINT(runtime/int)
+       kind == RsaKeyKind::kNotKeyless && SSL_set_current_cert(ssl, which) == 1; which = SSL_CERT_SET_NEXT) {
+    kind = KindOf(SSL_get_privatekey(ssl));
+  }
+  SSL_select_current_cert(ssl, current);
+  return kind;
+}
 
 // libssl reads "conf_sigalgs" for a server's own signatures and a client's offer, and "client_sigalgs" for a client's
 // own signatures and a server's request.
@@ -49,7 +49,7 @@ void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers)
 }
 
 void LimitCiphers(SSL* ssl) {
-  const bool without_decrypt = SSL_is_server(ssl) != 0 && RsaKeyOnlySigns(ssl);
+  const bool without_decrypt = SSL_is_server(ssl) != 0 && RsaKeyOf(ssl) == RsaKeyKind::kOnlySigns;
   STACK_OF(SSL_CIPHER)* ciphers = SSL_get_ciphers(ssl);
   std::string kept;
   bool refused = false;

@@ -8,14 +8,19 @@
 
 namespace keyless {
 
+// What the RSA key that an SSL has by now, perhaps chosen late, does for RSA key exchange.
+enum class RsaKeyKind { kNotKeyless, kDecrypts, kOnlySigns };
+
+// The SSL's current certificate stays the current one. May leave errors in OpenSSL's queue.
+RsaKeyKind RsaKeyOf(SSL* ssl);
+
 // Both lists are OpenSSL's, for example "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256". `own`: what this side signs with.
-// `peers`: what a server lets its client sign with. They hold for this SSL until
-// another SSL_CTX is chosen for it; never for the SSL_CTX, whose connections may be of either role.
+// `peers`: what a server lets its client sign with. They hold for this SSL, and never for its SSL_CTX, whose connections may
+// be of either role.
 void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers);
 
-// No RSA-PSK; and, for servers, no RSA key exchange where the RSA key the SSL has by now, perhaps chosen late, signs but
-// does not decrypt. The other ciphers keep their order. For servers when TLS 1.2 or less is negotiated and no cipher yet,
-// for clients before they offer any.
+// No RSA-PSK; and, for servers, no RSA key exchange where the RSA key signs but does not decrypt. The other ciphers keep
+// their order. For servers when TLS 1.2 or less is negotiated and no cipher yet, for clients before they offer any.
 void LimitCiphers(SSL* ssl);
 
 }  // namespace keyless

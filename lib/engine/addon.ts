@@ -79,7 +79,13 @@ export interface Addon {
   setFloodListener(listener: () => void): boolean;
   stats(): { handshakes: number; paused: number };
   beginContext(): void;
-  useKey(certificate: Uint8Array, digests: number, pss: boolean, decrypts: boolean): number;
+  useKey(
+    certificate: Uint8Array,
+    digests: number,
+    pss: boolean,
+    decrypts: boolean,
+    becomesCurrent: boolean,
+  ): number;
   nativeKeys(): Buffer[];
   hardenProcess(): number;
   keyId(certificate: Uint8Array): Buffer | undefined;

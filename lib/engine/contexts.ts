@@ -75,6 +75,7 @@ function pairs(
     const key = keyFor(certificate, index, keys);
     if (key !== undefined) found.push([key, certificate]);
   });
+  found.sort(([one], [other]) => keys.indexOf(one) - keys.indexOf(other));
   const unused = keys.filter((key) => isPrivateKey(key) && !found.some(([used]) => used === key));
   if (unused.length === 0) return found;
   throw new KeylessError(
@@ -100,13 +101,17 @@ function problem(code: number, certificate: X509Certificate): KeylessError {
 
 const SUPPORTED_TYPES: readonly unknown[] = ['rsa', 'rsa-pss', 'ec', 'ed25519', 'ed448'];
 
-function giveKey(key: PrivateKey, certificate: X509Certificate): KeyEntry {
+/**
+ * @param isLast of all keys: OpenSSL's current certificate is that of the last one, which is what Node takes of a context
+ *   that is chosen by name
+ */
+function giveKey(key: PrivateKey, certificate: X509Certificate, isLast: boolean): KeyEntry {
   if (!SUPPORTED_TYPES.includes(certificate.publicKey.asymmetricKeyType)) {
     throw problem(KeyProblem.UNSUPPORTED_KEY, certificate);
   }
   const entry = makeKeyEntry(key, certificate);
   const { digests, pss } = providerLimits(entry.schemes);
-  const number = addon().useKey(certificate.raw, digests, pss, key.decrypt !== undefined);
+  const number = addon().useKey(certificate.raw, digests, pss, key.decrypt !== undefined, isLast);
   if (number <= 0) throw problem(number, certificate);
   rememberKey(number, entry);
   return entry;
@@ -118,7 +123,8 @@ function giveKey(key: PrivateKey, certificate: X509Certificate): KeyEntry {
  * @throws KeylessError ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY
  */
 export function giveKeys(keys: readonly unknown[], certificates: readonly X509Certificate[]): KeyEntry[] {
-  return pairs(keys, certificates).map(([key, certificate]) => giveKey(key, certificate));
+  const lastIsNative = keys.length > 0 && !isPrivateKey(keys.at(-1));
+  return pairs(keys, certificates).map(([key, certificate]) => giveKey(key, certificate, !lastIsNative));
 }
 
 /** A limit holds for the whole context, so it is made of what all its keyless keys can; native keys know no limit. */
@@ -166,8 +172,8 @@ function makeContext(
 ) {
   const native = keys.filter((key) => !isPrivateKey(key));
   addon().beginContext();
-  const { key: _, ...rest } = options;
-  const context = make((native.length === 0 ? rest : { ...rest, key: native }) as tls.SecureContextOptions);
+  const key = { value: native.length === 0 ? undefined : native, enumerable: true };
+  const context = make(Object.create(options, { key }) as tls.SecureContextOptions);
   const certificates = leafCertificates(options.cert);
   if (certificates.length === 0) {
     throw new KeylessError(
@@ -202,7 +208,7 @@ function replaceKey(taker: KeyTaker, der: Buffer, pkcs8: Buffer): KeyEntry | und
   try {
     const certificate = new X509Certificate(der);
     const key = taker(certificate, pkcs8);
-    return key && giveKey(key, certificate);
+    return key && giveKey(key, certificate, true);
   } finally {
     pkcs8.fill(0);
   }

@@ -52,15 +52,16 @@ function armWhenChosen(
 ) {
   const { certCbDone } = handle;
   standIn(handle, 'certCbDone', () => {
-    // Where the chosen one is Node's, keys of the initial one may still be there for other kinds of certificates.
-    const keyless = keylessContext(handle.sni_context) ?? handshake.given ?? initial;
-    if (keyless === undefined) {
+    const initially = handshake.given ?? initial;
+    // Where the chosen one is Node's, keys of the initial one are still there for other kinds of certificates.
+    const chosen = handle.sni_context ? (keylessContext(handle.sni_context) ?? NODE_CONTEXT) : initially;
+    if (chosen === undefined || (chosen === NODE_CONTEXT && initially === undefined)) {
       certCbDone.call(handle);
       return;
     }
     nextTurn(() => {
       if (handshake.disposed || internals(socket)._handle !== handle) return;
-      handshake.arm(keyless);
+      handshake.arm(chosen);
       try {
         certCbDone.call(handle);
       } catch (error) {

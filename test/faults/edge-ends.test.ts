@@ -41,7 +41,7 @@ test('row 37: clients that hardly say anything: others are served beside them, w
   try {
     const hello = await clientHello();
     const slow = await Promise.all(Array.from({ length: SLOW }, () => slowClient(edge.port, hello)));
-    const closed = slow.map((socket) => once(socket, 'close'));
+    const closed = slow.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     assert.equal(await visit(), 'ok');
     keyServer.manner = { lateMs: 300 };
     const pending = Array.from({ length: 20 }, visit);

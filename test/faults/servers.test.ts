@@ -97,10 +97,13 @@ for (const error of [3, 8]) {
   test(`row 13: error 0${error}: asked elsewhere, and after five in a row no more`, async () => {
     const [bad, good] = [await badServer({ error }), await badServer()];
     const edge = await edgeOf('p256', [bad, good]);
+    const since = performance.now();
     await visitOneByOne(edge, 40);
+    // After half a second or more it is tried again, with one operation.
+    const tries = Math.floor((performance.now() - since) / 500);
     assert.deepEqual(edge.errors, []);
     assert.equal(edge.keys.stats().servers[0]!.breaker, 'open');
-    assert.ok(bad.asked >= 5 && bad.asked <= 5 + edge.keys.stats().hedged, `${bad.asked}`);
+    assert.ok(bad.asked >= 5 && bad.asked <= 5 + edge.keys.stats().hedged + tries, `${bad.asked}`);
   });
 }
 

@@ -1,5 +1,6 @@
 /** What a PrivateKey and the options it comes with may say, and what is refused. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { before, describe, it } from 'node:test';
 import nodeTls from 'node:tls';
 import {
@@ -10,6 +11,7 @@ import {
   type PrivateKey,
 } from '../../lib/index.ts';
 import { type Authority, type Issued, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
+import { close, listen } from '../helpers/connections.ts';
 
 const issued = new Map<KeyKind, Issued>();
 let authority: Authority;
@@ -78,6 +80,30 @@ describe('options', () => {
       code: 'ERR_KEYLESS_INVALID_ARGUMENT',
       message: /"sigalgs" \(RSA\+SHA512\) has none of the "schemes"/,
     });
+  });
+  it('are kept where they are inherited or not enumerable, as by Node', async () => {
+    const { certPem: cert, keyPem } = certificate('p256');
+    const base = { requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3', cert };
+    const refused = async (make: (options: object) => nodeTls.Server, own: object): Promise<string> => {
+      const server = make(Object.assign(Object.create(base), own));
+      const failed = once(server, 'tlsClientError') as Promise<[NodeJS.ErrnoException]>;
+      const port = await listen(server);
+      const client = nodeTls.connect({
+        port,
+        host: '127.0.0.1',
+        rejectUnauthorized: false,
+        maxVersion: 'TLSv1.2',
+      });
+      client.on('error', () => {});
+      const [error] = await failed;
+      await close(server);
+      return String(error.code);
+    };
+    const native = await refused(nodeTls.createServer, { key: keyPem });
+    assert.match(native, /UNSUPPORTED_PROTOCOL/);
+    assert.equal(await refused(createServer, { key: localKey(keyPem) }), native);
+    const hidden = Object.defineProperty({ key: localKey(keyPem) }, 'cert', { value: cert });
+    assert.ok(createSecureContext(hidden));
   });
   it('given to node:tls itself are refused with words that say what to do', () => {
     const cert = certificate('rsa').certPem;

@@ -233,3 +233,33 @@ describe('a key that cannot decrypt', () => {
     );
   });
 });
+
+describe("keyless keys and Node's in one context that is chosen by name", () => {
+  const offers = ['ECDHE-RSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256'];
+
+  async function outcomes(make: typeof createServer, key: TlsOptions['key']): Promise<string[]> {
+    const cert = [certificate('p256').certPem, certificate('rsa').certPem];
+    const context =
+      make === createServer
+        ? createSecureContext({ cert, key })
+        : nodeTls.createSecureContext({ cert, key } as nodeTls.SecureContextOptions);
+    const server = make({ SNICallback: (_, done) => done(null, context) }, ending);
+    server.on('tlsClientError', () => {});
+    const port = await listen(server);
+    const seen: string[] = [];
+    for (const ciphers of offers) seen.push(await handshake(port, { maxVersion: 'TLSv1.2', ciphers }));
+    await close(server);
+    return seen;
+  }
+
+  it('the certificate of the last key is taken, as natively', async () => {
+    const [p256, rsa] = [certificate('p256').keyPem, certificate('rsa').keyPem];
+    const native = await outcomes(nodeTls.createServer as typeof createServer, [p256, rsa]);
+    assert.equal(native.filter((each) => each === 'ok').length, 1);
+    assert.deepEqual(await outcomes(createServer, [localKey(p256), rsa]), native);
+    assert.deepEqual(await outcomes(createServer, [p256, localKey(rsa)]), native);
+    assert.deepEqual(await outcomes(createServer, [localKey(p256), localKey(rsa)]), native);
+    const reversed = await outcomes(nodeTls.createServer as typeof createServer, [rsa, p256]);
+    assert.deepEqual(await outcomes(createServer, [localKey(rsa), localKey(p256)]), reversed);
+  });
+});

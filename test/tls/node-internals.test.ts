@@ -254,7 +254,7 @@ describe('tls.createSecureContext', () => {
 
   it('makes one SSL_CTX, at once', () => {
     addon().beginContext();
-    const number = () => addon().useKey(identity.certDer, 0, false, true);
+    const number = () => addon().useKey(identity.certDer, 0, false, true, true);
     assert.equal(number(), -1, 'no context yet');
     createSecureContext({ cert: identity.certPem });
     assert.ok(number() > 0, 'native/ssl_slots.h: SSL_CTX_new was not called in createSecureContext');

@@ -53,7 +53,7 @@ for (const command of COMMANDS) {
       assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
       assert.ok(stdout.startsWith(`keyless-tls ${command}: `));
       assert.match(stdout, new RegExp(`^Usage: keyless-tls ${command} `, 'm'));
-      assert.match(stdout, new RegExp(`^Example:\n {2}keyless-tls ${command}\\b`, 'm'));
+      assert.match(stdout, new RegExp(`^Examples?:\n {2}keyless-tls ${command}\\b`, 'm'));
       assert.match(stdout, /^ {2}--[a-z-]+ +\w/m);
     }
   });
