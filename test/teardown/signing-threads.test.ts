@@ -58,9 +58,18 @@ test('there are as many threads as were asked for, and they give way', () => {
   const then = `
     const { readdirSync, readFileSync } = await import('node:fs');
     const { getPriority } = await import('node:os');
-    const tasks = readdirSync('/proc/self/task').map((id) => readFileSync('/proc/self/task/' + id + '/stat', 'utf8'));
-    const own = tasks.filter((text) => text.includes('(keyless-sign)'));
-    const nice = own.map((text) => Number(text.split(') ')[1].split(' ')[16]) - getPriority());
+    const { setImmediate: turn } = await import('node:timers/promises');
+    const threads = () => readdirSync('/proc/self/task')
+      .map((id) => readFileSync('/proc/self/task/' + id + '/stat', 'utf8'))
+      .filter((text) => text.includes('(keyless-sign)'))
+      .map((text) => Number(text.split(') ')[1].split(' ')[16]) - getPriority());
+    // Each of them names itself and gives way when it begins.
+    const until = performance.now() + 5000;
+    let nice = threads();
+    while ((nice.length < 3 || nice.includes(0)) && performance.now() < until) {
+      await turn();
+      nice = threads();
+    }
     process.stdout.write(JSON.stringify(nice));
     process.exit();`;
   if (process.platform === 'linux') assert.equal(run(then).stdout, '[5,5,5]');
