@@ -46,7 +46,6 @@ std::vector<uint32_t> TakeOldest(std::vector<uint32_t>* ids, size_t max) {
 }  // namespace
 
 std::vector<uint32_t> Environment::TakeParked(size_t max) {
-  park_told_ = false;
   return TakeOldest(&parked_, max);
 }
 
@@ -100,13 +99,16 @@ void Environment::HoldForSigning(bool hold) {
 void Environment::OnParked(Handshake* handshake) {
   if (closing_) return;
   parked_.push_back(handshake->id());
-  if (park_told_ || park_listener_.IsEmpty()) return;
+  if (park_listener_.IsEmpty()) return;
   const Napi::HandleScope scope(env_);
   // Where JavaScript may not run any more (a worker is being terminated) this fails, and nothing is to be driven. It
   // also fails near the end of a deep stack: the next that parks tells of both, and the exception is nobody else's.
-  park_told_ = napi_call_function(env_, Napi::Env(env_).Global(), park_listener_.Value(), 0, nullptr, nullptr) == napi_ok;
+  const napi_value id = Napi::Number::New(env_, handshake->id());
+  const Napi::Object global = Napi::Env(env_).Global();
   napi_value ignored = nullptr;
-  if (!park_told_) napi_get_and_clear_last_exception(env_, &ignored);
+  if (napi_call_function(env_, global, park_listener_.Value(), 1, &id, nullptr) != napi_ok) {
+    napi_get_and_clear_last_exception(env_, &ignored);
+  }
 }
 
 // Perhaps on a job's stack, which JavaScript must not see: a thread-safe function only wakes the loop.

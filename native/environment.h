@@ -77,7 +77,6 @@ class Environment final : public HandshakeOwner {
   std::unordered_map<uint32_t, std::shared_ptr<Handshake>> handshakes_;
   std::unordered_map<uint32_t, std::unique_ptr<Endpoint>> endpoints_;
   std::vector<uint32_t> parked_;
-  bool park_told_ = false;  // the listener knows of parked_
   napi_threadsafe_function flood_listener_ = nullptr;  // Node's, to the environment's end
   std::vector<uint32_t> flooded_;
   napi_threadsafe_function signed_listener_ = nullptr;  // as flood_listener_

@@ -5,7 +5,7 @@
 import type { TLSSocket } from 'node:tls';
 import { addon, takeFlooded, takeParked } from './addon.ts';
 import { contextMaker, type KeylessContext, keylessContext, NODE_CONTEXT } from './contexts.ts';
-import { findHandshake } from './live-handshakes.ts';
+import { findHandshake, holdHandshake } from './live-handshakes.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
 import { choosesLate, rememberAttached, setKeyCert } from './set-key-cert.ts';
 import { SocketHandshake } from './socket-handshake.ts';
@@ -27,13 +27,25 @@ function driveAll(ids: readonly number[]): void {
   }
 }
 
+let turnIsSet = false;
+
+function driveParked(): void {
+  turnIsSet = false;
+  driveAll(takeParked());
+}
+
 /** Whether a context was made that may be keyless; until then no socket is looked at. */
 let listens = false;
 
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
 function listenToAddon(): void {
   if (listens) return;
-  addon().setParkListener(() => nextTurn(() => driveAll(takeParked())));
+  addon().setParkListener((id) => {
+    // In this order: near the end of a deep stack each call may fail, and the next that parks tries again.
+    if (!turnIsSet) nextTurn(driveParked);
+    turnIsSet = true;
+    holdHandshake(id);
+  });
   addon().setFloodListener(() => {
     for (const id of takeFlooded()) findHandshake(id)?.holdBack();
   });

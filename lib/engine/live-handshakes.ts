@@ -28,9 +28,10 @@ export function findHandshake(id: number): SocketHandshake | undefined {
   return waiting.get(id) ?? known.get(id)?.deref();
 }
 
-/** From here on it must not go: its job, or its place in the queue, is there. */
-export function holdHandshake(id: number, handshake: SocketHandshake): void {
-  waiting.set(id, handshake);
+/** From here on it must not go: it has parked, and its turn, its place in the queue or its job is to come. */
+export function holdHandshake(id: number): void {
+  const handshake = findHandshake(id);
+  if (handshake !== undefined) waiting.set(id, handshake);
 }
 
 /** It waits no more. */

@@ -142,7 +142,7 @@ export class SocketHandshake implements OperationOrigin {
   /** The handshake stands parked. */
   parked(): void {
     this.error = undefined;
-    holdHandshake(this.id, this);
+    holdHandshake(this.id);
     if (this.asksNobody) this.drive();
     else enter(this);
   }

@@ -1,5 +1,6 @@
 /** Sockets over a stream of the user's that are dropped without an end: they go as they would go natively. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import tls, { type TLSSocket } from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
@@ -76,4 +77,17 @@ test('keyless sockets whose handshake is done', async () => {
     return [server, client];
   });
   assert.equal(done, SOCKETS);
+});
+
+test('keyless sockets that nobody refers to finish what is under way', async () => {
+  const { keyless } = await contexts();
+  const collecting = setInterval(collect, 1);
+  const done = Array.from({ length: 20 }, async () => {
+    const [here, there] = duplexPair();
+    const server = new tls.TLSSocket(here, { isServer: true, secureContext: keyless });
+    server.resume();
+    await once(tls.connect({ socket: there, rejectUnauthorized: false }), 'secureConnect');
+  });
+  await Promise.all(done);
+  clearInterval(collecting);
 });
