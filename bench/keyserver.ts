@@ -6,17 +6,12 @@
  * The key server is a process of its own, on the first core; this process, on the second, asks over one connection each.
  */
 import { execFileSync, fork } from 'node:child_process';
-import { createPrivateKey, randomFillSync, X509Certificate } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { decodeAnswer } from '../lib/protocol/answers.ts';
-import { FrameDecoder } from '../lib/protocol/frame-decoder.ts';
-import { encodeFrame } from '../lib/protocol/frame-encoder.ts';
-import { subjectKeyId } from '../lib/protocol/key-id.ts';
-import { signRequest } from '../lib/protocol/request-encoder.ts';
+import { Asker } from '../lib/cli/bench/asker.ts';
 import { createKeyServer } from '../lib/server/key-server.ts';
 import { keyStoreOf } from '../lib/server/pem-directory.ts';
 import { pemKey } from '../lib/server/pem-key.ts';
@@ -24,14 +19,13 @@ import { type Issued, makeAuthority } from '../test/helpers/certificates.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const TICKS_PER_SECOND = 100;
-const ALPN = 'keyless-tls/1';
 const WINDOW = 96;
 
 const KINDS = ['rsa', 'p256'] as const;
 type Kind = (typeof KINDS)[number];
 /** Operations for a second of CPU. */
 type Speeds = Readonly<Record<Kind, number>>;
-const SCHEMES = { p256: 'ecdsa_secp256r1_sha256', rsa: 'rsa_pss_rsae_sha256' } as const;
+const SITES = { p256: 'P-256', rsa: 'RSA-2048' } as const;
 const OPENSSL = { p256: 'ecdsap256', rsa: 'rsa2048' } as const;
 
 interface Setup {
@@ -60,80 +54,10 @@ function residentMegabytes(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }
 
-const PREFIX = Buffer.concat([Buffer.alloc(64, 0x20), Buffer.from('TLS 1.3, server CertificateVerify\0')]);
-
 /** An edge that asks for one kind of signature, with so many requests in the air. */
-class Asker {
-  readonly #socket: tls.TLSSocket;
-  readonly #decoder = new FrameDecoder();
-  readonly #kind: Kind;
-  readonly #keyId: Uint8Array;
-  readonly #sentAt = new Map<number, number>();
-  readonly #window: number;
-  readonly #message = Buffer.concat([PREFIX, Buffer.alloc(32)]);
-  #id = 0;
-  #running = false;
-  #idle: () => void = () => undefined;
-  answered = 0;
-  failed = 0;
-  latencies: number[] = [];
-
-  constructor(socket: tls.TLSSocket, kind: Kind, certPem: string, window: number) {
-    this.#socket = socket;
-    this.#kind = kind;
-    this.#window = window;
-    const { publicKey } = new X509Certificate(certPem);
-    this.#keyId = subjectKeyId(publicKey.export({ type: 'spki', format: 'der' }));
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
-  }
-
-  static async connect(port: number, { ca, edge, keys }: Setup, kind: Kind, window: number): Promise<Asker> {
-    const credentials = { cert: edge.certPem, key: edge.keyPem, ca };
-    const socket = tls.connect({ port, servername: 'localhost', ALPNProtocols: [ALPN], ...credentials });
-    socket.setNoDelay(true);
-    await once(socket, 'secureConnect');
-    return new Asker(socket, kind, keys[kind].certPem, window);
-  }
-
-  start(): void {
-    this.#running = true;
-    this.#fill();
-  }
-
-  async stop(): Promise<void> {
-    this.#running = false;
-    while (this.#sentAt.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  #fill(): void {
-    const frames: Buffer[] = [];
-    while (this.#running && this.#sentAt.size < this.#window) frames.push(this.#frame());
-    if (frames.length > 0) this.#socket.write(Buffer.concat(frames));
-  }
-
-  #frame(): Buffer {
-    this.#id += 1;
-    randomFillSync(this.#message, PREFIX.length);
-    this.#sentAt.set(this.#id, performance.now());
-    return encodeFrame(this.#id, signRequest(SCHEMES[this.#kind], this.#message, { keyId: this.#keyId }));
-  }
-
-  #read(chunk: Buffer): void {
-    const now = performance.now();
-    this.#decoder.push(chunk);
-    for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
-      this.latencies.push(now - this.#sentAt.get(frame.id)!);
-      this.#sentAt.delete(frame.id);
-      this.answered += 1;
-      if (decodeAnswer(frame.items)?.kind !== 'result') this.failed += 1;
-    }
-    if (this.#sentAt.size === 0) this.#idle();
-    this.#fill();
-  }
+function ask(port: number, { ca, edge, keys }: Setup, kind: Kind, window: number): Promise<Asker> {
+  const credentials = { cert: edge.certPem, key: edge.keyPem, ca };
+  return Asker.connect({ port, ...credentials, site: SITES[kind], siteCert: keys[kind].certPem, window });
 }
 
 function percentile(values: readonly number[], share: number): number {
@@ -183,7 +107,7 @@ async function speeds(
 ): Promise<Speeds> {
   const speed = { rsa: 0, p256: 0 };
   for (const kind of KINDS) {
-    const asker = await Asker.connect(port, setup, kind, WINDOW);
+    const asker = await ask(port, setup, kind, WINDOW);
     await rateOf(asker, pid, 2);
     const [ours, theirs]: [number[], number[]] = [[], []];
     for (let round = 0; round < rounds; round += 1) {
@@ -209,7 +133,7 @@ async function flooded(
   seconds: number,
 ): Promise<void> {
   for (const kind of KINDS) {
-    const flood = await Promise.all(Array.from({ length: 4 }, () => Asker.connect(port, setup, kind, 1000)));
+    const flood = await Promise.all(Array.from({ length: 4 }, () => ask(port, setup, kind, 1000)));
     for (const asker of flood) asker.start();
     await pause(1);
     const sum = () => flood.reduce((total, each) => total + each.answered - each.failed, 0);
@@ -226,7 +150,7 @@ async function flooded(
 
 async function latency(port: number, setup: Setup, seconds: number): Promise<void> {
   for (const kind of KINDS) {
-    const asker = await Asker.connect(port, setup, kind, 1);
+    const asker = await ask(port, setup, kind, 1);
     asker.start();
     await pause(seconds / 2);
     asker.latencies = [];
@@ -242,8 +166,8 @@ async function latency(port: number, setup: Setup, seconds: number): Promise<voi
 }
 
 async function beside(port: number, pid: number, setup: Setup, seconds: number): Promise<void> {
-  const flood = await Promise.all(Array.from({ length: 4 }, () => Asker.connect(port, setup, 'rsa', 1000)));
-  const ecdsa = await Asker.connect(port, setup, 'p256', 4);
+  const flood = await Promise.all(Array.from({ length: 4 }, () => ask(port, setup, 'rsa', 1000)));
+  const ecdsa = await ask(port, setup, 'p256', 4);
   for (const asker of [...flood, ecdsa]) asker.start();
   await pause(1);
   ecdsa.latencies = [];

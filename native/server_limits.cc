@@ -15,6 +15,24 @@ bool CanPause(const SSL_CIPHER* cipher, bool without_decrypt) {
   return exchange != NID_kx_rsa_psk && !(without_decrypt && exchange == NID_kx_rsa);
 }
 
+// Every handshake of TLS 1.2 asks, and hardly any has one: no names are gathered for it.
+bool HasRefused(STACK_OF(SSL_CIPHER)* ciphers, bool without_decrypt) {
+  for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+    if (!CanPause(sk_SSL_CIPHER_value(ciphers, i), without_decrypt)) return true;
+  }
+  return false;
+}
+
+std::string NamesOfKept(STACK_OF(SSL_CIPHER)* ciphers, bool without_decrypt) {
+  std::string kept;
+  for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+    const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
+    if (IsTls13(cipher) || !CanPause(cipher, without_decrypt)) continue;
+    kept += (kept.empty() ? "" : ":") + std::string(SSL_CIPHER_get_name(cipher));
+  }
+  return kept;
+}
+
 // A key of Node's has no such parameter.
 RsaKeyKind KindOf(const EVP_PKEY* key) {
   int decrypts = 0;
@@ -50,20 +68,9 @@ void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers)
 
 void LimitCiphers(SSL* ssl) {
   const bool without_decrypt = SSL_is_server(ssl) != 0 && RsaKeyOf(ssl) == RsaKeyKind::kOnlySigns;
-  STACK_OF(SSL_CIPHER)* ciphers = SSL_get_ciphers(ssl);
-  std::string kept;
-  bool refused = false;
-  for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
-    const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
-    if (IsTls13(cipher)) continue;
-    if (CanPause(cipher, without_decrypt)) {
-      kept += (kept.empty() ? "" : ":") + std::string(SSL_CIPHER_get_name(cipher));
-    } else {
-      refused = true;
-    }
-  }
+  if (!HasRefused(SSL_get_ciphers(ssl), without_decrypt)) return;
   // An empty list is an error to OpenSSL, which takes it all the same: then no cipher is shared.
-  if (refused) SSL_set_cipher_list(ssl, kept.c_str());
+  SSL_set_cipher_list(ssl, NamesOfKept(SSL_get_ciphers(ssl), without_decrypt).c_str());
 }
 
 }  // namespace keyless

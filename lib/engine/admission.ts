@@ -51,23 +51,6 @@ export function configureEngine(settings: EngineSettings): void {
   admitWaiting();
 }
 
-function refusal(): KeylessError {
-  refused += 1;
-  if (handshakeRefused.hasSubscribers) handshakeRefused.publish({ paused: admitted, queued: waiting.size });
-  return new KeylessError(
-    'ERR_KEYLESS_TOO_MANY_HANDSHAKES',
-    `${admitted} handshakes are paused and ${waiting.size} wait: the key servers do not keep up. Add key servers, ` +
-      'or raise maxPausedHandshakes (about 34 KB of memory each).',
-  );
-}
-
-/** For a handshake that cannot wait for its turn any more. @returns why there is no room; `undefined`: it is admitted */
-export function enterNow(): KeylessError | undefined {
-  if (admitted >= maxPaused) return refusal();
-  admitted += 1;
-  return undefined;
-}
-
 /** Lets a parked handshake go on, now or when another has finished, or refuses it. */
 export function enter(handshake: Admittable): void {
   if (admitted < maxPaused) {
@@ -79,7 +62,15 @@ export function enter(handshake: Admittable): void {
     waiting.add(handshake);
     return;
   }
-  handshake.refuse(refusal());
+  refused += 1;
+  if (handshakeRefused.hasSubscribers) handshakeRefused.publish({ paused: admitted, queued: waiting.size });
+  handshake.refuse(
+    new KeylessError(
+      'ERR_KEYLESS_TOO_MANY_HANDSHAKES',
+      `${admitted} handshakes are paused and ${waiting.size} wait: the key servers do not keep up. Add key servers, ` +
+        'or raise maxPausedHandshakes (about 34 KB of memory each).',
+    ),
+  );
 }
 
 /** A handshake that was admitted needs no job any more: the next one may have its place. */

@@ -5,7 +5,7 @@ import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { addon, KeyProblem } from './addon.ts';
 import { type KeyEntry, makeKeyEntry, rememberKey } from './key-entry.ts';
-import { readKeyOption } from './key-option.ts';
+import { readKeyOption, withKey } from './key-option.ts';
 import type { ContextMaker } from './patches.ts';
 import { DEFAULT_SIGALGS, limitSigalgs, providerLimits } from './schemes.ts';
 import { holdsPrivateKey, isPrivateKey, SealedKeys } from './sealed-keys.ts';
@@ -120,10 +120,14 @@ function giveKey(key: PrivateKey, certificate: X509Certificate, isLast: boolean)
 /**
  * Gives the last SSL_CTX made on this thread its keyless keys.
  *
+ * @param lastIsNative Node has loaded its own keys, and would have loaded one of them last
  * @throws KeylessError ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY
  */
-export function giveKeys(keys: readonly unknown[], certificates: readonly X509Certificate[]): KeyEntry[] {
-  const lastIsNative = keys.length > 0 && !isPrivateKey(keys.at(-1));
+export function giveKeys(
+  keys: readonly unknown[],
+  certificates: readonly X509Certificate[],
+  lastIsNative: boolean,
+): KeyEntry[] {
   return pairs(keys, certificates).map(([key, certificate]) => giveKey(key, certificate, !lastIsNative));
 }
 
@@ -172,8 +176,9 @@ function makeContext(
 ) {
   const native = keys.filter((key) => !isPrivateKey(key));
   addon().beginContext();
-  const key = { value: native.length === 0 ? undefined : native, enumerable: true };
-  const context = make(Object.create(options, { key }) as tls.SecureContextOptions);
+  const context = make(
+    withKey(options, native.length === 0 ? undefined : native) as tls.SecureContextOptions,
+  );
   const certificates = leafCertificates(options.cert);
   if (certificates.length === 0) {
     throw new KeylessError(
@@ -181,10 +186,12 @@ function makeContext(
       'A PrivateKey in "key" needs its certificate (PEM) in "cert": the certificate says which key is meant.',
     );
   }
-  const entries = giveKeys(keys, certificates);
+  // Node loads a pfx after the keys.
+  const hasPfx = Boolean(options.pfx);
+  const entries = giveKeys(keys, certificates, hasPfx || !isPrivateKey(keys.at(-1)));
   contexts.set(context.context, {
     entries,
-    limits: contextLimits(entries, options.sigalgs || undefined, native.length === 0),
+    limits: contextLimits(entries, options.sigalgs || undefined, native.length === 0 && !hasPfx),
     number: addon().nameContext(),
   });
   return context;

@@ -1,5 +1,6 @@
 /** Private keys of a key server that sign digests in the addon: faster than node:crypto, which makes a context each time. */
 import type { KeyObject } from 'node:crypto';
+import { markAsUntransferable } from 'node:worker_threads';
 import { type Addon, addon } from './addon.ts';
 import { signInThreads } from './signing-threads.ts';
 
@@ -18,7 +19,11 @@ let slab: Buffer = Buffer.alloc(0);
 
 /** Signatures are short: many share one allocation. */
 function room(bytes: number): Buffer {
-  if (slab.length < bytes) slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes));
+  if (slab.length < bytes) {
+    slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes));
+    // As Node's own pool: whoever transferred one signature would take the others with it.
+    markAsUntransferable(slab.buffer);
+  }
   return slab;
 }
 

@@ -252,7 +252,7 @@ function createEndpoint(options: HandshakeOptions): { endpoint: number; entries:
   if (key === undefined) return { endpoint, entries: [] };
   return orRemove(endpoint, () => {
     const certificates = raw.certificateChains.map((chain) => new X509Certificate(chain));
-    return { endpoint, entries: giveKeys([callersKey(key)], certificates) };
+    return { endpoint, entries: giveKeys([callersKey(key)], certificates, false) };
   });
 }
 

@@ -5,6 +5,7 @@
  * that say what to do, rather than with Node's complaint about a type.
  */
 import type { PrivateKey } from '../keys/private-key.ts';
+import { withKey } from './key-option.ts';
 
 let lastNumber = 0;
 
@@ -47,18 +48,10 @@ function seal(key: object): SealedKeys {
   return made;
 }
 
-/** Inherited options, getters and what is not enumerable are options to Node: nothing may be lost. */
-function cloneWithKey(options: object, key: SealedKeys): object {
-  const properties = Object.getOwnPropertyDescriptors(options) as PropertyDescriptorMap;
-  const enumerable = properties.key?.enumerable ?? false;
-  properties.key = { value: key, enumerable, configurable: true, writable: true };
-  return Object.create(Object.getPrototypeOf(options), properties);
-}
-
-/** A copy of the options with the key sealed, or the options themselves where there is no PrivateKey in them. */
+/** The options with the key sealed, or themselves where there is no PrivateKey in them. */
 export function sealOptions<T>(options: T): T {
   if (typeof options !== 'object' || options === null || !('key' in options)) return options;
   const { key } = options;
   if (!holdsPrivateKey(key)) return options;
-  return cloneWithKey(options, seal(key as object)) as T;
+  return withKey(options, seal(key as object));
 }

@@ -74,7 +74,10 @@ export const setKeyCert: KeyCertSetter = (socket, given, original) => {
   }
   const secureContext = madeContext(given);
   const context = keylessContext(secureContext.context);
-  const setNative = () => original(secureContext);
+  const setNative = () => {
+    handshakeOf(handle)?.unlimit();
+    original(secureContext);
+  };
   // A client of Node's does not send the certificate either.
   if (context === undefined || !internals(socket)._tlsOptions.isServer) setNative();
   else exchange(socket, handle, context, setNative);

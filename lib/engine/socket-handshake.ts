@@ -17,8 +17,8 @@ import {
   ResultProblem,
   STEP_MASK,
 } from './addon.ts';
-import { enter, enterNow, leave, withdraw } from './admission.ts';
-import { type KeylessContext, NODE_CONTEXT } from './contexts.ts';
+import { enter, leave, withdraw } from './admission.ts';
+import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
 import { findKey } from './key-entry.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
 import { type OperationOrigin, PendingOperation } from './operation.ts';
@@ -87,11 +87,14 @@ export class SocketHandshake implements OperationOrigin {
   private operation: PendingOperation | undefined;
   private error: KeylessError | undefined;
   private admitted = false;
-  /** Its keys are Node's, so it waits for no key's holder, and for no turn. */
+  /** Its keys are Node's, so it is to wait for no key's holder, and for no turn. */
   private asksNobody = false;
+  /** It was to ask nobody, has come to a keyless key all the same, and waits for its turn with a job. */
+  private queuesPaused = false;
   private isDisposed = false;
   private awaitsNewSession = false;
   private heldBack = false;
+  private limits: ContextLimits | undefined;
   /** The context that setKeyCert() has given the connection in the place of its own. */
   given: KeylessContext | undefined;
 
@@ -126,22 +129,33 @@ export class SocketHandshake implements OperationOrigin {
     addon().arm(this.id);
   }
 
-  /** OpenSSL compares the lists when it reads the ClientHello: for a context chosen later this comes too late. */
+  /**
+   * OpenSSL compares the lists when it reads the ClientHello. Where another key may come later, it would be held against
+   * this context's: then each key alone says which hashes it signs.
+   */
   limit({ limits }: KeylessContext): void {
-    if (limits.sigalgs !== undefined) addon().limitSignatures(this.id, limits.sigalgs, limits.peerSigalgs);
+    if (limits.sigalgs === undefined || this.handle.ALPNCallback !== undefined) return;
+    this.limits = limits;
+    addon().limitSignatures(this.id, limits.sigalgs, limits.peerSigalgs);
+  }
+
+  /** Another key has come before the handshake. */
+  unlimit(): void {
+    if (this.limits === undefined) return;
+    addon().limitSignatures(this.id, this.limits.peerSigalgs, this.limits.peerSigalgs);
+    this.limits = undefined;
   }
 
   /** @param choosesLate Node has yet to ask for a context, which must not be passed over: it is armed then */
   give(context: KeylessContext, choosesLate: boolean): void {
     this.given = context;
-    if (choosesLate) return;
-    this.limit(context);
-    this.arm(context);
+    if (!choosesLate) this.arm(context);
   }
 
   /** The handshake stands parked. */
   parked(): void {
     this.error = undefined;
+    // Near the end of a deep stack it may not have been held when it parked.
     holdHandshake(this.id);
     if (this.asksNobody) this.drive();
     else enter(this);
@@ -149,7 +163,8 @@ export class SocketHandshake implements OperationOrigin {
 
   admit(): void {
     this.admitted = true;
-    this.drive();
+    if (this.queuesPaused) this.perform();
+    else this.drive();
   }
 
   private drive(): void {
@@ -170,7 +185,7 @@ export class SocketHandshake implements OperationOrigin {
 
   refuse(error: KeylessError): void {
     this.error = error;
-    this.after(addon().refuse(this.id));
+    this.after(this.queuesPaused ? addon().fail(this.id) : addon().refuse(this.id));
   }
 
   /** The socket is going: nothing of it is called any more. */
@@ -215,7 +230,9 @@ export class SocketHandshake implements OperationOrigin {
     if (this.isDisposed || step < 0) return;
     const state = step & STEP_MASK;
     if (state === HandshakeStep.WANT_SIGN || state === HandshakeStep.WANT_DECRYPT) {
-      this.perform();
+      this.queuesPaused = !this.admitted;
+      if (this.admitted) this.perform();
+      else enter(this);
       return;
     }
     releaseHandshake(this.id);
@@ -235,20 +252,7 @@ export class SocketHandshake implements OperationOrigin {
     if (this.handle.reading) this.handle.readStart();
   }
 
-  /** It was not to ask anybody, but its ALPNCallback has given it a keyless key. */
-  private enterLate(): KeylessError | undefined {
-    if (this.admitted) return undefined;
-    const refused = enterNow();
-    this.admitted = refused === undefined;
-    return refused;
-  }
-
   private perform(): void {
-    const refused = this.enterLate();
-    if (refused !== undefined) {
-      this.settle(refused);
-      return;
-    }
     const raw = pendingOperation(this.id);
     const entry = raw && findKey(raw.key);
     if (raw === undefined || entry === undefined) {

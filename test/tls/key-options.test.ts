@@ -102,8 +102,29 @@ describe('options', () => {
     const native = await refused(nodeTls.createServer, { key: keyPem });
     assert.match(native, /UNSUPPORTED_PROTOCOL/);
     assert.equal(await refused(createServer, { key: localKey(keyPem) }), native);
+    const trapped = (own: object) =>
+      createServer(
+        new Proxy<object>(
+          { ...own, cert },
+          { get: (target, name) => Reflect.get(target, name) ?? Reflect.get(base, name) },
+        ),
+      );
+    assert.equal(
+      await refused((own) => trapped({ key: Reflect.get(own, 'key') }), { key: localKey(keyPem) }),
+      native,
+    );
     const hidden = Object.defineProperty({ key: localKey(keyPem) }, 'cert', { value: cert });
     assert.ok(createSecureContext(hidden));
+    assert.ok(createServer(Object.freeze({ cert, key: localKey(keyPem) })));
+    class Options {
+      readonly #cert = cert;
+      readonly key = localKey(keyPem);
+      get cert(): string {
+        return this.#cert;
+      }
+    }
+    assert.ok(createServer(new Options()));
+    assert.ok(createSecureContext(new Options()));
   });
   it('given to node:tls itself are refused with words that say what to do', () => {
     const cert = certificate('rsa').certPem;

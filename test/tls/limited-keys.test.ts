@@ -17,6 +17,7 @@ import {
 } from '../../lib/index.ts';
 import { type Authority, type Issued, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
+import { makePfx } from '../helpers/pfx.ts';
 
 const issued = new Map<KeyKind, Issued>();
 let authority: Authority;
@@ -237,12 +238,17 @@ describe('a key that cannot decrypt', () => {
 describe("keyless keys and Node's in one context that is chosen by name", () => {
   const offers = ['ECDHE-RSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256'];
 
-  async function outcomes(make: typeof createServer, key: TlsOptions['key']): Promise<string[]> {
-    const cert = [certificate('p256').certPem, certificate('rsa').certPem];
+  async function outcomes(
+    make: typeof createServer,
+    key: TlsOptions['key'],
+    more: { pfx?: Buffer; passphrase?: string } = {},
+  ): Promise<string[]> {
+    const certs = [certificate('p256').certPem, certificate('rsa').certPem];
+    const cert = more.pfx === undefined ? certs : certs[0];
     const context =
       make === createServer
-        ? createSecureContext({ cert, key })
-        : nodeTls.createSecureContext({ cert, key } as nodeTls.SecureContextOptions);
+        ? createSecureContext({ cert, key, ...more })
+        : nodeTls.createSecureContext({ cert, key, ...more } as nodeTls.SecureContextOptions);
     const server = make({ SNICallback: (_, done) => done(null, context) }, ending);
     server.on('tlsClientError', () => {});
     const port = await listen(server);
@@ -259,6 +265,9 @@ describe("keyless keys and Node's in one context that is chosen by name", () => 
     assert.deepEqual(await outcomes(createServer, [localKey(p256), rsa]), native);
     assert.deepEqual(await outcomes(createServer, [p256, localKey(rsa)]), native);
     assert.deepEqual(await outcomes(createServer, [localKey(p256), localKey(rsa)]), native);
+    const more = { pfx: makePfx(certificate('rsa'), 'secret'), passphrase: 'secret' };
+    const ownPfx = await outcomes(nodeTls.createServer as typeof createServer, p256, more);
+    assert.deepEqual(await outcomes(createServer, localKey(p256), more), ownPfx);
     const reversed = await outcomes(nodeTls.createServer as typeof createServer, [rsa, p256]);
     assert.deepEqual(await outcomes(createServer, [localKey(rsa), localKey(p256)]), reversed);
   });

@@ -1,24 +1,20 @@
 /** Keys that Node was given in any of its forms, taken out of its contexts: what isolate rests on. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { before, beforeEach, test } from 'node:test';
 import tls, { type SecureContextOptions } from 'node:tls';
 import { moveNativeKeys } from '../../lib/engine/contexts.ts';
 import { localKey, type PrivateKey } from '../../lib/index.ts';
 import { type Authority, type Issued, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
+import { makePfx } from '../helpers/pfx.ts';
 
 const KINDS = ['rsa', 'p256', 'p384', 'ed25519'] as const satisfies readonly KeyKind[];
 
 let authority: Authority;
 const sites = new Map<KeyKind, Issued>();
 const site = (kind: KeyKind) => sites.get(kind)!;
-let folder: string;
 const taken: { fingerprint: string; pkcs8: Buffer }[] = [];
 let operations = 0;
 
@@ -36,7 +32,6 @@ function counted(key: PrivateKey): PrivateKey {
 before(async () => {
   authority = await makeAuthority();
   for (const kind of KINDS) sites.set(kind, await authority.issue({ type: kind }));
-  folder = mkdtempSync(join(tmpdir(), 'keyless-tls-moved-'));
   moveNativeKeys((certificate, pkcs8) => {
     taken.push({ fingerprint: certificate.fingerprint256, pkcs8 });
     return counted(localKey(createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })));
@@ -46,7 +41,6 @@ beforeEach(() => {
   taken.length = 0;
   operations = 0;
 });
-after(() => rmSync(folder, { recursive: true, force: true }));
 
 function encrypted({ keyPem }: Issued, passphrase: string): string {
   const text = createPrivateKey(keyPem).export({
@@ -56,29 +50,6 @@ function encrypted({ keyPem }: Issued, passphrase: string): string {
     passphrase,
   });
   return text.toString();
-}
-
-function pfx({ certPem, keyPem }: Issued, passphrase: string): Buffer {
-  const [cert, key, out] = ['pfx.crt', 'pfx.key', 'out.pfx'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ];
-  writeFileSync(cert, certPem);
-  writeFileSync(key, keyPem, { mode: 0o600 });
-  execFileSync('openssl', [
-    'pkcs12',
-    '-export',
-    '-in',
-    cert,
-    '-inkey',
-    key,
-    '-out',
-    out,
-    '-passout',
-    `pass:${passphrase}`,
-  ]);
-  return readFileSync(out);
 }
 
 const SIGALGS: Partial<Record<KeyKind, string>> = {
@@ -138,7 +109,7 @@ test('an encrypted PEM, with the passphrase beside it or in the options', async 
   await serves({ cert: certPem, key: encrypted(site('rsa'), 'other'), passphrase: 'other' }, ['rsa']);
 });
 
-test('a pfx', () => serves({ pfx: pfx(site('p256'), 'secret'), passphrase: 'secret' }, ['p256']));
+test('a pfx', () => serves({ pfx: makePfx(site('p256'), 'secret'), passphrase: 'secret' }, ['p256']));
 
 test('two certificates and their keys, in either order of the keys', async () => {
   for (const kinds of [

@@ -10,10 +10,12 @@ import {
   connect,
   createSecureContext,
   createServer,
+  engineStats,
   type KeylessError,
 } from '../../lib/index.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, converse, listen } from '../helpers/connections.ts';
+import { until } from '../helpers/edge.ts';
 import { parity, remoteKey, type Side } from '../helpers/parity.ts';
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
@@ -22,12 +24,14 @@ let authority: Authority;
 let first: Issued;
 let other: Issued;
 let byName: Issued;
+let p256: Issued;
 
 before(async () => {
   authority = await makeAuthority();
   first = await authority.issue({ type: 'rsa' });
   other = await authority.issue({ type: 'rsa', usage: 'both' });
   byName = await authority.issue({ type: 'rsa' });
+  p256 = await authority.issue({ type: 'p256' });
 });
 
 const contextOf = (side: Side, issued: Issued) =>
@@ -182,6 +186,41 @@ test('setKeyCert after the handshake is taken, and heeded by nobody', async () =
   }
 });
 
+for (const maxVersion of VERSIONS) {
+  test(`setKeyCert over a key with few schemes, ${maxVersion}: the other key signs with all of its own`, async () => {
+    const limited = {
+      ...remoteKey(first.keyPem, 'sync'),
+      schemes: ['rsa_pss_rsae_sha384', 'rsa_pkcs1_sha384'] as const,
+    };
+    const own = createSecureContext({ cert: first.certPem, key: limited, maxVersion });
+    const others = [
+      createSecureContext({ cert: p256.certPem, key: remoteKey(p256.keyPem, 'sync') }),
+      tls.createSecureContext({ cert: p256.certPem, key: p256.keyPem }),
+    ];
+    for (const context of others) {
+      const raw = net.createServer((accepted) => {
+        const socket = new tls.TLSSocket(accepted, { isServer: true, secureContext: own });
+        socket.setKeyCert(context);
+        socket.on('error', () => {}).end('well');
+      });
+      const port = await listen(raw as tls.Server);
+      const ciphers = maxVersion === 'TLSv1.2' ? 'ECDHE-ECDSA-AES128-GCM-SHA256' : undefined;
+      const client = tls.connect({
+        port,
+        host: '127.0.0.1',
+        servername: 'localhost',
+        ca: authority.certPem,
+        ...(ciphers && { ciphers }),
+      });
+      const [data] = (await once(client, 'data')) as [Buffer];
+      assert.equal(String(data), 'well');
+      assert.equal(client.getPeerX509Certificate()?.publicKey.asymmetricKeyType, 'ec');
+      client.destroy();
+      await close(raw as tls.Server);
+    }
+  });
+}
+
 test("sockets whose keys are Node's do not wait for a place among keyless ones", async (test) => {
   configureEngine({ maxPausedHandshakes: 1 });
   test.after(() => configureEngine({ maxPausedHandshakes: 10_000 }));
@@ -223,7 +262,12 @@ test("sockets whose keys are Node's do not wait for a place among keyless ones",
     'ERR_KEYLESS_TOO_MANY_HANDSHAKES',
     'with a keyless key it is one of them',
   );
-  for (const socket of waiting) socket.destroy();
+  for (const socket of waiting.slice(1)) socket.destroy();
+  await until(() => engineStats().queued === 0);
+  const queued = outcome(true);
+  await until(() => engineStats().queued === 1);
+  waiting[0]!.destroy();
+  assert.equal(await queued, 'a', 'it has waited for its turn');
   await close(stuck);
 });
 

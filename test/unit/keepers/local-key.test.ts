@@ -109,3 +109,15 @@ test('options are those of a PrivateKey', () => {
   });
   assert.deepEqual([key.schemes, key.timeoutMs, key.verify], [['ecdsa_secp256r1_sha256'], 5, 'always']);
 });
+
+test('who transfers a signature does not take those that share its memory with it', () => {
+  const key = localKey(KEYS.p256!.privateKey, { sync: true });
+  const sign = () => key.sign(signOperation(ID, 'ecdsa_secp256r1_sha256', MESSAGE)) as Uint8Array;
+  const [first, second] = [sign(), sign()];
+  try {
+    structuredClone(first, { transfer: [first.buffer as ArrayBuffer] });
+  } catch {
+    // Node 20 makes a copy; later ones refuse.
+  }
+  for (const signature of [first, second, sign()]) assert.ok(signature.length >= 68, `${signature.length}`);
+});
