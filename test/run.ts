@@ -12,8 +12,8 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('.', import.meta.url));
 const ISOLATED = '--isolated';
 const isolated = process.argv.includes(ISOLATED);
-/** They look at Node's own handles, and count all handshakes of the engine: under isolate both are others. */
-const ABOUT_THE_ENGINE = /^tls\/(?:node-internals|node-callbacks|addresses)\./;
+/** They look at Node's own handles and keys, and count all handshakes of the engine: under isolate these are others. */
+const ABOUT_THE_ENGINE = /^tls\/(?:node-internals|node-callbacks|node-keys|addresses)\./;
 const parts = process.argv.slice(2).filter((word) => word !== ISOLATED);
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })

@@ -110,6 +110,7 @@ test('row 20: 10,000 operations pending at a frozen key server: bounded, and the
   const hello = await clientHello();
   const edge = await keyless();
   await probeMs(edge);
+  await leave(edge, []);
   const before = await edge.state();
   const descriptors = edge.descriptors;
   const empty = edge.rss;
