@@ -102,6 +102,14 @@ void Handshake::Arm() {
   if (ssl_ == nullptr) return;
   SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
   if (SSL_is_server(ssl_) == 0) LimitCiphers(ssl_);
+  CloseGateForPremaster();
+}
+
+// setKeyCert() may have come when the server's flight was out: what is read next is for the new key.
+void Handshake::CloseGateForPremaster() {
+  if (!shared_with_node_ || driving_ || held_ != nullptr || SSL_in_init(ssl_) == 0 || !AwaitsPremaster()) return;
+  gate_closed_ = true;
+  SetGate(true);
 }
 
 // The version is chosen by now, and in TLS 1.2 the cipher comes next.

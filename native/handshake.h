@@ -125,6 +125,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState StateAfter(int value);
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
+  void CloseGateForPremaster();
   bool AwaitsOwnSignature() const;
   void Count();
   void LimitChoice();

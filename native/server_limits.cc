@@ -8,26 +8,38 @@ namespace {
 
 bool IsTls13(const SSL_CIPHER* cipher) { return SSL_CIPHER_get_protocol_id(cipher) >> 8 == 0x13; }
 
+// The key exchanges that one side of a handshake cannot do.
+struct Refused {
+  bool rsa;
+  bool rsa_psk;
+  bool Has(const SSL_CIPHER* cipher) const {
+    const int exchange = SSL_CIPHER_get_kx_nid(cipher);
+    return (rsa && exchange == NID_kx_rsa) || (rsa_psk && exchange == NID_kx_rsa_psk);
+  }
+};
+
 // RSA-PSK (RFC 4279 §4) asks for the premaster and then, in the same message, for the pre-shared key, which is JavaScript
-// of the user's: it cannot run on a job's stack.
-bool CanPause(const SSL_CIPHER* cipher, bool without_decrypt) {
-  const int exchange = SSL_CIPHER_get_kx_nid(cipher);
-  return exchange != NID_kx_rsa_psk && !(without_decrypt && exchange == NID_kx_rsa);
+// of the user's: it cannot run on a job's stack. A server whose RSA key is Node's reads that message on Node's stack; a
+// client writes it in its job.
+Refused RefusedBy(SSL* ssl) {
+  if (SSL_is_server(ssl) == 0) return {false, true};
+  const RsaKeyKind kind = RsaKeyOf(ssl);
+  return {kind == RsaKeyKind::kOnlySigns, kind != RsaKeyKind::kNotKeyless};
 }
 
 // Every handshake of TLS 1.2 asks, and hardly any has one: no names are gathered for it.
-bool HasRefused(STACK_OF(SSL_CIPHER)* ciphers, bool without_decrypt) {
+bool HasRefused(STACK_OF(SSL_CIPHER)* ciphers, const Refused& refused) {
   for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
-    if (!CanPause(sk_SSL_CIPHER_value(ciphers, i), without_decrypt)) return true;
+    if (refused.Has(sk_SSL_CIPHER_value(ciphers, i))) return true;
   }
   return false;
 }
 
-std::string NamesOfKept(STACK_OF(SSL_CIPHER)* ciphers, bool without_decrypt) {
+std::string NamesOfKept(STACK_OF(SSL_CIPHER)* ciphers, const Refused& refused) {
   std::string kept;
   for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
     const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
-    if (IsTls13(cipher) || !CanPause(cipher, without_decrypt)) continue;
+    if (IsTls13(cipher) || refused.Has(cipher)) continue;
     kept += (kept.empty() ? "" : ":") + std::string(SSL_CIPHER_get_name(cipher));
   }
   return kept;
@@ -67,10 +79,11 @@ void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers)
 }
 
 void LimitCiphers(SSL* ssl) {
-  const bool without_decrypt = SSL_is_server(ssl) != 0 && RsaKeyOf(ssl) == RsaKeyKind::kOnlySigns;
-  if (!HasRefused(SSL_get_ciphers(ssl), without_decrypt)) return;
+  const Refused refused = RefusedBy(ssl);
+  STACK_OF(SSL_CIPHER)* const ciphers = SSL_get_ciphers(ssl);
+  if (!HasRefused(ciphers, refused)) return;
   // An empty list is an error to OpenSSL, which takes it all the same: then no cipher is shared.
-  SSL_set_cipher_list(ssl, NamesOfKept(SSL_get_ciphers(ssl), without_decrypt).c_str());
+  SSL_set_cipher_list(ssl, NamesOfKept(ciphers, refused).c_str());
 }
 
 }  // namespace keyless

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { before, test } from 'node:test';
-import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
+import tls, { type ConnectionOptions, type TLSSocket, type TlsOptions } from 'node:tls';
 import {
   configureEngine,
   createSecureContext,
@@ -107,4 +107,44 @@ test("sockets whose keys are Node's do not wait for a place among keyless ones",
   waiting[0]!.destroy();
   assert.equal(await queued, 'a', 'it has waited for its turn');
   await close(stuck);
+});
+
+test("RSA-PSK under an RSA key of Node's, in a context of a keyless server and in one chosen by name", async () => {
+  const psk = Buffer.alloc(32, 1);
+  const p256 = await authority.issue({ type: 'p256' });
+  const native = tls.createSecureContext({ cert: first.certPem, key: first.keyPem });
+  const ciphers = 'RSA-PSK-AES128-GCM-SHA256';
+  const shared = { pskCallback: () => psk, ciphers, maxVersion: 'TLSv1.2' };
+  const key = remoteKey(p256.keyPem, 'sync');
+  type Options = Parameters<typeof createServer>[0];
+  const late: TlsOptions['SNICallback'] = (_, done) => done(null, native);
+  const servers = [
+    createServer({
+      ...shared,
+      cert: [p256.certPem, first.certPem],
+      key: [key, first.keyPem],
+    } as Options),
+    createServer({
+      ...shared,
+      cert: p256.certPem,
+      key,
+      SNICallback: late,
+    } as Options),
+  ];
+  for (const server of servers) {
+    const client = tls.connect({
+      port: await listen(server),
+      host: '127.0.0.1',
+      servername: 'localhost',
+      ca: authority.certPem,
+      ciphers,
+      maxVersion: 'TLSv1.2',
+      checkServerIdentity: () => undefined,
+      pskCallback: () => ({ psk, identity: 'me' }),
+    } as unknown as ConnectionOptions);
+    await once(client, 'secureConnect');
+    assert.equal(client.getCipher().name, ciphers);
+    client.destroy();
+    await close(server);
+  }
 });

@@ -1,11 +1,10 @@
 /**
  * RSA-PSK wants an operation and the user's JavaScript in one flight: a keyless server does not choose it, a keyless client
- * does not offer it.
+ * does not offer it. (Under an RSA key of Node's: node-keys.test.ts.)
  */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import type { TlsOptions } from 'node:tls';
-import tls from 'node:tls';
+import tls, { type TlsOptions } from 'node:tls';
 import { type ConnectionOptions, connect, createServer, localKey } from '../../lib/index.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';

@@ -109,6 +109,51 @@ parity(
   1,
 );
 
+/** A link to a server. @param between is called when the server's flight is out and the client's answer not yet in */
+async function linkTo(port: number, between: () => void): Promise<net.Server> {
+  const link = net.createServer((accepted) => {
+    const onward = net.connect(port, '127.0.0.1');
+    let flights = 0;
+    accepted.on('data', (data) => {
+      flights += 1;
+      if (flights === 2) between();
+      onward.write(data);
+    });
+    onward.pipe(accepted);
+    accepted.on('close', () => onward.destroy()).on('error', () => {});
+    onward.on('error', () => {});
+  });
+  await listen(link as tls.Server);
+  return link;
+}
+
+parity(
+  "setKeyCert after the flight of a server of Node's own, before its client's RSA key exchange",
+  async (side) => {
+    const renewed = contextOf(side, first);
+    let accepted: TLSSocket | undefined;
+    const server = tls.createServer({
+      cert: first.certPem,
+      key: first.keyPem,
+      ciphers: 'AES128-GCM-SHA256',
+      maxVersion: 'TLSv1.2',
+      ALPNCallback(this: TLSSocket, { protocols }: { protocols: string[] }) {
+        accepted = this;
+        return protocols[0];
+      },
+    } as unknown as TlsOptions);
+    const link = await linkTo(await listen(server), () => accepted?.setKeyCert(renewed));
+    const { port } = link.address() as net.AddressInfo;
+    const story = await converse(side, server, port, {
+      client: { ca: authority.certPem, ALPNProtocols: ['a'] },
+    });
+    await close(link as tls.Server);
+    await close(server);
+    return story;
+  },
+  1,
+);
+
 parity(
   'setKeyCert of a client, which Node does not heed',
   async (side) => {
