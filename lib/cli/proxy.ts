@@ -8,6 +8,7 @@ import { TlsProxy } from '../proxy/tls-proxy.ts';
 import { type Command, endingSignal, explainListening, parseListen } from './command.ts';
 import { eventLines, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
+import { tellOfFewFiles } from './open-files.ts';
 import { serveHosts } from './proxy-hosts.ts';
 import { numberOf, type ProxyValues, parseBackends, parseProxy, parseTrusted } from './proxy-options.ts';
 import { runWorkers, shareMetrics, takeTicketKeys, workersMetrics } from './proxy-workers.ts';
@@ -33,7 +34,7 @@ Usage: keyless-tls proxy --hosts FOLDER --backend [NAME=]URL [options]
   --handshake-timeout MS, --backend-timeout MS, --idle-timeout MS, --drain-timeout MS
                         until TLS is through (10,000); for a backend to connect, answer and go on (30,000); of connections on
                         which nothing moves (75,000); for what is under way when it ends (30,000)
-  --max-connections N   of each process; more are dropped; default 10,000
+  --max-connections N   of each process; more are dropped; default 10,000. Each takes two open files (ulimit -n)
   --json                one JSON object a line instead of text
   --quiet               do not print each request
 
@@ -45,6 +46,8 @@ Example:
 `;
 
 const LOOPBACK = '127.0.0.1';
+/** A connection's own, and that of its backend. */
+const FILES_EACH = 2;
 
 function eventsFor(values: ProxyValues, print: Print, observe: ProxyEvents['onRecord']): ProxyEvents {
   return {
@@ -118,6 +121,7 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
   process.on('SIGHUP', () => hosts.reload());
   if (hosts.hasStubs()) await addKeyServerMetrics(registry);
   const endMetrics = await startOwnMetrics(values, registry, print);
+  tellOfFewFiles(numberOf(values, 'max-connections'), FILES_EACH, print);
   await listen(proxy, values.listen, print);
   try {
     const reason = await ending;

@@ -96,14 +96,20 @@ function patchPrototype(prototype: TlsSocketPrototype): void {
   );
 }
 
-function patch(exports: Tls): void {
+function patchContexts(exports: Tls): void {
   const original = exports.createSecureContext;
+  // Nor has Node one where X509Certificate.toLegacyObject() was the first to load node:tls: its modules wait for each
+  // other then, and what is left out stays out (Node 22 to 26).
+  if (original === undefined) return;
   exports.createSecureContext = named(function createSecureContext(options?: tls.SecureContextOptions) {
     watcher?.onContext(options);
     return stand.makeContext(options, original);
   }, original);
   patchInternalFile(original, exports.createSecureContext);
+}
 
+function patch(exports: Tls): void {
+  patchContexts(exports);
   patchPrototype(exports.TLSSocket.prototype as unknown as TlsSocketPrototype);
   syncBuiltinESMExports();
 }

@@ -115,6 +115,8 @@ export class TlsProxy {
     return new Promise((resolve, reject) => {
       this.#tcp.once('error', reject).listen({ port, host, backlog: 4096 }, () => {
         this.#tcp.off('error', reject);
+        // A connection that the system could not give, for want of memory or files; it goes on with the next.
+        this.#tcp.on('error', (error) => this.#refuse(undefined, reasonOf(error)));
         resolve((this.#tcp.address() as { port: number }).port);
       });
     });
@@ -142,7 +144,7 @@ export class TlsProxy {
     });
     server.on('secureConnection', (socket) => this.#welcome(socket));
     server.on('tlsClientError', (error, socket) => {
-      this.#refuse(socket, reasonOf(error));
+      this.#refuse(socket.remoteAddress, reasonOf(error));
       socket.destroy();
     });
     return server;
@@ -190,7 +192,7 @@ export class TlsProxy {
         const source = await readProxyHeader(socket, this.#options.handshakeTimeoutMs);
         if (source !== undefined) this.#behind.set(key, source);
       } catch (error) {
-        this.#refuse(socket, (error as Error).message);
+        this.#refuse(socket.remoteAddress, (error as Error).message);
         socket.destroy();
         return;
       }
@@ -198,9 +200,9 @@ export class TlsProxy {
     if (!socket.destroyed) this.#tls.emit('connection', socket);
   }
 
-  #refuse(socket: Socket, reason: string): void {
+  #refuse(client: string | undefined, reason: string): void {
     this.stats.refused += 1;
-    this.#options.events.onRefused(socket.remoteAddress ?? 'unknown', reason);
+    this.#options.events.onRefused(client ?? 'unknown', reason);
   }
 
   #clientOf(socket: Socket): Client {
@@ -219,7 +221,7 @@ export class TlsProxy {
     const backend = host && this.#options.backendOf(host);
     if (host === undefined || backend === undefined) {
       this.#refuse(
-        socket,
+        socket.remoteAddress,
         `no backend for ${escapePeerText(socket.servername || 'a client without a name')}`,
       );
       socket.destroy();

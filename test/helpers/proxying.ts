@@ -51,8 +51,8 @@ export class HostsFolder {
 }
 
 export class ProxyProcess extends ServeProcess {
-  constructor(folder: HostsFolder, args: readonly string[], env?: NodeJS.ProcessEnv) {
-    super(['--hosts', folder.hosts, '--listen', '127.0.0.1:0', ...args], 'proxy', env);
+  constructor(folder: HostsFolder, args: readonly string[], env?: NodeJS.ProcessEnv, openFiles?: number) {
+    super(['--hosts', folder.hosts, '--listen', '127.0.0.1:0', ...args], 'proxy', env, openFiles);
   }
 
   /** @returns the exit code */

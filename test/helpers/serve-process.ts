@@ -19,8 +19,16 @@ export class ServeProcess {
   #rest = '';
   readonly #waiting = new Set<() => void>();
 
-  constructor(args: readonly string[], command = 'serve', env: NodeJS.ProcessEnv = process.env) {
-    this.child = spawn(process.execPath, [MAIN, command, '--json', ...args], {
+  /** @param openFiles the limit of them (setrlimit(2)) */
+  constructor(
+    args: readonly string[],
+    command = 'serve',
+    env: NodeJS.ProcessEnv = process.env,
+    openFiles?: number,
+  ) {
+    const line = [process.execPath, MAIN, command, '--json', ...args];
+    if (openFiles !== undefined) line.unshift('sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh');
+    this.child = spawn(line[0]!, line.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env,
     });

@@ -130,6 +130,15 @@ sameAsNatively(
 );
 
 sameAsNatively(
+  'a certificate that is the first to load node:tls',
+  `
+  new (require('node:crypto').X509Certificate)(process.env.CERT).toLegacyObject();
+  for (const [name, value] of Object.entries(require('node:tls'))) console.log(name, typeof value);`,
+  ['--expose-internals', '--no-warnings'],
+  ['isolate'],
+);
+
+sameAsNatively(
   'an app ends by itself after a key that is not taken, and after one that is',
   `${PRELUDE}
   try { tls.createSecureContext({ cert, key: 'none' }); } catch ({ code }) { say(code); }

@@ -1,0 +1,28 @@
+/** Whether the system lets this process have as many files open as its connections need. */
+import { readFileSync } from 'node:fs';
+import type { Print } from './event-lines.ts';
+
+/** What a process has open beside its connections, and to spare. */
+const OTHER_FILES = 100;
+
+/** `undefined`: the system does not tell, or sets no limit (proc(5)). Node.js has raised the soft limit to the hard one. */
+function maxOpenFiles(): number | undefined {
+  try {
+    const digits = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+    return digits === undefined ? undefined : Number(digits);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param filesEach how many files each of the connections may need */
+export function tellOfFewFiles(connections: number, filesEach: number, print: Print): void {
+  const limit = maxOpenFiles();
+  const needed = connections * filesEach + OTHER_FILES;
+  if (limit === undefined || limit >= needed) return;
+  print('limit-problem', {
+    'open-files': limit,
+    needed,
+    reason: 'connections beyond it are reset: raise the limit (ulimit -n), or lower --max-connections',
+  });
+}
