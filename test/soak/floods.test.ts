@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { connectKeyServers, type KeyServers } from '../../lib/keys/key-servers.ts';
-import type { KeyStore, StoredKey } from '../../lib/server/key-store.ts';
-import { pemKey } from '../../lib/server/pem-key.ts';
 import { certificateVerify } from '../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { limitedKey } from '../helpers/limited-key.ts';
 import { signOperation } from '../helpers/operations.ts';
 
 /** Signatures a second: far below what the machine can do, so that the machine is not what is measured. */
@@ -27,27 +26,6 @@ after(async () => {
 
 /** When each signature was made. */
 const signedAt: number[] = [];
-
-/** A key that is signed with so often a second, and no more: a token, a busy machine. */
-function limitedStore(): KeyStore {
-  const key = pemKey(setup.sites.p256!.keyPem, 'limited');
-  const { keyId, kind, label } = key;
-  let freeAt = 0;
-  const limited: StoredKey = {
-    ...{ keyId, kind, label, takesTurns: true },
-    sign(...request) {
-      freeAt = Math.max(performance.now(), freeAt) + 1000 / CAPACITY;
-      return new Promise((resolve) => {
-        const sign = () => {
-          signedAt.push(performance.now());
-          resolve(key.sign(...request));
-        };
-        setTimeout(sign, freeAt - performance.now());
-      });
-    },
-  };
-  return { find: () => limited };
-}
 
 interface Flood {
   /** Signatures a second that came in time, after the line has formed. */
@@ -98,7 +76,9 @@ async function flood(edges: readonly KeyServers[], perSecond: number): Promise<F
 }
 
 async function edgesOf(count: number): Promise<KeyServers[]> {
-  const server = await setup.start({ keys: limitedStore() });
+  const { keyPem } = setup.sites.p256!;
+  const key = limitedKey(keyPem, CAPACITY, { onSigned: () => signedAt.push(performance.now()) });
+  const server = await setup.start({ keys: { find: () => key } });
   open.push(server);
   const edges = Array.from({ length: count }, () =>
     connectKeyServers({ servers: [`127.0.0.1:${server.port}`], ...setup.edgeOptions }),
