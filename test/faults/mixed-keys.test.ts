@@ -63,7 +63,7 @@ async function arrivals(loaded: KeyServers, idle: KeyServers): Promise<Took> {
   const since = performance.now();
   let due = 0;
   for (let elapsed = 0; elapsed < ROUND_MS; elapsed = performance.now() - since) {
-    for (; due <= elapsed; due -= (Math.log(1 - Math.random()) * 1000) / (LOAD * RSA_PER_SECOND)) {
+    for (; due <= elapsed; due += (-Math.log(1 - Math.random()) * 1000) / (LOAD * RSA_PER_SECOND)) {
       pending.push(
         ask(loaded, 'rsa', took.rsa),
         ask(loaded, 'p256', took.p256),

@@ -28,6 +28,8 @@ export interface Fleet {
   readonly files: ServeFiles;
   readonly policy: string;
   readonly keyServers: readonly ServeProcess[];
+  /** Ends one by SIGTERM and starts it again at its address, with what its files say then. */
+  restart(at: number): Promise<void>;
   readonly addresses: readonly string[];
   /** The certificates of its edges, which `edges` uses in this order. */
   readonly certificates: readonly Issued[];
@@ -93,6 +95,13 @@ export async function makeFleet(
     files,
     policy,
     keyServers: processes,
+    async restart(at) {
+      const [, port] = addresses[at]!.split(':');
+      processes[at]!.child.kill('SIGTERM');
+      await processes[at]!.ended;
+      processes[at] = new ServeProcess([...args, '--listen', `127.0.0.1:${port}`]);
+      await processes[at]!.port();
+    },
     addresses,
     certificates,
     async edges() {
