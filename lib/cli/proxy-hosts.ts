@@ -10,9 +10,14 @@ import type { WatchedFile } from './watched-file.ts';
 /** Polling finds files that were replaced, on any file system. */
 const POLL_MS = 500;
 
+let register: typeof import('../wrap/register.ts') | undefined;
+
 /** Stubs need the key servers of the configuration; who has none needs no configuration. */
 async function prepareFor(anyStub: boolean): Promise<void> {
-  if (anyStub) await import('../wrap/register.ts');
+  if (!anyStub || register !== undefined) return;
+  register = await import('../wrap/register.ts');
+  // A stub that comes later, without key servers, is one host that fails, and no reason to end the others.
+  register.takeStart();
 }
 
 function tell(folder: HostFolder, proxy: TlsProxy, print: Print): void {
@@ -41,7 +46,7 @@ function stateOf(path: string): string {
   }
 }
 
-/** @throws UsageError if there is no usable host */
+/** @throws UsageError if there is no usable host; KeylessError if no key server can be reached, and `startup` is `fail` */
 async function firstLook(path: string, proxy: TlsProxy, print: Print): Promise<HostFolder> {
   let folder: HostFolder;
   try {
@@ -56,6 +61,7 @@ async function firstLook(path: string, proxy: TlsProxy, print: Print): Promise<H
   }
   tell(folder, proxy, print);
   tellHosts('host', folder.hosts, print);
+  await register?.startedUp();
   if (folder.hosts.length > 0) return folder;
   const why = folder.problems.map(({ file, reason }) => ` ${file}: ${reason}.`).join('');
   throw new UsageError(

@@ -80,8 +80,8 @@ function pairs(
   if (unused.length === 0) return found;
   throw new KeylessError(
     'ERR_KEYLESS_KEY_MISMATCH',
-    'A PrivateKey in "key" belongs to none of the certificates in "cert". Give each key the certificate that was ' +
-      'issued for it, in the same order.',
+    'A PrivateKey or stub in "key" belongs to none of the certificates in "cert". Give each the certificate that was ' +
+      'issued for its key, in the same order.',
   );
 }
 

@@ -1,9 +1,11 @@
 /** Where `register` finds its key servers: `keyless-tls.json`, or the environment. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { KeylessError } from '../errors.ts';
 import type { KeyServersOptions } from '../keys/key-servers.ts';
+import { readStub } from './stub.ts';
 
 const VERSION = 1;
 
@@ -47,7 +49,8 @@ function parse(name: string, json: unknown): ConfigFile {
 function parseFile(path: string): ConfigFile {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    // Some editors put a byte order mark in front.
+    text = readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
   } catch (cause) {
     throw invalid(`The configuration ${path} cannot be read: ${(cause as Error).message}.`, cause);
   }
@@ -63,7 +66,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 function fromEnvironment(env: Environment): ConfigFile | undefined {
   const { KEYLESS_TLS_SERVERS: servers, KEYLESS_TLS_SERVERNAME: servername } = env;
-  if (servers === undefined) return undefined;
+  if (!servers) return undefined;
   for (const name of ['KEYLESS_TLS_CERT', 'KEYLESS_TLS_KEY', 'KEYLESS_TLS_CA']) {
     if (!env[name]) throw invalid(`KEYLESS_TLS_SERVERS is set, so ${name} must name a file as well.`);
   }
@@ -86,29 +89,57 @@ function readPem(name: string, directory: string, path: string): Buffer {
   }
 }
 
+function checked<T>(name: string, what: string, look: () => T): T {
+  try {
+    return look();
+  } catch (cause) {
+    throw invalid(`The file of "${name}" holds no ${what} (PEM): ${(cause as Error).message}.`, cause);
+  }
+}
+
+/** What this edge shows to key servers: OpenSSL would say what is wrong, and not of what. */
+function checkIdentity({ cert, key, ca }: Readonly<Record<'cert' | 'key' | 'ca', Buffer>>): void {
+  if (readStub(key.toString('latin1')) !== undefined) {
+    throw invalid(
+      'The file of "key" is a stub: towards the key servers, this edge needs a private key of its own.',
+    );
+  }
+  const certificate = checked('cert', 'certificate', () => new X509Certificate(cert));
+  const privateKey = checked('key', 'private key without a passphrase', () => createPrivateKey(key));
+  checked('ca', 'certificate', () => new X509Certificate(ca));
+  if (!certificate.checkPrivateKey(privateKey))
+    throw invalid(
+      'The private key in the file of "key" does not belong to the certificate in the file of "cert".',
+    );
+}
+
 function load({ version: _, cert, key, ca, startup, ...rest }: ConfigFile, directory: string): Config {
-  return {
-    ...rest,
-    // A server that does not offer RSA key exchange has no use for it, and key servers have it switched off.
-    decrypt: rest.decrypt ?? false,
+  const identity = {
     cert: readPem('cert', directory, cert),
     key: readPem('key', directory, key),
     ca: readPem('ca', directory, ca),
+  };
+  checkIdentity(identity);
+  return {
+    ...rest,
+    ...identity,
+    // A server that does not offer RSA key exchange has no use for it, and key servers have it switched off.
+    decrypt: rest.decrypt ?? false,
     startup: startup ?? 'wait',
   };
 }
 
 /**
  * `KEYLESS_TLS_SERVERS` and its like; else the file of `KEYLESS_TLS_CONFIG`, else `keyless-tls.json` of the working
- * directory. Paths in a file are relative to it.
+ * directory. Paths in a file are relative to it. A variable that is empty is not set.
  *
  * @throws ERR_KEYLESS_INVALID_ARGUMENT that says what is missing or wrong, and where
  */
 export function readConfig(env: Environment, directory: string): Config {
   const environment = fromEnvironment(env);
   if (environment !== undefined) return load(environment, directory);
-  const path = resolve(directory, env.KEYLESS_TLS_CONFIG ?? DEFAULT_FILE);
-  if (env.KEYLESS_TLS_CONFIG === undefined && !existsSync(path)) {
+  const path = resolve(directory, env.KEYLESS_TLS_CONFIG || DEFAULT_FILE);
+  if (!env.KEYLESS_TLS_CONFIG && !existsSync(path)) {
     throw invalid(
       `There is no ${DEFAULT_FILE} in ${directory}, and neither KEYLESS_TLS_CONFIG nor KEYLESS_TLS_SERVERS is set.`,
     );

@@ -11,6 +11,8 @@ import { readStub, type Stub } from './stub.ts';
 
 const config = readConfig(process.env, process.cwd());
 let keyServers: KeyServers | undefined;
+let start: Promise<void> = Promise.resolve();
+let isTaken = false;
 
 /** Connected with the first stub: a process without one has no business with key servers. */
 function connected(): KeyServers {
@@ -20,13 +22,29 @@ function connected(): KeyServers {
   const keys = connectKeyServers(options);
   keyServers = keys;
   if (startup === 'fail') {
-    keys.ready().catch((error: unknown) => {
+    start = keys.ready();
+    start.catch((error: unknown) => {
+      if (isTaken) return;
       process.nextTick(() => {
         throw error;
       });
     });
   }
   return keys;
+}
+
+/** From here on, a start without key servers ends nothing: whoever calls this asks {@link startedUp}. */
+export function takeStart(): void {
+  isTaken = true;
+}
+
+/**
+ * Resolves when a key server is ready; at once with `startup: 'wait'`, or before the first stub.
+ *
+ * @throws KeylessError ERR_KEYLESS_NO_KEY_SERVER
+ */
+export function startedUp(): Promise<void> {
+  return start;
 }
 
 /** The key servers of this process, for its metrics; `undefined`: nothing has needed them. */

@@ -65,7 +65,7 @@ export function readStub(text: string): Stub | undefined {
   if (!text.includes(BEGIN)) return undefined;
   const publicKey = publicKeyIn(text);
   const keyId = keyIdOf(publicKey);
-  const said = /^Key-Id: ([0-9a-f]*)\s*$/m.exec(text)?.[1];
+  const said = /^Key-Id:(.*)$/m.exec(text)?.[1]?.trim();
   if (said !== undefined && said !== keyId) throw broken('its key id is not that of its public key');
   return { publicKey, keyId };
 }

@@ -1,0 +1,121 @@
+/** What `register` says of a configuration that it cannot use: which file, which member, what is wrong and what to do. */
+import assert from 'node:assert/strict';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { readConfig } from '../../lib/wrap/config.ts';
+import { makeStub, readStub } from '../../lib/wrap/stub.ts';
+import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
+
+let authority: Authority;
+let edge: Issued;
+let other: Issued;
+let folder: string;
+const path = (name: string) => join(folder, name);
+
+before(async () => {
+  authority = await makeAuthority();
+  [edge, other] = await Promise.all([authority.issue({ type: 'p256' }), authority.issue({ type: 'rsa' })]);
+  folder = mkdtempSync(join(tmpdir(), 'keyless-tls-config-'));
+  const encrypted = createPrivateKey(edge.keyPem).export({
+    type: 'pkcs8',
+    format: 'pem',
+    cipher: 'aes-256-cbc',
+    passphrase: 'secret',
+  });
+  for (const [name, text] of Object.entries({
+    'edge.crt': edge.certPem,
+    'edge.key': edge.keyPem,
+    'ca.crt': authority.certPem,
+    'other.crt': other.certPem,
+    'encrypted.key': encrypted,
+    'edge.stub': makeStub(new X509Certificate(edge.certPem)),
+    'words.txt': 'no PEM',
+  }))
+    writeFileSync(path(name), text);
+  mkdirSync(path('folder.json'));
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const GOOD = {
+  version: 1,
+  servers: ['127.0.0.1:2407'],
+  ...{ cert: 'edge.crt', key: 'edge.key', ca: 'ca.crt' },
+};
+
+/** @param text of the file */
+function read(text: string) {
+  writeFileSync(path('trial.json'), text);
+  return readConfig({ KEYLESS_TLS_CONFIG: 'trial.json' }, folder);
+}
+
+const BAD: readonly [what: string, text: string, says: RegExp][] = [
+  ['empty', '', /trial\.json is not JSON/],
+  ['null', 'null', /trial\.json cannot be used: the file: .*object/],
+  ['a list', '[]', /the file: .*object/],
+  ['without a version', JSON.stringify({ ...GOOD, version: undefined }), /version: .*expected 1/],
+  ['of a version in quotes', JSON.stringify({ ...GOOD, version: '1' }), /version: .*expected 1/],
+  [
+    'of a future version',
+    JSON.stringify({ version: 7, what: 'ever' }),
+    /it is 7, and this keyless-tls knows 1/,
+  ],
+  ['with a startup nobody knows', JSON.stringify({ ...GOOD, startup: 'maybe' }), /startup: .*"wait"\|"fail"/],
+  [
+    'with a stub for its own key',
+    JSON.stringify({ ...GOOD, key: 'edge.stub' }),
+    /"key" is a stub: .*of its own/,
+  ],
+  [
+    'with words for a certificate',
+    JSON.stringify({ ...GOOD, cert: 'words.txt' }),
+    /"cert" holds no certificate/,
+  ],
+  ['with words for a key', JSON.stringify({ ...GOOD, key: 'words.txt' }), /"key" holds no private key/],
+  [
+    'with an encrypted key',
+    JSON.stringify({ ...GOOD, key: 'encrypted.key' }),
+    /"key" holds no private key without a passphrase/,
+  ],
+  ['with words for an authority', JSON.stringify({ ...GOOD, ca: 'words.txt' }), /"ca" holds no certificate/],
+  [
+    'with the key of another certificate',
+    JSON.stringify({ ...GOOD, cert: 'other.crt' }),
+    /"key" does not belong/,
+  ],
+  ['with a folder for a file', JSON.stringify({ ...GOOD, ca: 'folder.json' }), /"ca" cannot be read: EISDIR/],
+];
+
+for (const [what, text, says] of BAD) {
+  test(`a configuration ${what} is refused with the reason`, () => {
+    assert.throws(() => read(text), { code: 'ERR_KEYLESS_INVALID_ARGUMENT', message: says });
+  });
+}
+
+test('one that cannot be read is named', () => {
+  const env = { KEYLESS_TLS_CONFIG: 'folder.json' };
+  assert.throws(() => readConfig(env, folder), {
+    code: 'ERR_KEYLESS_INVALID_ARGUMENT',
+    message: /The configuration .*folder\.json cannot be read: EISDIR/,
+  });
+});
+
+test('a byte order mark is no fault, and a variable that is empty is not set', () => {
+  assert.deepEqual(read(`\uFEFF${JSON.stringify(GOOD)}`).servers, GOOD.servers);
+  const empty = { KEYLESS_TLS_SERVERS: '', KEYLESS_TLS_CONFIG: '' };
+  assert.throws(() => readConfig(empty, folder), { message: /There is no keyless-tls\.json/ });
+  writeFileSync(path('keyless-tls.json'), JSON.stringify(GOOD));
+  assert.deepEqual(readConfig(empty, folder).servers, GOOD.servers);
+});
+
+test('a stub whose key id is another, or none, is refused; one that an editor has been at is not', () => {
+  const stub = makeStub(new X509Certificate(edge.certPem));
+  for (const id of ['', 'nonsense', '0'.repeat(40)])
+    assert.throws(() => readStub(stub.replace(/Key-Id: .*/, `Key-Id: ${id}`)), {
+      message: /key id is not that/,
+    });
+  for (const text of [stub.replaceAll('\n', '\r\n'), `\uFEFF${stub}`, `${stub}\n\n`])
+    assert.deepEqual(readStub(text), readStub(stub));
+});
