@@ -31,9 +31,32 @@ export interface KeylessContext {
 /** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
 const contexts = new WeakMap<object, KeylessContext>();
 
-/** The keyless side of a native context; `undefined`: its keys are all Node's. */
+const kEveryCopy = Symbol.for('keyless-tls.contexts');
+
+/** The keyless contexts of all copies of this package in the thread: an app may have one, its dependency another. */
+function contextsOfEveryCopy(): WeakSet<object> {
+  const shared = globalThis as { [kEveryCopy]?: WeakSet<object> };
+  if (shared[kEveryCopy] === undefined) {
+    Object.defineProperty(shared, kEveryCopy, { value: new WeakSet() });
+  }
+  return shared[kEveryCopy] as WeakSet<object>;
+}
+
+const ofEveryCopy = contextsOfEveryCopy();
+
+function remember(native: object, context: KeylessContext): void {
+  contexts.set(native, context);
+  ofEveryCopy.add(native);
+}
+
+/** The keyless side of a native context; `undefined`: its keys are all Node's, or another copy of this package has them. */
 export function keylessContext(native: unknown): KeylessContext | undefined {
   return typeof native === 'object' && native !== null ? contexts.get(native) : undefined;
+}
+
+/** Whether another copy of this package sees to the handshakes of a native context. */
+export function isAnotherCopys(native: unknown): boolean {
+  return typeof native === 'object' && native !== null && ofEveryCopy.has(native) && !contexts.has(native);
 }
 
 /** A context that Node signs for itself, where a keyless one may yet take its place. */
@@ -189,7 +212,7 @@ function makeContext(
   // Node loads a pfx after the keys.
   const hasPfx = Boolean(options.pfx);
   const entries = giveKeys(keys, certificates, hasPfx || !isPrivateKey(keys.at(-1)));
-  contexts.set(context.context, {
+  remember(context.context, {
     entries,
     limits: contextLimits(entries, options.sigalgs || undefined, native.length === 0 && !hasPfx),
     number: addon().nameContext(),
@@ -236,7 +259,7 @@ function moveContext(
     if (entry !== undefined) entries.push(entry);
   }
   if (entries.length === 0) return context;
-  contexts.set(context.context, {
+  remember(context.context, {
     entries,
     limits: NO_LIMITS,
     number: addon().nameContext(),

@@ -4,7 +4,13 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { addon, takeFlooded, takeParked } from './addon.ts';
-import { contextMaker, type KeylessContext, keylessContext, NODE_CONTEXT } from './contexts.ts';
+import {
+  contextMaker,
+  isAnotherCopys,
+  type KeylessContext,
+  keylessContext,
+  NODE_CONTEXT,
+} from './contexts.ts';
 import { findHandshake, holdHandshake } from './live-handshakes.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
 import { choosesLate, rememberAttached, setKeyCert } from './set-key-cert.ts';
@@ -67,7 +73,8 @@ function armWhenChosen(
     const initially = handshake.given ?? initial;
     // Where the chosen one is Node's, keys of the initial one are still there for other kinds of certificates.
     const chosen = handle.sni_context ? (keylessContext(handle.sni_context) ?? NODE_CONTEXT) : initially;
-    if (chosen === undefined || (chosen === NODE_CONTEXT && initially === undefined)) {
+    const isNodes = chosen === undefined || (chosen === NODE_CONTEXT && initially === undefined);
+    if (isNodes || isAnotherCopys(handle.sni_context)) {
       certCbDone.call(handle);
       return;
     }
@@ -90,7 +97,8 @@ function armWhenChosen(
  */
 function exchangeable(socket: TLSSocket, handle: TlsHandle): KeylessContext | undefined {
   const { isServer, pskCallback } = internals(socket)._tlsOptions;
-  return isServer && handle.ALPNCallback && !pskCallback ? NODE_CONTEXT : undefined;
+  if (!isServer || !handle.ALPNCallback || pskCallback) return undefined;
+  return isAnotherCopys(handle._secureContext?.context) ? undefined : NODE_CONTEXT;
 }
 
 /** A client whose context is Node's is left alone; a server may yet be given a keyless one. */
