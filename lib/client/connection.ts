@@ -5,7 +5,7 @@
  * TLS 1.3 checks after our side believes the handshake is over) -> closed. It never keeps the process alive: whoever
  * waits for an answer does.
  */
-import { isIP, type LookupFunction } from 'node:net';
+import { isIP, type LookupFunction, type OnReadOpts } from 'node:net';
 import tls from 'node:tls';
 import type { Alarm, Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
@@ -16,6 +16,7 @@ import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
 import { ALPN_PROTOCOL } from '../protocol/opcodes.ts';
 import { capabilitiesRequest, pingRequest } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
+import { atEndOfTurn } from '../turn.ts';
 import { connectionError, isRefusal } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type OnAnswer, PendingRequests } from './pending-requests.ts';
@@ -59,6 +60,8 @@ const MAX_GIVEN_UP = 65_536;
 const DEFAULT_MAX_IN_FLIGHT = 128;
 /** What was given up so long ago is not expected to be answered. */
 const FORGET_AFTER_MS = 10_000;
+/** Node reads for all connections of this thread into the same memory: what is held longer than a call is copied. */
+const READ_BUFFER = Buffer.alloc(65_536);
 
 export class Connection {
   readonly #settings: ConnectionSettings;
@@ -122,7 +125,7 @@ export class Connection {
   }
 
   /**
-   * Sends a request at the end of this turn of the loop, with all others of the turn in one write.
+   * Sends a request at the end of this turn, with all others of the turn in one write.
    *
    * @returns its id, for {@link giveUp}
    */
@@ -135,7 +138,7 @@ export class Connection {
       this.#pending.withdraw(id);
       throw error;
     }
-    if (isFirst) setImmediate(() => this.#flush());
+    if (isFirst) atEndOfTurn(this.#flush);
     return id;
   }
 
@@ -166,7 +169,7 @@ export class Connection {
   #open(): tls.TLSSocket {
     const { address, servername, secureContext, lookup } = this.#settings;
     const name = servername ?? (isIP(address.host) === 0 ? address.host : undefined);
-    const socket = tls.connect({
+    const options: tls.ConnectionOptions & { readonly onread: OnReadOpts } = {
       host: address.host,
       port: address.port,
       ...(name === undefined ? {} : { servername: name }),
@@ -175,13 +178,14 @@ export class Connection {
       ALPNProtocols: [ALPN_PROTOCOL],
       minVersion: 'TLSv1.2',
       rejectUnauthorized: true,
-    });
+      onread: { buffer: READ_BUFFER, callback: (bytes) => this.#read(READ_BUFFER.subarray(0, bytes)) },
+    };
+    const socket = tls.connect(options);
     socket.unref();
     // Choosing between IPv6 and IPv4 gives the socket another handle, which has to be told again.
     socket.on('connect', () => socket.unref());
     socket.setNoDelay(true);
     socket.on('secureConnect', () => this.#greet());
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
     // Node tells of a record that does not verify, and leaves the connection open until something is written (20 to 26).
     socket.on('error', (error: Error) => this.destroy(error));
     socket.on('close', () => this.#onClose());
@@ -226,26 +230,29 @@ export class Connection {
     this.#events.onReady();
   }
 
-  #flush(): void {
+  readonly #flush = (): void => {
     if (this.#state === 'closed') return;
     const frames = this.#batch.take();
     if (frames.length > 0) this.#socket.write(frames);
-  }
+  };
 
-  #read(chunk: Buffer): void {
+  /** @returns whether to read on */
+  #read(chunk: Buffer): boolean {
     this.#decoder.push(chunk);
     try {
       for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next())
         this.#take(frame);
     } catch (error) {
       this.destroy(error as Error);
-      return;
+      return false;
     }
     this.#events.onAnswers();
+    return true;
   }
 
   #take({ id, items }: Frame): void {
     this.#heartbeat?.onFrame();
+    if (items.payload !== undefined) items.payload = Buffer.from(items.payload);
     const answer = decodeAnswer(items);
     if (answer === undefined)
       throw new KeylessError('ERR_KEYLESS_PROTOCOL', `${this.#name} sent what is no answer.`);

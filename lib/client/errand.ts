@@ -5,7 +5,8 @@
  * It settles once. Signing twice is harmless, so it may be out twice at a time, and a connection that dies takes no
  * request with it.
  */
-import type { Alarm, Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
+import type { Deadlines, Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
 import type { Answer } from '../protocol/answers.ts';
 import { waitItem } from '../protocol/request-encoder.ts';
@@ -33,8 +34,13 @@ export interface ErrandRequest {
 export interface CancelSignal {
   readonly aborted: boolean;
   readonly reason: unknown;
-  addEventListener(type: 'abort', listener: () => void, options: { once: true }): void;
-  removeEventListener(type: 'abort', listener: () => void): void;
+  addEventListener(type: 'abort', listener: CancelListener, options: { once: true }): void;
+  removeEventListener(type: 'abort', listener: CancelListener): void;
+}
+
+/** An object: a function would be a closure for each operation. */
+export interface CancelListener {
+  handleEvent(): void;
 }
 
 export type ErrandResult = Uint8Array | KeylessError;
@@ -66,70 +72,79 @@ const MAX_ATTEMPTS = 3;
 /** A time-out after less was the operation's, which had little time left, and not the key server's. */
 const BLAMED_FROM_MS = 1000;
 const NOBODY: readonly KnownServer[] = [];
+const ONCE = { once: true } as const;
 
-export class Errand implements Hedgeable, Waiting {
+/** What all requests share. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines<Errand>;
+  readonly events: ErrandEvents;
+}
+
+/** Its members are `private` to TypeScript only: every operation makes one, and Node 20 is slow with `#` methods. */
+export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   readonly request: ErrandRequest;
-  readonly #clock: Clock;
-  readonly #events: ErrandEvents;
-  readonly #onSettled: OnSettled;
+  private readonly clock: Clock;
+  private readonly deadlines: Deadlines<Errand>;
+  private readonly events: ErrandEvents;
+  private readonly onSettled: OnSettled;
   readonly startedAt: number;
-  readonly #alarm: Alarm;
-  #first: Attempt | undefined;
-  #second: Attempt | undefined;
-  #server: KnownServer | undefined;
-  #attempts = 0;
-  #firstError: KeylessError | undefined;
+  private first: Attempt | undefined;
+  private second: Attempt | undefined;
+  /** The key server that it waits for. */
+  server: KnownServer | undefined;
+  private attempts = 0;
+  private firstError: KeylessError | undefined;
   /** Key servers that are not asked (again). */
   avoid: readonly KnownServer[];
   sentAt = 0;
   settled = false;
 
   /** @param onSettled is called once */
-  constructor(request: ErrandRequest, clock: Clock, events: ErrandEvents, onSettled: OnSettled) {
+  constructor(request: ErrandRequest, surroundings: Surroundings, onSettled: OnSettled) {
+    const { clock, deadlines, events } = surroundings;
     this.request = request;
-    this.#clock = clock;
-    this.#events = events;
-    this.#onSettled = onSettled;
+    this.clock = clock;
+    this.deadlines = deadlines;
+    this.events = events;
+    this.onSettled = onSettled;
     this.avoid = request.avoid ?? NOBODY;
     this.startedAt = clock.now();
-    const waitMs = Math.max(0, request.deadline - this.startedAt);
-    this.#alarm = clock.after(Math.ceil(waitMs), () => this.#timeOut());
-    // The connections do not keep the process alive; a request that somebody waits for does.
-    this.#alarm.ref();
+  }
+
+  get deadline(): number {
+    return this.request.deadline;
   }
 
   /** Settles at once if it is cancelled already. */
-  watchSignal(): void {
+  begin(): void {
     const { signal } = this.request;
-    if (signal?.aborted === true) this.#onAbort();
-    else signal?.addEventListener('abort', this.#onAbort, { once: true });
+    // The connections do not keep the process alive; a request that somebody waits for does.
+    this.deadlines.add(this);
+    if (signal?.aborted === true) this.handleEvent();
+    else signal?.addEventListener('abort', this, ONCE);
   }
 
   /** Was sent more than once because it had to be; hedging does not count. */
   get retried(): boolean {
-    return this.#firstError !== undefined && this.#attempts > 1;
-  }
-
-  /** The key server that it waits for. */
-  get server(): KnownServer | undefined {
-    return this.#server;
+    return this.firstError !== undefined && this.attempts > 1;
   }
 
   standsStill(now: number): boolean {
-    return this.#first?.server.standsStill(now) === true;
+    return this.first?.server.standsStill(now) === true;
   }
 
   /** @param server is ready */
   send(server: KnownServer): void {
-    this.#attempts += 1;
-    this.#server = server;
-    const sentAt = this.#clock.now();
+    this.attempts += 1;
+    this.server = server;
+    const sentAt = this.clock.now();
     const connection = server.connection!;
     const attempt: Attempt = { server, connection, sentAt, id: 0 };
     try {
       const items = this.request.items(connection.profile);
       if (connection.profile === 'ours') items.wait = waitItem(this.request.deadline - sentAt);
-      attempt.id = connection.request(items, (answer) => this.#onAnswer(attempt, answer));
+      attempt.id = connection.request(items, (answer) => this.onAnswer(attempt, answer));
     } catch (error) {
       this.settle(
         error instanceof KeylessError ? error : new KeylessError('ERR_KEYLESS_PROTOCOL', String(error)),
@@ -137,8 +152,8 @@ export class Errand implements Hedgeable, Waiting {
       return;
     }
     server.begin(sentAt);
-    if (this.#first === undefined) this.#first = attempt;
-    else this.#second = attempt;
+    if (this.first === undefined) this.first = attempt;
+    else this.second = attempt;
     this.sentAt = sentAt;
   }
 
@@ -146,94 +161,95 @@ export class Errand implements Hedgeable, Waiting {
   settle(result: ErrandResult, server?: KnownServer): void {
     if (this.settled) return;
     this.settled = true;
-    this.#alarm.cancel();
-    this.request.signal?.removeEventListener('abort', this.#onAbort);
-    if (clientOperation.hasSubscribers) this.#publish(result, server);
-    this.#events.onSettled(this, result);
-    this.#onSettled(result, server);
+    this.deadlines.remove(this);
+    this.request.signal?.removeEventListener('abort', this);
+    if (clientOperation.hasSubscribers) this.publish(result, server);
+    this.events.onSettled(this, result);
+    this.onSettled(result, server);
   }
 
-  #onAnswer(attempt: Attempt, answer: Answer | KeylessError): void {
-    if (attempt === this.#first) this.#first = this.#second;
-    this.#second = undefined;
-    const now = this.#clock.now();
+  private onAnswer(attempt: Attempt, answer: Answer | KeylessError): void {
+    if (attempt === this.first) this.first = this.second;
+    this.second = undefined;
+    const now = this.clock.now();
     const { server } = attempt;
     if (answer instanceof KeylessError) {
       server.fail(answer.code, answer.code !== 'ERR_KEYLESS_CLOSED', now - attempt.sentAt, now);
-      this.#onFailed(server, answer, true, answer.code !== 'ERR_KEYLESS_CLOSED');
+      this.onFailed(server, answer, true, answer.code !== 'ERR_KEYLESS_CLOSED');
     } else if (answer.kind === 'error') {
       const error = wireError(answer.code, server.name);
       const elsewhere = goesElsewhere(answer.code);
       server.fail(error.code, elsewhere, now - attempt.sentAt, now);
-      this.#onFailed(server, error, false, elsewhere || this.#isRepetition(error));
+      this.onFailed(server, error, false, elsewhere || this.isRepetition(error));
     } else {
       server.succeed(now - attempt.sentAt, now);
-      this.#abandon(now);
+      this.abandon(now);
       this.settle(answer.payload ?? new Uint8Array(0), server);
     }
   }
 
   /** Signed already on a connection that died since: this key server signs it once only, others still do. */
-  #isRepetition(error: KeylessError): boolean {
-    return error.code === 'ERR_KEYLESS_KEY_SERVER_UNEXPECTED' && this.#firstError !== undefined;
+  private isRepetition(error: KeylessError): boolean {
+    return error.code === 'ERR_KEYLESS_KEY_SERVER_UNEXPECTED' && this.firstError !== undefined;
   }
 
-  #onFailed(server: KnownServer, error: KeylessError, lost: boolean, mayRepeat: boolean): void {
-    this.#firstError ??= error;
-    if (this.#first !== undefined) return;
+  private onFailed(server: KnownServer, error: KeylessError, lost: boolean, mayRepeat: boolean): void {
+    this.firstError ??= error;
+    if (this.first !== undefined) return;
     this.avoid = [...this.avoid, server];
-    if (mayRepeat && this.#attempts < MAX_ATTEMPTS && this.#events.onFailed(this, error, lost)) return;
-    this.settle(this.#isRepetition(error) ? this.#firstError : error, server);
+    if (mayRepeat && this.attempts < MAX_ATTEMPTS && this.events.onFailed(this, error, lost)) return;
+    this.settle(this.isRepetition(error) ? this.firstError : error, server);
   }
 
-  #timeOut(): void {
-    const waited = Math.round(this.#clock.now() - this.startedAt);
+  timeOut(): void {
+    const waited = Math.round(this.clock.now() - this.startedAt);
     const whom =
-      this.#server === undefined
+      this.server === undefined
         ? 'No key server was there, or had room for it,'
-        : `The key server ${this.#server.name} did not answer`;
+        : `The key server ${this.server.name} did not answer`;
     const error = new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`);
-    this.#giveUp(error, true);
+    this.giveUp(error, true);
   }
 
-  readonly #onAbort = (): void => {
+  /** Its signal fires. */
+  handleEvent(): void {
     const { reason } = this.request.signal!;
     const error =
       reason instanceof KeylessError
         ? reason
         : new KeylessError('ERR_KEYLESS_ABORTED', 'The operation was cancelled.', { cause: reason });
-    this.#giveUp(error, error.code === 'ERR_KEYLESS_TIMEOUT');
-  };
+    this.giveUp(error, error.code === 'ERR_KEYLESS_TIMEOUT');
+  }
 
-  #giveUp(error: KeylessError, isTimeOut: boolean): void {
-    const now = this.#clock.now();
+  private giveUp(error: KeylessError, isTimeOut: boolean): void {
+    const now = this.clock.now();
     if (isTimeOut) {
-      for (const attempt of [this.#first, this.#second]) {
+      for (const attempt of [this.first, this.second]) {
         if (attempt === undefined) continue;
         attempt.connection.giveUp(attempt.id);
         const ms = now - attempt.sentAt;
         attempt.server.fail('ERR_KEYLESS_TIMEOUT', ms >= BLAMED_FROM_MS, ms, now);
       }
-      this.#first = undefined;
-      this.#second = undefined;
-    } else this.#abandon(now);
-    this.settle(error, this.#server);
+      this.first = undefined;
+      this.second = undefined;
+    } else this.abandon(now);
+    this.settle(error, this.server);
   }
 
-  #abandon(now: number): void {
-    const [first, second] = [this.#first, this.#second];
-    this.#first = undefined;
-    this.#second = undefined;
+  private abandon(now: number): void {
+    const [first, second] = [this.first, this.second];
+    this.first = undefined;
+    this.second = undefined;
     if (first !== undefined) abandonAttempt(first, now);
     if (second !== undefined) abandonAttempt(second, now);
   }
 
-  #publish(result: ErrandResult, server: KnownServer | undefined): void {
+  private publish(result: ErrandResult, server: KnownServer | undefined): void {
     const message: ClientOperation = {
-      server: (server ?? this.#server)?.name,
+      server: (server ?? this.server)?.name,
       kind: this.request.kind,
-      attempts: this.#attempts,
-      durationMs: this.#clock.now() - this.startedAt,
+      attempts: this.attempts,
+      durationMs: this.clock.now() - this.startedAt,
       error: result instanceof KeylessError ? result : undefined,
     };
     clientOperation.publish(message);

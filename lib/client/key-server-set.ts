@@ -7,15 +7,16 @@
  */
 import type tls from 'node:tls';
 import type { Clock } from '../clock.ts';
+import { Deadlines } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
 import { clientHedge } from './channels.ts';
 import { choose } from './choice.ts';
 import {
   Errand,
-  type ErrandEvents,
   type ErrandRequest,
   type ErrandResult,
   type OnSettled,
+  type Surroundings,
 } from './errand.ts';
 import { closedError, lineFull, noKeyServer } from './errors.ts';
 import { Hedging } from './hedging.ts';
@@ -65,7 +66,7 @@ export class KeyServerSet {
   readonly #line = new WaitingLine<Errand>();
   readonly #waiters = new Set<Waiter>();
   readonly #hedging: Hedging<Errand>;
-  readonly #events: ErrandEvents;
+  readonly #surroundings: Surroundings;
   #servers: readonly KnownServer[] = NOBODY;
   /** Those to choose from now: ready, trusted, of the best priority. */
   #usable: readonly KnownServer[] = NOBODY;
@@ -91,9 +92,13 @@ export class KeyServerSet {
       delayMs: () => this.#hedgeDelayMs(),
       hedge: (errand) => this.#hedge(errand),
     });
-    this.#events = {
-      onFailed: (errand, error, lost) => this.#onFailed(errand, error, lost),
-      onSettled: (errand, result) => this.#count(errand, result),
+    this.#surroundings = {
+      clock: settings.clock,
+      deadlines: new Deadlines(settings.clock),
+      events: {
+        onFailed: (errand, error, lost) => this.#onFailed(errand, error, lost),
+        onSettled: (errand, result) => this.#count(errand, result),
+      },
     };
     this.#servers = settings.addresses.map((address) => this.#open(address));
     this.#onChange();
@@ -101,8 +106,8 @@ export class KeyServerSet {
 
   /** @param onSettled is called once, perhaps before this returns */
   request(request: ErrandRequest, onSettled: OnSettled): void {
-    const errand = new Errand(request, this.#clock, this.#events, onSettled);
-    errand.watchSignal();
+    const errand = new Errand(request, this.#surroundings, onSettled);
+    errand.begin();
     this.#dispatch(errand);
   }
 
@@ -161,6 +166,7 @@ export class KeyServerSet {
     this.#hedging.stop();
     for (const server of this.#servers) server.close();
     this.#onChange();
+    this.#surroundings.deadlines.release();
   }
 
   #open(address: ServerAddress): KnownServer {

@@ -3,6 +3,7 @@
  * context is in play.
  */
 import type { TLSSocket } from 'node:tls';
+import { asTurn } from '../turn.ts';
 import { addon, takeFlooded, takeParked } from './addon.ts';
 import {
   contextMaker,
@@ -37,7 +38,7 @@ let turnIsSet = false;
 
 function driveParked(): void {
   turnIsSet = false;
-  driveAll(takeParked());
+  asTurn(() => driveAll(takeParked()));
 }
 
 /** Whether a context was made that may be keyless; until then no socket is looked at. */

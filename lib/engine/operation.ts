@@ -5,6 +5,8 @@
  */
 import { performance } from 'node:perf_hooks';
 import { isUint8Array } from 'node:util/types';
+import { systemClock } from '../clock.ts';
+import { Deadlines, type Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
 import { kAnsweredBy } from '../keys/answered-by.ts';
 import { type CancelSignal, kCancelSignal, OperationCancelSignal } from '../keys/cancel-signal.ts';
@@ -141,14 +143,15 @@ export function operationFailed(cause: unknown): KeylessError {
   });
 }
 
+const deadlines = new Deadlines<PendingOperation>(systemClock);
+
 /** One call of a PrivateKey. */
-export class PendingOperation {
+export class PendingOperation implements Timed {
   private readonly view: OperationView;
   private readonly entry: KeyEntry;
   private readonly onSettled: OnSettled;
   private readonly startedAt: number;
   private settled = false;
-  private timer: NodeJS.Timeout | undefined;
   private repeats = 0;
 
   /** @param onSettled is called once, in {@link start} or later */
@@ -158,6 +161,11 @@ export class PendingOperation {
     this.view = new OperationView(raw, entry, origin, deadline);
     this.entry = entry;
     this.onSettled = onSettled;
+  }
+
+  /** One more millisecond: timers are of whole ones, and a deadline that the handshake's own time-out shares is its. */
+  get deadline(): number {
+    return this.view.deadline + 1;
   }
 
   /** Calls the PrivateKey; settles at once where it answers at once. */
@@ -201,7 +209,7 @@ export class PendingOperation {
   cancel(): void {
     if (this.settled) return;
     this.settled = true;
-    clearTimeout(this.timer);
+    deadlines.remove(this);
     const error = new KeylessError(
       'ERR_KEYLESS_ABORTED',
       'The connection went away while its operation was pending.',
@@ -240,16 +248,14 @@ export class PendingOperation {
   }
 
   private wait(answer: PromiseLike<unknown>): void {
-    const remaining = this.view.deadline - performance.now();
-    // One more millisecond: timers are of whole ones, and a deadline that the handshake's own time-out shares is its.
-    this.timer = setTimeout(() => this.timeOut(), Math.max(1, Math.ceil(remaining)) + 1);
+    deadlines.add(this);
     answer.then(
       (value) => this.take(value),
       (error: unknown) => this.settle(operationFailed(error)),
     );
   }
 
-  private timeOut(): void {
+  timeOut(): void {
     const waited = Math.round(performance.now() - this.startedAt);
     const error = new KeylessError(
       'ERR_KEYLESS_TIMEOUT',
@@ -265,7 +271,7 @@ export class PendingOperation {
   private settle(result: Uint8Array | KeylessError, tellKey?: () => void): void {
     if (this.settled) return;
     this.settled = true;
-    clearTimeout(this.timer);
+    deadlines.remove(this);
     this.publishEnd(isUint8Array(result) ? undefined : result);
     tellKey?.();
     this.onSettled(result);

@@ -2,34 +2,34 @@
  * What an AbortSignal says to those of ours that wait for one: an EventTarget for each handshake costs several
  * microseconds and a kilobyte, so operations have one only when somebody reads `operation.signal`.
  */
-import type { CancelSignal } from '../client/errand.ts';
+import type { CancelListener, CancelSignal } from '../client/errand.ts';
 
-export type { CancelSignal };
+export type { CancelListener, CancelSignal };
 
 /** Where operations of the engine have theirs. */
 export const kCancelSignal = Symbol('keyless-tls cancel signal');
 
 /** One listener is all that an operation needs. States, one way: listening or not -> aborted. */
 export class OperationCancelSignal implements CancelSignal {
-  #listener: (() => void) | undefined;
+  private listener: CancelListener | undefined;
   aborted = false;
   reason: unknown;
 
-  addEventListener(_type: 'abort', listener: () => void): void {
-    this.#listener = listener;
+  addEventListener(_type: 'abort', listener: CancelListener): void {
+    this.listener = listener;
   }
 
-  removeEventListener(_type: 'abort', listener: () => void): void {
-    if (this.#listener === listener) this.#listener = undefined;
+  removeEventListener(_type: 'abort', listener: CancelListener): void {
+    if (this.listener === listener) this.listener = undefined;
   }
 
   abort(reason: unknown): void {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
-    const listener = this.#listener;
-    this.#listener = undefined;
-    listener?.();
+    const listener = this.listener;
+    this.listener = undefined;
+    listener?.handleEvent();
   }
 }
 

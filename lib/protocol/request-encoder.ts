@@ -19,8 +19,11 @@ export interface RequestContext {
 /** RFC 1035 §2.3.4. */
 const MAX_HOST_NAME_BYTES = 255;
 
+/** Made once: shared, and never written to. */
+const OPCODES: readonly Uint8Array[] = Array.from({ length: 256 }, (_, opcode) => Uint8Array.of(opcode));
+
 function opcodeItem(opcode: number): Uint8Array {
-  return Uint8Array.of(opcode);
+  return OPCODES[opcode]!;
 }
 
 function servernameItem(name: string | undefined): Uint8Array | undefined {

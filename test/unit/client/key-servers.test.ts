@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { KeylessError } from '../../../lib/errors.ts';
 import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
 import { encodeError, encodePong, encodeResult } from '../../../lib/protocol/answers.ts';
+import { asTurn } from '../../../lib/turn.ts';
 import { makeAuthority } from '../../helpers/certificates.ts';
 import { until } from '../../helpers/edge.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
@@ -78,6 +79,28 @@ test('answers in any order reach those who asked', async () => {
     answers.map((bytes) => Buffer.from(bytes).toString()),
     operations.map(({ message }) => message.toString()),
   );
+});
+
+test('an answer stays as it is when others come, on this connection and on others', async () => {
+  const echo: OnRequest = ({ id, items }, socket) => void socket.write(encodeResult(id, items.payload!));
+  const [one, other] = [edge([await rude(echo)]), edge([await rude(echo)])];
+  const ask = (keys: KeyServers, text: string) =>
+    keys.sign(signOperation(KEY_ID, 'ed25519', Buffer.from(text)));
+  const first = await ask(one, 'first message');
+  await ask(one, 'other message');
+  await ask(other, 'third message');
+  assert.equal(Buffer.from(first).toString(), 'first message');
+});
+
+test('requests of a turn of the engine leave in one write when it ends', async () => {
+  const server = await rude();
+  const keys = edge([server], { connectionsPerServer: 1 });
+  await keys.ready();
+  server.chunks.length = 0;
+  const signed: Promise<Uint8Array>[] = [];
+  asTurn(() => signed.push(sign(keys), sign(keys), sign(keys)));
+  await Promise.all(signed);
+  assert.deepEqual(server.chunks, [3 * 1024]);
 });
 
 test('requests of one turn leave in one write', async () => {

@@ -7,18 +7,21 @@
 import { posix } from 'node:path';
 import { codeOf } from './source-tree.ts';
 
-const CHAIN = ['errors', 'clock', 'protocol', 'signing', 'client', 'keys', 'engine', 'fleet'];
+const TIME = ['clock', 'deadlines', 'turn'];
+const CHAIN = ['errors', ...TIME, 'protocol', 'signing', 'client', 'keys', 'engine', 'fleet'];
 const FACES = ['tls', 'https', 'http2'];
 
 /** What each layer may import besides itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: [],
+  deadlines: ['clock'],
+  turn: [],
   protocol: ['errors'],
   signing: ['errors', 'protocol'],
-  client: ['errors', 'clock', 'protocol'],
+  client: ['errors', ...TIME, 'protocol'],
   keys: ['errors', 'clock', 'protocol', 'signing', 'client'],
-  engine: ['errors', 'clock', 'keys'],
+  engine: ['errors', ...TIME, 'keys'],
   fleet: ['errors', 'clock', 'protocol', 'client', 'keys', 'engine'],
   tls: ['errors', 'keys', 'engine'],
   https: ['errors', 'keys', 'engine'],

@@ -27,7 +27,7 @@ for (const make of [nodes, ours]) {
   test(`${make.name}: a listener is told once, with the reason there to read`, () => {
     const { signal, abort } = make();
     const said: unknown[] = [];
-    signal.addEventListener('abort', () => said.push(signal.reason), { once: true });
+    signal.addEventListener('abort', { handleEvent: () => said.push(signal.reason) }, { once: true });
     assert.equal(signal.aborted, false);
     abort('first');
     abort('second');
@@ -36,7 +36,7 @@ for (const make of [nodes, ours]) {
 
   test(`${make.name}: a listener that has gone is forgotten`, () => {
     const { signal, abort } = make();
-    const listener = () => assert.fail('called');
+    const listener = { handleEvent: () => assert.fail('called') };
     signal.addEventListener('abort', listener, { once: true });
     signal.removeEventListener('abort', listener);
     abort('reason');

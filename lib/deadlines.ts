@@ -1,0 +1,71 @@
+/**
+ * Ends what takes too long. One alarm for all of them, which is left as it is when one settles: nearly all do long before, and a
+ * timer of its own costs each a good part of what the rest of its bookkeeping does.
+ */
+import type { Alarm, Clock } from './clock.ts';
+
+export interface Timed {
+  /** Milliseconds on the clock. */
+  readonly deadline: number;
+  /** The deadline has passed. */
+  timeOut(): void;
+}
+
+/** However many deadlines pass one after the other, all are looked at no more often than that. */
+const PAUSE_MS = 5;
+/** Timers count no further. */
+const MAX_WAIT_MS = 2_147_483_647;
+
+/** Keeps the process alive while something waits. Owner: whoever made it, with {@link release} at its end. */
+export class Deadlines<T extends Timed> {
+  readonly #clock: Clock;
+  readonly #waiting = new Set<T>();
+  #alarm: Alarm | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** @param timed its `timeOut()` is called at its deadline, or up to 5 ms later where others' have just passed, unless {@link remove} comes first */
+  add(timed: T): void {
+    this.#waiting.add(timed);
+    if (timed.deadline < this.#dueAt) this.#wait(timed.deadline, this.#clock.now());
+    else if (this.#waiting.size === 1) this.#alarm?.ref();
+  }
+
+  remove(timed: T): void {
+    if (this.#waiting.delete(timed) && this.#waiting.size === 0) this.#alarm?.unref();
+  }
+
+  /** Nothing more is to come: once nothing waits, no alarm does. */
+  release(): void {
+    if (this.#waiting.size > 0) return;
+    this.#alarm?.cancel();
+    this.#dueAt = Number.POSITIVE_INFINITY;
+  }
+
+  #wait(dueAt: number, now: number): void {
+    this.#alarm?.cancel();
+    this.#dueAt = dueAt;
+    const waitMs = Math.min(MAX_WAIT_MS, Math.max(0, Math.ceil(dueAt - now)));
+    this.#alarm = this.#clock.after(waitMs, () => this.#look());
+    this.#alarm.ref();
+  }
+
+  #look(): void {
+    const now = this.#clock.now();
+    let next = Number.POSITIVE_INFINITY;
+    // Timers may come a little before their time: then nothing is due, and the next look is soon.
+    let soonest = now;
+    this.#dueAt = next;
+    for (const timed of this.#waiting) {
+      if (timed.deadline > now) next = Math.min(next, timed.deadline);
+      else {
+        timed.timeOut();
+        soonest = now + PAUSE_MS;
+      }
+    }
+    if (this.#waiting.size > 0 && next < this.#dueAt) this.#wait(Math.max(next, soonest), now);
+  }
+}
