@@ -57,10 +57,11 @@ export function digestSigner(key: KeyObject, hash: string, pss: boolean): Digest
   pkcs8.fill(0);
   if (signer === undefined) return undefined;
   const most = native.signatureBytes(signer);
+  const sign = (digest: Uint8Array) => signHere(most, (into) => native.signDigest(signer, digest, into));
   return {
-    sign: (digest) => signHere(most, (into) => native.signDigest(signer, digest, into)),
+    sign,
     signMessage: (message) => signHere(most, (into) => native.signMessage(signer, message, into)),
-    signInPool: (digest) => signInThreads(signer, digest),
+    signInPool: (digest) => signInThreads(signer, digest, () => sign(digest)),
   };
 }
 

@@ -9,19 +9,32 @@ import { addon, type RawDigestSigner } from './addon.ts';
 interface Task {
   readonly signer: RawDigestSigner;
   readonly digest: Uint8Array;
+  /** Signs on this thread: where the system gives no other. */
+  readonly here: () => Uint8Array;
   readonly resolve: (signature: Uint8Array) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** More in one go wins little, and the last one waits for all. */
-const MOST_IN_ONE_GO = 8;
+interface Go {
+  readonly tasks: readonly Task[];
+  readonly since: number;
+}
+
+/** A go is some milliseconds long: the last one waits for all. More of them in one wins little. */
+const GO_MS = 6;
+const MOST_IN_ONE_GO = 24;
 const MAX_THREADS = 256;
+/** Of RSA-2048; what it is here is learnt. */
+const EXPECTED_MS = 0.3;
+/** Of what was learnt, how much counts beside the last go. */
+const MEMORY = 0.8;
 
 let threads = Math.min(availableParallelism(), MAX_THREADS);
 let started = false;
 let waiting: Task[] = [];
-const running = new Map<number, readonly Task[]>();
+const running = new Map<number, Go>();
 let lastId = 0;
+let msPerSignature = EXPECTED_MS;
 
 /**
  * How many threads sign, from the first signature on.
@@ -39,9 +52,13 @@ export function setSigningThreads(count: number): void {
   threads = count;
 }
 
-/** So many signatures keep all threads busy, with more at hand when they are done. */
+function mostInOneGo(): number {
+  return Math.min(MOST_IN_ONE_GO, Math.max(1, Math.floor(GO_MS / msPerSignature)));
+}
+
+/** So many signatures keep all threads busy, with more at hand when they are done. It changes with the keys that sign. */
 export function signingDepth(): number {
-  return threads * MOST_IN_ONE_GO * 2;
+  return Math.max(1, threads) * Math.ceil(mostInOneGo() * 1.5);
 }
 
 function failed(): Error {
@@ -49,8 +66,10 @@ function failed(): Error {
 }
 
 function settle(id: number, signatures: readonly Buffer[]): void {
-  const tasks = running.get(id)!;
+  const { tasks, since } = running.get(id)!;
   running.delete(id);
+  const ms = (performance.now() - since) / tasks.length;
+  msPerSignature = MEMORY * msPerSignature + (1 - MEMORY) * ms;
   tasks.forEach(({ resolve, reject }, index) => {
     const signature = signatures[index]!;
     if (signature.length > 0) resolve(signature);
@@ -64,38 +83,70 @@ function onSigned(): void {
   if (running.size === 0) addon().holdForSigning(false);
 }
 
-/** Where the system gives none, or fewer than asked for. */
+/** Where the system gives fewer than asked for, those do; where it gives none, this thread does, and everybody hears of it. */
 function startThreads(): void {
   started = true;
-  threads = addon().startSigning(threads, onSigned);
+  const wanted = threads;
+  threads = addon().startSigning(wanted, onSigned);
+  if (threads === wanted) return;
+  const signs = threads === 0 ? 'the event loop signs, and everything waits for it' : `${threads} sign`;
+  process.emitWarning(
+    `The system starts ${threads} of ${wanted} signing threads: ${signs}. Raise its limit of threads (ulimit -u, TasksMax, ` +
+      'pids.max) and start this process again.',
+    { code: 'KEYLESS_TLS_SIGNING_THREADS' },
+  );
 }
 
 /** What waits is shared among the threads that are free. */
 function share(): void {
   if (!started) startThreads();
-  while (waiting.length > 0 && (running.size < threads || threads === 0)) {
-    const count = Math.ceil(waiting.length / Math.max(1, threads - running.size));
-    const tasks = waiting.slice(0, Math.min(MOST_IN_ONE_GO, count));
+  if (threads === 0) {
+    signHere();
+    return;
+  }
+  while (waiting.length > 0 && running.size < threads) {
+    const count = Math.ceil(waiting.length / (threads - running.size));
+    const tasks = waiting.slice(0, Math.min(mostInOneGo(), count));
     waiting = waiting.slice(tasks.length);
     queue(tasks);
+  }
+}
+
+/** One in each turn of the loop, so that what is short has its turn in between. */
+function signHere(): void {
+  const [task, ...rest] = waiting;
+  waiting = rest;
+  if (rest.length > 0) setImmediate(share);
+  try {
+    task?.resolve(task.here());
+  } catch (error) {
+    task?.reject(error as Error);
   }
 }
 
 function queue(tasks: readonly Task[]): void {
   const [signers, digests] = [tasks.map(({ signer }) => signer), tasks.map(({ digest }) => digest)];
   lastId = (lastId + 1) >>> 0;
-  if (threads === 0 || !addon().queueDigests(lastId, signers, digests)) {
+  if (!addon().queueDigests(lastId, signers, digests)) {
     for (const { reject } of tasks) reject(failed());
     return;
   }
-  running.set(lastId, tasks);
+  running.set(lastId, { tasks, since: performance.now() });
   if (running.size === 1) addon().holdForSigning(true);
 }
 
-/** Tasks of one turn of the loop go together. */
-export function signInThreads(signer: RawDigestSigner, digest: Uint8Array): Promise<Uint8Array> {
+/**
+ * Tasks of one turn of the loop go together.
+ *
+ * @param here signs the same on this thread, where the system gives no other
+ */
+export function signInThreads(
+  signer: RawDigestSigner,
+  digest: Uint8Array,
+  here: () => Uint8Array,
+): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     if (waiting.length === 0) setImmediate(share);
-    waiting.push({ signer, digest, resolve, reject });
+    waiting.push({ signer, digest, here, resolve, reject });
   });
 }

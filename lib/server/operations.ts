@@ -141,7 +141,7 @@ export class Operations {
     this.#policy = policy;
     this.#replays = replays;
     this.#tickets = tickets;
-    this.#turns = new Turns(signingDepth(), maxWaiting);
+    this.#turns = new Turns(signingDepth, maxWaiting);
     this.#maxInFlight = maxInFlight;
     this.setKeys(undefined);
   }

@@ -18,7 +18,7 @@ interface Waiting {
 }
 
 export class Turns {
-  readonly #limit: number;
+  readonly #limit: () => number;
   readonly #maxWaiting: number;
   /** Clients with something to do, in the order of their turns. */
   readonly #queues = new Map<string, Waiting[]>();
@@ -26,10 +26,10 @@ export class Turns {
   #waiting = 0;
 
   /**
-   * @param limit operations at once
+   * @param limit operations at once, now
    * @param maxWaiting operations that wait, of all clients; beyond, they are refused
    */
-  constructor(limit: number, maxWaiting: number) {
+  constructor(limit: () => number, maxWaiting: number) {
     this.#limit = limit;
     this.#maxWaiting = maxWaiting;
   }
@@ -44,7 +44,7 @@ export class Turns {
     asker: Asker,
     work: () => T | Promise<T>,
   ): T | Promise<T | 'overloaded' | 'abandoned'> | 'overloaded' {
-    if (this.#running < this.#limit && this.#waiting === 0) return this.#begin(work);
+    if (this.#running < this.#limit() && this.#waiting === 0) return this.#begin(work);
     if (this.#waiting >= this.#maxWaiting) return 'overloaded';
     return new Promise((resolve) => {
       this.#add({ asker, begin: () => resolve(this.#begin(work)), drop: () => resolve('abandoned') });
@@ -72,7 +72,7 @@ export class Turns {
   }
 
   #next(): void {
-    while (this.#running < this.#limit) {
+    while (this.#running < this.#limit()) {
       const waiting = this.#take();
       if (waiting === undefined) return;
       if (waiting.asker.wanted()) waiting.begin();

@@ -4,12 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { RefusingSystem } from '../helpers/refusing-system.ts';
 
 const SIGNER = new URL('../../lib/engine/digest-signer.js', import.meta.url).href;
 const THREADS = new URL('../../lib/engine/signing-threads.js', import.meta.url).href;
 
-/** Asks for more signatures than are made in the time. @param then what happens meanwhile */
-function program(then: string): string {
+/** Asks for more signatures than are made in the time. @param then what happens meanwhile @param before the first */
+function program(then: string, before = ''): string {
   return `
     import { generateKeyPairSync } from 'node:crypto';
     import { isMainThread, parentPort } from 'node:worker_threads';
@@ -18,14 +19,16 @@ function program(then: string): string {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     setSigningThreads(3);
     const signer = digestSigner(privateKey, 'sha256', true);
+    ${before}
     const signed = Array.from({ length: 2000 }, () => signer.signInPool(Buffer.alloc(32)));
     await signed[0];
     ${then}`;
 }
 
-function run(then: string) {
-  const args = ['--input-type=module', '-e', program(then)];
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+function run(then: string, env: NodeJS.ProcessEnv = {}, before = '') {
+  const args = ['--input-type=module', '-e', program(then, before)];
+  const options = { encoding: 'utf8', env: { ...process.env, ...env } } as const;
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, args, options);
   return { status, signal, stdout, stderr };
 }
 
@@ -82,4 +85,24 @@ test('the number of threads is one that can be, and is said before the first sig
     }
     process.exit();`;
   assert.equal(run(then).stdout, 'ERR_KEYLESS_INVALID_ARGUMENT\n'.repeat(5));
+});
+
+test('where the system gives no thread the event loop signs, one in each turn, and everybody hears of it', (t) => {
+  const system = new RefusingSystem();
+  t.after(() => system.remove());
+  // Node.js has its own threads by now, and is not refused any.
+  const refuse = "(await import('node:fs')).writeFileSync(process.env.REFUSING_SYSTEM + '/threads', '');";
+  const then = `
+    let turns = 0;
+    const timer = setInterval(() => (turns += 1), 1);
+    const refused = signer.signInPool(Buffer.alloc(31)).then(() => 'signed', (error) => error.message);
+    const all = await Promise.all(signed);
+    clearInterval(timer);
+    process.stdout.write(JSON.stringify([all.length, all.every(({ length }) => length === 256), turns > 10, await refused]));`;
+  const { status, stdout, stderr } = run(then, system.env, refuse);
+  assert.deepEqual([status, stdout], [0, '[2000,true,true,"OpenSSL does not sign this digest"]']);
+  assert.match(
+    stderr,
+    /KEYLESS_TLS_SIGNING_THREADS.*The system starts 0 of 3 signing threads: the event loop signs/,
+  );
 });

@@ -28,7 +28,7 @@ const turn = () => new Promise(setImmediate);
 
 test('clients come in turn, however many requests one has sent before', async () => {
   const jobs = new Jobs();
-  const turns = new Turns(1, 100);
+  const turns = new Turns(() => 1, 100);
   const results = ['a1', 'a2', 'a3', 'b1', 'c1', 'b2'].map((name) =>
     turns.run(asker(name[0]!), jobs.work(name)),
   );
@@ -43,7 +43,7 @@ test('clients come in turn, however many requests one has sent before', async ()
 });
 
 test('so many run at once; what fails makes room as well, and what answers at once takes none', async () => {
-  const turns = new Turns(2, 100);
+  const turns = new Turns(() => 2, 100);
   const jobs = new Jobs();
   assert.equal(
     turns.run(asker('a'), () => 'now'),
@@ -59,7 +59,7 @@ test('so many run at once; what fails makes room as well, and what answers at on
 });
 
 test('what nobody waits for any more is not begun', async () => {
-  const turns = new Turns(1, 100);
+  const turns = new Turns(() => 1, 100);
   const jobs = new Jobs();
   let there = true;
   void turns.run(asker('a'), jobs.work('first'));
@@ -75,7 +75,7 @@ test('what nobody waits for any more is not begun', async () => {
 });
 
 test('beyond what may wait, work is refused at once', () => {
-  const turns = new Turns(1, 2);
+  const turns = new Turns(() => 1, 2);
   const jobs = new Jobs();
   for (const name of ['running', 'waits', 'waits too']) void turns.run(asker('a'), jobs.work(name));
   assert.equal(turns.run(asker('b'), jobs.work('refused')), 'overloaded');
