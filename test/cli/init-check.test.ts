@@ -150,6 +150,44 @@ test('a clock that is wrong is told of, with both sides named', () => {
   assert.throws(() => checkClock(-3_600_000), /3600\.0 s behind this machine's/);
 });
 
+test('check compares the clocks of a key server that is an hour ahead or behind, and fails', async (t) => {
+  const options = [
+    '--cert',
+    at('server/server.crt'),
+    '--key',
+    at('server/server.pem'),
+    '--ca',
+    at('server/ca.crt'),
+  ];
+  for (const [shiftMs, where] of [
+    [3_600_000, 'ahead of'],
+    [-20_000, undefined],
+    [-40_000, 'behind'],
+  ] as const) {
+    const shifted = `const { now } = Date; Date.now = () => now() + ${shiftMs};`;
+    const env = {
+      ...process.env,
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(shifted)}`,
+    };
+    const other = new ServeProcess(
+      [...options, '--keys', at('server/keys'), '--listen', '127.0.0.1:0'],
+      'serve',
+      env,
+    );
+    t.after(() => other.child.kill('SIGKILL'));
+    const { status, stdout } = await check('--server', `localhost:${await other.port()}`);
+    const seconds = Math.abs(shiftMs) / 1000;
+    const said = new RegExp(
+      `^FAIL {2}localhost:\\d+: its clock: it is (\\d+)\\.\\d s ${where} this machine's .*Set the clock`,
+      'm',
+    );
+    const off = Number(said.exec(stdout)?.[1] ?? Number.NaN);
+    assert.equal(status, where === undefined ? 0 : 1, stdout);
+    if (where !== undefined) assert.ok(Math.abs(off - seconds) < 5, stdout);
+    other.child.kill();
+  }
+});
+
 test('check says what is wrong with the certificate itself', async () => {
   const files = [
     '--cert',

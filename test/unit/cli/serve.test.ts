@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { createHash, verify, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { after, before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { subjectKeyId } from '../../../lib/protocol/key-id.ts';
@@ -9,6 +11,7 @@ import { signDigestRequest } from '../../../lib/protocol/request-encoder.ts';
 import { createServer } from '../../../lib/tls.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { close, listen } from '../../helpers/connections.ts';
+import { until } from '../../helpers/edge.ts';
 import {
   type KeyServerProcess,
   makeServeFolder,
@@ -157,10 +160,30 @@ test('it decrypts only with a key that --allow-decrypt names', async (t) => {
   assert.equal(await handshake(lenient, rsa), 'signed');
 });
 
-test('one thread signs where --workers says so', async (t) => {
-  const keyServer = ends(t, await startKeyServer(folder, ['--workers', '1']));
-  for (const each of [rsa, rsa, p256]) assert.equal(await handshake(keyServer, each), 'signed');
-});
+/** Linux tells the threads of a process, with their names. */
+function signingThreads({ program: { pid } }: KeyServerProcess): number {
+  const names = readdirSync(`/proc/${pid}/task`).map((id) =>
+    readFileSync(`/proc/${pid}/task/${id}/comm`, 'utf8'),
+  );
+  return names.filter((name) => name.startsWith('keyless-sign')).length;
+}
+
+for (const [options, threads] of [
+  [['--workers', '1'], 1],
+  [['--workers', '5'], 5],
+  [[], availableParallelism()],
+] as const) {
+  test(`${threads} signing threads: serve ${options.join(' ') || 'as it is'}`, async (t) => {
+    const keyServer = ends(t, await startKeyServer(folder, options));
+    assert.equal(await handshake(keyServer, p256), 'signed');
+    if (process.platform === 'linux') assert.equal(signingThreads(keyServer), 0);
+    for (const each of [rsa, rsa]) assert.equal(await handshake(keyServer, each), 'signed');
+    if (process.platform !== 'linux') return;
+    // Each names itself when it begins, which may be after another has signed.
+    await until(() => signingThreads(keyServer) >= threads);
+    assert.equal(signingThreads(keyServer), threads);
+  });
+}
 
 test('it signs bare digests only with --allow-digest', async (t) => {
   const { publicKey } = new X509Certificate(rsa.certPem);
