@@ -68,7 +68,8 @@ Napi::Value QueueDigests(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), added);
 }
 
-// takeSigned(callback): callback(id, signatures) for each job that is done, with an empty signature for each that failed.
+// takeSigned(callback): callback(id, signatures, milliseconds of CPU) for each job that is done, with an empty signature for
+// each that failed.
 void TakeSigned(const Napi::CallbackInfo& info) {
   SigningThreads* threads = Environment::Of(info)->signing_threads();
   if (threads == nullptr) return;
@@ -80,7 +81,8 @@ void TakeSigned(const Napi::CallbackInfo& info) {
       const std::vector<uint8_t>& signature = job->signature(index);
       signatures.Set(index, Napi::Buffer<uint8_t>::Copy(info.Env(), signature.data(), signature.size()));
     }
-    info[0].As<Napi::Function>().Call({Napi::Number::New(info.Env(), job->id()), signatures});
+    const auto milliseconds = Napi::Number::New(info.Env(), job->milliseconds());
+    info[0].As<Napi::Function>().Call({Napi::Number::New(info.Env(), job->id()), signatures, milliseconds});
   }
 }
 

@@ -32,6 +32,8 @@ class SigningJob {
 
   uint32_t id() const { return id_; }
   size_t size() const { return tasks_.size(); }
+  // Of the thread's CPU, for all of it: how long the machine had other things to do says nothing about the keys.
+  double milliseconds() const { return milliseconds_; }
   // Empty: it failed.
   const std::vector<uint8_t>& signature(size_t index) const { return tasks_[index].signature; }
 
@@ -45,6 +47,7 @@ class SigningJob {
   const uint32_t id_;
   std::vector<DigestSigner::Borrowed> signers_;  // of the last task too, if it is the same
   std::vector<Task> tasks_;
+  double milliseconds_ = 0;
 };
 
 // Owner: its environment. Threads: made, filled, emptied and ended on the environment's; its own only run jobs. States:

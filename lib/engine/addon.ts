@@ -133,7 +133,7 @@ export interface Addon {
   signMessage(signer: RawDigestSigner, message: Uint8Array, into: Uint8Array): number;
   startSigning(threads: number, onSigned: () => void): number;
   queueDigests(id: number, signers: readonly RawDigestSigner[], digests: readonly Uint8Array[]): boolean;
-  takeSigned(callback: (id: number, signatures: readonly Buffer[]) => void): void;
+  takeSigned(callback: (id: number, signatures: readonly Buffer[], cpuMs: number) => void): void;
   holdForSigning(hold: boolean): void;
 }
 

@@ -15,12 +15,7 @@ interface Task {
   readonly reject: (error: Error) => void;
 }
 
-interface Go {
-  readonly tasks: readonly Task[];
-  readonly since: number;
-}
-
-/** A go is some milliseconds long: the last one waits for all. More of them in one wins little. */
+/** A go takes so much of a thread's time at most: the last signature waits for all. More of them in one wins little. */
 const GO_MS = 6;
 const MOST_IN_ONE_GO = 24;
 const MAX_THREADS = 256;
@@ -32,7 +27,7 @@ const MEMORY = 0.8;
 let threads = Math.min(availableParallelism(), MAX_THREADS);
 let started = false;
 let waiting: Task[] = [];
-const running = new Map<number, Go>();
+const running = new Map<number, readonly Task[]>();
 let lastId = 0;
 let msPerSignature = EXPECTED_MS;
 
@@ -65,11 +60,10 @@ function failed(): Error {
   return new Error('OpenSSL does not sign this digest');
 }
 
-function settle(id: number, signatures: readonly Buffer[]): void {
-  const { tasks, since } = running.get(id)!;
+function settle(id: number, signatures: readonly Buffer[], cpuMs: number): void {
+  const tasks = running.get(id)!;
   running.delete(id);
-  const ms = (performance.now() - since) / tasks.length;
-  msPerSignature = MEMORY * msPerSignature + (1 - MEMORY) * ms;
+  msPerSignature = MEMORY * msPerSignature + ((1 - MEMORY) * cpuMs) / tasks.length;
   tasks.forEach(({ resolve, reject }, index) => {
     const signature = signatures[index]!;
     if (signature.length > 0) resolve(signature);
@@ -131,7 +125,7 @@ function queue(tasks: readonly Task[]): void {
     for (const { reject } of tasks) reject(failed());
     return;
   }
-  running.set(lastId, { tasks, since: performance.now() });
+  running.set(lastId, tasks);
   if (running.size === 1) addon().holdForSigning(true);
 }
 
