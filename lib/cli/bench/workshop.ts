@@ -13,6 +13,9 @@ import { keyPemOf, makeSiteFiles, type Site, type SiteFiles } from './sites.ts';
 export type EdgeName = 'native' | 'remote' | 'local' | 'unverified' | 'isolated';
 
 const ISOLATE = `--import=${new URL('../../wrap/isolate.js', import.meta.url).href}`;
+const WARM_UP_SITES: readonly Site[] = ['RSA-2048', 'P-256'];
+/** A machine that is busy for good is not waited for. */
+const MOST_WARM_UPS = 4;
 const SITES: readonly Site[] = ['RSA-2048', 'RSA-3072', 'P-256', 'P-384', 'Ed25519'];
 
 /** Owner: the command; `close()` ends every process of it. */
@@ -81,12 +84,17 @@ export class Workshop {
     return edge;
   }
 
+  /** For so long, and longer where other programs leave the edge less than half of a core: its CPU time is what warms it. */
   async warmUp(edge: Edge, ms = this.scale.warmUpMs): Promise<void> {
-    for (const site of ['RSA-2048', 'P-256'] as const) {
+    for (const site of WARM_UP_SITES) {
       const ports = [edge.ports[site]!];
-      await this.clients.run({
-        ...{ kind: 'closed', version: 'TLSv1.3', concurrent: CONCURRENT, ports, ms: ms / 2 },
-      });
+      const each = ms / WARM_UP_SITES.length;
+      const enough = (await edge.figures()).cpuMs + each / 2;
+      for (let times = 0; times < MOST_WARM_UPS; times += 1) {
+        const plan = { kind: 'closed', version: 'TLSv1.3', concurrent: CONCURRENT, ports, ms: each } as const;
+        await this.clients.run(plan);
+        if ((await edge.figures()).cpuMs >= enough) break;
+      }
     }
   }
 

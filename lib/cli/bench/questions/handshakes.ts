@@ -73,9 +73,11 @@ function cpuTable(results: readonly Result[]): Table {
       'clients',
       'sum, native → remote',
       'each edge core, /s',
+      'clients, of a core',
     ],
     rows: results.map((result) => {
       const { native, remote } = result.batch;
+      const utilisation = (samples: readonly Sample[]) => share(medianOf(samples, 'clientUtilisation'));
       const rate = (samples: readonly Sample[]) => perSecond(1000 / medianOf(samples, 'edgeCpuMs'));
       return [
         nameOf(result),
@@ -86,6 +88,7 @@ function cpuTable(results: readonly Result[]): Table {
         spread(figuresIn(remote, 'clientCpuMs')),
         `${number(sumOf(native, true))} → ${number(sumOf(remote, false))}`,
         `${rate(native)} → ${rate(remote)}`,
+        `${utilisation(native)} → ${utilisation(remote)}`,
       ];
     }),
   };

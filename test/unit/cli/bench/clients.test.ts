@@ -25,8 +25,10 @@ test('clients that begin when they are due see the queue that grows; clients tha
   await edge.figures({ burnMs: 0 });
   // About 60 are due, and the edge is through with 15.
   assert.ok(open.handshakes > 25, `${open.handshakes} handshakes`);
-  assert.ok(Math.max(...open.latencies) > 8 * slowMs, String(Math.max(...open.latencies)));
-  assert.ok(Math.min(...closed.latencies) < slowMs, String(Math.min(...closed.latencies)));
+  const [longest, shortest] = [Math.max(...open.latencies), Math.min(...closed.latencies)];
+  assert.ok(longest > 8 * slowMs, `${longest} ms`);
+  // Whatever else the machine does, it does to both.
+  assert.ok(shortest < longest / 8, `${shortest} ms, and ${longest} ms with a queue`);
 });
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
