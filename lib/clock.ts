@@ -4,6 +4,7 @@
  * Milliseconds on a monotonic scale; the wall clock is never used for time-outs (it jumps).
  */
 import { performance } from 'node:perf_hooks';
+import { clearTimeout, setTimeout } from './timers.ts';
 
 /** One pending call; does not keep the process alive unless `ref()` was called. */
 export interface Alarm {

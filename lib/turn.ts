@@ -4,6 +4,8 @@
  * round of the loop for nothing.
  */
 
+import { setImmediate } from './timers.ts';
+
 let isRunning = false;
 let putOff: (() => void)[] = [];
 

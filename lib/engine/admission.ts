@@ -3,6 +3,7 @@
  * connections can make them; beyond the limit they wait without a job, beyond twice the limit they are refused.
  */
 import { KeylessError } from '../errors.ts';
+import { setImmediate } from '../timers.ts';
 import { handshakeRefused } from './channels.ts';
 
 /** A handshake that may be driven now or must wait. */

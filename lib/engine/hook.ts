@@ -3,6 +3,7 @@
  * context is in play.
  */
 import type { TLSSocket } from 'node:tls';
+import { setImmediate } from '../timers.ts';
 import { asTurn } from '../turn.ts';
 import { addon, takeFlooded, takeParked } from './addon.ts';
 import {

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { KeylessError } from '../errors.ts';
+import { setImmediate } from '../timers.ts';
 import { addon, type RawDigestSigner } from './addon.ts';
 
 interface Task {

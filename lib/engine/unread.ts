@@ -3,6 +3,7 @@
  * takes place inside the read that asked for it, and a peer that has already ended its side is found out after the
  * answer has left. An operation that takes long is another matter: then it must be found out that the peer has gone.
  */
+import { clearInterval, setInterval } from '../timers.ts';
 
 /** Waits unread for at least this long, and at most twice as long. */
 const UNREAD_MS = 250;

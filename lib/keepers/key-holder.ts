@@ -7,6 +7,7 @@ import { decodeAnswer } from '../protocol/answers.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { encodeFrame } from '../protocol/frame-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
+import { clearInterval, setImmediate, setInterval } from '../timers.ts';
 import { CHANNEL_FD, takeHolderChild } from './holder-child.ts';
 import { keepRequest, MAX_UNANSWERED } from './key-channel.ts';
 

@@ -12,6 +12,8 @@ import { SealedKeys } from '../engine/sealed-keys.ts';
 import { internals } from '../engine/tls-handle.ts';
 import { KeylessError } from '../errors.ts';
 import { HOLDERS, startAhead } from '../keepers/holder-child.ts';
+// Before the app may put others in their place.
+import '../timers.ts';
 
 const KEY_OPTIONS = ['key', 'pfx'] as const;
 

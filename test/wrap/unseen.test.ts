@@ -139,6 +139,14 @@ sameAsNatively(
 );
 
 sameAsNatively(
+  'a handshake while a test has put timers that stand still in the place of Node’s',
+  `${PRELUDE}
+  require('node:test').mock.timers.enable();
+  visit({ SNICallback: (name, done) => done(null, tls.createSecureContext({ cert, key })) }, (side, socket) => say(side));`,
+  ['--no-warnings'],
+);
+
+sameAsNatively(
   'an app ends by itself after a key that is not taken, and after one that is',
   `${PRELUDE}
   try { tls.createSecureContext({ cert, key: 'none' }); } catch ({ code }) { say(code); }

@@ -7,16 +7,17 @@
 import { posix } from 'node:path';
 import { codeOf } from './source-tree.ts';
 
-const TIME = ['clock', 'deadlines', 'turn'];
+const TIME = ['clock', 'deadlines', 'timers', 'turn'];
 const CHAIN = ['errors', ...TIME, 'protocol', 'signing', 'client', 'keys', 'engine', 'fleet'];
 const FACES = ['tls', 'https', 'http2'];
 
 /** What each layer may import besides itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   errors: [],
-  clock: [],
+  clock: ['timers'],
   deadlines: ['clock'],
-  turn: [],
+  timers: [],
+  turn: ['timers'],
   protocol: ['errors'],
   signing: ['errors', 'protocol'],
   client: ['errors', ...TIME, 'protocol'],
