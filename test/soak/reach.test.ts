@@ -1,4 +1,7 @@
-/** Five hundred handshakes a second, and key servers that go: what clients see of it. */
+/**
+ * Five hundred handshakes a second, and key servers that go: what clients see of it. They begin whatever became of those before.
+ * Where the machine cannot have so many, begun or ended, the test says how many there were: that none fails must hold nevertheless.
+ */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { SecureVersion } from 'node:tls';
@@ -52,9 +55,13 @@ interface Load {
   readonly outcomes: Readonly<Record<string, number>>;
   /** Milliseconds of each handshake, the shortest first. */
   readonly took: readonly number[];
-  /** Handshakes that ended, a second. */
+  /** Handshakes a second that began on their own time, and that ended. */
+  readonly arrived: number;
   readonly perSecond: number;
 }
+
+/** Less of it: the machine is what is slow. */
+const KEEPS_UP = 0.95;
 
 /** A client every so often, whatever becomes of those before. @param acts by the milliseconds after which they are done */
 async function load(
@@ -74,25 +81,29 @@ async function load(
     took.push(performance.now() - startedAt);
   };
   for (let elapsed = 0; elapsed < forMs; elapsed = performance.now() - since) {
-    while (due.length > 0 && due[0]!.ms <= elapsed) await due.shift()!.act();
     while (visits.length < (elapsed / 1000) * perSecond) visits.push(visit());
+    while (due.length > 0 && due[0]!.ms <= elapsed) await due.shift()!.act();
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+  const arrived = visits.length / ((performance.now() - since) / 1000);
   await Promise.all(visits);
   took.sort((one, other) => one - other);
-  return { outcomes, took, perSecond: took.length / ((performance.now() - since) / 1000) };
+  return { outcomes, took, arrived, perSecond: took.length / ((performance.now() - since) / 1000) };
 }
 
-function describe({ took, perSecond }: Load): string {
+function describe({ took, arrived, perSecond }: Load, wanted: number): string {
   const at = (share: number) => took[Math.floor((took.length - 1) * share)]!.toFixed(0);
-  return `${took.length} handshakes, ${perSecond.toFixed(0)} a second, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`;
+  const rates = `${wanted} a second wanted, ${arrived.toFixed(0)} begun, ${perSecond.toFixed(0)} ended`;
+  const slow =
+    Math.min(arrived, perSecond) < KEEPS_UP * wanted ? ': NOT REACHED, the machine did no more' : '';
+  return `${took.length} handshakes, ${rates}${slow}; p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`;
 }
 
 test('one of two is killed under 500 handshakes a second: no client sees it', async (context) => {
   await start();
   await load(PER_SECOND / 2, 2000, {});
   const loaded = await load(PER_SECOND, 6000, { 2000: () => servers[0]!.child.kill('SIGKILL') });
-  context.diagnostic(describe(loaded));
+  context.diagnostic(describe(loaded, PER_SECOND));
   assert.deepEqual(Object.keys(loaded.outcomes), ['ok']);
   const { errors, waiting, inFlight, handshakes } = await edge.until(({ connections }) => connections === 0);
   assert.deepEqual(
@@ -131,7 +142,7 @@ test('both are gone for five seconds: who comes meanwhile waits, nobody hangs, a
   });
   await returning;
   context.diagnostic(
-    `${describe(loaded)}; ${resumed} resumed meanwhile, ${slowest.toFixed(0)} ms the longest`,
+    `${describe(loaded, 100)}; ${resumed} resumed meanwhile, ${slowest.toFixed(0)} ms the longest`,
   );
   // Deadlines are of 10 s: all are served when they are back. What was under way when they were killed waits, too.
   assert.deepEqual(Object.keys(loaded.outcomes), ['ok']);
