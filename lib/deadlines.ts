@@ -55,17 +55,24 @@ export class Deadlines<T extends Timed> {
 
   #look(): void {
     const now = this.#clock.now();
-    let next = Number.POSITIVE_INFINITY;
-    // Timers may come a little before their time: then nothing is due, and the next look is soon.
-    let soonest = now;
-    this.#dueAt = next;
-    for (const timed of this.#waiting) {
-      if (timed.deadline > now) next = Math.min(next, timed.deadline);
-      else {
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    let ended = false;
+    try {
+      for (const timed of this.#waiting) {
+        if (timed.deadline > now) continue;
+        ended = true;
         timed.timeOut();
-        soonest = now + PAUSE_MS;
       }
+    } finally {
+      // Timers may come a little before their time: then nothing has ended, and the next look is soon.
+      this.#lookAgain(now, ended ? now + PAUSE_MS : now);
     }
-    if (this.#waiting.size > 0 && next < this.#dueAt) this.#wait(Math.max(next, soonest), now);
+  }
+
+  /** What `timeOut()` throws (a user's event handler does) must not leave the others without an end. */
+  #lookAgain(now: number, soonest: number): void {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { deadline } of this.#waiting) next = Math.min(next, deadline);
+    if (next < this.#dueAt) this.#wait(Math.max(next, soonest), now);
   }
 }

@@ -52,6 +52,12 @@ class StagedWrites {
   bool staged_ = false;
 };
 
+// A session that is resumed has its master secret, and one that has been given it needs no premaster any more.
+bool HasMasterSecret(const SSL* ssl) {
+  const SSL_SESSION* session = SSL_get_session(ssl);
+  return session != nullptr && SSL_SESSION_get_master_key(session, nullptr, 0) > 0;
+}
+
 }  // namespace
 
 Handshake::Handshake(uint32_t id, SSL* ssl, bool shared_with_node, HandshakeOwner* owner)
@@ -79,6 +85,7 @@ int Handshake::OnCertificate(SSL* ssl, void*) {
   if (handshake->refused_) return 0;
   if (ASYNC_get_current_job() != nullptr) return 1;
   handshake->operated_ = false;
+  handshake->awaits_answer_ = false;
   handshake->LimitChoice();
   handshake->Park();
   handshake->WatchAhead();
@@ -102,15 +109,13 @@ void Handshake::Arm() {
   if (ssl_ == nullptr) return;
   SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
   if (SSL_is_server(ssl_) == 0) LimitCiphers(ssl_);
-  CloseGateForPremaster();
+  // setKeyCert() may have come when the server's flight was out: then what is read next is for the new key.
+  if (!awaits_answer_ || driving_ || held_ != nullptr) return;
+  CloseGate();
+  SetGate(gate_closed_);
 }
 
-// setKeyCert() may have come when the server's flight was out: what is read next is for the new key.
-void Handshake::CloseGateForPremaster() {
-  if (!shared_with_node_ || driving_ || held_ != nullptr || SSL_in_init(ssl_) == 0 || !AwaitsPremaster()) return;
-  gate_closed_ = true;
-  SetGate(true);
-}
+void Handshake::CloseGate() { gate_closed_ = awaits_answer_ && (AwaitsPremaster() || AwaitsOwnSignature()); }
 
 // The version is chosen by now, and in TLS 1.2 the cipher comes next.
 void Handshake::LimitChoice() {
@@ -164,6 +169,7 @@ bool Handshake::MayRead(BIO* bio) {
 bool Handshake::AwaitsPremaster() const {
   const SSL_CIPHER* cipher = SSL_get_pending_cipher(ssl_);
   if (SSL_is_server(ssl_) == 0 || cipher == nullptr || SSL_CIPHER_get_kx_nid(cipher) != NID_kx_rsa) return false;
+  if (HasMasterSecret(ssl_)) return false;
   const ErrorGuard errors;
   return RsaKeyOf(ssl_) != RsaKeyKind::kNotKeyless;
 }
@@ -175,7 +181,8 @@ bool Handshake::AwaitsOwnSignature() const { return SSL_is_server(ssl_) == 0; }
 HandshakeState Handshake::Drive() {
   if (ssl_ == nullptr || held_ != nullptr) return HandshakeState::kFailed;
   parked_ = false;
-  reads_in_job_ = gate_closed_ || !shared_with_node_ || AwaitsOwnSignature();
+  // The key may have become Node's since the gate was closed.
+  reads_in_job_ = !shared_with_node_ || AwaitsOwnSignature() || (gate_closed_ && AwaitsPremaster());
   return Step();
 }
 
@@ -235,7 +242,8 @@ HandshakeState Handshake::StateAfter(int value) {
   }
   SSL_clear_mode(ssl_, SSL_MODE_ASYNC);
   const int error = SSL_get_error(ssl_, value);
-  gate_closed_ = shared_with_node_ && !operated_ && SSL_in_init(ssl_) != 0 && (AwaitsPremaster() || AwaitsOwnSignature());
+  awaits_answer_ = shared_with_node_ && !operated_ && SSL_in_init(ssl_) != 0;
+  CloseGate();
   if (value == 1) OnFinished();
   DropSsl();
   if (value == 1) return HandshakeState::kDone;
@@ -282,6 +290,7 @@ bool Handshake::ReplayNext() {
 void Handshake::OnFinished() {
   // A client has finished before the server has looked at its signature (RFC 8446 §2): its alert may still come.
   if (ssl_ != nullptr && SSL_is_server(ssl_)) last_.reset();
+  awaits_answer_ = false;
   gate_closed_ = false;
   if (!driving_) SetGate(false);
 }

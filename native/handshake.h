@@ -125,7 +125,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState StateAfter(int value);
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
-  void CloseGateForPremaster();
+  void CloseGate();
   bool AwaitsOwnSignature() const;
   void Count();
   void LimitChoice();
@@ -151,6 +151,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool flooded_ = false;      // the owner knows that the peer sends ahead
   bool refused_ = false;
   bool driving_ = false;
+  bool awaits_answer_ = false;  // this handshake's first flight of ours is out, and its operation not done
   bool gate_closed_ = false;  // the peer's next bytes lead to an operation: they are for a job
   bool reads_in_job_ = false;
   bool operated_ = false;     // this handshake's operation is done

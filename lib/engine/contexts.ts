@@ -132,11 +132,12 @@ function giveKey(key: PrivateKey, certificate: X509Certificate, isLast: boolean)
   if (!SUPPORTED_TYPES.includes(certificate.publicKey.asymmetricKeyType)) {
     throw problem(KeyProblem.UNSUPPORTED_KEY, certificate);
   }
-  const entry = makeKeyEntry(key, certificate);
-  const { digests, pss } = providerLimits(entry.schemes);
+  const checked = makeKeyEntry(key, certificate);
+  const { digests, pss } = providerLimits(checked.schemes);
   const number = addon().useKey(certificate.raw, digests, pss, key.decrypt !== undefined, isLast);
   if (number <= 0) throw problem(number, certificate);
-  rememberKey(number, entry);
+  const entry = { ...checked, number };
+  rememberKey(entry);
   return entry;
 }
 

@@ -11,7 +11,7 @@ import type { Operation, PrivateKey, VerifyPolicy } from '../keys/private-key.ts
 import { addon, FLAG_REPLAY, HandshakeStep, pendingOperation, STEP_MASK } from './addon.ts';
 import { contextLimits, giveKeys } from './contexts.ts';
 import { checkBytes, endpointOptions, type HandshakeOptions } from './handshake-options.ts';
-import { findKey, type KeyEntry } from './key-entry.ts';
+import type { KeyEntry } from './key-entry.ts';
 import { badResult, OperationView, operationFailed } from './operation.ts';
 import { resultError } from './result-error.ts';
 
@@ -35,6 +35,7 @@ export class Handshake {
   readonly #endpoint: number;
   readonly #id: number;
   readonly #role: 'server' | 'client';
+  readonly #entries: readonly KeyEntry[];
   #state: HandshakeState;
   #error: KeylessError | undefined;
   #operation: OperationView | undefined;
@@ -48,6 +49,7 @@ export class Handshake {
   constructor(options: HandshakeOptions) {
     const { endpoint, entries } = createEndpoint(options);
     this.#endpoint = endpoint;
+    this.#entries = entries;
     this.#id = startEndpoint(endpoint, entries, options.sigalgs);
     this.#role = options.role;
     this.#state = options.role === 'server' ? 'WANT_READ' : 'WANT_WRITE';
@@ -206,7 +208,7 @@ export class Handshake {
 
   #expose(): void {
     const raw = pendingOperation(this.#id);
-    this.#entry = raw && findKey(raw.key);
+    this.#entry = this.#entries.find(({ number }) => number === raw?.key);
     if (raw === undefined || this.#entry === undefined) throw refused('expose its operation');
     this.#state = raw.scheme === 0 ? 'WANT_DECRYPT' : 'WANT_SIGN';
     const origin = {

@@ -5,8 +5,14 @@ import type { PrivateKey, SignatureScheme, VerifyPolicy } from '../keys/private-
 import { addon } from './addon.ts';
 import { fittingSchemes, isSignatureScheme } from './schemes.ts';
 
-/** One PrivateKey in one context, for one certificate. */
+/**
+ * One PrivateKey in one context, for one certificate.
+ *
+ * Owner: the context (lib/engine/contexts.ts), or the Handshake that has it.
+ */
 export interface KeyEntry {
+  /** Which OpenSSL's key carries. */
+  readonly number: number;
   readonly key: PrivateKey;
   readonly keyId: Buffer;
   readonly certificate: Buffer;
@@ -62,7 +68,7 @@ function checkedSchemes(value: unknown, { publicKey }: X509Certificate): KeyEntr
 }
 
 /** @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT for options of the key that are out of range */
-export function makeKeyEntry(key: PrivateKey, certificate: X509Certificate): KeyEntry {
+export function makeKeyEntry(key: PrivateKey, certificate: X509Certificate): Omit<KeyEntry, 'number'> {
   const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
   return {
     key,
@@ -76,17 +82,21 @@ export function makeKeyEntry(key: PrivateKey, certificate: X509Certificate): Key
   };
 }
 
-const entries = new Map<number, KeyEntry>();
+/**
+ * Weak: OpenSSL's key lives as long as its context, and a PrivateKey may refer to who has that context (a server that is
+ * its own key). What is held from here could never be collected.
+ */
+const entries = new Map<number, WeakRef<KeyEntry>>();
 
-/** Remembers an entry for as long as an OpenSSL object refers to its key. */
-export function rememberKey(number: number, entry: KeyEntry): void {
+/** Remembers an entry for as long as an OpenSSL object refers to its key, and its owner holds it. */
+export function rememberKey(entry: KeyEntry): void {
   for (let released = addon().takeReleasedKey(); released !== 0; released = addon().takeReleasedKey()) {
     entries.delete(released);
   }
-  entries.set(number, entry);
+  entries.set(entry.number, new WeakRef(entry));
 }
 
 /** The entry of a number; `undefined`: no OpenSSL object has it any more. */
 export function findKey(number: number): KeyEntry | undefined {
-  return entries.get(number);
+  return entries.get(number)?.deref();
 }

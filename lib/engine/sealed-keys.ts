@@ -40,10 +40,13 @@ export function holdsPrivateKey(key: unknown): boolean {
 /** The same sealed value for the same `key`, so that connections of one identity may be pooled. */
 const sealed = new WeakMap<object, SealedKeys>();
 
+/** An app may put another key into its array. */
 function seal(key: object): SealedKeys {
+  const keys: readonly unknown[] = Array.isArray(key) ? [...key] : [key];
   const known = sealed.get(key);
-  if (known !== undefined) return known;
-  const made = new SealedKeys(Array.isArray(key) ? [...key] : [key]);
+  if (known?.keys.length === keys.length && known.keys.every((each, index) => each === keys[index]))
+    return known;
+  const made = new SealedKeys(keys);
   sealed.set(key, made);
   return made;
 }

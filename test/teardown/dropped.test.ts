@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import tls, { type SecureContext, type TLSSocket } from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { createSecureContext, engineStats, localKey } from '../../lib/index.ts';
+import { createSecureContext, createServer, engineStats, Handshake, localKey } from '../../lib/index.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { duplexPair } from '../helpers/duplex-pair.ts';
 import { until } from '../helpers/edge.ts';
@@ -78,6 +78,43 @@ test('keyless sockets whose handshake is done', async () => {
     return [server, client];
   });
   assert.equal(done, SOCKETS);
+});
+
+test('servers that are their own key', async () => {
+  const { certPem, keyPem } = await issued;
+  const local = localKey(keyPem, { sync: true });
+  let gone = 0;
+  const servers = new FinalizationRegistry(() => {
+    gone += 1;
+  });
+  for (let made = 0; made < SOCKETS; made += 1) {
+    const key = { sign: local.sign, server: undefined as tls.Server | undefined };
+    key.server = createServer({ cert: certPem, key });
+    servers.register(key.server, undefined);
+  }
+  await until(() => {
+    collect();
+    return gone >= SOCKETS - KEPT_AT_MOST;
+  });
+});
+
+test('a Handshake has its key when the caller has let go of it', async () => {
+  const { certPem, keyPem } = await issued;
+  const local = localKey(keyPem, { sync: true });
+  const make = () =>
+    new Handshake({ role: 'server', cert: certPem, key: { sign: (operation) => local.sign(operation) } });
+  const server = make();
+  const client = new Handshake({ role: 'client', servername: 'localhost', ca: certPem });
+  for (let turn = 0; turn < 3; turn += 1) {
+    await new Promise(setImmediate);
+    collect();
+  }
+  assert.equal(server.feed(client.drain()), 'WANT_SIGN');
+  const { operation } = server;
+  assert.ok(operation?.kind === 'sign');
+  server.supply((await local.sign(operation)) as Uint8Array);
+  assert.ok(server.drain().length > 0);
+  for (const each of [server, client]) each.close();
 });
 
 /** Hands its data over in the next turn, and refers to nothing meanwhile but the other half. */

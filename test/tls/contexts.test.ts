@@ -178,6 +178,23 @@ for (const version of VERSIONS) {
   );
 
   parity(
+    `setSecureContext with the same options and arrays, in which another key and certificate are now, ${version}`,
+    async (side) => {
+      const options = { cert: [rsa.certPem], key: [side.key(rsa)] };
+      const server = side.tls.createServer(options);
+      const port = await listen(server);
+      const before = await converse(side, server, port, { client: client() });
+      options.cert[0] = p256.certPem;
+      options.key[0] = side.key(p256);
+      server.setSecureContext(options);
+      const after = await converse(side, server, port, { client: client() });
+      await close(server);
+      return { before, after };
+    },
+    2,
+  );
+
+  parity(
     `OCSP stapling, ${version}`,
     async (side) => {
       const server = side.tls.createServer({ cert: rsa.certPem, key: side.key(rsa) });

@@ -118,3 +118,22 @@ test('the process is kept alive while something waits, and by no alarm that is l
   it.release();
   assert.equal(kept(), before);
 });
+
+test('an exception of one that ends reaches the clock, and the others end all the same', () => {
+  const { clock, it, ended, add } = deadlines();
+  const thrower: Timed = {
+    deadline: 10,
+    timeOut: () => {
+      it.remove(thrower);
+      throw new Error('of a handler');
+    },
+  };
+  it.add(thrower);
+  add(10);
+  add(20);
+  assert.throws(() => clock.advance(10), /of a handler/);
+  clock.advance(5);
+  assert.deepEqual(ended, [10]);
+  clock.advance(5);
+  assert.deepEqual(ended, [10, 20]);
+});
