@@ -66,7 +66,9 @@ export class RefusingSystem {
     execFileSync('g++', ['-x', 'c', '-std=gnu11', '-shared', '-fPIC', '-O1', '-o', library, source, '-ldl'], {
       stdio: 'inherit',
     });
-    this.env = { LD_PRELOAD: library, REFUSING_SYSTEM: this.#folder };
+    // After what is there: the runtime of a sanitizer must be first.
+    const { LD_PRELOAD: before = '' } = process.env;
+    this.env = { LD_PRELOAD: `${before} ${library}`.trim(), REFUSING_SYSTEM: this.#folder };
   }
 
   refuse(what: 'memory' | 'threads'): void {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
+import { setSigningThreads } from '../../../lib/engine/signing-threads.ts';
 import { connectKeyServers } from '../../../lib/keys/key-servers.ts';
 import {
   capabilitiesRequest,
@@ -21,6 +22,8 @@ import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
 
 let setup: KeyServerSetup;
 let other: Issued;
+// As many are under way as threads sign: the orders below are those of one, on whatever machine.
+before(() => setSigningThreads(1));
 before(async () => {
   setup = await makeKeyServers(['rsa', 'p256']);
   other = await setup.authority.issue({ type: 'p256', usage: 'client', cn: 'edge 2' });

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import type tls from 'node:tls';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { subjectKeyId } from '../../../../lib/protocol/key-id.ts';
+import { signDigestRequest, signRequest } from '../../../../lib/protocol/request-encoder.ts';
 import { type SchemeName, SIGNING_METHODS } from '../../../../lib/protocol/schemes.ts';
 import type { LiveKeyStore, StoredKey } from '../../../../lib/server/key-store.ts';
 import { type Pkcs11Options, pkcs11Token } from '../../../../lib/server/stores/pkcs11-token.ts';
@@ -15,6 +16,7 @@ import { certificateVerify } from '../../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers, type Site } from '../../../helpers/key-servers.ts';
 import { ManualClock } from '../../../helpers/manual-clock.ts';
 import { childPids, type Generated, PIN, SOFTHSM, SoftHsm } from '../../../helpers/soft-hsm.ts';
+import { connectPeer } from '../../../helpers/wire-peer.ts';
 
 const P256 = SIGNING_METHODS.ecdsa_secp256r1_sha256;
 const GOOD_KEYS = ['p256', 'p384', 'p521', 'rsa'] as const;
@@ -128,6 +130,18 @@ for (const [name, server] of HANDSHAKES) {
       await edge.close();
     }));
 }
+
+test('bare digests are not signed by a token, also where the context digest is allowed: error 05', () =>
+  withToken({ keys: ['p256'] }, async (keys, key) => {
+    await using server = await setup.start({ keys, contexts: ['tls13-server', 'digest'] });
+    const peer = await connectPeer(server.port, setup.edgeOptions, 'field');
+    const { keyId } = key('p256');
+    const digest = signDigestRequest(P256.opcode!, Buffer.alloc(32, 1), { keyId });
+    assert.deepEqual(await peer.ask(digest), { kind: 'error', code: 5 });
+    const message = signRequest('ecdsa_secp256r1_sha256', certificateVerify(), { keyId });
+    assert.equal((await peer.ask(message)).kind, 'result');
+    peer.close();
+  }));
 
 test('a token decrypts where it is told to, and what is not below the modulus does not get to it', async () => {
   const premaster = Buffer.alloc(48, 3);

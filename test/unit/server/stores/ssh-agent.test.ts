@@ -3,7 +3,11 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import type tls from 'node:tls';
 import type { SignatureScheme } from '../../../../lib/keys/private-key.ts';
-import { premasterRequest, signRequest } from '../../../../lib/protocol/request-encoder.ts';
+import {
+  premasterRequest,
+  signDigestRequest,
+  signRequest,
+} from '../../../../lib/protocol/request-encoder.ts';
 import { SIGNING_METHODS } from '../../../../lib/protocol/schemes.ts';
 import type { LiveKeyStore } from '../../../../lib/server/key-store.ts';
 import { sshAgent } from '../../../../lib/server/stores/ssh-agent.ts';
@@ -120,6 +124,17 @@ test('the key server refuses what the agent cannot, by error 01, and asks it not
     assert.deepEqual(await peer.ask(sign), { kind: 'error', code: 1 });
     const decrypt = premasterRequest(Buffer.alloc(256, 1), 0x0303, setup.sites.rsa!);
     assert.deepEqual(await peer.ask(decrypt), { kind: 'error', code: 1 });
+    peer.close();
+  }));
+
+test('bare digests are not signed by an agent, also where the context digest is allowed: error 05', () =>
+  withStore(['p256'], async (store) => {
+    await using server = await setup.start({ keys: store, contexts: ['tls13-server', 'digest'] });
+    const peer = await connectPeer(server.port, setup.edgeOptions, 'field');
+    const digest = signDigestRequest(P256.opcode!, Buffer.alloc(32, 1), setup.sites.p256!);
+    assert.deepEqual(await peer.ask(digest), { kind: 'error', code: 5 });
+    const message = signRequest('ecdsa_secp256r1_sha256', certificateVerify(), setup.sites.p256!);
+    assert.equal((await peer.ask(message)).kind, 'result');
     peer.close();
   }));
 
