@@ -1,12 +1,15 @@
 """A second peer of the protocol, written from docs/protocol.md alone: Python's standard library and the openssl command.
 
-    naive-peer.py client PORT CERT KEY CA SKI     asks a key server, prints what it got as JSON lines
-    naive-peer.py server CERT KEY CA SITE_KEY SKI  answers edges with one key, prints its port
+    naive-peer.py client PORT CERT KEY CA SKI RSA_SKI RSA_PUBLIC  asks a key server, prints what it got as JSON lines
+    naive-peer.py server CERT KEY CA SITE_KEY SKI                 answers edges with one key, prints its port
+
+The secret of ticket keys is 32 x 5a, the group "edges", the period an hour, and nobody is revoked.
 
 Deliberately simple: one connection after the other, one request after the other.
 """
 
 import hashlib
+import hmac
 import json
 import os
 import socket
@@ -14,11 +17,13 @@ import ssl
 import struct
 import subprocess
 import sys
+import time
 
 ALPN = "keyless-tls/1"
-RESPONSE, PING, PONG, ERROR = 0xF0, 0xF1, 0xF2, 0xFF
+RESPONSE, PING, PONG, ERROR, FUNCTION = 0xF0, 0xF1, 0xF2, 0xFF, 0x24
 ORDER = [0x11, 0x12, 0x14, 0x04, 0x01, 0x03, 0x05, 0x02, 0x06, 0x13]
-ECDSA_SHA256, RSA_PSS_SHA256, RSA_PKCS1_SHA256 = 0x15, 0x35, 0x05
+ECDSA_SHA256, RSA_PSS_SHA256, RSA_PKCS1_SHA256, RSA_DECRYPT = 0x15, 0x35, 0x05, 0x01
+PERIOD, SECRET, GROUP = 3_600_000, b"\x5a" * 32, b"edges"
 
 
 def encode(request_id, items):
@@ -61,37 +66,113 @@ def certificate_verify():
     return b" " * 64 + b"TLS 1.3, server CertificateVerify\0" + os.urandom(32)
 
 
-def client(port, cert, key, ca, ski):
+def hkdf(secret, salt, info, count):
+    extracted, made, block = hmac.digest(salt, secret, "sha256"), b"", b""
+    while len(made) < count:
+        block = hmac.digest(extracted, block + info + bytes([len(made) // 32 + 1]), "sha256")
+        made += block
+    return made[:count]
+
+
+def ticket_key(epoch):
+    info = struct.pack(">IQ", PERIOD, epoch) + hashlib.sha256(b"").digest() + GROUP
+    return hkdf(SECRET, b"keyless-tls/1 ticket-keys", info, 48)
+
+
+def ticket_keys(now):
+    epoch = now // PERIOD
+    head = struct.pack(">IIQ", PERIOD, PERIOD - now % PERIOD, epoch)
+    return head + b"".join(ticket_key(epoch + offset) for offset in (1, 0, -1, -2))
+
+
+def openssl(*command, given):
+    return subprocess.run(["openssl", *command], input=given, capture_output=True, check=True).stdout
+
+
+def questions(ski, rsa_ski, rsa_public):
+    """What is asked: a name, and items. Those of a premaster come with what it is."""
+    key, rsa, function, message = {0x04: bytes.fromhex(ski)}, {0x04: bytes.fromhex(rsa_ski)}, {0x11: bytes([FUNCTION])}, certificate_verify()
+    premaster = b"\x03\x03" + os.urandom(46)
+    encrypt = ["pkeyutl", "-encrypt", "-pubin", "-inkey", rsa_public, "-pkeyopt"]
+    encrypted = openssl(*encrypt, "rsa_padding_mode:pkcs1", given=premaster)
+    nothing = openssl(*encrypt, "rsa_padding_mode:none", given=b"\0" + os.urandom(255))
+    ask_premaster = {**function, 0x13: b"rsa-premaster", 0x14: b"\x03\x03", **rsa}
+
+    def sign(what, opcode=ECDSA_SHA256, selector=key):
+        return {0x11: bytes([opcode]), 0x12: hashlib.sha256(what).digest(), 0x14: what, 0x02: b"www.example.org", **selector}
+
+    return {
+        "ping": {0x11: bytes([PING]), 0x12: b"hello"},
+        "capabilities": {**function, 0x13: b"capabilities"},
+        "signature": sign(message),
+        "again": sign(message),
+        "signature of RSA": sign(certificate_verify(), RSA_PSS_SHA256, rsa),
+        "premaster": {**ask_premaster, 0x12: encrypted},
+        "no premaster": {**ask_premaster, 0x12: nothing},
+        "another version": {**ask_premaster, 0x12: encrypted, 0x14: b"\x03\x02"},
+        "ticket keys": {**function, 0x13: b"ticket-keys"},
+        "a contract": sign(b"a contract, not a handshake"),
+        "another key": sign(certificate_verify(), selector={0x04: bytes(20)}),
+        "another kind of key": sign(certificate_verify(), RSA_PSS_SHA256),
+        "another digest": {**sign(certificate_verify()), 0x12: bytes(32)},
+        "no message": {0x11: bytes([ECDSA_SHA256]), 0x12: bytes(32), **key},
+        "no opcode": {0x12: b"hello"},
+        "an unknown opcode": {0x11: b"\x99"},
+        "an unknown function": {**function, 0x13: b"sign:anything", **key},
+        "a function without a name": function,
+        "an answer": {0x11: bytes([RESPONSE]), 0x12: b"hello"},
+        "a raw decryption": {0x11: bytes([RSA_DECRYPT]), 0x12: encrypted, **rsa},
+    }, premaster
+
+
+def client(port, cert, key, ca, ski, rsa_ski, rsa_public):
     tls = context(ssl.Purpose.SERVER_AUTH, cert, key, ca)
+    asked, premaster = questions(ski, rsa_ski, rsa_public)
     with socket.create_connection(("127.0.0.1", int(port))) as raw, tls.wrap_socket(raw, server_hostname="localhost") as connection:
-        def ask(request_id, items):
+        print(json.dumps({"what": "connected", "alpn": connection.selected_alpn_protocol(), "premaster": premaster.hex()}))
+        for request_id, (what, items) in enumerate(asked.items(), start=7):
+            before = int(time.time() * 1000)
             connection.sendall(encode(request_id, items))
             answered, answer = decode(connection)
             assert answered == request_id
-            return answer
-
-        def sign(request_id, message):
-            digest = hashlib.sha256(message).digest()
-            answer = ask(request_id, {0x11: bytes([ECDSA_SHA256]), 0x12: digest, 0x14: message, 0x04: bytes.fromhex(ski), 0x02: b"www.example.org"})
-            return {"opcode": answer[0x11][0], "payload": answer[0x12].hex(), "message": message.hex()}
-
-        pong = ask(7, {0x11: bytes([PING]), 0x12: b"hello"})
-        print(json.dumps({"opcode": pong[0x11][0], "payload": pong[0x12].hex(), "alpn": connection.selected_alpn_protocol()}))
-        message = certificate_verify()
-        for request_id, asked in [(8, message), (9, message), (10, b"a contract, not a handshake")]:
-            print(json.dumps(sign(request_id, asked)))
+            line = {"what": what, "opcode": answer[0x11][0], "payload": answer[0x12].hex(), "message": items.get(0x14, b"").hex()}
+            if what == "ticket keys":
+                # An epoch may have ended meanwhile. Milliseconds until it ends: not equal, but near.
+                derived = [ticket_keys(now) for now in (before, int(time.time() * 1000))]
+                line["derived"] = any(answer[0x12][:4] + answer[0x12][8:] == each[:4] + each[8:] for each in derived)
+            print(json.dumps(line))
 
 
 def openssl_sign(key, opcode, message):
     options = {ECDSA_SHA256: [], RSA_PKCS1_SHA256: [], RSA_PSS_SHA256: ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:-1"]}
-    command = ["openssl", "dgst", "-sha256", "-sign", key, *options[opcode]]
-    return subprocess.run(command, input=message, capture_output=True, check=True).stdout
+    return openssl("dgst", "-sha256", "-sign", key, *options[opcode], given=message)
+
+
+def premaster_of(block, version):
+    """Not in constant time: naive."""
+    padded = block[:2] == b"\0\x02" and b"\0" not in block[2:-49] and block[-49] == 0
+    return block[-48:] if padded and block[-48:-46] == version else os.urandom(48)
+
+
+def function_of(items, site_key, ski):
+    name = items.get(0x13)
+    if name == b"capabilities":
+        return json.dumps({"versions": [1], "functions": ["capabilities", "rsa-premaster", "ticket-keys"]}).encode()
+    if name == b"ticket-keys":
+        return ticket_keys(int(time.time() * 1000))
+    if name == b"rsa-premaster" and items.get(0x04) == bytes.fromhex(ski):
+        block = openssl("pkeyutl", "-decrypt", "-inkey", site_key, "-pkeyopt", "rsa_padding_mode:none", given=items[0x12])
+        return premaster_of(block, items[0x14])
+    return None
 
 
 def answer_to(items, site_key, ski):
     opcode = items[0x11][0]
     if opcode == PING:
         return {0x11: bytes([PONG]), **({0x12: items[0x12]} if 0x12 in items else {})}
+    if opcode == FUNCTION:
+        made = function_of(items, site_key, ski)
+        return {0x11: bytes([ERROR]), 0x12: b"\x05"} if made is None else {0x11: bytes([RESPONSE]), 0x12: made}
     if opcode not in (ECDSA_SHA256, RSA_PSS_SHA256, RSA_PKCS1_SHA256):
         return {0x11: bytes([ERROR]), 0x12: b"\x05"}
     if items.get(0x04) != bytes.fromhex(ski):

@@ -1,7 +1,7 @@
 /** A second implementation of the protocol, written from docs/protocol.md alone, against ours: as edge and as key server. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { verify } from 'node:crypto';
+import { constants, verify, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import tls, { type SecureVersion } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { connectKeyServers, createServer } from '../../lib/index.ts';
+import { connectKeyServers, createServer, leaseTicketKeys } from '../../lib/index.ts';
+import type { KeyServerOptions } from '../../lib/server/key-server.ts';
+import { identityOf } from '../../lib/server/peer-identity.ts';
 import { close, listen } from '../helpers/connections.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
 
@@ -31,6 +33,7 @@ before(async () => {
     'server.key': setup.server.keyPem,
     'p256.key': setup.sites.p256!.keyPem,
     'rsa.key': setup.sites.rsa!.keyPem,
+    'rsa.pub': String(setup.sites.rsa!.publicKey.export({ type: 'spki', format: 'pem' })),
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(at(name), text, { mode: 0o600 });
 });
@@ -40,43 +43,98 @@ function python(...args: string[]): ChildProcess {
   return spawn('python3', [PEER, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
-test('as an edge: our key server answers its ping, signs once, and signs handshakes only', async () => {
-  const keyServer = await setup.start();
-  const peer = python(
-    'client',
-    String(keyServer.port),
-    at('edge.crt'),
-    at('edge.key'),
-    at('ca.crt'),
-    ski('p256'),
-  );
+interface Line {
+  readonly what: string;
+  readonly opcode: number;
+  readonly payload: string;
+  readonly message: string;
+  readonly alpn?: string;
+  readonly premaster?: string;
+  readonly derived?: boolean;
+}
+
+/** What our key server answered to each of its questions. */
+async function askedByPeer(options: Partial<KeyServerOptions>): Promise<ReadonlyMap<string, Line>> {
+  const keyServer = await setup.start(options);
+  const files = [at('edge.crt'), at('edge.key'), at('ca.crt')];
+  const peer = python('client', String(keyServer.port), ...files, ski('p256'), ski('rsa'), at('rsa.pub'));
   let said = '';
   peer.stdout!.setEncoding('utf8').on('data', (text: string) => {
     said += text;
   });
   assert.deepEqual(await once(peer, 'close'), [0, null]);
   await keyServer.close();
-  type Line = { opcode: number; payload: string; message: string; alpn?: string };
-  const [pong, signed, again, contract] = said
+  const lines = said
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Line);
-  assert.deepEqual(pong, {
-    opcode: 0xf2,
-    payload: Buffer.from('hello').toString('hex'),
-    alpn: 'keyless-tls/1',
+  return new Map(lines.map((line) => [line.what, line]));
+}
+
+/** Each error of the table in docs/protocol.md that a request can have. */
+const REFUSED: Readonly<Record<string, string>> = {
+  again: '06',
+  'a contract': '02',
+  'another key': '02',
+  'another kind of key': '01',
+  'another digest': '07',
+  'no message': '05',
+  'no opcode': '07',
+  'an unknown opcode': '05',
+  'an unknown function': '05',
+  'a function without a name': '07',
+  'an answer': '06',
+  'a raw decryption': '05',
+};
+
+test('as an edge: our key server signs, decrypts, leases ticket keys and refuses, as the document says', async () => {
+  const { pin } = identityOf(new X509Certificate(setup.edge.certPem));
+  const got = await askedByPeer({
+    allowDecrypt: 'every-key',
+    tickets: { secret: Buffer.alloc(32, 0x5a), periodMs: 3_600_000 },
+    grants: { clients: [{ name: 'naive', identities: [pin], tickets: { group: 'edges' } }] },
   });
-  assert.equal(signed!.opcode, 0xf0);
-  const [message, signature] = [signed!.message, signed!.payload].map((hex) => Buffer.from(hex, 'hex'));
-  assert.ok(verify('sha256', message!, setup.sites.p256!.publicKey, signature!));
-  assert.deepEqual([again!.opcode, again!.payload], [0xff, '06']);
-  assert.deepEqual([contract!.opcode, contract!.payload], [0xff, '02']);
+  const payload = (what: string) => Buffer.from(got.get(what)!.payload, 'hex');
+  const { alpn, premaster } = got.get('connected')!;
+  assert.equal(alpn, 'keyless-tls/1');
+  assert.deepEqual([got.get('ping')!.opcode, payload('ping').toString()], [0xf2, 'hello']);
+  const { functions } = JSON.parse(payload('capabilities').toString()) as { functions: string[] };
+  assert.deepEqual(functions, ['capabilities', 'sign:ed448', 'rsa-premaster', 'ticket-keys']);
+  const { p256, rsa } = setup.sites;
+  const message = (what: string) => Buffer.from(got.get(what)!.message, 'hex');
+  assert.ok(verify('sha256', message('signature'), p256!.publicKey, payload('signature')));
+  const pss = { key: rsa!.publicKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
+  assert.ok(verify('sha256', message('signature of RSA'), pss, payload('signature of RSA')));
+  assert.equal(payload('premaster').toString('hex'), premaster);
+  for (const what of ['no premaster', 'another version']) {
+    assert.deepEqual([got.get(what)!.opcode, payload(what).length], [0xf0, 48]);
+    assert.notEqual(payload(what).toString('hex'), premaster);
+  }
+  assert.deepEqual([payload('ticket keys').length, got.get('ticket keys')!.derived], [208, true]);
+  for (const [what, code] of Object.entries(REFUSED)) {
+    const { opcode, payload: said } = got.get(what)!;
+    assert.deepEqual([what, opcode, said], [what, 0xff, code]);
+  }
+});
+
+test('as an edge that may nothing: neither decryption nor ticket keys exist', async () => {
+  const got = await askedByPeer({});
+  for (const what of ['premaster', 'no premaster', 'ticket keys']) {
+    const { opcode, payload } = got.get(what)!;
+    assert.deepEqual([what, opcode, payload], [what, 0xff, '05']);
+  }
 });
 
 /** A client that can verify one kind of signature only. */
-async function visit(port: number, maxVersion: SecureVersion, sigalgs: string): Promise<string | null> {
+async function visit(
+  port: number,
+  maxVersion: SecureVersion,
+  sigalgs: string,
+  ciphers?: string,
+): Promise<string | null> {
   const ca = setup.authority.certPem;
-  const client = tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca, maxVersion, sigalgs });
+  const options = { host: '127.0.0.1', servername: 'localhost', ca, maxVersion, sigalgs, ciphers };
+  const client = tls.connect({ port, ...options });
   await once(client, 'secureConnect');
   const protocol = client.getProtocol();
   client.resume();
@@ -99,7 +157,13 @@ for (const kind of ['p256', 'rsa'] as const) {
       const sigalgs = kind === 'p256' ? 'ECDSA+SHA256' : 'RSA-PSS+SHA256';
       for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
         assert.equal(await visit(edge, version, sigalgs), version);
-      assert.equal(keys.stats().succeeded, 2);
+      // Signatures and, with RSA, one premaster.
+      if (kind === 'rsa') assert.equal(await visit(edge, 'TLSv1.2', sigalgs, 'AES128-GCM-SHA256'), 'TLSv1.2');
+      assert.equal(keys.stats().succeeded, kind === 'rsa' ? 3 : 2);
+      const lease = leaseTicketKeys(keys);
+      await lease.ready();
+      assert.equal(lease.stats().state, 'held');
+      lease.close();
       await close(server);
       keys.close();
     } finally {
