@@ -25,7 +25,8 @@ Usage: keyless-tls check --cert FILE --key FILE --ca FILE --server HOST:PORT [op
   --json              one JSON object a line
 
 Looks at the certificate's dates by this machine's clock and at its purpose, connects to each server, compares its clock, and has
-it sign a TLS 1.3 handshake with the key of each site, which is verified. Exit code 0: all is well; 1: something is not.
+it sign a TLS 1.3 handshake with the key of each site, which is verified. A key server lists no keys: what is not named by --site is
+not tried. Exit code 0: all is well; 1: something is not.
 
 Example:
   keyless-tls check --cert edge.crt --key edge.key --ca ca.crt --server keys-1.internal:2407 --site www.crt
