@@ -2,22 +2,26 @@
 import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import type { VerifyPolicy } from '../../index.ts';
+import type { BareAsker } from './bare-asker.ts';
 import type { EdgeKeys } from './edge-keys.ts';
 
-/** Where the sites' keys are: here; on the key server; here, behind a callback; nowhere, and nobody answers. */
-export type EdgeMode = 'native' | 'remote' | 'local' | 'unanswered';
+/**
+ * Where the sites' keys are: here; on the key server; here, behind a callback; nowhere, and nobody answers; here, and the key
+ * server is sent a ping for each handshake.
+ */
+export type EdgeMode = 'native' | 'remote' | 'local' | 'unanswered' | 'pinging';
 
 export interface EdgeSite {
   /** PEM. */
   readonly cert: string;
-  /** PEM; of native and local edges only. */
+  /** PEM; of native, local and pinging edges only. */
   readonly key?: string | undefined;
 }
 
 export interface EdgePlan {
   readonly mode: EdgeMode;
   readonly sites: Readonly<Record<string, EdgeSite>>;
-  /** Of remote edges. */
+  /** Of remote and pinging edges. */
   readonly keyServer?: {
     readonly port: number;
     readonly cert: string;
@@ -45,7 +49,7 @@ export interface EdgeFigures {
   readonly cpuMs: number;
   readonly handshakes: number;
   readonly resumed: number;
-  /** Signatures asked for; of native edges, none can be counted: 0. */
+  /** Signatures asked for, or pings; of native edges, none can be counted: 0. */
   readonly operations: number;
   /** Handshakes that wait for one at this moment. */
   readonly paused: number;
@@ -56,6 +60,7 @@ export interface EdgeFigures {
 
 const counts = { handshakes: 0, resumed: 0, connections: 0 };
 let wastedMs = 0;
+let asker: BareAsker | undefined;
 
 function ownCpuMs(): number {
   const { user, system } = process.cpuUsage();
@@ -90,6 +95,7 @@ function onSocket(socket: tls.TLSSocket): void {
   if (socket.isSessionReused()) counts.resumed += 1;
   socket.on('error', () => undefined);
   if (wastedMs > 0) burn(wastedMs);
+  asker?.ask();
   // Ending here, before anything came, would suppress TLS 1.3's tickets, which a server sends in real life.
   socket.once('data', (data: Buffer) => {
     if (data[0] === 0x78) socket.end('y');
@@ -110,9 +116,15 @@ function listen(server: tls.Server): Promise<number> {
 
 /** A native edge does not load the library: it is Node.js and nothing else. */
 async function keysOf(plan: EdgePlan): Promise<EdgeKeys | undefined> {
-  if (plan.mode === 'native') return undefined;
+  if (plan.mode === 'native' || plan.mode === 'pinging') return undefined;
   const { EdgeKeys } = await import('./edge-keys.ts');
   return EdgeKeys.open(plan);
+}
+
+async function askerOf({ mode, keyServer }: EdgePlan): Promise<BareAsker | undefined> {
+  if (mode !== 'pinging' || keyServer === undefined) return undefined;
+  const { BareAsker } = await import('./bare-asker.ts');
+  return BareAsker.open(keyServer);
 }
 
 async function serve({ sites }: EdgePlan, keys: EdgeKeys | undefined): Promise<EdgePorts> {
@@ -127,7 +139,7 @@ async function serve({ sites }: EdgePlan, keys: EdgeKeys | undefined): Promise<E
 function figures(keys: EdgeKeys | undefined): EdgeFigures {
   return {
     ...counts,
-    operations: keys?.operations ?? 0,
+    operations: keys?.operations ?? asker?.answered ?? 0,
     paused: keys?.paused ?? 0,
     residentBytes: process.memoryUsage.rss(),
     cpuMs: ownCpuMs(),
@@ -136,6 +148,7 @@ function figures(keys: EdgeKeys | undefined): EdgeFigures {
 
 process.once('message', async (plan: EdgePlan) => {
   const keys = await keysOf(plan);
+  asker = await askerOf(plan);
   process.send?.(await serve(plan, keys));
   process.on('message', ({ burnMs, collect }: EdgeRequest) => {
     if (burnMs !== undefined) wastedMs = burnMs;

@@ -10,7 +10,7 @@ import { CONCURRENT, type Scale } from './scale.ts';
 import { keyPemOf, makeSiteFiles, type Site, type SiteFiles } from './sites.ts';
 
 /** `isolated` is native under isolate; `unverified` is local, and the engine does not check RSA signatures. */
-export type EdgeName = 'native' | 'remote' | 'local' | 'unverified' | 'isolated';
+export type EdgeName = 'native' | 'remote' | 'local' | 'unverified' | 'isolated' | 'pinging';
 
 const ISOLATE = `--import=${new URL('../../wrap/isolate.js', import.meta.url).href}`;
 const WARM_UP_SITES: readonly Site[] = ['RSA-2048', 'P-256'];
@@ -62,13 +62,13 @@ export class Workshop {
 
   /** @param mode of the edge; @param keyServerPort a link's; default: the key server's own; @param connections to it */
   planOf(mode: EdgeMode, keyServerPort = this.keyServer.port, connections?: number): EdgePlan {
-    const holdsKeys = mode === 'native' || mode === 'local';
+    const holdsKeys = mode === 'native' || mode === 'local' || mode === 'pinging';
     const sites = SITES.map((site) => {
       const key = holdsKeys ? keyPemOf(this.files, site) : undefined;
       return [site, { cert: this.files.certs[site], key }];
     });
     const plan = { mode, sites: Object.fromEntries(sites) };
-    if (mode !== 'remote') return plan;
+    if (mode !== 'remote' && mode !== 'pinging') return plan;
     const { edge, ca } = this.files;
     return { ...plan, keyServer: { port: keyServerPort, ...edge, ca, connections } };
   }

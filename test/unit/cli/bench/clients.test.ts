@@ -61,6 +61,17 @@ test('a ClientHello holds a paused handshake until it is let go', async () => {
   }
 });
 
+test('an edge that pings does so once for each handshake, and signs for itself', async () => {
+  const edge = await workshop.edge('pinging');
+  const plan = { version: 'TLSv1.3', ports: [edge.ports['P-256']!], concurrent: 4, ms: 60 } as const;
+  await takeSample(workshop, [edge], plan);
+  let { handshakes, operations } = await edge.figures();
+  // The last answers may come when the connections have ended.
+  while (operations < handshakes) ({ handshakes, operations } = await edge.figures());
+  assert.equal(operations, handshakes);
+  assert.ok(handshakes > 0);
+});
+
 test('a transfer is as long as it was asked for', async () => {
   const edge = await workshop.edge('native');
   const plan = { kind: 'bulk', version: 'TLSv1.3', port: edge.ports['P-256']! } as const;
