@@ -18,6 +18,8 @@ export interface KeyEntry {
   readonly certificate: Buffer;
   /** OpenSSL's name of an EC key's curve. */
   readonly curve: string | undefined;
+  /** Node's name of it. OpenSSL has room for one key of each. */
+  readonly type: string | undefined;
   readonly isRsa: boolean;
   /** Those that fit the certificate; `undefined`: everything its type can. */
   readonly schemes: readonly SignatureScheme[] | undefined;
@@ -75,6 +77,7 @@ export function makeKeyEntry(key: PrivateKey, certificate: X509Certificate): Omi
     keyId: addon().keyId(certificate.raw) ?? Buffer.alloc(0),
     certificate: certificate.raw,
     curve: asymmetricKeyDetails?.namedCurve,
+    type: asymmetricKeyType,
     isRsa: asymmetricKeyType === 'rsa' || asymmetricKeyType === 'rsa-pss',
     schemes: checkedSchemes(key.schemes, certificate),
     timeoutMs: checkedTimeout(key.timeoutMs),

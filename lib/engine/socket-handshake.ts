@@ -19,7 +19,7 @@ import {
 } from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
-import { findKey } from './key-entry.ts';
+import { findKey, type KeyEntry } from './key-entry.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
 import { type OperationOrigin, PendingOperation } from './operation.ts';
 import { resultError } from './result-error.ts';
@@ -97,6 +97,8 @@ export class SocketHandshake implements OperationOrigin {
   private limits: ContextLimits | undefined;
   /** The context that setKeyCert() has given the connection in the place of its own. */
   given: KeylessContext | undefined;
+  /** Of all such contexts, which may be held by nobody else: OpenSSL has kept the last key of each type. */
+  private givenKeys: Map<string | undefined, KeyEntry> | undefined;
 
   /** @param id what the addon's attachLast() returned for this socket */
   constructor(id: number, socket: TLSSocket, handle: TlsHandle) {
@@ -149,6 +151,8 @@ export class SocketHandshake implements OperationOrigin {
   /** @param choosesLate Node has yet to ask for a context, which must not be passed over: it is armed then */
   give(context: KeylessContext, choosesLate: boolean): void {
     this.given = context;
+    this.givenKeys ??= new Map();
+    for (const entry of context.entries) this.givenKeys.set(entry.type, entry);
     if (!choosesLate) this.arm(context);
   }
 

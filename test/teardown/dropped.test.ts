@@ -10,6 +10,7 @@ import { createSecureContext, createServer, engineStats, Handshake, localKey } f
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { duplexPair } from '../helpers/duplex-pair.ts';
 import { until } from '../helpers/edge.ts';
+import { remoteKey } from '../helpers/parity.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -115,6 +116,38 @@ test('a Handshake has its key when the caller has let go of it', async () => {
   server.supply((await local.sign(operation)) as Uint8Array);
   assert.ok(server.drain().length > 0);
   for (const each of [server, client]) each.close();
+});
+
+/** @returns what a client that takes only ECDSA sees of a socket that was given an EC key and then an RSA key */
+async function giveTwoKeys(make: (issued: Issued) => SecureContext): Promise<string> {
+  const [p256, rsa] = [await issued, await (await makeAuthority()).issue({ type: 'rsa' })];
+  const [here, there] = duplexPair();
+  const server = new tls.TLSSocket(here, { isServer: true, secureContext: make(rsa) });
+  server.on('error', () => {});
+  for (const each of [p256, rsa]) server.setKeyCert(make(each));
+  for (let turn = 0; turn < 3; turn += 1) {
+    await new Promise(setImmediate);
+    collect();
+  }
+  const client = tls.connect({
+    socket: there,
+    rejectUnauthorized: false,
+    sigalgs: 'ecdsa_secp256r1_sha256',
+  });
+  return new Promise((resolve) => {
+    client.on('secureConnect', () => resolve(String(client.getPeerX509Certificate()?.fingerprint256)));
+    client.on('error', ({ code }: NodeJS.ErrnoException) => resolve(String(code)));
+  });
+}
+
+test('a socket has both keys that it was given, when nobody else has them', async () => {
+  const native = await giveTwoKeys(({ certPem, keyPem }) =>
+    tls.createSecureContext({ cert: certPem, key: keyPem }),
+  );
+  const keyless = await giveTwoKeys(({ certPem, keyPem }) =>
+    createSecureContext({ cert: certPem, key: remoteKey(keyPem, 'turn') }),
+  );
+  assert.equal(keyless, native);
 });
 
 /** Hands its data over in the next turn, and refers to nothing meanwhile but the other half. */
