@@ -1,5 +1,6 @@
 /** `keyless-tls run`: runs a program keyless, or isolated, without a change to it. */
 import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 
 const USAGE = `keyless-tls run: runs a program keyless, or isolated, without a change to it
@@ -29,9 +30,11 @@ const EXIT_BY_SIGNAL: Readonly<Record<string, number>> = {
   SIGABRT: 6,
 };
 
+/** Not `--import`: with any of those, Node loads CommonJS in another way, which stacks and async ids show. */
 function nodeOptions(isolate: boolean): string {
   const module = new URL(isolate ? '../wrap/isolate.js' : '../wrap/register.js', import.meta.url);
-  return `${process.env.NODE_OPTIONS ?? ''} --import=${module.href}`.trim();
+  const quoted = fileURLToPath(module).replace(/[\\"]/g, '\\$&');
+  return `${process.env.NODE_OPTIONS ?? ''} --require="${quoted}"`.trim();
 }
 
 function runProgram(args: readonly string[]): Promise<number> {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeAuthority } from '../helpers/certificates.ts';
 import { type Outcome, start } from '../helpers/programs.ts';
+import { MAIN } from '../helpers/serve-process.ts';
 
 const WAYS = ['isolate', 'register'] as const;
 const moduleOf = (way: (typeof WAYS)[number]) => new URL(`../../lib/wrap/${way}.js`, import.meta.url).href;
@@ -153,6 +154,18 @@ sameAsNatively(
   tls.createSecureContext({ cert, key });
   process.on('beforeExit', (code) => say('beforeExit', code)).on('exit', (code) => say('exit', code));`,
 );
+
+test('run loads an app as Node does: its stack is the same', async () => {
+  const app = join(folder, 'app.cjs');
+  writeFileSync(app, "console.log(new Error('here').stack, typeof require.main, process.execArgv);");
+  const options = { cwd: folder, env };
+  const native = await start(process.execPath, [app], options).ended;
+  assert.match(native.stdout, /Error: here/);
+  for (const words of [['--isolate'], []]) {
+    const args = [MAIN, 'run', ...words, '--', process.execPath, app];
+    assert.deepEqual(await start(process.execPath, args, options).ended, native, words.join());
+  }
+});
 
 test('with --expose-internals the keys move all the same', async () => {
   const source = `${PRELUDE} tls.createSecureContext({ cert, key });
