@@ -20,7 +20,8 @@ RsaKeyKind RsaKeyOf(SSL* ssl);
 void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers);
 
 // No RSA-PSK for clients, nor for servers whose RSA key is keyless; no RSA key exchange for servers where that signs but
-// does not decrypt. The other ciphers keep their order. For servers when TLS 1.2 or less is negotiated and no cipher yet, for clients before they offer any.
+// does not decrypt. The other ciphers keep their order. For servers when TLS 1.2 or less is negotiated and no cipher yet,
+// for clients before they offer any.
 void LimitCiphers(SSL* ssl);
 
 }  // namespace keyless

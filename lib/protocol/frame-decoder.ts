@@ -73,7 +73,7 @@ export class FrameDecoder {
    * Takes what came. Call {@link next} until it answers `undefined` before the next chunk: chunks that pile up are
    * copied together.
    *
-   * @param chunk not to be changed afterwards
+   * @param chunk not to be changed before {@link next} has answered `undefined`; items that are held longer are views of it
    */
   push(chunk: Buffer): void {
     this.#chunk = this.#chunk.length === 0 ? chunk : Buffer.concat([this.#chunk, chunk]);
