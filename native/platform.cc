@@ -35,7 +35,10 @@ void* AllocateStack(size_t* size) {
   const size_t guard = PageSize();
   void* memory = mmap(nullptr, guard + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return nullptr;
-  mprotect(memory, guard, PROT_NONE);
+  if (mprotect(memory, guard, PROT_NONE) != 0) {  // a process may have only so many mappings (vm.max_map_count)
+    munmap(memory, guard + kStackBytes);
+    return nullptr;
+  }
   *size = kStackBytes;
   return static_cast<char*>(memory) + guard;
 }

@@ -8,8 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * OpenSSL calls getcontext() and then asks for the job's stack (crypto/async/arch/async_posix.c): the next allocation of
- * that thread is refused.
+ * OpenSSL calls getcontext(), asks for the job's stack, and calls makecontext() (crypto/async/arch/async_posix.c). In
+ * between, one call of that thread is refused: OpenSSL 3.0's malloc(), or from 3.2 on the mmap() and the mprotect() of
+ * native/platform.cc.
  */
 const SOURCE = `
 #define _GNU_SOURCE
@@ -18,11 +19,14 @@ const SOURCE = `
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 extern void *__libc_malloc(size_t);
-static __thread int refuse_next;
+enum refusable { NOTHING, MEMORY, GUARD };
+static __thread enum refusable next_refused;
 
 static int refused(const char *what) {
   char path[512];
@@ -32,18 +36,40 @@ static int refused(const char *what) {
   return access(path, F_OK) == 0;
 }
 
+static int refused_to_job(enum refusable what) {
+  if (next_refused != what) return 0;
+  next_refused = NOTHING;
+  errno = ENOMEM;
+  return 1;
+}
+
 int getcontext(ucontext_t *context) {
   static int (*original)(ucontext_t *);
   if (original == NULL) original = (int (*)(ucontext_t *))dlsym(RTLD_NEXT, "getcontext");
-  refuse_next = refused("memory");
-  return original(context);
+  int result = original(context);
+  next_refused = refused("memory") ? MEMORY : refused("guard") ? GUARD : NOTHING;
+  return result;
 }
 
-void *malloc(size_t size) {
-  if (!refuse_next) return __libc_malloc(size);
-  refuse_next = 0;
-  errno = ENOMEM;
-  return NULL;
+void makecontext(ucontext_t *context, void (*start)(void), int count, ...) {
+  static void (*original)(ucontext_t *, void (*)(void), int, ...);
+  if (original == NULL) original = (void (*)(ucontext_t *, void (*)(void), int, ...))dlsym(RTLD_NEXT, "makecontext");
+  next_refused = NOTHING;
+  if (count != 0) abort();
+  original(context, start, 0);
+}
+
+void *malloc(size_t size) { return refused_to_job(MEMORY) ? NULL : __libc_malloc(size); }
+
+void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset) {
+  if (refused_to_job(MEMORY)) return MAP_FAILED;
+  return (void *)syscall(SYS_mmap, address, size, protection, flags, file, offset);
+}
+
+void *mmap64(void *, size_t, int, int, int, off_t) __attribute__((alias("mmap")));
+
+int mprotect(void *address, size_t size, int protection) {
+  return refused_to_job(GUARD) ? -1 : (int)syscall(SYS_mprotect, address, size, protection);
 }
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *value) {
@@ -53,6 +79,9 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
   return refused("threads") ? EAGAIN : original(thread, attributes, start, value);
 }
 `;
+
+/** `guard`: protection for the page below a stack. */
+export type Refusable = 'memory' | 'guard' | 'threads';
 
 export class RefusingSystem {
   readonly #folder = mkdtempSync(join(tmpdir(), 'keyless-tls-refusing-'));
@@ -71,11 +100,11 @@ export class RefusingSystem {
     this.env = { LD_PRELOAD: `${before} ${library}`.trim(), REFUSING_SYSTEM: this.#folder };
   }
 
-  refuse(what: 'memory' | 'threads'): void {
+  refuse(what: Refusable): void {
     writeFileSync(join(this.#folder, what), '');
   }
 
-  allow(what: 'memory' | 'threads'): void {
+  allow(what: Refusable): void {
     rmSync(join(this.#folder, what));
   }
 
