@@ -16,26 +16,28 @@ const PAUSE_MS = 5;
 /** Timers count no further. */
 const MAX_WAIT_MS = 2_147_483_647;
 
-/** Keeps the process alive while something waits. Owner: whoever made it, with {@link release} at its end. */
+/** Keeps the process alive while something waits, unless made otherwise. Owner: whoever made it, with {@link release} at its end. */
 export class Deadlines<T extends Timed> {
   readonly #clock: Clock;
+  readonly #holdsProcess: boolean;
   readonly #waiting = new Set<T>();
   #alarm: Alarm | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, { holdsProcess = true } = {}) {
     this.#clock = clock;
+    this.#holdsProcess = holdsProcess;
   }
 
   /** @param timed its `timeOut()` is called at its deadline, or up to 5 ms later where others' have just passed, unless {@link remove} comes first */
   add(timed: T): void {
     this.#waiting.add(timed);
     if (timed.deadline < this.#dueAt) this.#wait(timed.deadline, this.#clock.now());
-    else if (this.#waiting.size === 1) this.#alarm?.ref();
+    else if (this.#holdsProcess && this.#waiting.size === 1) this.#alarm?.ref();
   }
 
   remove(timed: T): void {
-    if (this.#waiting.delete(timed) && this.#waiting.size === 0) this.#alarm?.unref();
+    if (this.#waiting.delete(timed) && this.#waiting.size === 0 && this.#holdsProcess) this.#alarm?.unref();
   }
 
   /** Nothing more is to come: once nothing waits, no alarm does. */
@@ -50,7 +52,7 @@ export class Deadlines<T extends Timed> {
     this.#dueAt = dueAt;
     const waitMs = Math.min(MAX_WAIT_MS, Math.max(0, Math.ceil(dueAt - now)));
     this.#alarm = this.#clock.after(waitMs, () => this.#look());
-    this.#alarm.ref();
+    if (this.#holdsProcess) this.#alarm.ref();
   }
 
   #look(): void {

@@ -19,8 +19,6 @@ import { choosesLate, rememberAttached, setKeyCert } from './set-key-cert.ts';
 import { SocketHandshake } from './socket-handshake.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
-const nextTurn = setImmediate;
-
 /** In order, and whatever one of them throws (a user's event handler does) the others have their turn. */
 function driveAll(ids: readonly number[]): void {
   let next = 0;
@@ -31,7 +29,7 @@ function driveAll(ids: readonly number[]): void {
       findHandshake(id)?.parked();
     }
   } finally {
-    if (next < ids.length) nextTurn(() => driveAll(ids.slice(next)));
+    if (next < ids.length) setImmediate(() => driveAll(ids.slice(next)));
   }
 }
 
@@ -50,7 +48,7 @@ function listenToAddon(): void {
   if (listens) return;
   addon().setParkListener((id) => {
     // In this order: near the end of a deep stack each call may fail, and the next that parks tries again.
-    if (!turnIsSet) nextTurn(driveParked);
+    if (!turnIsSet) setImmediate(driveParked);
     turnIsSet = true;
     holdHandshake(id);
   });
@@ -80,7 +78,7 @@ function armWhenChosen(
       certCbDone.call(handle);
       return;
     }
-    nextTurn(() => {
+    setImmediate(() => {
       if (handshake.disposed || internals(socket)._handle !== handle) return;
       handshake.arm(chosen);
       try {

@@ -3,6 +3,7 @@
  *
  * States, one way: pending -> settled. An answer that comes later is ignored.
  */
+import type { AsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
 import { isUint8Array } from 'node:util/types';
 import { systemClock } from '../clock.ts';
@@ -29,6 +30,12 @@ export interface OperationOrigin {
   readonly localAddress: string | undefined;
   /** When the handshake itself ends, by `performance.now()`; Infinity: never. */
   readonly handshakeDeadline: number;
+}
+
+/** Where a {@link PendingOperation} comes from. */
+export interface ScopedOrigin extends OperationOrigin {
+  /** The connection's asynchronous context, in which the PrivateKey is called and told. */
+  readonly scope: AsyncResource;
 }
 
 /** Takes the result, or why there is none. Called once. */
@@ -143,23 +150,26 @@ export function operationFailed(cause: unknown): KeylessError {
   });
 }
 
-const deadlines = new Deadlines<PendingOperation>(systemClock);
+/** Whether an operation holds the process depends on its socket: lib/engine/process-hold.ts. */
+const deadlines = new Deadlines<PendingOperation>(systemClock, { holdsProcess: false });
 
 /** One call of a PrivateKey. */
 export class PendingOperation implements Timed {
   private readonly view: OperationView;
   private readonly entry: KeyEntry;
+  private readonly scope: AsyncResource;
   private readonly onSettled: OnSettled;
   private readonly startedAt: number;
   private settled = false;
   private repeats = 0;
 
   /** @param onSettled is called once, in {@link start} or later */
-  constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, onSettled: OnSettled) {
+  constructor(raw: RawOperation, entry: KeyEntry, origin: ScopedOrigin, onSettled: OnSettled) {
     this.startedAt = performance.now();
     const deadline = Math.min(this.startedAt + entry.timeoutMs, origin.handshakeDeadline);
     this.view = new OperationView(raw, entry, origin, deadline);
     this.entry = entry;
+    this.scope = origin.scope;
     this.onSettled = onSettled;
   }
 
@@ -256,6 +266,10 @@ export class PendingOperation implements Timed {
   }
 
   timeOut(): void {
+    this.scope.runInAsyncScope(this.giveUp, this);
+  }
+
+  private giveUp(): void {
     const waited = Math.round(performance.now() - this.startedAt);
     const error = new KeylessError(
       'ERR_KEYLESS_TIMEOUT',

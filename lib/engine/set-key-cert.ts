@@ -2,9 +2,10 @@
 import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import { addon } from './addon.ts';
+import { handshakeOf } from './attached-handle.ts';
 import { type KeylessContext, keylessContext } from './contexts.ts';
 import type { KeyCertSetter } from './patches.ts';
-import { handshakeOf, SocketHandshake } from './socket-handshake.ts';
+import { SocketHandshake } from './socket-handshake.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
 const kAttached = Symbol('keyless-tls attached');

@@ -4,6 +4,7 @@
  * Owner: its handle, and while it waits lib/engine/live-handshakes.ts. It ends with the handle's destroySSL, or with the
  * handle. All of it runs on the thread's main stack.
  */
+import { AsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { isUint8Array } from 'node:util/types';
@@ -18,10 +19,12 @@ import {
   STEP_MASK,
 } from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
+import { standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
 import { findKey, type KeyEntry } from './key-entry.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
-import { type OperationOrigin, PendingOperation } from './operation.ts';
+import { PendingOperation, type ScopedOrigin } from './operation.ts';
+import { ProcessHold } from './process-hold.ts';
 import { resultError } from './result-error.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
@@ -33,54 +36,14 @@ function throwLater(error: unknown): void {
   });
 }
 
-const kHandshake = Symbol('keyless-tls handshake');
-
-/** A handle whose methods we stand in front of. They are shared functions, not closures: every connection has them. */
-interface AttachedHandle extends TlsHandle {
-  [kHandshake]: SocketHandshake;
-}
-
-/** The handshake of a handle; `undefined`: nothing keyless has come its way. */
-export function handshakeOf(handle: TlsHandle): SocketHandshake | undefined {
-  return (handle as Partial<AttachedHandle>)[kHandshake];
-}
-
-function destroySSL(this: AttachedHandle): void {
-  this[kHandshake].dispose();
-  (Object.getPrototypeOf(this) as TlsHandle).destroySSL.call(this);
-}
-
-/**
- * A client's socket that has tried one address after another (autoSelectFamily, on by default) has got a new handle for
- * each, and Node, which then finds no `ssl` on the socket, never calls destroySSL for the last one.
- */
-function closeClient(this: AttachedHandle, callback?: () => void): void {
-  const handshake = this[kHandshake];
-  (Object.getPrototypeOf(this) as TlsHandle).close.call(this, () => {
-    handshake.dispose();
-    callback?.call(this);
-  });
-}
-
-function onerror(this: AttachedHandle, error: Error): void {
-  const handshake = this[kHandshake];
-  handshake.nodeOnError.call(this, handshake.explain(error));
-}
-
-function standInFront(handle: TlsHandle, handshake: SocketHandshake): void {
-  const attached = handle as AttachedHandle;
-  standIn(attached, kHandshake, handshake);
-  attached.onerror = onerror;
-  standIn(attached, 'destroySSL', destroySSL);
-  if (handshake.role === 'client') standIn(attached, 'close', closeClient);
-}
-
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
-export class SocketHandshake implements OperationOrigin {
+export class SocketHandshake implements ScopedOrigin {
   private readonly id: number;
   private readonly socket: TLSSocket;
   private readonly handle: TlsHandle;
   private readonly startedAt = performance.now();
+  /** Of whoever made the connection; a server's is its listener's, as for Node's own events. */
+  readonly scope = new AsyncResource('KEYLESSHANDSHAKE');
   readonly role: 'server' | 'client';
   /** What Node had put where ours stands now. */
   readonly nodeOnError: TlsHandle['onerror'];
@@ -94,6 +57,7 @@ export class SocketHandshake implements OperationOrigin {
   private isDisposed = false;
   private awaitsNewSession = false;
   private heldBack = false;
+  private readonly processHold = new ProcessHold();
   private limits: ContextLimits | undefined;
   /** The context that setKeyCert() has given the connection in the place of its own. */
   given: KeylessContext | undefined;
@@ -161,14 +125,13 @@ export class SocketHandshake implements OperationOrigin {
     this.error = undefined;
     // Near the end of a deep stack it may not have been held when it parked.
     holdHandshake(this.id);
-    if (this.asksNobody) this.drive();
+    if (this.asksNobody) this.scope.runInAsyncScope(this.drive, this);
     else enter(this);
   }
 
   admit(): void {
     this.admitted = true;
-    if (this.queuesPaused) this.perform();
-    else this.drive();
+    this.scope.runInAsyncScope(this.queuesPaused ? this.perform : this.drive, this);
   }
 
   private drive(): void {
@@ -189,7 +152,8 @@ export class SocketHandshake implements OperationOrigin {
 
   refuse(error: KeylessError): void {
     this.error = error;
-    this.after(this.queuesPaused ? addon().fail(this.id) : addon().refuse(this.id));
+    const step = this.queuesPaused ? addon().fail(this.id) : addon().refuse(this.id);
+    this.scope.runInAsyncScope(this.after, this, step);
   }
 
   /** The socket is going: nothing of it is called any more. */
@@ -200,6 +164,7 @@ export class SocketHandshake implements OperationOrigin {
     this.operation?.cancel();
     this.operation = undefined;
     addon().dispose(this.id);
+    this.processHold.letGo();
     forgetUnread(this);
     withdraw(this);
     this.leave();
@@ -253,7 +218,10 @@ export class SocketHandshake implements OperationOrigin {
   /** After {@link holdBack}. */
   readOn(): void {
     this.heldBack = false;
-    if (this.handle.reading) this.handle.readStart();
+    if (this.handle.reading) {
+      this.handle.readStart();
+      this.processHold.letGo();
+    }
   }
 
   private perform(): void {
@@ -267,7 +235,9 @@ export class SocketHandshake implements OperationOrigin {
     const verifies = verify === 'always' || (verify === 'rsa' && isRsa);
     this.operation = new PendingOperation(raw, entry, this, (result) => this.settle(result, verifies));
     this.operation.start();
-    if (this.operation !== undefined) this.holdBackForNow();
+    if (this.operation === undefined) return;
+    this.processHold.hold(this.handle);
+    this.holdBackForNow();
   }
 
   /** A stream of the user's would tell of it ("pause"), and is read from all the same. */
@@ -280,6 +250,7 @@ export class SocketHandshake implements OperationOrigin {
   private settle(result: Uint8Array | KeylessError, verify = false): void {
     const { operation } = this;
     this.operation = undefined;
+    this.processHold.letGo();
     if (this.isDisposed) return;
     try {
       this.after(this.hand(result, verify, operation));
@@ -299,7 +270,10 @@ export class SocketHandshake implements OperationOrigin {
     if (step >= 0) return step;
     const error = resultError(step, result);
     this.operation = operation;
-    if (step !== ResultProblem.GONE && operation?.startAgain(error) === true) return step;
+    if (step !== ResultProblem.GONE && operation?.startAgain(error) === true) {
+      if (this.operation !== undefined) this.processHold.hold(this.handle);
+      return step;
+    }
     this.operation = undefined;
     return this.fail(error);
   }

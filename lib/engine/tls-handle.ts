@@ -28,6 +28,8 @@ export interface TlsHandle {
   _secureContext?: { context?: unknown };
   /** The socket below; it has a `stream` where that is one of the user's and no socket of Node's. */
   _parentWrap?: { stream?: unknown };
+  /** The native handle below. One of a user's stream does not say whether it holds the process. */
+  _parent?: { hasRef?(): boolean };
 }
 
 /** The fields of a TLSSocket that lib/_tls_wrap.js keeps. */

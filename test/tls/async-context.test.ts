@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { AsyncLocalStorage, executionAsyncId } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { before, describe, it } from 'node:test';
-import type { TLSSocket } from 'node:tls';
+import { before, describe, it, test } from 'node:test';
+import tls, { type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import { connect, localKey, type PrivateKey } from '../../lib/index.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 import { parity, type Side } from '../helpers/parity.ts';
@@ -62,6 +63,42 @@ async function stores(side: Side): Promise<unknown> {
 }
 
 parity('AsyncLocalStorage in the handlers of servers and clients', stores, 1);
+
+/** What a client's key and the end of its time find in the storage. @param answers whether the key does */
+async function clientStores(answers: boolean): Promise<string[]> {
+  const found: string[] = [];
+  const note = (name: string) => found.push(`${name}: ${storage.getStore()}`);
+  const local = localKey(issued.keyPem, { sync: true });
+  const key: PrivateKey = {
+    timeoutMs: 50,
+    sign: (operation) => {
+      note('sign');
+      operation.signal.addEventListener('abort', () => note('abort'));
+      return new Promise((resolve) => {
+        if (answers) setImmediate(() => resolve(local.sign(operation) as Uint8Array));
+      });
+    },
+  };
+  const own = { cert: issued.certPem, key: issued.keyPem, maxVersion: 'TLSv1.2' } as const;
+  const server = tls.createServer({ ...own, requestCert: true, rejectUnauthorized: false }, (socket) =>
+    socket.end(),
+  );
+  server.on('tlsClientError', () => undefined);
+  const port = await listen(server);
+  await storage.run('caller of connect', async () => {
+    const client = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, cert: issued.certPem, key });
+    client.on('secureConnect', () => note('secureConnect')).on('error', () => note('error'));
+    await new Promise((resolve) => client.on('close', resolve).resume());
+  });
+  await close(server);
+  return found;
+}
+
+test("a client's PrivateKey is called, and told of its time-out, in the context of who called connect()", async () => {
+  const of = (...names: string[]) => names.map((name) => `${name}: caller of connect`);
+  assert.deepEqual(await clientStores(true), of('sign', 'secureConnect'));
+  assert.deepEqual(await clientStores(false), of('sign', 'abort', 'error'));
+});
 
 const CRASH = fileURLToPath(new URL('../helpers/crashing-server.js', import.meta.url));
 
