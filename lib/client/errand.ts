@@ -67,8 +67,11 @@ interface Attempt {
   id: number;
 }
 
-/** How often a request is sent when connections die under it or key servers fail. */
-const MAX_ATTEMPTS = 3;
+/**
+ * How often a request is sent at once when connections die under it or key servers fail. Key servers that end together are
+ * noticed connection by connection: one more attempt is made on a connection made since.
+ */
+const ATTEMPTS_AT_ONCE = 3;
 /** A time-out after less was the operation's, which had little time left, and not the key server's. */
 const BLAMED_FROM_MS = 1000;
 const NOBODY: readonly KnownServer[] = [];
@@ -97,6 +100,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   private firstError: KeylessError | undefined;
   /** Key servers that are not asked (again). */
   avoid: readonly KnownServer[];
+  /** Only connections made since are good for it, milliseconds on the clock. */
+  renewedSince = Number.NEGATIVE_INFINITY;
   sentAt = 0;
   settled = false;
 
@@ -134,12 +139,12 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     return this.first?.server.standsStill(now) === true;
   }
 
-  /** @param server is ready */
+  /** @param server has a connection that is good for it */
   send(server: KnownServer): void {
     this.attempts += 1;
     this.server = server;
     const sentAt = this.clock.now();
-    const connection = server.connection!;
+    const connection = server.connectionSince(this.renewedSince)!;
     const attempt: Attempt = { server, connection, sentAt, id: 0 };
     try {
       const items = this.request.items(connection.profile);
@@ -197,8 +202,16 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.firstError ??= error;
     if (this.first !== undefined) return;
     this.avoid = [...this.avoid, server];
-    if (mayRepeat && this.attempts < MAX_ATTEMPTS && this.events.onFailed(this, error, lost)) return;
+    if (mayRepeat && this.mayTryAgain(lost) && this.events.onFailed(this, error, lost)) return;
     this.settle(this.isRepetition(error) ? this.firstError : error, server);
+  }
+
+  private mayTryAgain(lost: boolean): boolean {
+    if (this.attempts < ATTEMPTS_AT_ONCE) return true;
+    if (!lost || this.renewedSince > Number.NEGATIVE_INFINITY) return false;
+    this.renewedSince = this.clock.now();
+    this.avoid = this.request.avoid ?? NOBODY;
+    return true;
   }
 
   timeOut(): void {

@@ -230,7 +230,7 @@ export class KeyServerSet {
 
   /** @returns one that is not to be avoided and has room; if none of them is sound, any: better than nobody */
   #pick(errand: Errand): KnownServer | undefined {
-    const { avoid } = errand;
+    const avoid = this.#unfit(errand);
     const now = this.#clock.now();
     const chosen = choose(this.#usable, avoid, now, this.#random);
     if (chosen !== undefined) return chosen;
@@ -242,6 +242,13 @@ export class KeyServerSet {
       if (isFit && (best === undefined || server.cost(now) < best.cost(now))) best = server;
     }
     return best;
+  }
+
+  /** Those that it avoids, and those that have no connection yet that is good for it. */
+  #unfit({ avoid, renewedSince }: Errand): readonly KnownServer[] {
+    if (renewedSince === Number.NEGATIVE_INFINITY) return avoid;
+    const old = this.#servers.filter((server) => server.connectionSince(renewedSince) === undefined);
+    return [...avoid, ...old];
   }
 
   #others(avoid: readonly KnownServer[]): readonly KnownServer[] {
@@ -264,7 +271,7 @@ export class KeyServerSet {
   #hedge(errand: Errand): boolean {
     const slow = errand.server!;
     const now = this.#clock.now();
-    const other = choose(this.#usable, [...errand.avoid, slow], now, this.#random);
+    const other = choose(this.#usable, [...this.#unfit(errand), slow], now, this.#random);
     if (other === undefined) return false;
     slow.hedges += 1;
     const waitedMs = now - errand.sentAt;

@@ -172,12 +172,16 @@ export class KnownServer implements Candidate {
     return this.#latency.known < ENOUGH_KNOWN ? undefined : this.#latency.percentileMs(0.95);
   }
 
-  /** The connection for the next request; `undefined`: it is not ready. */
-  get connection(): Connection | undefined {
+  /**
+   * The connection for the next request; `undefined`: it is not ready.
+   *
+   * @param since made before is not good enough, milliseconds on the clock
+   */
+  connectionSince(since: number): Connection | undefined {
     let best: Connection | undefined;
     let least = Number.POSITIVE_INFINITY;
-    for (const { connection } of this.#links) {
-      if (connection === undefined) continue;
+    for (const { connection, readyAt } of this.#links) {
+      if (connection === undefined || readyAt! < since) continue;
       const load = connection.hasRoom ? connection.inFlight : WITHOUT_ROOM + connection.inFlight;
       if (load < SHARE_FROM) return connection;
       if (load >= least) continue;
@@ -303,7 +307,7 @@ export class KnownServer implements Candidate {
   }
 
   #probe(onAnswer: (answered: boolean) => void): void {
-    const { connection } = this;
+    const connection = this.connectionSince(Number.NEGATIVE_INFINITY);
     if (connection === undefined) {
       onAnswer(false);
       return;

@@ -39,8 +39,8 @@ export class Link {
   readonly #leaving = new Set<Connection>();
   #alarm: Alarm | undefined;
   #attemptedAt = Number.NEGATIVE_INFINITY;
-  /** When the last connection became ready; `undefined`: it did not. */
-  #readyAt: number | undefined;
+  /** When the last connection became ready, milliseconds on the clock; `undefined`: it did not. */
+  readyAt: number | undefined;
   #closed = false;
   #failuresInARow = 0;
   #strayBefore = { late: 0, unknown: 0 };
@@ -74,7 +74,7 @@ export class Link {
   /** Worth waiting for: it is being connected, or was ready until now and will soon be again. */
   get promising(): boolean {
     const { state } = this;
-    return state === 'connecting' || (state === 'waiting' && this.#readyAt !== undefined);
+    return state === 'connecting' || (state === 'waiting' && this.readyAt !== undefined);
   }
 
   /** Answers that came too late, and answers to nothing that was asked. */
@@ -152,7 +152,7 @@ export class Link {
   #connect(): void {
     this.#alarm?.cancel();
     this.#alarm = undefined;
-    this.#readyAt = undefined;
+    this.readyAt = undefined;
     this.#connection = this.#open();
   }
 
@@ -171,7 +171,7 @@ export class Link {
       if (before !== undefined) this.#letGo(before);
     }
     this.connections += 1;
-    this.#readyAt = clock.now();
+    this.readyAt = clock.now();
     this.lastError = undefined;
     this.hopeless = false;
     if (clientConnectionReady.hasSubscribers) {
@@ -221,7 +221,7 @@ export class Link {
   }
 
   get #livedLong(): boolean {
-    return this.#readyAt !== undefined && this.#settings().clock.now() - this.#readyAt >= SHORT_LIFE_MS;
+    return this.readyAt !== undefined && this.#settings().clock.now() - this.readyAt >= SHORT_LIFE_MS;
   }
 
   /** The old connection serves as long as it lasts; the new credentials are tried again. */

@@ -4,56 +4,24 @@ import net, { type AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { after, before, test } from 'node:test';
 import { KeylessError } from '../../../lib/errors.ts';
-import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
+import type { KeyServers, KeyServersOptions } from '../../../lib/keys/key-servers.ts';
 import { encodeError, encodePong, encodeResult } from '../../../lib/protocol/answers.ts';
 import { asTurn } from '../../../lib/turn.ts';
 import { makeAuthority } from '../../helpers/certificates.ts';
 import { until } from '../../helpers/edge.ts';
-import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { signOperation } from '../../helpers/operations.ts';
+import { answer, KEY_ID, RudeEdges, SIGNATURE, sign } from '../../helpers/rude-edges.ts';
 import { type OnRequest, type RudeKeyServer, startRudeKeyServer } from '../../helpers/rude-key-server.ts';
 
-let setup: KeyServerSetup;
-const KEY_ID = Buffer.alloc(20, 9);
-const SIGNATURE = Buffer.alloc(70, 1);
-const answer: OnRequest = ({ id }, socket) => void socket.write(encodeResult(id, SIGNATURE));
-const open: { close(): unknown }[] = [];
+let edges: RudeEdges;
+const rude: RudeEdges['rude'] = (...args) => edges.rude(...args);
+const edge: RudeEdges['edge'] = (...args) => edges.edge(...args);
 
 before(async () => {
-  setup = await makeKeyServers([]);
+  edges = await RudeEdges.make();
 });
-after(async () => {
-  for (const each of open) await each.close();
-});
-
-async function rude(
-  onRequest: OnRequest = answer,
-  options: { profile?: 'field'; port?: number } = {},
-): Promise<RudeKeyServer> {
-  const server = await startRudeKeyServer({
-    server: setup.server,
-    ca: setup.authority.certPem,
-    onRequest,
-    ...options,
-  });
-  open.push(server);
-  return server;
-}
-
-function edge(
-  servers: readonly (RudeKeyServer | string)[],
-  options: Partial<KeyServersOptions> = {},
-): KeyServers {
-  const addresses = servers.map((server) => (typeof server === 'string' ? server : server.address));
-  const keys = connectKeyServers({ servers: addresses, ...setup.edgeOptions, ...options });
-  open.unshift(keys);
-  return keys;
-}
-
-function sign(keys: KeyServers, timeoutMs?: number): Promise<Uint8Array> {
-  return keys.sign(signOperation(KEY_ID, undefined, undefined, timeoutMs));
-}
+after(() => edges.close());
 
 async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -203,45 +171,6 @@ test('stray answers are ignored and counted', async () => {
   assert.equal(keys.stats().servers[0]!.state, 'ready');
 });
 
-test('a connection that dies takes no operation with it: the other key server answers', async () => {
-  let dropped = 0;
-  const bad = await rude((_frame, socket) => {
-    dropped += 1;
-    socket.destroy();
-  });
-  const good = await rude();
-  const keys = edge([bad, good]);
-  await until(() => keys.stats().servers.every(({ state }) => state === 'ready'));
-  const results = await Promise.all(Array.from({ length: 20 }, () => sign(keys)));
-  assert.equal(results.length, 20);
-  assert.ok(dropped > 0);
-  assert.equal(keys.stats().failed, 0);
-  assert.ok(keys.stats().retried > 0);
-});
-
-test('a key server alone that drops a connection is asked again on the next one', async () => {
-  let times = 0;
-  const server = await rude((frame, socket) => {
-    times += 1;
-    if (times === 1) socket.destroy();
-    else answer(frame, socket);
-  });
-  const keys = edge([server]);
-  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
-  assert.equal(times, 2);
-});
-
-test('a key server that always drops fails the operation after three attempts', async () => {
-  let times = 0;
-  const server = await rude((_frame, socket) => {
-    times += 1;
-    socket.destroy();
-  });
-  const keys = edge([server]);
-  await assert.rejects(sign(keys, 5000), { code: /^ERR_KEYLESS_(CONNECTION|NO_KEY_SERVER)$/ });
-  assert.ok(times >= 1 && times <= 3);
-});
-
 const GARBAGE: readonly (readonly [string, Buffer])[] = [
   ['an item twice', Buffer.from('0100000800000001110001f0110001f0', 'hex')],
   ['an overrun', Buffer.from('010000040000000112ffff00', 'hex')],
@@ -288,17 +217,6 @@ test('an operation does not wait for the end of the back-off', async () => {
   clock.oversleep(250);
   assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
   await server.close();
-});
-
-test('reconnecting is not a storm', async () => {
-  const server = await rude((_frame, socket) => void socket.destroy());
-  const keys = edge([server]);
-  await keys.ready();
-  const startedAt = performance.now();
-  while (performance.now() - startedAt < 1000) await sign(keys).catch(() => undefined);
-  // The last operation may have waited for its deadline.
-  const perSecond = server.connections / ((performance.now() - startedAt) / 1000);
-  assert.ok(perSecond <= 12, `${perSecond} connections in a second`);
 });
 
 test('a frozen key server is noticed by ping, and its operations go to the other', async () => {
@@ -351,9 +269,13 @@ test('key servers of another name, of another CA, or expired get no request, and
   await isNotTrusted({ servername: 'other.example' }, server, 'ERR_TLS_CERT_ALTNAME_INVALID');
   const stranger = await makeAuthority('Another authority');
   await isNotTrusted({ ca: stranger.certPem }, server, 'SELF_SIGNED_CERT_IN_CHAIN');
-  const expired = await setup.authority.issue({ type: 'p256', usage: 'server', days: -1 });
-  const old = await startRudeKeyServer({ server: expired, ca: setup.authority.certPem, onRequest: answer });
-  open.push(old);
+  const expired = await edges.setup.authority.issue({ type: 'p256', usage: 'server', days: -1 });
+  const old = await startRudeKeyServer({
+    server: expired,
+    ca: edges.setup.authority.certPem,
+    onRequest: answer,
+  });
+  edges.closesLast(old);
   await isNotTrusted({}, old, 'CERT_HAS_EXPIRED');
 });
 

@@ -1,0 +1,89 @@
+/** What becomes of operations whose connections die. */
+import assert from 'node:assert/strict';
+import { performance } from 'node:perf_hooks';
+import { after, before, test } from 'node:test';
+import { until } from '../../helpers/edge.ts';
+import { answer, RudeEdges, SIGNATURE, sign } from '../../helpers/rude-edges.ts';
+import type { OnRequest, RudeKeyServer } from '../../helpers/rude-key-server.ts';
+
+let edges: RudeEdges;
+const rude: RudeEdges['rude'] = (...args) => edges.rude(...args);
+const edge: RudeEdges['edge'] = (...args) => edges.edge(...args);
+
+before(async () => {
+  edges = await RudeEdges.make();
+});
+after(() => edges.close());
+
+test('a connection that dies takes no operation with it: the other key server answers', async () => {
+  let dropped = 0;
+  const bad = await rude((_frame, socket) => {
+    dropped += 1;
+    socket.destroy();
+  });
+  const good = await rude();
+  const keys = edge([bad, good]);
+  await until(() => keys.stats().servers.every(({ state }) => state === 'ready'));
+  const results = await Promise.all(Array.from({ length: 20 }, () => sign(keys)));
+  assert.equal(results.length, 20);
+  assert.ok(dropped > 0);
+  assert.equal(keys.stats().failed, 0);
+  assert.ok(keys.stats().retried > 0);
+});
+
+test('a key server alone that drops a connection is asked again on the next one', async () => {
+  let times = 0;
+  const server = await rude((frame, socket) => {
+    times += 1;
+    if (times === 1) socket.destroy();
+    else answer(frame, socket);
+  });
+  const keys = edge([server]);
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  assert.equal(times, 2);
+});
+
+test('key servers that end together are noticed one by one: what was lost thrice waits for a new connection', async () => {
+  const servers: RudeKeyServer[] = [];
+  const there = () => servers.flatMap(({ sockets }) => [...sockets]);
+  let dying = new Set<unknown>();
+  const asked: unknown[] = [];
+  const onRequest: OnRequest = (frame, socket) => {
+    asked.push(socket);
+    // Whatever has come in its place meanwhile is of before the third loss too.
+    if (asked.length === 3) dying = new Set(there());
+    if (dying.has(socket)) socket.destroy();
+    else answer(frame, socket);
+  };
+  servers.push(await rude(onRequest), await rude(onRequest));
+  const keys = edge(servers);
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  dying = new Set(there());
+  assert.equal(dying.size, 4);
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  assert.equal(asked.length, 4);
+  assert.equal(new Set(asked).size, 4);
+  assert.equal(keys.stats().failed, 0);
+});
+
+test('a key server that always drops fails the operation after four attempts', async () => {
+  let times = 0;
+  const server = await rude((_frame, socket) => {
+    times += 1;
+    socket.destroy();
+  });
+  const keys = edge([server]);
+  await assert.rejects(sign(keys, 5000), { code: 'ERR_KEYLESS_CONNECTION' });
+  assert.equal(times, 4);
+});
+
+test('reconnecting is not a storm', async () => {
+  const server = await rude((_frame, socket) => void socket.destroy());
+  const keys = edge([server]);
+  await keys.ready();
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < 1000) await sign(keys).catch(() => undefined);
+  // The last operation may have waited for its deadline.
+  const perSecond = server.connections / ((performance.now() - startedAt) / 1000);
+  assert.ok(perSecond <= 12, `${perSecond} connections in a second`);
+});
