@@ -47,10 +47,11 @@ Napi::Value LimitSignaturesOf(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// mayArm(id): see Handshake::MayArm.
-Napi::Value MayArm(const Napi::CallbackInfo& info) {
+// mayTakeKey(id, rsa): see Handshake::MayTakeKey.
+Napi::Value MayTakeKey(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->MayArm());
+  const bool rsa = info[1].As<Napi::Boolean>().Value();
+  return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->MayTakeKey(rsa));
 }
 
 // arm(id): the handshake parks before its private-key operation.
@@ -199,7 +200,7 @@ void ExportHandshakes(Napi::Object exports) {
   const Napi::Env env = exports.Env();
   exports.Set("attachLast", Napi::Function::New(env, AttachLast));
   exports.Set("limitSignatures", Napi::Function::New(env, LimitSignaturesOf));
-  exports.Set("mayArm", Napi::Function::New(env, MayArm));
+  exports.Set("mayTakeKey", Napi::Function::New(env, MayTakeKey));
   exports.Set("arm", Napi::Function::New(env, Arm));
   exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
   exports.Set("decideAlpn", Napi::Function::New(env, DecideAlpn));

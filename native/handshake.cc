@@ -97,9 +97,10 @@ void Handshake::Count() {
   counted_ = true;
 }
 
-bool Handshake::MayArm() const {
+bool Handshake::MayTakeKey(bool rsa) const {
   if (ssl_ == nullptr) return false;
-  // Its Finished is sent after its own signature. (The numbers of OpenSSL's states differ from version to version.)
+  if (armed_) return !(rsa && AwaitsRsaPsk());
+  // No handshake that may be past its certificate callback. Its Finished is sent after its own signature. (The numbers of OpenSSL's states differ from version to version.)
   char finished = 0;
   return SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0 || SSL_get_finished(ssl_, &finished, 1) > 0;
 }
@@ -107,6 +108,7 @@ bool Handshake::MayArm() const {
 void Handshake::Arm() {
   Count();
   if (ssl_ == nullptr) return;
+  armed_ = true;
   SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
   if (SSL_is_server(ssl_) == 0) LimitCiphers(ssl_);
   // setKeyCert() may have come when the server's flight was out: then what is read next is for the new key.
@@ -172,6 +174,13 @@ bool Handshake::AwaitsPremaster() const {
   if (HasMasterSecret(ssl_)) return false;
   const ErrorGuard errors;
   return RsaKeyOf(ssl_) != RsaKeyKind::kNotKeyless;
+}
+
+// Its key exchange is read on Node's stack, under whatever RSA key there is by then; see server_limits.cc.
+bool Handshake::AwaitsRsaPsk() const {
+  const bool chosen = awaits_answer_ || held_ != nullptr;
+  const SSL_CIPHER* cipher = chosen ? SSL_get_pending_cipher(ssl_) : nullptr;
+  return cipher != nullptr && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa_psk && !HasMasterSecret(ssl_);
 }
 
 // A client's certificate callback runs when the server's request is read, its signature when the server's flight has

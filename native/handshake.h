@@ -78,8 +78,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   // For the SSL's ex_data slot: the SSL is being freed.
   static void OnSslFreed(Handshake* handshake);
 
-  // Servers: whether no handshake has begun that may be past its certificate callback.
-  bool MayArm() const;
+  // Servers: whether a keyless key that comes now is one for a job of this handshake or of a later one. `rsa`: it is RSA.
+  bool MayTakeKey(bool rsa) const;
   // Makes the SSL park at its next certificate callback.
   void Arm();
   // Runs the handshake until it yields. Main stack only.
@@ -125,6 +125,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState StateAfter(int value);
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
+  bool AwaitsRsaPsk() const;
   void CloseGate();
   bool AwaitsOwnSignature() const;
   void Count();
@@ -146,6 +147,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   AlpnDecision alpn_;
   std::unique_ptr<Operation> operation_;
   std::unique_ptr<Operation> last_;
+  bool armed_ = false;
   bool parked_ = false;
   bool counted_ = false;
   bool flooded_ = false;      // the owner knows that the peer sends ahead

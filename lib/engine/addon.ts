@@ -94,7 +94,7 @@ export interface Addon {
   takeReleasedKey(): number;
   attachLast(): number;
   limitSignatures(id: number, own: string, peers: string): void;
-  mayArm(id: number): boolean;
+  mayTakeKey(id: number, rsa: boolean): boolean;
   arm(id: number): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
@@ -152,7 +152,7 @@ const FUNCTIONS = [
   'takeReleasedKey',
   'attachLast',
   'limitSignatures',
-  'mayArm',
+  'mayTakeKey',
   'arm',
   'alpnOffer',
   'decideAlpn',

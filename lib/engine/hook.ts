@@ -69,12 +69,14 @@ function armWhenChosen(
   initial?: KeylessContext,
 ) {
   const { certCbDone } = handle;
+  handshake.awaitsChoice = true;
   standIn(handle, 'certCbDone', () => {
     const initially = handshake.given ?? initial;
     // Where the chosen one is Node's, keys of the initial one are still there for other kinds of certificates.
     const chosen = handle.sni_context ? (keylessContext(handle.sni_context) ?? NODE_CONTEXT) : initially;
     const isNodes = chosen === undefined || (chosen === NODE_CONTEXT && initially === undefined);
     if (isNodes || isAnotherCopys(handle.sni_context)) {
+      handshake.awaitsChoice = false;
       certCbDone.call(handle);
       return;
     }
@@ -91,13 +93,12 @@ function armWhenChosen(
 }
 
 /**
- * A context that is Node's and that an ALPNCallback may exchange, by setKeyCert(), for a keyless one. OpenSSL asks for the
- * protocol when it is past the place where a handshake parks, so it must have parked before. Not where the user has
- * pre-shared keys: RSA-PSK is not for jobs (native/server_limits.cc).
+ * A context that is Node's and that an ALPNCallback or pskCallback may exchange, by setKeyCert(), for a keyless one. OpenSSL
+ * asks for the protocol when it is past the place where a handshake parks, so it must have parked before.
  */
 function exchangeable(socket: TLSSocket, handle: TlsHandle): KeylessContext | undefined {
   const { isServer, pskCallback } = internals(socket)._tlsOptions;
-  if (!isServer || !handle.ALPNCallback || pskCallback) return undefined;
+  if (!isServer || !(handle.ALPNCallback || pskCallback)) return undefined;
   return isAnotherCopys(handle._secureContext?.context) ? undefined : NODE_CONTEXT;
 }
 

@@ -8,6 +8,8 @@ import type { KeyCertSetter } from './patches.ts';
 import { SocketHandshake } from './socket-handshake.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
+const hasRsa = ({ entries }: KeylessContext): boolean => entries.some(({ type }) => type === 'rsa');
+
 const kAttached = Symbol('keyless-tls attached');
 
 /** What the types of node:tls do not show: its SecureContext is a function. */
@@ -37,15 +39,29 @@ function tooLate(): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_STATE',
     'setKeyCert() was given a keyless context in the middle of a handshake that Node has begun with its own. Call it before ' +
-      'the handshake, or in an "ALPNCallback" of a server without "pskCallback"; or give the server a keyless context.',
+      'the handshake, or in an "ALPNCallback"; or give the server a keyless context.',
+  );
+}
+
+function betweenKeyAndPremaster(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_STATE',
+    'setKeyCert() was given a keyless RSA context when RSA-PSK had been chosen, which no keyless key can do. Call it before ' +
+      'the handshake, give the server a keyless RSA context, or leave RSA-PSK out of its "ciphers".',
   );
 }
 
 /** From here on the handshake of a socket that was Node's own parks. @throws KeylessError ERR_KEYLESS_STATE */
 function takeOver(socket: TLSSocket, handle: TlsHandle): SocketHandshake {
   const id = (handle as KnownHandle)[kAttached];
-  if (id === undefined || !addon().mayArm(id)) throw tooLate();
+  if (id === undefined || !addon().mayTakeKey(id, false)) throw tooLate();
   return new SocketHandshake(id, socket, handle);
+}
+
+/** @throws KeylessError ERR_KEYLESS_STATE */
+function takenOver(handshake: SocketHandshake, context: KeylessContext): SocketHandshake {
+  if (handshake.awaitsChoice || addon().mayTakeKey(handshake.id, hasRsa(context))) return handshake;
+  throw handshake.armed ? betweenKeyAndPremaster() : tooLate();
 }
 
 function exchange(
@@ -54,9 +70,10 @@ function exchange(
   context: KeylessContext,
   setNative: () => void,
 ): void {
-  const handshake = handshakeOf(handle) ?? takeOver(socket, handle);
+  const known = handshakeOf(handle);
+  const handshake = known === undefined ? takeOver(socket, handle) : takenOver(known, context);
   setNative();
-  handshake.give(context, choosesLate(socket));
+  handshake.give(context);
 }
 
 function madeContext(given: SecureContextOptions | SecureContext): SecureContext {

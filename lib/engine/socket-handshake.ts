@@ -38,7 +38,7 @@ function throwLater(error: unknown): void {
 
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
 export class SocketHandshake implements ScopedOrigin {
-  private readonly id: number;
+  readonly id: number;
   private readonly socket: TLSSocket;
   private readonly handle: TlsHandle;
   private readonly startedAt = performance.now();
@@ -52,6 +52,9 @@ export class SocketHandshake implements ScopedOrigin {
   private admitted = false;
   /** Its keys are Node's, so it is to wait for no key's holder, and for no turn. */
   private asksNobody = false;
+  /** Node has yet to ask for a context, which must not be passed over: the handshake is armed then. */
+  awaitsChoice = false;
+  private isArmed = false;
   /** It was to ask nobody, has come to a keyless key all the same, and waits for its turn with a job. */
   private queuesPaused = false;
   private isDisposed = false;
@@ -88,10 +91,16 @@ export class SocketHandshake implements ScopedOrigin {
   get disposed(): boolean {
     return this.isDisposed;
   }
+  /** Its handshakes park. */
+  get armed(): boolean {
+    return this.isArmed;
+  }
 
   /** From here on the handshake parks before its private-key operation. */
   arm(context: KeylessContext): void {
     this.asksNobody = context === NODE_CONTEXT;
+    this.awaitsChoice = false;
+    this.isArmed = true;
     addon().arm(this.id);
   }
 
@@ -112,12 +121,12 @@ export class SocketHandshake implements ScopedOrigin {
     this.limits = undefined;
   }
 
-  /** @param choosesLate Node has yet to ask for a context, which must not be passed over: it is armed then */
-  give(context: KeylessContext, choosesLate: boolean): void {
+  /** By setKeyCert(). */
+  give(context: KeylessContext): void {
     this.given = context;
     this.givenKeys ??= new Map();
     for (const entry of context.entries) this.givenKeys.set(entry.type, entry);
-    if (!choosesLate) this.arm(context);
+    if (!this.awaitsChoice) this.arm(context);
   }
 
   /** The handshake stands parked. */

@@ -10,6 +10,7 @@ import {
   engineStats,
   type KeylessError,
 } from '../../lib/index.ts';
+import { giveBetweenFlights, RSA_EXCHANGE } from '../helpers/between-flights.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 import { until } from '../helpers/edge.ts';
@@ -24,40 +25,14 @@ before(async () => {
   [first, other] = await Promise.all([authority.issue({ type: 'rsa' }), authority.issue({ type: 'rsa' })]);
 });
 
-test("setKeyCert in the middle of a handshake that is only Node's says what to do", async () => {
-  const key = remoteKey(first.keyPem, 'sync');
-  const context = createSecureContext({ cert: first.certPem, key });
-  const errors: unknown[] = [];
-  const server = tls.createServer({
-    cert: first.certPem,
-    key: first.keyPem,
-    pskCallback: () => null,
-    ALPNCallback(this: TLSSocket, { protocols }: { protocols: string[] }) {
-      try {
-        this.setKeyCert(context);
-      } catch (error) {
-        errors.push(error);
-      }
-      return protocols[0];
-    },
-  } as unknown as TlsOptions);
-  const port = await listen(server);
-  const client = tls.connect({
-    port,
-    host: '127.0.0.1',
-    ca: authority.certPem,
-    servername: 'localhost',
-    ALPNProtocols: ['a'],
+for (const late of [false, true]) {
+  test(`setKeyCert in the middle of a handshake that is only Node's says what to do; ${late ? 'chosen late' : 'at once'}`, async () => {
+    const own = tls.createSecureContext({ ...RSA_EXCHANGE, cert: first.certPem, key: first.keyPem });
+    const given = createSecureContext({ cert: first.certPem, key: remoteKey(first.keyPem, 'sync') });
+    const story = await giveBetweenFlights(authority.certPem, own, given, late);
+    assert.deepEqual(story, [...(late ? ['localhost'] : []), 'ERR_KEYLESS_STATE', 'well']);
   });
-  await once(client, 'secureConnect');
-  assert.deepEqual(
-    errors.map((error) => (error as KeylessError).code),
-    ['ERR_KEYLESS_STATE'],
-  );
-  assert.equal(client.alpnProtocol, 'a');
-  client.destroy();
-  await close(server);
-});
+}
 
 test("sockets whose keys are Node's do not wait for a place among keyless ones", async (test) => {
   configureEngine({ maxPausedHandshakes: 1 });
@@ -148,3 +123,63 @@ test("RSA-PSK under an RSA key of Node's, in a context of a keyless server and i
     await close(server);
   }
 });
+
+const RSA_PSK = 'RSA-PSK-AES128-GCM-SHA256';
+
+/** Says when a keyless key is to come, and the kind of the server's keys: one at least is Node's. */
+const WHERE: Readonly<Record<string, (exchange: (socket: TLSSocket) => void) => object>> = {
+  'a pskCallback': (exchange) => ({ pskCallback: (socket: TLSSocket) => exchange(socket) }),
+  'an ALPNCallback': (exchange) => ({
+    ALPNCallback(this: TLSSocket, { protocols }: { protocols: string[] }) {
+      exchange(this);
+      return protocols[0];
+    },
+  }),
+};
+
+for (const [where, option] of Object.entries(WHERE)) {
+  for (const kind of ["Node's", 'of both kinds']) {
+    test(`setKeyCert with a keyless RSA key in ${where} when RSA-PSK is chosen says what to do; keys ${kind}`, async () => {
+      const psk = Buffer.alloc(32, 1);
+      const [rsa, p256] = await Promise.all([first, authority.issue({ type: 'p256' })]);
+      const contextOf = ({ certPem, keyPem }: Issued) =>
+        createSecureContext({ cert: certPem, key: remoteKey(keyPem, 'sync') });
+      const contexts = [contextOf(rsa), contextOf(p256)];
+      const codes: unknown[] = [];
+      const exchange = (socket: TLSSocket) => {
+        for (const context of contexts) {
+          try {
+            socket.setKeyCert(context);
+            codes.push('taken');
+          } catch (error) {
+            codes.push((error as KeylessError).code, /RSA-PSK/.test((error as KeylessError).message));
+          }
+        }
+        return psk;
+      };
+      const keys =
+        kind === "Node's"
+          ? { cert: rsa.certPem, key: rsa.keyPem }
+          : { cert: [p256.certPem, rsa.certPem], key: [remoteKey(p256.keyPem, 'sync'), rsa.keyPem] };
+      const make = kind === "Node's" ? tls.createServer : createServer;
+      const options = { pskCallback: () => psk, ...option(exchange), ...keys, ciphers: RSA_PSK };
+      const server = make({ ...options, maxVersion: 'TLSv1.2' } as Parameters<typeof createServer>[0] &
+        TlsOptions);
+      const client = tls.connect({
+        port: await listen(server),
+        host: '127.0.0.1',
+        servername: 'localhost',
+        ca: authority.certPem,
+        ciphers: RSA_PSK,
+        ALPNProtocols: ['a'],
+        checkServerIdentity: () => undefined,
+        pskCallback: () => ({ psk, identity: 'me' }),
+      } as unknown as ConnectionOptions);
+      await once(client, 'secureConnect');
+      assert.deepEqual(codes, ['ERR_KEYLESS_STATE', true, 'taken']);
+      assert.equal(client.getCipher().name, RSA_PSK);
+      client.destroy();
+      await close(server);
+    });
+  }
+}

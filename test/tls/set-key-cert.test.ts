@@ -6,6 +6,7 @@ import net from 'node:net';
 import { before, test } from 'node:test';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { connect, createSecureContext, createServer } from '../../lib/index.ts';
+import { giveBetweenFlights, linkTo, RSA_EXCHANGE } from '../helpers/between-flights.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, converse, listen } from '../helpers/connections.ts';
 import { parity, remoteKey, type Side } from '../helpers/parity.ts';
@@ -30,7 +31,12 @@ const contextOf = (side: Side, issued: Issued) =>
   side.tls.createSecureContext({ cert: issued.certPem, key: side.key(issued) });
 
 /** Exchanges the certificate when the client's protocols are known, as Node's documentation advises. */
-async function exchange(side: Side, own: TlsOptions, make: typeof tls.createServer): Promise<unknown> {
+async function exchange(
+  side: Side,
+  own: TlsOptions,
+  make: typeof tls.createServer,
+  more: tls.ConnectionOptions = {},
+): Promise<unknown> {
   const context = contextOf(side, other);
   const server = make({
     ...own,
@@ -40,7 +46,7 @@ async function exchange(side: Side, own: TlsOptions, make: typeof tls.createServ
     },
   } as TlsOptions);
   const port = await listen(server);
-  const client = { ca: authority.certPem, ALPNProtocols: ['a'] };
+  const client = { ca: authority.certPem, ALPNProtocols: ['a'], ...more };
   const story = await converse(side, server, port, { client });
   await close(server);
   return story;
@@ -109,24 +115,6 @@ parity(
   1,
 );
 
-/** A link to a server. @param between is called when the server's flight is out and the client's answer not yet in */
-async function linkTo(port: number, between: () => void): Promise<net.Server> {
-  const link = net.createServer((accepted) => {
-    const onward = net.connect(port, '127.0.0.1');
-    let flights = 0;
-    accepted.on('data', (data) => {
-      flights += 1;
-      if (flights === 2) between();
-      onward.write(data);
-    });
-    onward.pipe(accepted);
-    accepted.on('close', () => onward.destroy()).on('error', () => {});
-    onward.on('error', () => {});
-  });
-  await listen(link as tls.Server);
-  return link;
-}
-
 parity(
   "setKeyCert after the flight of a server of Node's own, before its client's RSA key exchange",
   async (side) => {
@@ -153,6 +141,51 @@ parity(
   },
   1,
 );
+
+parity(
+  'setKeyCert between the flights of a context, chosen late, with keys of both kinds',
+  (side) => {
+    const cert = [p256.certPem, first.certPem];
+    const own = side.tls.createSecureContext({ ...RSA_EXCHANGE, cert, key: [side.key(p256), first.keyPem] });
+    return giveBetweenFlights(authority.certPem, own, contextOf(side, first));
+  },
+  1,
+);
+
+const psk = Buffer.alloc(32, 1);
+const WITH_PSK = { pskCallback: () => ({ psk, identity: 'me' }), checkServerIdentity: () => undefined };
+
+parity(
+  "setKeyCert in a pskCallback of a server of Node's own that knows no such identity, TLSv1.3",
+  async (side) => {
+    const context = contextOf(side, other);
+    const server = tls.createServer({
+      cert: first.certPem,
+      key: first.keyPem,
+      pskCallback(socket: TLSSocket) {
+        socket.setKeyCert(context);
+        return null;
+      },
+    } as unknown as TlsOptions);
+    const port = await listen(server);
+    const client = { ca: authority.certPem, ...WITH_PSK } as unknown as tls.ConnectionOptions;
+    const story = await converse(side, server, port, { client });
+    await close(server);
+    return story;
+  },
+  1,
+);
+
+for (const cipher of ['PSK-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256']) {
+  parity(`setKeyCert in an ALPNCallback beside a pskCallback, ${cipher}`, (side) => {
+    const own = {
+      ...{ cert: first.certPem, key: first.keyPem, maxVersion: 'TLSv1.2' },
+      ...{ ciphers: cipher, pskCallback: () => psk },
+    } as TlsOptions;
+    const client = { ...WITH_PSK, ciphers: cipher };
+    return exchange(side, own, tls.createServer, client as unknown as tls.ConnectionOptions);
+  });
+}
 
 parity(
   'setKeyCert of a client, which Node does not heed',
