@@ -54,6 +54,12 @@ Napi::Value MayTakeKey(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->MayTakeKey(rsa));
 }
 
+// isPutOff(id): see Handshake::IsPutOff.
+Napi::Value IsPutOff(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->IsPutOff());
+}
+
 // arm(id): the handshake parks before its private-key operation.
 Napi::Value Arm(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
@@ -201,6 +207,7 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("attachLast", Napi::Function::New(env, AttachLast));
   exports.Set("limitSignatures", Napi::Function::New(env, LimitSignaturesOf));
   exports.Set("mayTakeKey", Napi::Function::New(env, MayTakeKey));
+  exports.Set("isPutOff", Napi::Function::New(env, IsPutOff));
   exports.Set("arm", Napi::Function::New(env, Arm));
   exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
   exports.Set("decideAlpn", Napi::Function::New(env, DecideAlpn));

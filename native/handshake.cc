@@ -105,6 +105,9 @@ bool Handshake::MayTakeKey(bool rsa) const {
   return SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0 || SSL_get_finished(ssl_, &finished, 1) > 0;
 }
 
+// OpenSSL says so when the callback has returned, and again no more when it reads on.
+bool Handshake::IsPutOff() const { return ssl_ != nullptr && SSL_want(ssl_) == SSL_X509_LOOKUP; }
+
 void Handshake::Arm() {
   Count();
   if (ssl_ == nullptr) return;

@@ -80,6 +80,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
 
   // Servers: whether a keyless key that comes now is one for a job of this handshake or of a later one. `rsa`: it is RSA.
   bool MayTakeKey(bool rsa) const;
+  // Servers: whether a certificate callback has put the handshake off, and OpenSSL's own stack is gone since.
+  bool IsPutOff() const;
   // Makes the SSL park at its next certificate callback.
   void Arm();
   // Runs the handshake until it yields. Main stack only.

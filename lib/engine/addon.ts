@@ -95,6 +95,7 @@ export interface Addon {
   attachLast(): number;
   limitSignatures(id: number, own: string, peers: string): void;
   mayTakeKey(id: number, rsa: boolean): boolean;
+  isPutOff(id: number): boolean;
   arm(id: number): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
@@ -153,6 +154,7 @@ const FUNCTIONS = [
   'attachLast',
   'limitSignatures',
   'mayTakeKey',
+  'isPutOff',
   'arm',
   'alpnOffer',
   'decideAlpn',

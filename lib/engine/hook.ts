@@ -3,7 +3,7 @@
  * context is in play.
  */
 import type { TLSSocket } from 'node:tls';
-import { setImmediate } from '../timers.ts';
+import { nextTick, setImmediate } from '../timers.ts';
 import { asTurn } from '../turn.ts';
 import { addon, takeFlooded, takeParked } from './addon.ts';
 import {
@@ -59,8 +59,42 @@ function listenToAddon(): void {
 }
 
 /**
- * The choice is made (handle.sni_context) and Node is told to go on, perhaps inside OpenSSL's own stack. If the
- * chosen context is keyless, the handshake is made to park, on the next turn, when that stack is gone.
+ * As soon as OpenSSL's own stack is gone, on which the choice may have been made: in the next tick, if Node has not emptied the
+ * queue of ticks on that stack, or else in the next turn. Both are asked for now: what the user puts off (calling back again,
+ * destroying the socket) comes after it.
+ */
+function offStack({ id }: SocketHandshake, work: () => void): void {
+  let done = false;
+  const workOnce = () => {
+    if (done) return;
+    done = true;
+    work();
+  };
+  const workIfPutOff = () => {
+    if (!done && addon().isPutOff(id)) workOnce();
+  };
+  workIfPutOff();
+  if (done) return;
+  nextTick(workIfPutOff);
+  setImmediate(workOnce);
+}
+
+/** As natively the flight leaves within certCbDone, where the key answers at once. */
+function goOn(handshake: SocketHandshake, socket: TLSSocket, chosen: KeylessContext, certCbDone: () => void) {
+  if (handshake.disposed) return;
+  handshake.arm(chosen);
+  try {
+    certCbDone();
+  } catch (error) {
+    socket.destroy(error as Error);
+    return;
+  }
+  driveAll(takeParked());
+}
+
+/**
+ * The choice is made (handle.sni_context) and Node is told to go on. If the chosen context is keyless, the handshake is made to
+ * park first.
  */
 function armWhenChosen(
   handshake: SocketHandshake,
@@ -80,15 +114,7 @@ function armWhenChosen(
       certCbDone.call(handle);
       return;
     }
-    setImmediate(() => {
-      if (handshake.disposed || internals(socket)._handle !== handle) return;
-      handshake.arm(chosen);
-      try {
-        certCbDone.call(handle);
-      } catch (error) {
-        socket.destroy(error as Error);
-      }
-    });
+    offStack(handshake, () => goOn(handshake, socket, chosen, () => certCbDone.call(handle)));
   });
 }
 
