@@ -1,6 +1,6 @@
 /**
- * How many handshakes may stand paused at once. Each holds a job's stack (34 KB on OpenSSL 3.0), and whoever can open
- * connections can make them; beyond the limit they wait without a job, beyond twice the limit they are refused.
+ * How many handshakes may stand paused at once. Each holds a job's stack, and whoever can open connections can make
+ * them; beyond the limit they wait without a job, beyond twice the limit they are refused.
  */
 import { KeylessError } from '../errors.ts';
 import { setImmediate } from '../timers.ts';
@@ -69,7 +69,7 @@ export function enter(handshake: Admittable): void {
     new KeylessError(
       'ERR_KEYLESS_TOO_MANY_HANDSHAKES',
       `${admitted} handshakes are paused and ${waiting.size} wait: the key servers do not keep up. Add key servers, ` +
-        'or raise maxPausedHandshakes (about 34 KB of memory each).',
+        'or raise maxPausedHandshakes (about 80 KB of memory each, with its connection).',
     ),
   );
 }

@@ -10,8 +10,11 @@ import { type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-proc
 
 const CROWD = 10_000;
 const KIB = 1024;
-/** Node's connection and OpenSSL's (16 KiB buffers of either), the job with its stack, 6 KiB of JavaScript. */
-const MOST_PENDING_KIB = 84;
+/**
+ * Node's connection and OpenSSL's (16 KiB buffers of either, 3.5 also an ML-KEM key exchange), the job with its stack, 6 KiB of
+ * JavaScript. A native handshake after the server's flight takes 58 to 106 KiB on OpenSSL 3.0, 76 to 129 on 3.5.
+ */
+const MOST_PENDING_KIB = process.versions.openssl.startsWith('3.0.') ? 84 : 116;
 const PATIENT = { timeoutMs: 600_000, handshakeTimeoutMs: 600_000 };
 /** V8 sizes its young generation, and glibc its arenas, by what they see; that growth is not what is looked for. */
 const STEADY = {
@@ -81,10 +84,10 @@ interface HalfOpen {
   readonly probeMs: number;
 }
 
-/** The second crowd: what the first one left for reuse counts for nothing. */
+/** The first crowd: what one leaves for reuse depends on what the allocator gives back in between. */
 async function holdCrowd(edge: EdgeProcess, hello: Buffer): Promise<HalfOpen> {
   await probeMs(edge);
-  await leave(edge, await halfOpen(edge.port, CROWD, hello));
+  await leave(edge, []);
   await edge.state();
   const { rss } = edge;
   const clients = await halfOpen(edge.port, CROWD, hello);
@@ -102,7 +105,7 @@ test('row 19: 10,000 half-open handshakes cost hardly more than natively, and th
   for (const [name, { each, probeMs: ms }] of Object.entries({ natively, keylessly })) {
     context.diagnostic(`${name}: ${(each / KIB).toFixed(1)} KiB each, a probe takes ${ms.toFixed(1)} ms`);
   }
-  assert.ok(keylessly.each <= natively.each + 16 * KIB);
+  assert.ok(keylessly.each <= natively.each + 8 * KIB);
   assert.ok(keylessly.probeMs <= 2 * natively.probeMs + 2);
 });
 
