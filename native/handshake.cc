@@ -99,10 +99,17 @@ void Handshake::Count() {
 
 bool Handshake::MayTakeKey(bool rsa) const {
   if (ssl_ == nullptr) return false;
-  if (armed_) return !(rsa && AwaitsRsaPsk());
-  // No handshake that may be past its certificate callback. Its Finished is sent after its own signature. (The numbers of OpenSSL's states differ from version to version.)
+  // On OpenSSL's stack this side's signature may be what comes next; its Finished comes after that. (The numbers of
+  // OpenSSL's states differ from version to version.)
   char finished = 0;
-  return SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0 || SSL_get_finished(ssl_, &finished, 1) > 0;
+  const bool in_time = armed_ || WaitsForPeer() || SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0 ||
+                       SSL_get_finished(ssl_, &finished, 1) > 0;
+  return in_time && !(rsa && AwaitsRsaPsk());
+}
+
+// OpenSSL has read all that there is: nothing of it is on the stack, and what a server has to send first is out.
+bool Handshake::WaitsForPeer() const {
+  return SSL_is_server(ssl_) != 0 && SSL_in_init(ssl_) != 0 && SSL_want(ssl_) == SSL_READING;
 }
 
 // OpenSSL says so when the callback has returned, and again no more when it reads on.
@@ -111,6 +118,8 @@ bool Handshake::IsPutOff() const { return ssl_ != nullptr && SSL_want(ssl_) == S
 void Handshake::Arm() {
   Count();
   if (ssl_ == nullptr) return;
+  // A handshake that Node has begun with its own key may come to this one.
+  if (!armed_ && WaitsForPeer()) awaits_answer_ = true;
   armed_ = true;
   SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
   if (SSL_is_server(ssl_) == 0) LimitCiphers(ssl_);
@@ -181,7 +190,7 @@ bool Handshake::AwaitsPremaster() const {
 
 // Its key exchange is read on Node's stack, under whatever RSA key there is by then; see server_limits.cc.
 bool Handshake::AwaitsRsaPsk() const {
-  const bool chosen = awaits_answer_ || held_ != nullptr;
+  const bool chosen = awaits_answer_ || held_ != nullptr || (!armed_ && WaitsForPeer());
   const SSL_CIPHER* cipher = chosen ? SSL_get_pending_cipher(ssl_) : nullptr;
   return cipher != nullptr && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa_psk && !HasMasterSecret(ssl_);
 }

@@ -128,6 +128,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
   bool AwaitsRsaPsk() const;
+  bool WaitsForPeer() const;
   void CloseGate();
   bool AwaitsOwnSignature() const;
   void Count();

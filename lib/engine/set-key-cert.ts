@@ -38,8 +38,8 @@ export function choosesLate(socket: TLSSocket): boolean {
 function tooLate(): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_STATE',
-    'setKeyCert() was given a keyless context in the middle of a handshake that Node has begun with its own. Call it before ' +
-      'the handshake, or in an "ALPNCallback"; or give the server a keyless context.',
+    'setKeyCert() was given a keyless context while a handshake that Node has begun with its own is being answered. Call it ' +
+      'before the handshake, or in an "ALPNCallback"; or give the server a keyless context.',
   );
 }
 
@@ -51,17 +51,17 @@ function betweenKeyAndPremaster(): KeylessError {
   );
 }
 
-/** From here on the handshake of a socket that was Node's own parks. @throws KeylessError ERR_KEYLESS_STATE */
-function takeOver(socket: TLSSocket, handle: TlsHandle): SocketHandshake {
-  const id = (handle as KnownHandle)[kAttached];
+/** @throws KeylessError ERR_KEYLESS_STATE */
+function checkInTime(id: number | undefined, context: KeylessContext): asserts id is number {
   if (id === undefined || !addon().mayTakeKey(id, false)) throw tooLate();
-  return new SocketHandshake(id, socket, handle);
+  if (hasRsa(context) && !addon().mayTakeKey(id, true)) throw betweenKeyAndPremaster();
 }
 
-/** @throws KeylessError ERR_KEYLESS_STATE */
-function takenOver(handshake: SocketHandshake, context: KeylessContext): SocketHandshake {
-  if (handshake.awaitsChoice || addon().mayTakeKey(handshake.id, hasRsa(context))) return handshake;
-  throw handshake.armed ? betweenKeyAndPremaster() : tooLate();
+/** From here on the handshake of a socket that was Node's own parks. @throws KeylessError ERR_KEYLESS_STATE */
+function takeOver(socket: TLSSocket, handle: TlsHandle, context: KeylessContext): SocketHandshake {
+  const id = (handle as KnownHandle)[kAttached];
+  checkInTime(id, context);
+  return new SocketHandshake(id, socket, handle);
 }
 
 function exchange(
@@ -71,7 +71,8 @@ function exchange(
   setNative: () => void,
 ): void {
   const known = handshakeOf(handle);
-  const handshake = known === undefined ? takeOver(socket, handle) : takenOver(known, context);
+  if (known?.awaitsChoice === false) checkInTime(known.id, context);
+  const handshake = known ?? takeOver(socket, handle, context);
   setNative();
   handshake.give(context);
 }

@@ -54,7 +54,6 @@ export class SocketHandshake implements ScopedOrigin {
   private asksNobody = false;
   /** Node has yet to ask for a context, which must not be passed over: the handshake is armed then. */
   awaitsChoice = false;
-  private isArmed = false;
   /** It was to ask nobody, has come to a keyless key all the same, and waits for its turn with a job. */
   private queuesPaused = false;
   private isDisposed = false;
@@ -91,16 +90,11 @@ export class SocketHandshake implements ScopedOrigin {
   get disposed(): boolean {
     return this.isDisposed;
   }
-  /** Its handshakes park. */
-  get armed(): boolean {
-    return this.isArmed;
-  }
 
   /** From here on the handshake parks before its private-key operation. */
   arm(context: KeylessContext): void {
     this.asksNobody = context === NODE_CONTEXT;
     this.awaitsChoice = false;
-    this.isArmed = true;
     addon().arm(this.id);
   }
 

@@ -152,6 +152,25 @@ parity(
   1,
 );
 
+for (const late of [false, true]) {
+  const when = late ? 'chosen late' : 'chosen at once';
+  for (const ciphers of ['AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256']) {
+    parity(
+      `setKeyCert between the flights of a context of Node's own, ${when}, ${ciphers}`,
+      (side) => {
+        const own = tls.createSecureContext({
+          ...RSA_EXCHANGE,
+          ciphers,
+          cert: first.certPem,
+          key: first.keyPem,
+        });
+        return giveBetweenFlights(authority.certPem, own, contextOf(side, first), late);
+      },
+      ciphers.startsWith('ECDHE') ? 0 : 1,
+    );
+  }
+}
+
 const psk = Buffer.alloc(32, 1);
 const WITH_PSK = { pskCallback: () => ({ psk, identity: 'me' }), checkServerIdentity: () => undefined };
 
