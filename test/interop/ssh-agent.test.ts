@@ -2,22 +2,18 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import type tls from 'node:tls';
-import type { SignatureScheme } from '../../../../lib/keys/private-key.ts';
-import {
-  premasterRequest,
-  signDigestRequest,
-  signRequest,
-} from '../../../../lib/protocol/request-encoder.ts';
-import { SIGNING_METHODS } from '../../../../lib/protocol/schemes.ts';
-import type { LiveKeyStore } from '../../../../lib/server/key-store.ts';
-import { sshAgent } from '../../../../lib/server/stores/ssh-agent.ts';
-import type { KeyKind } from '../../../helpers/certificates.ts';
-import { startEdge } from '../../../helpers/edge.ts';
-import { certificateVerify, x25519Exchange } from '../../../helpers/handshake-messages.ts';
-import { type KeyServerSetup, makeKeyServers } from '../../../helpers/key-servers.ts';
-import { ManualClock } from '../../../helpers/manual-clock.ts';
-import { SshAgentProcess } from '../../../helpers/ssh-agent-process.ts';
-import { connectPeer } from '../../../helpers/wire-peer.ts';
+import type { SignatureScheme } from '../../lib/keys/private-key.ts';
+import { premasterRequest, signDigestRequest, signRequest } from '../../lib/protocol/request-encoder.ts';
+import { SIGNING_METHODS } from '../../lib/protocol/schemes.ts';
+import type { LiveKeyStore } from '../../lib/server/key-store.ts';
+import { sshAgent } from '../../lib/server/stores/ssh-agent.ts';
+import type { KeyKind } from '../helpers/certificates.ts';
+import { startEdge } from '../helpers/edge.ts';
+import { certificateVerify, x25519Exchange } from '../helpers/handshake-messages.ts';
+import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
+import { SshAgentProcess } from '../helpers/ssh-agent-process.ts';
+import { connectPeer } from '../helpers/wire-peer.ts';
 
 const KINDS: readonly KeyKind[] = ['p256', 'p384', 'p521', 'ed25519', 'rsa'];
 const P256 = SIGNING_METHODS.ecdsa_secp256r1_sha256;

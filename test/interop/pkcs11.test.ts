@@ -6,17 +6,17 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type tls from 'node:tls';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { subjectKeyId } from '../../../../lib/protocol/key-id.ts';
-import { signDigestRequest, signRequest } from '../../../../lib/protocol/request-encoder.ts';
-import { type SchemeName, SIGNING_METHODS } from '../../../../lib/protocol/schemes.ts';
-import type { LiveKeyStore, StoredKey } from '../../../../lib/server/key-store.ts';
-import { type Pkcs11Options, pkcs11Token } from '../../../../lib/server/stores/pkcs11-token.ts';
-import { startEdge, until } from '../../../helpers/edge.ts';
-import { certificateVerify } from '../../../helpers/handshake-messages.ts';
-import { type KeyServerSetup, makeKeyServers, type Site } from '../../../helpers/key-servers.ts';
-import { ManualClock } from '../../../helpers/manual-clock.ts';
-import { childPids, type Generated, PIN, SOFTHSM, SoftHsm } from '../../../helpers/soft-hsm.ts';
-import { connectPeer } from '../../../helpers/wire-peer.ts';
+import { subjectKeyId } from '../../lib/protocol/key-id.ts';
+import { signDigestRequest, signRequest } from '../../lib/protocol/request-encoder.ts';
+import { type SchemeName, SIGNING_METHODS } from '../../lib/protocol/schemes.ts';
+import type { LiveKeyStore, StoredKey } from '../../lib/server/key-store.ts';
+import { type Pkcs11Options, pkcs11Token } from '../../lib/server/stores/pkcs11-token.ts';
+import { startEdge, until } from '../helpers/edge.ts';
+import { certificateVerify } from '../helpers/handshake-messages.ts';
+import { type KeyServerSetup, makeKeyServers, type Site } from '../helpers/key-servers.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
+import { childPids, type Generated, PIN, SOFTHSM, SoftHsm } from '../helpers/soft-hsm.ts';
+import { connectPeer } from '../helpers/wire-peer.ts';
 
 const P256 = SIGNING_METHODS.ecdsa_secp256r1_sha256;
 const GOOD_KEYS = ['p256', 'p384', 'p521', 'rsa'] as const;
@@ -200,8 +200,8 @@ for (const [what, [options, message]] of Object.entries(CANNOT_OPEN)) {
 
 test('without pkcs11js the error says what to install', async () => {
   const folder = join(hsm.folder, 'without');
-  const modules = fileURLToPath(new URL('../../../../../node_modules', import.meta.url));
-  cpSync(fileURLToPath(new URL('../../../../lib', import.meta.url)), join(folder, 'lib'), {
+  const modules = fileURLToPath(new URL('../../../node_modules', import.meta.url));
+  cpSync(fileURLToPath(new URL('../../lib', import.meta.url)), join(folder, 'lib'), {
     recursive: true,
   });
   mkdirSync(join(folder, 'node_modules'));

@@ -1,10 +1,10 @@
 /** `sshAgentKey()` as the key of a server, with Debian's ssh-agent. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { sshAgentKey } from '../../../lib/keepers/ssh-agent-key.ts';
-import { type KeyKind, makeAuthority } from '../../helpers/certificates.ts';
-import { handshakeWith } from '../../helpers/one-handshake.ts';
-import { SshAgentProcess } from '../../helpers/ssh-agent-process.ts';
+import { sshAgentKey } from '../../lib/keepers/ssh-agent-key.ts';
+import { type KeyKind, makeAuthority } from '../helpers/certificates.ts';
+import { handshakeWith } from '../helpers/one-handshake.ts';
+import { SshAgentProcess } from '../helpers/ssh-agent-process.ts';
 
 let agent: SshAgentProcess;
 let authority: Awaited<ReturnType<typeof makeAuthority>>;
