@@ -66,7 +66,8 @@ export interface ServerOperation {
   readonly errorCode: WireErrorCode | undefined;
   /**
    * What the signature stands for, in hexadecimal: TLS 1.3's transcript hash (32 or 48 bytes), TLS 1.2's client and server
-   * randoms (64 bytes). Both sides of the handshake can tell it from their own records. `undefined`: not recognised.
+   * randoms (64 bytes), a blind digest itself. Both sides of the handshake can tell it from their own records.
+   * `undefined`: not recognised.
    */
   readonly transcript: string | undefined;
   readonly durationMs: number;

@@ -18,8 +18,9 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }
 
-function transcriptOf(context: NonNullable<ServerOperation['context']>, { message }: SignRequest) {
-  return context === 'digest' ? undefined : hex(handshakeTranscript(context, message!));
+/** Of a blind digest nothing else is known. */
+function transcriptOf(context: NonNullable<ServerOperation['context']>, { message, digest }: SignRequest) {
+  return hex(context === 'digest' ? digest! : handshakeTranscript(context, message!));
 }
 
 export class OperationRecord {

@@ -148,11 +148,11 @@ test('the operator is told of a digest, and why a key was not used', async () =>
   await decrypt('p256');
   unsubscribe('keyless-tls:server:operation', listener);
   assert.deepEqual(
-    told.map(({ context, refusal }) => [context, refusal]),
+    told.map(({ context, transcript, refusal }) => [context, transcript?.length, refusal]),
     [
-      ['digest', undefined],
-      ['digest', 'use-not-allowed'],
-      [undefined, 'use-not-allowed'],
+      ['digest', 64, undefined],
+      ['digest', 64, 'use-not-allowed'],
+      [undefined, undefined, 'use-not-allowed'],
     ],
   );
 });
