@@ -1,10 +1,12 @@
 /** Which key server is asked: the better one of two that are picked at random. */
 
+import type { LaneName } from './lane.ts';
+
 export interface Candidate {
-  /** What one more request costs there: less is better. */
-  cost(now: number): number;
-  /** Takes a request now. */
-  readonly admits: boolean;
+  /** What one more request of the kind costs there: less is better. */
+  cost(lane: LaneName, now: number): number;
+  /** Takes a request of the kind now. */
+  admits(lane: LaneName): boolean;
 }
 
 /**
@@ -17,21 +19,18 @@ export interface Candidate {
 export function choose<T extends Candidate>(
   candidates: readonly T[],
   avoid: readonly T[],
+  lane: LaneName,
   now: number,
   random: () => number,
 ): T | undefined {
   const fit =
-    avoid.length === 0 && candidates.every(admits)
+    avoid.length === 0 && candidates.every((each) => each.admits(lane))
       ? candidates
-      : candidates.filter((each) => each.admits && !avoid.includes(each));
+      : candidates.filter((each) => each.admits(lane) && !avoid.includes(each));
   const { length } = fit;
   if (length < 2) return fit[0];
   const first = Math.floor(random() * length);
   const second = (first + 1 + Math.floor(random() * (length - 1))) % length;
   const [one, other] = [fit[first]!, fit[second]!];
-  return other.cost(now) < one.cost(now) ? other : one;
-}
-
-function admits({ admits: does }: Candidate): boolean {
-  return does;
+  return other.cost(lane, now) < one.cost(lane, now) ? other : one;
 }

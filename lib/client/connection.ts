@@ -19,6 +19,7 @@ import type { Items } from '../protocol/tags.ts';
 import { atEndOfTurn } from '../turn.ts';
 import { connectionError, isRefusal } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
+import type { LaneName } from './lane.ts';
 import { type OnAnswer, PendingRequests } from './pending-requests.ts';
 import type { ServerAddress } from './server-address.ts';
 
@@ -58,6 +59,8 @@ export interface ConnectionEvents {
 const MAX_GIVEN_UP = 65_536;
 /** Requests at once where the peer does not say: those of the field. */
 const DEFAULT_MAX_IN_FLIGHT = 128;
+/** The peer reads no further than it has room: slow operations leave some to quick ones. */
+const SLOW_SHARE = 0.75;
 /** What was given up so long ago is not expected to be answered. */
 const FORGET_AFTER_MS = 10_000;
 /** Node reads for all connections of this thread into the same memory: what is held longer than a call is copied. */
@@ -110,13 +113,14 @@ export class Connection {
   }
 
   /** The peer would read another request: more would wait in buffers, and could not be taken back. */
-  get hasRoom(): boolean {
-    if (this.#pending.occupying < this.#maxInFlight) return true;
+  hasRoom(lane: LaneName): boolean {
+    const most = lane === 'slow' ? this.#maxInFlight * SLOW_SHARE : this.#maxInFlight;
+    if (this.#pending.occupying < most) return true;
     const now = this.#settings.clock.now();
     if (now - this.#forgotAt < FORGET_AFTER_MS) return false;
     this.#forgotAt = now;
     this.#pending.forget();
-    return this.#pending.occupying < this.#maxInFlight;
+    return this.#pending.occupying < most;
   }
 
   /** Answers that came too late, and answers to nothing that was asked. */

@@ -16,10 +16,12 @@ import type { Connection, Profile } from './connection.ts';
 import { goesElsewhere, wireError } from './errors.ts';
 import type { Hedgeable } from './hedging.ts';
 import type { KnownServer } from './known-server.ts';
+import type { LaneName } from './lane.ts';
 import type { Waiting } from './waiting-line.ts';
 
 export interface ErrandRequest {
   readonly kind: ClientOperation['kind'];
+  readonly lane: LaneName;
   /** The request in the words of either profile. @throws what makes it impossible there */
   items(profile: Profile): Items;
   /** Milliseconds on the clock. */
@@ -136,7 +138,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   }
 
   standsStill(now: number): boolean {
-    return this.first?.server.standsStill(now) === true;
+    return this.first?.server.standsStill(this.request.lane, now) === true;
   }
 
   /** @param server has a connection that is good for it */
@@ -144,7 +146,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.attempts += 1;
     this.server = server;
     const sentAt = this.clock.now();
-    const connection = server.connectionSince(this.renewedSince)!;
+    const { lane } = this.request;
+    const connection = server.connectionFor(lane, this.renewedSince)!;
     const attempt: Attempt = { server, connection, sentAt, id: 0 };
     try {
       const items = this.request.items(connection.profile);
@@ -156,7 +159,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       );
       return;
     }
-    server.begin(sentAt);
+    server.begin(lane, sentAt);
     if (this.first === undefined) this.first = attempt;
     else this.second = attempt;
     this.sentAt = sentAt;
@@ -178,16 +181,17 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.second = undefined;
     const now = this.clock.now();
     const { server } = attempt;
+    const { lane } = this.request;
     if (answer instanceof KeylessError) {
-      server.fail(answer.code, answer.code !== 'ERR_KEYLESS_CLOSED', now - attempt.sentAt, now);
+      server.fail(lane, answer.code, answer.code !== 'ERR_KEYLESS_CLOSED', now - attempt.sentAt, now);
       this.onFailed(server, answer, true, answer.code !== 'ERR_KEYLESS_CLOSED');
     } else if (answer.kind === 'error') {
       const error = wireError(answer.code, server.name);
       const elsewhere = goesElsewhere(answer.code);
-      server.fail(error.code, elsewhere, now - attempt.sentAt, now);
+      server.fail(lane, error.code, elsewhere, now - attempt.sentAt, now);
       this.onFailed(server, error, false, elsewhere || this.isRepetition(error));
     } else {
-      server.succeed(now - attempt.sentAt, now);
+      server.succeed(lane, now - attempt.sentAt, now);
       this.abandon(now);
       this.settle(answer.payload ?? new Uint8Array(0), server);
     }
@@ -241,7 +245,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
         if (attempt === undefined) continue;
         attempt.connection.giveUp(attempt.id);
         const ms = now - attempt.sentAt;
-        attempt.server.fail('ERR_KEYLESS_TIMEOUT', ms >= BLAMED_FROM_MS, ms, now);
+        attempt.server.fail(this.request.lane, 'ERR_KEYLESS_TIMEOUT', ms >= BLAMED_FROM_MS, ms, now);
       }
       this.first = undefined;
       this.second = undefined;
@@ -253,8 +257,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     const [first, second] = [this.first, this.second];
     this.first = undefined;
     this.second = undefined;
-    if (first !== undefined) abandonAttempt(first, now);
-    if (second !== undefined) abandonAttempt(second, now);
+    if (first !== undefined) abandonAttempt(first, this.request.lane, now);
+    if (second !== undefined) abandonAttempt(second, this.request.lane, now);
   }
 
   private publish(result: ErrandResult, server: KnownServer | undefined): void {
@@ -269,7 +273,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   }
 }
 
-function abandonAttempt({ connection, id, server, sentAt }: Attempt, now: number): void {
+function abandonAttempt({ connection, id, server, sentAt }: Attempt, lane: LaneName, now: number): void {
   connection.giveUp(id);
-  server.abandon(now - sentAt, now);
+  server.abandon(lane, now - sentAt, now);
 }

@@ -21,6 +21,7 @@ import {
 import { closedError, lineFull, noKeyServer } from './errors.ts';
 import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
+import { LANES, type LaneName } from './lane.ts';
 import type { ServerAddress } from './server-address.ts';
 import { WaitingLine } from './waiting-line.ts';
 
@@ -63,7 +64,10 @@ export class KeyServerSet {
   readonly #settings: SetSettings;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #line = new WaitingLine<Errand>();
+  readonly #lines: Readonly<Record<LaneName, WaitingLine<Errand>>> = {
+    slow: new WaitingLine(),
+    quick: new WaitingLine(),
+  };
   readonly #waiters = new Set<Waiter>();
   readonly #hedging: Hedging<Errand>;
   readonly #surroundings: Surroundings;
@@ -151,7 +155,7 @@ export class KeyServerSet {
   stats(): SetStats {
     return {
       servers: this.#servers.map((server) => server.stats()),
-      waiting: this.#line.size,
+      waiting: this.#waiting,
       succeeded: this.#succeeded,
       failed: this.#failed,
       retried: this.#retried,
@@ -173,15 +177,13 @@ export class KeyServerSet {
     const settings = { ...this.#settings, address, secureContext: this.#secureContext };
     return new KnownServer(settings, {
       onChange: () => this.#onChange(),
-      onAnswers: () => {
-        if (this.#line.size > 0) this.#serveLine();
-      },
+      onAnswers: () => this.#serveLines(),
     });
   }
 
   #dispatch(errand: Errand): void {
     if (errand.settled) return;
-    const mustWait = this.#line.size > 0 && !isUrgent(errand);
+    const mustWait = this.#lineOf(errand).size > 0 && !isUrgent(errand);
     const server = this.#closed || mustWait ? undefined : this.#pick(errand);
     if (server !== undefined) this.#send(errand, server);
     else this.#park(errand);
@@ -203,25 +205,44 @@ export class KeyServerSet {
       errand.settle(this.#nobody());
       return;
     }
-    this.#line.add(errand);
-    if (isThere) this.#serveLine();
-    if (this.#line.size <= this.#settings.maxWaiting) return;
-    // Whoever has waited longest has the least time left to be served in.
+    this.#lineOf(errand).add(errand);
+    if (isThere) this.#serveLine(errand.request.lane);
+    if (this.#waiting <= this.#settings.maxWaiting) return;
+    // Of the longer line, and who has waited longest in it has the least time left to be served in.
     this.#shed += 1;
-    this.#line.takeOldest()!.settle(lineFull(this.#settings.maxWaiting, isThere));
+    this.#longestLine.takeOldest()!.settle(lineFull(this.#settings.maxWaiting, isThere));
+  }
+
+  #lineOf({ request }: Errand): WaitingLine<Errand> {
+    return this.#lines[request.lane];
+  }
+
+  get #waiting(): number {
+    return this.#lines.slow.size + this.#lines.quick.size;
+  }
+
+  get #longestLine(): WaitingLine<Errand> {
+    const { slow, quick } = this.#lines;
+    return quick.size > slow.size ? quick : slow;
+  }
+
+  #serveLines(): void {
+    for (const lane of LANES) this.#serveLine(lane);
   }
 
   /** There may be room: those who wait go on. */
-  #serveLine(): void {
+  #serveLine(lane: LaneName): void {
+    const line = this.#lines[lane];
+    if (line.size === 0) return;
     const stay: Errand[] = [];
     const now = this.#clock.now();
-    while (this.#line.size > 0 && this.#servers.some(({ hasRoom }) => hasRoom)) {
-      const errand = this.#line.take(now)!;
+    while (line.size > 0 && this.#servers.some((server) => server.hasRoom(lane))) {
+      const errand = line.take(now)!;
       const server = this.#pick(errand);
       if (server === undefined) stay.push(errand);
       else this.#send(errand, server);
     }
-    for (const errand of stay) this.#line.add(errand);
+    for (const errand of stay) line.add(errand);
   }
 
   #hurry(): void {
@@ -232,22 +253,23 @@ export class KeyServerSet {
   #pick(errand: Errand): KnownServer | undefined {
     const avoid = this.#unfit(errand);
     const now = this.#clock.now();
-    const chosen = choose(this.#usable, avoid, now, this.#random);
+    const { lane } = errand.request;
+    const chosen = choose(this.#usable, avoid, lane, now, this.#random);
     if (chosen !== undefined) return chosen;
     const there = this.#others(avoid);
     const isAnySound = there.some(({ sound }) => sound);
     let best: KnownServer | undefined;
     for (const server of there) {
-      const isFit = isUrgent(errand) || (isAnySound ? server.admits : server.hasRoom);
-      if (isFit && (best === undefined || server.cost(now) < best.cost(now))) best = server;
+      const isFit = isUrgent(errand) || (isAnySound ? server.admits(lane) : server.hasRoom(lane));
+      if (isFit && (best === undefined || server.cost(lane, now) < best.cost(lane, now))) best = server;
     }
     return best;
   }
 
   /** Those that it avoids, and those that have no connection yet that is good for it. */
-  #unfit({ avoid, renewedSince }: Errand): readonly KnownServer[] {
+  #unfit({ avoid, renewedSince, request: { lane } }: Errand): readonly KnownServer[] {
     if (renewedSince === Number.NEGATIVE_INFINITY) return avoid;
-    const old = this.#servers.filter((server) => server.connectionSince(renewedSince) === undefined);
+    const old = this.#servers.filter((server) => server.connectionFor(lane, renewedSince) === undefined);
     return [...avoid, ...old];
   }
 
@@ -271,7 +293,13 @@ export class KeyServerSet {
   #hedge(errand: Errand): boolean {
     const slow = errand.server!;
     const now = this.#clock.now();
-    const other = choose(this.#usable, [...this.#unfit(errand), slow], now, this.#random);
+    const other = choose(
+      this.#usable,
+      [...this.#unfit(errand), slow],
+      errand.request.lane,
+      now,
+      this.#random,
+    );
     if (other === undefined) return false;
     slow.hedges += 1;
     const waitedMs = now - errand.sentAt;
@@ -306,8 +334,8 @@ export class KeyServerSet {
       this.#tellWaiters(false);
       return;
     }
-    if (ready.length > 0 && !this.#closed) this.#serveLine();
-    else while (this.#line.size > 0) this.#line.takeOldest()!.settle(this.#nobody());
+    if (ready.length > 0 && !this.#closed) this.#serveLines();
+    else while (this.#waiting > 0) this.#longestLine.takeOldest()!.settle(this.#nobody());
     this.#tellWaiters(ready.length > 0);
   }
 
@@ -327,7 +355,7 @@ export class KeyServerSet {
   }
 
   #count(errand: Errand, result: ErrandResult): void {
-    this.#line.remove(errand);
+    this.#lineOf(errand).remove(errand);
     if (errand.retried) this.#retried += 1;
     if (result instanceof KeylessError) this.#failed += 1;
     else this.#succeeded += 1;

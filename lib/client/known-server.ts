@@ -7,8 +7,8 @@ import type { BackOffSettings } from './back-off.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
 import { clientBreaker } from './channels.ts';
 import type { Candidate } from './choice.ts';
-import { Congestion } from './congestion.ts';
 import type { Connection, ConnectionSettings } from './connection.ts';
+import { Lane, type LaneName } from './lane.ts';
 import { Latency } from './latency.ts';
 import { Link, type LinkState } from './link.ts';
 import type { ServerAddress } from './server-address.ts';
@@ -76,14 +76,11 @@ export class KnownServer implements Candidate {
   readonly #clock: Clock;
   readonly #latency = new Latency();
   readonly #breaker: Breaker;
-  readonly #congestion = new Congestion();
   readonly #events: ServerEvents;
   #settings: ServerSettings;
-  /** When it answered last, or got something to answer after a pause. */
-  #progressAt = 0;
+  readonly #lanes: Readonly<Record<LaneName, Lane>> = { slow: new Lane(), quick: new Lane() };
   #answered = 0;
   readonly #errors: Partial<Record<KeylessErrorCode, number>> = {};
-  outstanding = 0;
   hedges = 0;
   /** Lower ones are asked first, others only when none of them is there (RFC 2782). */
   readonly priority: number;
@@ -145,26 +142,31 @@ export class KnownServer implements Candidate {
     return this.#breaker.state === 'closed';
   }
 
+  /** Operations that wait for its answer. */
+  get outstanding(): number {
+    return this.#lanes.slow.outstanding + this.#lanes.quick.outstanding;
+  }
+
   /** It can be asked without making it, or the way to it, overflow. */
-  get hasRoom(): boolean {
-    if (this.outstanding >= this.#congestion.limit) return false;
-    for (const { connection } of this.#links) if (connection?.hasRoom === true) return true;
+  hasRoom(lane: LaneName): boolean {
+    if (!this.#lanes[lane].hasRoom) return false;
+    for (const { connection } of this.#links) if (connection?.hasRoom(lane) === true) return true;
     return false;
   }
 
-  get admits(): boolean {
-    if (!this.hasRoom) return false;
+  admits(lane: LaneName): boolean {
+    if (!this.hasRoom(lane)) return false;
     const { state } = this.#breaker;
     return state === 'closed' || (state === 'half-open' && this.outstanding === 0);
   }
 
-  cost(now: number): number {
-    return (this.outstanding + 1) * Math.max(this.#latency.averageMs(now), this.#silenceMs(now));
+  cost(lane: LaneName, now: number): number {
+    return this.#lanes[lane].cost(now);
   }
 
-  /** Operations wait, and none is answered. */
-  standsStill(now: number): boolean {
-    return this.#silenceMs(now) > STANDSTILL_MS;
+  /** Operations of the kind wait, and none is answered. */
+  standsStill(lane: LaneName, now: number): boolean {
+    return this.#lanes[lane].silenceMs(now) > STANDSTILL_MS;
   }
 
   /** `undefined`: it has not answered often enough to say. */
@@ -177,12 +179,12 @@ export class KnownServer implements Candidate {
    *
    * @param since made before is not good enough, milliseconds on the clock
    */
-  connectionSince(since: number): Connection | undefined {
+  connectionFor(lane: LaneName, since: number): Connection | undefined {
     let best: Connection | undefined;
     let least = Number.POSITIVE_INFINITY;
     for (const { connection, readyAt } of this.#links) {
       if (connection === undefined || readyAt! < since) continue;
-      const load = connection.hasRoom ? connection.inFlight : WITHOUT_ROOM + connection.inFlight;
+      const load = connection.hasRoom(lane) ? connection.inFlight : WITHOUT_ROOM + connection.inFlight;
       if (load < SHARE_FROM) return connection;
       if (load >= least) continue;
       best = connection;
@@ -192,16 +194,13 @@ export class KnownServer implements Candidate {
   }
 
   /** A request goes out. */
-  begin(now: number): void {
-    if (this.outstanding === 0) this.#progressAt = now;
-    this.outstanding += 1;
+  begin(lane: LaneName, now: number): void {
+    this.#lanes[lane].begin(now);
   }
 
   /** A result came. */
-  succeed(ms: number, now: number): void {
-    this.#congestion.record(ms, this.outstanding, now);
-    this.outstanding -= 1;
-    this.#progressAt = now;
+  succeed(lane: LaneName, ms: number, now: number): void {
+    this.#lanes[lane].succeed(ms, now);
     this.#answered += 1;
     this.#latency.record(ms, now);
     this.#breaker.onSuccess();
@@ -213,18 +212,15 @@ export class KnownServer implements Candidate {
    * @param blamed whether the key server is at fault, rather than what it was asked
    * @param ms since it was asked
    */
-  fail(code: KeylessErrorCode, blamed: boolean, ms: number, now: number): void {
-    if (code === 'ERR_KEYLESS_TIMEOUT') this.#congestion.recordMissing(ms, this.outstanding, now);
-    this.outstanding -= 1;
-    if (code !== 'ERR_KEYLESS_TIMEOUT') this.#progressAt = now;
+  fail(lane: LaneName, code: KeylessErrorCode, blamed: boolean, ms: number, now: number): void {
+    if (code === 'ERR_KEYLESS_TIMEOUT') this.#lanes[lane].timeOut(ms, now);
+    else this.#lanes[lane].fail(now);
     this.#note(code, blamed);
   }
 
   /** Nobody waits for the answer any more, which takes at least so long. */
-  abandon(ms: number, now: number): void {
-    this.#congestion.recordMissing(ms, this.outstanding, now);
-    this.outstanding -= 1;
-    if (ms > this.#latency.averageMs(now)) this.#latency.record(ms, now);
+  abandon(lane: LaneName, ms: number, now: number): void {
+    if (this.#lanes[lane].abandon(ms, now)) this.#latency.record(ms, now);
   }
 
   /** What it answered with cannot be used. */
@@ -277,10 +273,6 @@ export class KnownServer implements Candidate {
     for (const link of this.#links) link.close();
   }
 
-  #silenceMs(now: number): number {
-    return this.outstanding === 0 ? 0 : now - this.#progressAt;
-  }
-
   #percentiles(): ServerStats['latencyMs'] {
     const of = (share: number) => this.#latency.percentileMs(share);
     const [p50, p95, p99] = [of(0.5), of(0.95), of(0.99)];
@@ -307,7 +299,7 @@ export class KnownServer implements Candidate {
   }
 
   #probe(onAnswer: (answered: boolean) => void): void {
-    const connection = this.connectionSince(Number.NEGATIVE_INFINITY);
+    const connection = this.connectionFor('quick', Number.NEGATIVE_INFINITY);
     if (connection === undefined) {
       onAnswer(false);
       return;

@@ -3,6 +3,7 @@ import type { Profile } from '../client/connection.ts';
 import type { ErrandRequest, ErrandResult } from '../client/errand.ts';
 import type { KeyServerSet, SetStats } from '../client/key-server-set.ts';
 import type { KnownServer } from '../client/known-server.ts';
+import { laneOf } from '../client/lane.ts';
 import type { SrvWatch } from '../client/srv-watch.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
@@ -85,7 +86,7 @@ class KeyServers implements PrivateKey {
   #sign(operation: SignOperation, avoid?: readonly KnownServer[]): Promise<Uint8Array> {
     const { scheme, message } = operation;
     const items = (profile: Profile) => signRequest(scheme, message, this.#context(operation, profile));
-    return this.#ask(operation, 'sign', items, avoid);
+    return this.#ask(operation, { kind: 'sign', lane: laneOf(scheme), items, avoid });
   }
 
   #context(operation: Operation, profile: Profile): RequestContext {
@@ -95,11 +96,12 @@ class KeyServers implements PrivateKey {
   /** Ours answer with 48 bytes, those of the field with the raw block, which the engine looks at. */
   #decrypt(operation: DecryptOperation): Promise<Uint8Array> {
     const { ciphertext, clientVersion } = operation;
-    return this.#ask(operation, 'decrypt', (profile) => {
+    const items = (profile: Profile) => {
       const context = this.#context(operation, profile);
       if (profile === 'ours') return premasterRequest(ciphertext, clientVersion, context);
       return rawDecryptRequest(ciphertext, context);
-    });
+    };
+    return this.#ask(operation, { kind: 'decrypt', lane: 'slow', items });
   }
 
   /**
@@ -123,7 +125,8 @@ class KeyServers implements PrivateKey {
   /** The session-ticket keys of this edge's group, as the key servers give them: see `leaseTicketKeys`. Secret. */
   ticketKeys(): Promise<Uint8Array> {
     const deadline = this.#clock.now() + this.timeoutMs;
-    return this.#request({ kind: 'ticket-keys', items: ticketKeysRequest, deadline, signal: undefined });
+    const request = { kind: 'ticket-keys', lane: 'quick', items: ticketKeysRequest } as const;
+    return this.#request({ ...request, deadline, signal: undefined });
   }
 
   /**
@@ -152,13 +155,11 @@ class KeyServers implements PrivateKey {
 
   #ask(
     operation: Operation,
-    kind: ErrandRequest['kind'],
-    items: ErrandRequest['items'],
-    avoid?: readonly KnownServer[],
+    what: Pick<ErrandRequest, 'kind' | 'lane' | 'items' | 'avoid'>,
   ): Promise<Uint8Array> {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);
-    return this.#request({ kind, items, deadline, signal: cancelSignalOf(operation), avoid }, operation);
+    return this.#request({ ...what, deadline, signal: cancelSignalOf(operation) }, operation);
   }
 
   #request(request: ErrandRequest, operation?: NotedOperation): Promise<Uint8Array> {

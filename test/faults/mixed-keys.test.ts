@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setSigningThreads, signingDepth } from '../../lib/engine/signing-threads.ts';
+import type { KeylessError } from '../../lib/errors.ts';
 import { connectKeyServers, type KeyServers } from '../../lib/keys/key-servers.ts';
 import { keyStoreOf } from '../../lib/server/pem-directory.ts';
 import { pemKey } from '../../lib/server/pem-key.ts';
@@ -22,6 +23,10 @@ const LOAD = 0.8;
 const ROUNDS = 7;
 const ROUND_MS = 2000;
 const MOST_MS = 5;
+/** For one operation. */
+const TIME_MS = 2000;
+/** More than a key server can do. */
+const FLOOD = 20;
 
 let setup: KeyServerSetup;
 const open: { close(): unknown }[] = [];
@@ -51,29 +56,41 @@ async function edgeOfNewServer(): Promise<KeyServers> {
 /** Milliseconds of each operation, by kind; `idle`: ECDSA at the key server that has nothing else to do. */
 type Took = Readonly<Record<'rsa' | 'p256' | 'idle', number[]>>;
 
-/** Pairs arrive at random moments, whatever becomes of those before: bursts are as they are in life. */
-async function arrivals(loaded: KeyServers, idle: KeyServers): Promise<Took> {
+/**
+ * They arrive at random moments, whatever becomes of those before: bursts are as they are in life.
+ *
+ * @param rsaEach of RSA for each of ECDSA; what comes too late counts for nothing
+ */
+async function arrivals(loaded: KeyServers, idle: KeyServers, rsaEach = 1): Promise<Took> {
   const took: Took = { rsa: [], p256: [], idle: [] };
   const pending: Promise<unknown>[] = [];
   const ask = async (edge: KeyServers, kind: keyof typeof SCHEMES, list: number[]): Promise<void> => {
     const since = performance.now();
-    await edge.sign(signOperation(setup.sites[kind]!.keyId, SCHEMES[kind], certificateVerify()));
+    const { keyId } = setup.sites[kind]!;
+    await edge.sign(signOperation(keyId, SCHEMES[kind], certificateVerify(), TIME_MS));
     list.push(performance.now() - since);
   };
   const since = performance.now();
   let due = 0;
   for (let elapsed = 0; elapsed < ROUND_MS; elapsed = performance.now() - since) {
     for (; due <= elapsed; due += (-Math.log(1 - Math.random()) * 1000) / (LOAD * RSA_PER_SECOND)) {
-      pending.push(
-        ask(loaded, 'rsa', took.rsa),
-        ask(loaded, 'p256', took.p256),
-        ask(idle, 'p256', took.idle),
-      );
+      pending.push(ask(loaded, 'p256', took.p256), ask(idle, 'p256', took.idle));
+      for (let each = 0; each < rsaEach; each += 1) {
+        const rsa = ask(loaded, 'rsa', took.rsa);
+        pending.push(rsaEach === 1 ? rsa : rsa.catch(tooLate));
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await Promise.all(pending);
   return took;
+}
+
+function tooLate(error: unknown): void {
+  assert.ok(
+    ['ERR_KEYLESS_TIMEOUT', 'ERR_KEYLESS_OVERLOADED'].includes((error as KeylessError).code),
+    String(error),
+  );
 }
 
 function at(share: number, values: readonly number[]): number {
@@ -96,5 +113,19 @@ test('row 32: as much ECDSA as RSA, which a key server is busy with for 80 % of 
     context.diagnostic(`${took.rsa.length} pairs: ${figures.join('; ')}`);
   }
   assert.ok(at(0.5, rsa) > MOST_MS, 'RSA takes long, so there is something that ECDSA must not wait for');
+  assert.ok(at(0.5, more) <= MOST_MS, `${at(0.5, more)} ms more`);
+});
+
+test('row 32: sixteen times as much RSA as a key server can do: ECDSA waits behind none of it', async (context) => {
+  const [loaded, idle] = [await edgeOfNewServer(), await edgeOfNewServer()];
+  await arrivals(loaded, idle);
+  const more: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const { rsa, p256, idle: alone } = await arrivals(loaded, idle, FLOOD);
+    more.push(at(0.99, p256) - at(0.99, alone));
+    const figures = `ECDSA p99 ${at(0.99, p256).toFixed(2)} ms, at an idle one ${at(0.99, alone).toFixed(2)} ms`;
+    context.diagnostic(`${p256.length} of ECDSA, ${rsa.length} of RSA in time: ${figures}`);
+    assert.ok(rsa.length < p256.length * FLOOD, 'not all RSA was in time, so it was more than can be done');
+  }
   assert.ok(at(0.5, more) <= MOST_MS, `${at(0.5, more)} ms more`);
 });

@@ -37,7 +37,7 @@ test('the edge leaves when the last answer under way has come, and connects anew
   const server = await badServer();
   const keys = edgeTo(server);
   await keys.ready();
-  server.manner = { lateMs: 150 };
+  server.manner = { lateMs: 2000 };
   const underWay = sign(keys);
   await until(() => server.asked === 1);
   const [before] = server.sockets;

@@ -37,7 +37,7 @@ test('one bad answer counts at once, good ones make up for it one by one, and ti
   assert.equal(latency.averageMs(1_000_000), 0.5);
 });
 
-const candidate = (cost: number, admits = true) => ({ cost: () => cost, admits });
+const candidate = (cost: number, admits = true) => ({ cost: () => cost, admits: () => admits });
 
 test('of two picked at random the cheaper one is chosen; of one, that one; of those that are avoided, none', () => {
   const [a, b, c] = [candidate(3), candidate(1), candidate(2)];
@@ -45,12 +45,12 @@ test('of two picked at random the cheaper one is chosen; of one, that one; of th
     const left = [...values];
     return () => left.shift() ?? 0;
   };
-  assert.equal(choose([a, b, c], [], 0, random(0, 0)), b, 'the first and the second');
-  assert.equal(choose([a, b, c], [], 0, random(0, 0.9)), c, 'the first and the third');
-  assert.equal(choose([a, b, c], [b], 0, random(0, 0)), c);
-  assert.equal(choose([a, candidate(0, false)], [], 0, random()), a);
-  assert.equal(choose([a], [a], 0, random()), undefined);
-  assert.equal(choose([], [], 0, random()), undefined);
+  assert.equal(choose([a, b, c], [], 'quick', 0, random(0, 0)), b, 'the first and the second');
+  assert.equal(choose([a, b, c], [], 'quick', 0, random(0, 0.9)), c, 'the first and the third');
+  assert.equal(choose([a, b, c], [b], 'quick', 0, random(0, 0)), c);
+  assert.equal(choose([a, candidate(0, false)], [], 'quick', 0, random()), a);
+  assert.equal(choose([a], [a], 'quick', 0, random()), undefined);
+  assert.equal(choose([], [], 'quick', 0, random()), undefined);
 });
 
 function breaker(answers: boolean) {

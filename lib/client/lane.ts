@@ -1,0 +1,78 @@
+/**
+ * What one key server has of one kind of operation. Key servers sign RSA, and ECDSA on the large curves, in threads, where it
+ * queues; P-256 and Ed25519, many times as fast, do not wait behind it there, so they must not at the edge: each kind
+ * has its own number of operations at once, and its own line.
+ */
+import type { SchemeName } from '../protocol/schemes.ts';
+import { Congestion } from './congestion.ts';
+import { Latency } from './latency.ts';
+
+export const LANES = ['slow', 'quick'] as const;
+export type LaneName = (typeof LANES)[number];
+
+const QUICK: ReadonlySet<SchemeName> = new Set<SchemeName>([
+  'ecdsa_secp256r1_sha256',
+  'ecdsa_sha256',
+  'ed25519',
+]);
+
+/** As far as the scheme tells: in TLS 1.2 it does not tell the curve. */
+export function laneOf(scheme: SchemeName): LaneName {
+  return QUICK.has(scheme) ? 'quick' : 'slow';
+}
+
+/** Times are milliseconds on the clock of all calls. Owner: {@link KnownServer}. */
+export class Lane {
+  readonly #congestion = new Congestion();
+  readonly #latency = new Latency();
+  /** When something was answered last, or there was something to answer after a pause. */
+  #progressAt = 0;
+  outstanding = 0;
+
+  get hasRoom(): boolean {
+    return this.outstanding < this.#congestion.limit;
+  }
+
+  /** What one more operation costs: less is better. */
+  cost(now: number): number {
+    return (this.outstanding + 1) * Math.max(this.#latency.averageMs(now), this.silenceMs(now));
+  }
+
+  /** How long nothing was answered while operations waited. */
+  silenceMs(now: number): number {
+    return this.outstanding === 0 ? 0 : now - this.#progressAt;
+  }
+
+  begin(now: number): void {
+    if (this.outstanding === 0) this.#progressAt = now;
+    this.outstanding += 1;
+  }
+
+  /** A result came. */
+  succeed(ms: number, now: number): void {
+    this.#congestion.record(ms, this.outstanding, now);
+    this.#latency.record(ms, now);
+    this.outstanding -= 1;
+    this.#progressAt = now;
+  }
+
+  /** An error came. */
+  fail(now: number): void {
+    this.outstanding -= 1;
+    this.#progressAt = now;
+  }
+
+  /** Nothing came in time. @param ms it would have taken at least so long */
+  timeOut(ms: number, now: number): void {
+    this.#congestion.recordMissing(ms, this.outstanding, now);
+    this.outstanding -= 1;
+  }
+
+  /** Nobody waits for the answer any more. @param ms it takes at least so long; @returns whether that is long for it */
+  abandon(ms: number, now: number): boolean {
+    this.timeOut(ms, now);
+    const isLong = ms > this.#latency.averageMs(now);
+    if (isLong) this.#latency.record(ms, now);
+    return isLong;
+  }
+}
