@@ -1,5 +1,4 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
-import { randomBytes } from 'node:crypto';
 import { signingDepth } from '../engine/signing-threads.ts';
 import { type Capabilities, encodeCapabilities } from '../protocol/capabilities.ts';
 import { digestOf } from '../protocol/digests.ts';
@@ -10,10 +9,11 @@ import { SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
 import { canSign, canSignTls13 } from '../signing/key-kind.ts';
 import { serverKeyFailed } from './channels.ts';
 import type { Grant } from './grants.ts';
+import { rejectionOf } from './implicit-rejection.ts';
 import { contextOf, KeyRules, type KeysOptions } from './key-rules.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
 import { type Policy, refuseSign } from './policy.ts';
-import { MIN_BLOCK_BYTES, PREMASTER_BYTES, premasterOf } from './premaster.ts';
+import { MIN_BLOCK_BYTES, premasterOf } from './premaster.ts';
 import type { Refusal } from './refusals.ts';
 import type { ReplayGuard, ReplayTicket } from './replay-guard.ts';
 import type { TicketKeys } from './ticket-keys.ts';
@@ -82,18 +82,25 @@ function releasing(ticket: ReplayTicket, outcome: Outcome | Promise<Outcome>): O
   return outcome;
 }
 
-/** The premaster, or random bytes, by one path: no error, no length tells them apart. */
-async function premaster(key: StoredKey, { ciphertext, clientVersion }: DecryptRequest): Promise<Uint8Array> {
-  const random = randomBytes(PREMASTER_BYTES);
-  const modulusBytes = key.kind.modulusBytes!;
-  // Both are known to whoever made the ciphertext: its length, and whether it is below the modulus.
-  if (ciphertext.length !== modulusBytes || modulusBytes < MIN_BLOCK_BYTES) return random;
+/** A block without a premaster where the ciphertext has none for all to see: of another length, or not below the modulus. */
+async function blockOf(key: StoredKey, ciphertext: Uint8Array): Promise<Uint8Array> {
+  const nothing = new Uint8Array(key.kind.modulusBytes!);
+  if (ciphertext.length !== nothing.length) return nothing;
   try {
     const block = await key.decryptRaw!(ciphertext);
-    return block.length === modulusBytes ? premasterOf(block, clientVersion, random) : random;
+    return block.length === nothing.length ? block : nothing;
   } catch {
-    return random;
+    return nothing;
   }
+}
+
+/** The premaster, or what is instead of it, by one path: no error, no length, no second answer tells them apart. */
+function premaster(key: StoredKey, { ciphertext, clientVersion }: DecryptRequest): Promise<Outcome> {
+  const answer = async () => {
+    const rejection = await rejectionOf(key, ciphertext);
+    return premasterOf(await blockOf(key, ciphertext), clientVersion, rejection);
+  };
+  return Promise.resolve(guarded(key, answer));
 }
 
 function hex(bytes: Uint8Array): string {
@@ -204,6 +211,7 @@ export class Operations {
     const denied = this.#rules.refuseDecrypt(keyId, key) ?? grant.refuse({ ...asked, context: undefined });
     if (denied !== undefined) return denied;
     if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
+    if (key.kind.modulusBytes! < MIN_BLOCK_BYTES) return 'key-type';
     if (!raw) return this.#inTurn(key, asking, () => premaster(key, request));
     // OpenSSL takes shorter ones, which no TLS client makes.
     if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';

@@ -148,10 +148,18 @@ def openssl_sign(key, opcode, message):
     return openssl("dgst", "-sha256", "-sign", key, *options[opcode], given=message)
 
 
-def premaster_of(block, version):
+def decrypt(site_key, ciphertext):
+    return openssl("pkeyutl", "-decrypt", "-inkey", site_key, "-pkeyopt", "rsa_padding_mode:none", given=ciphertext)
+
+
+def premaster_of(site_key, ciphertext, version):
     """Not in constant time: naive."""
+    label, block = b"keyless-tls/1 implicit rejection", decrypt(site_key, ciphertext)
+    secret = hkdf(decrypt(site_key, b"\0\x03" + hkdf(label, b"", b"", len(block) - 3) + b"\0"), label, b"", 32)
+    rejection, other_version = (hmac.digest(secret, purpose + ciphertext, "sha384") for purpose in (b"\0", b"\1"))
     padded = block[:2] == b"\0\x02" and b"\0" not in block[2:-49] and block[-49] == 0
-    return block[-48:] if padded and block[-48:-46] == version else os.urandom(48)
+    premaster = block[-48:] if padded else rejection
+    return premaster if premaster[:2] == version else other_version
 
 
 def function_of(items, site_key, ski):
@@ -161,8 +169,7 @@ def function_of(items, site_key, ski):
     if name == b"ticket-keys":
         return ticket_keys(int(time.time() * 1000))
     if name == b"rsa-premaster" and items.get(0x04) == bytes.fromhex(ski):
-        block = openssl("pkeyutl", "-decrypt", "-inkey", site_key, "-pkeyopt", "rsa_padding_mode:none", given=items[0x12])
-        return premaster_of(block, items[0x14])
+        return premaster_of(site_key, items[0x12], items[0x14])
     return None
 
 

@@ -1,7 +1,7 @@
 /** A second implementation of the protocol, written from docs/protocol.md alone, against ours: as edge and as key server. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { constants, verify, X509Certificate } from 'node:crypto';
+import { constants, publicEncrypt, verify, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,7 @@ import type { KeyServerOptions } from '../../lib/server/key-server.ts';
 import { identityOf } from '../../lib/server/peer-identity.ts';
 import { close, listen } from '../helpers/connections.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { decryptOperation } from '../helpers/operations.ts';
 
 const PEER = fileURLToPath(new URL('../../../test/interop/naive-peer.py', import.meta.url));
 
@@ -141,6 +142,38 @@ async function visit(
   await once(client, 'close');
   return protocol;
 }
+
+/** Of clients that have encrypted nothing, or another version. */
+function badCiphertexts(): Buffer[] {
+  const { publicKey: key } = setup.sites.rsa!;
+  return [
+    publicEncrypt({ key, padding: constants.RSA_NO_PADDING }, Buffer.alloc(256, 1)),
+    publicEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, Buffer.alloc(48, 2)),
+  ];
+}
+
+test('as a key server: it makes of bad premasters what ours makes of them', async () => {
+  const files = [at('server.crt'), at('server.key'), at('ca.crt'), at('rsa.key')];
+  const peer = python('server', ...files, ski('rsa'));
+  try {
+    const [port] = (await once(peer.stdout!, 'data')) as [Buffer];
+    const bad = badCiphertexts();
+    await using ours = await setup.start({ allowDecrypt: 'every-key' });
+    const [theirs, own] = await Promise.all(
+      [String(port).trim(), ours.port].map(async (each) => {
+        const servers = [`127.0.0.1:${each}`];
+        const keys = connectKeyServers({ servers, servername: 'localhost', ...setup.edgeOptions });
+        const operations = bad.map((ciphertext) => decryptOperation(setup.sites.rsa!.keyId, ciphertext));
+        const premasters = await Promise.all(operations.map(async (each) => keys.decrypt!(each)));
+        keys.close();
+        return premasters;
+      }),
+    );
+    assert.deepEqual(theirs, own);
+  } finally {
+    peer.kill('SIGKILL');
+  }
+});
 
 for (const kind of ['p256', 'rsa'] as const) {
   test(`as a key server: our edge has it sign with a key of the kind ${kind}`, async () => {

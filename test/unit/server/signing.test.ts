@@ -14,6 +14,8 @@ import {
 } from '../../../lib/protocol/request-encoder.ts';
 import { type SchemeName, SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
+import { keyStoreOf } from '../../../lib/server/pem-directory.ts';
+import { pemKey } from '../../../lib/server/pem-key.ts';
 import { keyKindOf, schemesOf } from '../../../lib/signing/key-kind.ts';
 import { KEY_KINDS } from '../../helpers/certificates.ts';
 import { certificateVerify, x25519Exchange } from '../../helpers/handshake-messages.ts';
@@ -185,37 +187,67 @@ function encrypted(premaster: Buffer): Buffer {
 
 const CLIENT_VERSION = 0x0303;
 
-async function premasterFrom(own: WirePeer, ciphertext: Buffer): Promise<Buffer> {
-  const answer = await own.ask(premasterRequest(ciphertext, CLIENT_VERSION, setup.sites.rsa!));
+async function premasterFrom(
+  own: WirePeer,
+  ciphertext: Buffer,
+  version: number | 'unsaid' = CLIENT_VERSION,
+): Promise<Buffer> {
+  const said = version === 'unsaid' ? {} : premasterRequest(ciphertext, version, setup.sites.rsa!);
+  const request = { ...premasterRequest(ciphertext, 0, setup.sites.rsa!), extraPayload: undefined, ...said };
+  const answer = await own.ask(request);
   assert.ok(answer.kind === 'result', JSON.stringify(answer));
   return Buffer.from(answer.payload);
 }
 
-test('premasters are decrypted only where that is allowed, and bad ones give random bytes', async () => {
+function badCiphertexts(): Buffer[] {
+  return [
+    encrypted(randomBytes(47)),
+    encrypted(randomBytes(49)),
+    Buffer.alloc(256, 1),
+    Buffer.alloc(256),
+    Buffer.alloc(256, 0xff),
+    Buffer.alloc(255, 1),
+    Buffer.alloc(1),
+    Buffer.alloc(20_000),
+  ];
+}
+
+test('premasters are decrypted only where that is allowed, and bad ones give 48 bytes of nothing', async () => {
   const premaster = Buffer.concat([Buffer.of(3, 3), randomBytes(46)]);
   isError(await peer.ask(premasterRequest(encrypted(premaster), CLIENT_VERSION, setup.sites.rsa!)), 5);
   await withServer({ allowDecrypt: ['rsa', 'p256'] }, 'ours', async (own) => {
     assert.deepEqual(await premasterFrom(own, encrypted(premaster)), premaster);
-    const bad = [
-      encrypted(randomBytes(47)),
-      encrypted(randomBytes(49)),
-      encrypted(Buffer.concat([Buffer.of(3, 1), randomBytes(46)])),
-      Buffer.alloc(256, 1),
-      Buffer.alloc(256),
-      Buffer.alloc(256, 0xff),
-      Buffer.alloc(255, 1),
-      Buffer.alloc(1),
-      Buffer.alloc(20_000),
-    ];
-    for (const ciphertext of bad) {
-      const [once, again] = [await premasterFrom(own, ciphertext), await premasterFrom(own, ciphertext)];
-      assert.equal(once.length, 48);
-      assert.notDeepEqual(once, again, 'random bytes, not something of the block');
-    }
+    const bad = [encrypted(Buffer.concat([Buffer.of(3, 1), randomBytes(46)])), ...badCiphertexts()];
+    const answers = await Promise.all(bad.map((ciphertext) => premasterFrom(own, ciphertext)));
+    assert.ok(answers.every(({ length }) => length === 48));
+    assert.equal(new Set(answers.map(String)).size, bad.length, 'of the ciphertext');
     isError(await own.ask(premasterRequest(bad[0]!, CLIENT_VERSION, setup.sites.p256!)), 1);
     isError(await own.ask(premasterRequest(bad[0]!, CLIENT_VERSION, { keyId: randomBytes(20) })), 2);
     isError(await own.ask(rawDecryptRequest(encrypted(premaster), setup.sites.rsa!)), 5);
   });
+});
+
+test('whether a premaster was there is not told by asking again, another key server, or with other versions', async () => {
+  const good = [Buffer.of(3, 3), Buffer.of(3, 1)].map((version) =>
+    encrypted(Buffer.concat([version, randomBytes(46)])),
+  );
+  const keys = keyStoreOf([pemKey(setup.sites.rsa!.keyPem, 'rsa')]);
+  await withServer({ allowDecrypt: 'every-key' }, 'ours', (one) =>
+    withServer({ allowDecrypt: 'every-key', keys }, 'field', async (other) => {
+      for (const ciphertext of [...good, ...badCiphertexts()]) {
+        const premaster = await premasterFrom(one, ciphertext, 'unsaid');
+        const version = premaster.readUInt16BE();
+        const elsewhere = await premasterFrom(one, ciphertext, version ^ 1);
+        assert.notDeepEqual(elsewhere, premaster);
+        for (const peer of [one, other]) {
+          assert.deepEqual(await premasterFrom(peer, ciphertext, 'unsaid'), premaster);
+          assert.deepEqual(await premasterFrom(peer, ciphertext, version), premaster);
+          for (const wrong of [version ^ 1, version ^ 0x100])
+            assert.deepEqual(await premasterFrom(peer, ciphertext, wrong), elsewhere);
+        }
+      }
+    }),
+  );
 });
 
 test('raw blocks are for edges of the field, where that is allowed, and never for our own', async () => {
