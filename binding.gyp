@@ -4,6 +4,7 @@
       "target_name": "keyless_tls",
       "sources": [
         "native/alpn_decision.cc",
+        "native/psk_decision.cc",
         "native/binding.cc",
         "native/binding_contexts.cc",
         "native/binding_endpoints.cc",

@@ -47,11 +47,10 @@ Napi::Value LimitSignaturesOf(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// mayTakeKey(id, rsa): see Handshake::MayTakeKey.
+// mayTakeKey(id): see Handshake::MayTakeKey.
 Napi::Value MayTakeKey(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  const bool rsa = info[1].As<Napi::Boolean>().Value();
-  return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->MayTakeKey(rsa));
+  return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->MayTakeKey());
 }
 
 // isPutOff(id): see Handshake::IsPutOff.
@@ -84,6 +83,30 @@ Napi::Value DecideAlpn(const Napi::CallbackInfo& info) {
   return State(info, state, *handshake);
 }
 
+// pskQuestion(id): what a pre-shared key is wanted for, [told, max_psk_size, max_identity_size], `told` a buffer or undefined;
+// undefined: no decision is waited for.
+Napi::Value PskQuestion(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake == nullptr || !handshake->psk().pending()) return env.Undefined();
+  const PskDecision& psk = handshake->psk();
+  Napi::Array question = Napi::Array::New(env, 3);
+  if (psk.told()) question.Set(0U, Napi::Buffer<char>::Copy(env, psk.told()->data(), psk.told()->size()));
+  question.Set(1U, Napi::Number::New(env, static_cast<double>(psk.max_psk_size())));
+  question.Set(2U, Napi::Number::New(env, static_cast<double>(psk.max_identity_size())));
+  return question;
+}
+
+// decidePsk(id, identity, psk): see PskDecision::Decide.
+Napi::Value DecidePsk(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake == nullptr || !handshake->psk().pending()) return Gone(info);
+  const auto psk = info[2].As<Napi::Uint8Array>();
+  const HandshakeState state =
+      handshake->DecidePsk(info[1].As<Napi::String>().Utf8Value(), psk.Data(), psk.ByteLength());
+  return State(info, state, *handshake);
+}
+
 constexpr size_t kScratchIds = Environment::kScratchBytes / sizeof(uint32_t);
 
 Napi::Value WriteIds(const Napi::CallbackInfo& info, const std::vector<uint32_t>& ids) {
@@ -102,11 +125,12 @@ Napi::Value TakeFlooded(const Napi::CallbackInfo& info) {
   return WriteIds(info, Environment::Of(info)->TakeFlooded(kScratchIds));
 }
 
-// drive(id, asksForAlpn): see Handshake::Drive and alpn_decision.h.
+// drive(id, asksForAlpn, asksForPsk): see Handshake::Drive, alpn_decision.h and psk_decision.h.
 Napi::Value Drive(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   if (handshake == nullptr || handshake->ssl() == nullptr) return Gone(info);
   if (info[1].As<Napi::Boolean>().Value()) AlpnDecision::Impose(handshake->ssl());
+  if (info[2].As<Napi::Boolean>().Value()) PskDecision::Impose(handshake->ssl());
   return State(info, handshake->Drive(), *handshake);
 }
 
@@ -211,6 +235,8 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("arm", Napi::Function::New(env, Arm));
   exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
   exports.Set("decideAlpn", Napi::Function::New(env, DecideAlpn));
+  exports.Set("pskQuestion", Napi::Function::New(env, PskQuestion));
+  exports.Set("decidePsk", Napi::Function::New(env, DecidePsk));
   exports.Set("takeParked", Napi::Function::New(env, TakeParked));
   exports.Set("takeFlooded", Napi::Function::New(env, TakeFlooded));
   exports.Set("drive", Napi::Function::New(env, Drive));

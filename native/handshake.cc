@@ -97,14 +97,13 @@ void Handshake::Count() {
   counted_ = true;
 }
 
-bool Handshake::MayTakeKey(bool rsa) const {
+bool Handshake::MayTakeKey() const {
   if (ssl_ == nullptr) return false;
   // On OpenSSL's stack this side's signature may be what comes next; its Finished comes after that. (The numbers of
   // OpenSSL's states differ from version to version.)
   char finished = 0;
-  const bool in_time = armed_ || WaitsForPeer() || SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0 ||
-                       SSL_get_finished(ssl_, &finished, 1) > 0;
-  return in_time && !(rsa && AwaitsRsaPsk());
+  return armed_ || WaitsForPeer() || SSL_in_before(ssl_) != 0 || SSL_is_init_finished(ssl_) != 0 ||
+         SSL_get_finished(ssl_, &finished, 1) > 0;
 }
 
 // OpenSSL has read all that there is: nothing of it is on the stack, and what a server has to send first is out.
@@ -122,7 +121,6 @@ void Handshake::Arm() {
   if (!armed_ && WaitsForPeer()) awaits_answer_ = true;
   armed_ = true;
   SSL_set_cert_cb(ssl_, OnCertificate, nullptr);
-  if (SSL_is_server(ssl_) == 0) LimitCiphers(ssl_);
   // setKeyCert() may have come when the server's flight was out: then what is read next is for the new key.
   if (!awaits_answer_ || driving_ || held_ != nullptr) return;
   CloseGate();
@@ -179,20 +177,15 @@ bool Handshake::MayRead(BIO* bio) {
   return false;
 }
 
-// Under a key of Node's, Node reads the client's key exchange and all that follows.
+// Under a key of Node's, Node reads the client's key exchange and all that follows. But for RSA-PSK: the user, who is asked
+// for the pre-shared key there, may exchange the other one.
 bool Handshake::AwaitsPremaster() const {
-  const SSL_CIPHER* cipher = SSL_get_pending_cipher(ssl_);
-  if (SSL_is_server(ssl_) == 0 || cipher == nullptr || SSL_CIPHER_get_kx_nid(cipher) != NID_kx_rsa) return false;
-  if (HasMasterSecret(ssl_)) return false;
+  const SSL_CIPHER* cipher = SSL_is_server(ssl_) != 0 ? SSL_get_pending_cipher(ssl_) : nullptr;
+  const int exchange = cipher == nullptr ? NID_undef : SSL_CIPHER_get_kx_nid(cipher);
+  if ((exchange != NID_kx_rsa && exchange != NID_kx_rsa_psk) || HasMasterSecret(ssl_)) return false;
+  if (exchange == NID_kx_rsa_psk) return true;
   const ErrorGuard errors;
   return RsaKeyOf(ssl_) != RsaKeyKind::kNotKeyless;
-}
-
-// Its key exchange is read on Node's stack, under whatever RSA key there is by then; see server_limits.cc.
-bool Handshake::AwaitsRsaPsk() const {
-  const bool chosen = awaits_answer_ || held_ != nullptr || (!armed_ && WaitsForPeer());
-  const SSL_CIPHER* cipher = chosen ? SSL_get_pending_cipher(ssl_) : nullptr;
-  return cipher != nullptr && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa_psk && !HasMasterSecret(ssl_);
 }
 
 // A client's certificate callback runs when the server's request is read, its signature when the server's flight has
@@ -220,6 +213,11 @@ HandshakeState Handshake::Fail() {
 
 HandshakeState Handshake::DecideAlpn(int offset) {
   alpn_.Decide(offset);
+  return Step();
+}
+
+HandshakeState Handshake::DecidePsk(const std::string& identity, const uint8_t* psk, size_t psk_size) {
+  psk_.Decide(identity, psk, psk_size);
   return Step();
 }
 
@@ -259,6 +257,7 @@ HandshakeState Handshake::StateAfter(int value) {
   if (SSL_waiting_for_async(ssl_)) {
     HoldSsl();
     if (alpn_.pending()) return HandshakeState::kWantAlpn;
+    if (psk_.pending()) return HandshakeState::kWantPsk;
     return operation_->kind == OperationKind::kSign ? HandshakeState::kWantSign : HandshakeState::kWantDecrypt;
   }
   SSL_clear_mode(ssl_, SSL_MODE_ASYNC);
@@ -342,6 +341,7 @@ void Handshake::Abandon() {
   SSL_set_msg_callback(ssl_, nullptr);
   if (operation_ != nullptr) operation_->state = Operation::State::kFailed;
   alpn_.Decide(-1);
+  if (psk_.pending()) psk_.Decide({}, nullptr, 0);
   driving_ = true;  // what the peer has sent meanwhile is not read any more
   reads_in_job_ = false;
   const BioOwner discarded(SSL_get_wbio(ssl_));

@@ -18,6 +18,7 @@
 #include "deferred_callbacks.h"
 #include "openssl/owners.h"
 #include "operation.h"
+#include "psk_decision.h"
 
 namespace keyless {
 
@@ -30,6 +31,7 @@ enum class HandshakeState : int {
   kDone = 4,
   kFailed = 5,
   kWantAlpn = 6,
+  kWantPsk = 7,
 };
 
 class Handshake;
@@ -78,8 +80,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   // For the SSL's ex_data slot: the SSL is being freed.
   static void OnSslFreed(Handshake* handshake);
 
-  // Servers: whether a keyless key that comes now is one for a job of this handshake or of a later one. `rsa`: it is RSA.
-  bool MayTakeKey(bool rsa) const;
+  // Servers: whether a keyless key that comes now is one for a job of this handshake or of a later one.
+  bool MayTakeKey() const;
   // Servers: whether a certificate callback has put the handshake off, and OpenSSL's own stack is gone since.
   bool IsPutOff() const;
   // Makes the SSL park at its next certificate callback.
@@ -88,6 +90,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState Drive();
   // Says which protocol is chosen, in kWantAlpn, and goes on; see AlpnDecision::Decide.
   HandshakeState DecideAlpn(int offset);
+  // Says which key is shared, in kWantPsk, and goes on; see PskDecision::Decide.
+  HandshakeState DecidePsk(const std::string& identity, const uint8_t* psk, size_t psk_size);
   // Hands the pending operation its result and goes on. `data` must have passed CheckShape.
   HandshakeState Supply(const uint8_t* data, size_t size);
   // Ends the pending operation without a result and goes on.
@@ -107,6 +111,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
 
   // nullptr: no operation waits.
   const Operation* pending() const;
+  // On the job's stack: the job has read what it must.
+  void ReadNoMore() { reads_in_job_ = false; }
   // The last operation that was settled, until the handshake is over; nullptr: none.
   const Operation* last() const { return last_.get(); }
   void ForgetLast() { last_.reset(); }
@@ -117,6 +123,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   DeferredCallbacks& deferred() { return deferred_; }
   const DeferredCallbacks& deferred() const { return deferred_; }
   AlpnDecision& alpn() { return alpn_; }
+  PskDecision& psk() { return psk_; }
   bool cancelled() const { return cancelled_; }
 
  private:
@@ -127,7 +134,6 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState StateAfter(int value);
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
-  bool AwaitsRsaPsk() const;
   bool WaitsForPeer() const;
   void CloseGate();
   bool AwaitsOwnSignature() const;
@@ -148,6 +154,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   SslOwner held_;             // our reference while a job is paused
   DeferredCallbacks deferred_;
   AlpnDecision alpn_;
+  PskDecision psk_;
   std::unique_ptr<Operation> operation_;
   std::unique_ptr<Operation> last_;
   bool armed_ = false;

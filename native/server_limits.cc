@@ -8,38 +8,24 @@ namespace {
 
 bool IsTls13(const SSL_CIPHER* cipher) { return SSL_CIPHER_get_protocol_id(cipher) >> 8 == 0x13; }
 
-// The key exchanges that one side of a handshake cannot do.
-struct Refused {
-  bool rsa;
-  bool rsa_psk;
-  bool Has(const SSL_CIPHER* cipher) const {
-    const int exchange = SSL_CIPHER_get_kx_nid(cipher);
-    return (rsa && exchange == NID_kx_rsa) || (rsa_psk && exchange == NID_kx_rsa_psk);
-  }
-};
-
-// RSA-PSK (RFC 4279 §4) asks for the premaster and then, in the same message, for the pre-shared key, which is JavaScript
-// of the user's: it cannot run on a job's stack. A server whose RSA key is Node's reads that message on Node's stack; a
-// client writes it in its job.
-Refused RefusedBy(SSL* ssl) {
-  if (SSL_is_server(ssl) == 0) return {false, true};
-  const RsaKeyKind kind = RsaKeyOf(ssl);
-  return {kind == RsaKeyKind::kOnlySigns, kind != RsaKeyKind::kNotKeyless};
+bool NeedsDecryption(const SSL_CIPHER* cipher) {
+  const int exchange = SSL_CIPHER_get_kx_nid(cipher);
+  return exchange == NID_kx_rsa || exchange == NID_kx_rsa_psk;
 }
 
 // Every handshake of TLS 1.2 asks, and hardly any has one: no names are gathered for it.
-bool HasRefused(STACK_OF(SSL_CIPHER)* ciphers, const Refused& refused) {
+bool HasSome(STACK_OF(SSL_CIPHER)* ciphers) {
   for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
-    if (refused.Has(sk_SSL_CIPHER_value(ciphers, i))) return true;
+    if (NeedsDecryption(sk_SSL_CIPHER_value(ciphers, i))) return true;
   }
   return false;
 }
 
-std::string NamesOfKept(STACK_OF(SSL_CIPHER)* ciphers, const Refused& refused) {
+std::string NamesOfOthers(STACK_OF(SSL_CIPHER)* ciphers) {
   std::string kept;
   for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
     const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
-    if (IsTls13(cipher) || refused.Has(cipher)) continue;
+    if (IsTls13(cipher) || NeedsDecryption(cipher)) continue;
     kept += (kept.empty() ? "" : ":") + std::string(SSL_CIPHER_get_name(cipher));
   }
   return kept;
@@ -79,11 +65,11 @@ void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers)
 }
 
 void LimitCiphers(SSL* ssl) {
-  const Refused refused = RefusedBy(ssl);
+  if (RsaKeyOf(ssl) != RsaKeyKind::kOnlySigns) return;
   STACK_OF(SSL_CIPHER)* const ciphers = SSL_get_ciphers(ssl);
-  if (!HasRefused(ciphers, refused)) return;
+  if (!HasSome(ciphers)) return;
   // An empty list is an error to OpenSSL, which takes it all the same: then no cipher is shared.
-  SSL_set_cipher_list(ssl, NamesOfKept(ciphers, refused).c_str());
+  SSL_set_cipher_list(ssl, NamesOfOthers(ciphers).c_str());
 }
 
 }  // namespace keyless

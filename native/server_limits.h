@@ -19,9 +19,8 @@ RsaKeyKind RsaKeyOf(SSL* ssl);
 // be of either role.
 void LimitSignatures(SSL* ssl, const std::string& own, const std::string& peers);
 
-// No RSA-PSK for clients, nor for servers whose RSA key is keyless; no RSA key exchange for servers where that signs but
-// does not decrypt. The other ciphers keep their order. For servers when TLS 1.2 or less is negotiated and no cipher yet,
-// for clients before they offer any.
+// Servers whose RSA key signs but does not decrypt: no RSA key exchange, and no RSA-PSK. The other ciphers keep their order.
+// When TLS 1.2 or less is negotiated and no cipher yet.
 void LimitCiphers(SSL* ssl);
 
 }  // namespace keyless

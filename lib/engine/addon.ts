@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
 import { KeylessError } from '../errors.ts';
 import { findBinary } from './binary.ts';
+import type { PskQuestion } from './psk-question.ts';
 
 /** Where a handshake stands; the low bits of what a step returns (native/handshake.h, HandshakeState). */
 export const HandshakeStep = {
@@ -17,6 +18,7 @@ export const HandshakeStep = {
   DONE: 4,
   FAILED: 5,
   WANT_ALPN: 6,
+  WANT_PSK: 7,
 } as const;
 
 /** Mask for {@link HandshakeStep} in what a step returns. */
@@ -94,14 +96,16 @@ export interface Addon {
   takeReleasedKey(): number;
   attachLast(): number;
   limitSignatures(id: number, own: string, peers: string): void;
-  mayTakeKey(id: number, rsa: boolean): boolean;
+  mayTakeKey(id: number): boolean;
   isPutOff(id: number): boolean;
   arm(id: number): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
+  pskQuestion(id: number): PskQuestion | undefined;
+  decidePsk(id: number, identity: string, psk: Uint8Array): number;
   takeParked(): number;
   takeFlooded(): number;
-  drive(id: number, asksForAlpn: boolean): number;
+  drive(id: number, asksForAlpn: boolean, asksForPsk: boolean): number;
   refuse(id: number): number;
   readonly scratchBytes: number;
   setScratch(scratch: Uint8Array): void;
@@ -158,6 +162,8 @@ const FUNCTIONS = [
   'arm',
   'alpnOffer',
   'decideAlpn',
+  'pskQuestion',
+  'decidePsk',
   'takeParked',
   'takeFlooded',
   'drive',

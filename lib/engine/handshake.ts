@@ -53,7 +53,7 @@ export class Handshake {
     this.#id = startEndpoint(endpoint, entries, options.sigalgs);
     this.#role = options.role;
     this.#state = options.role === 'server' ? 'WANT_READ' : 'WANT_WRITE';
-    if (options.role === 'client') this.#take(addon().drive(this.#id, false));
+    if (options.role === 'client') this.#take(addon().drive(this.#id, false, false));
   }
 
   /**
@@ -89,7 +89,7 @@ export class Handshake {
     checkBytes('bytes', bytes);
     addon().feed(this.#endpoint, bytes);
     if (this.#state === 'WANT_READ' || this.#state === 'WANT_WRITE')
-      this.#take(addon().drive(this.#id, false));
+      this.#take(addon().drive(this.#id, false, false));
     return this.#state;
   }
 

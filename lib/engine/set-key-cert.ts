@@ -8,8 +8,6 @@ import type { KeyCertSetter } from './patches.ts';
 import { SocketHandshake } from './socket-handshake.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
-const hasRsa = ({ entries }: KeylessContext): boolean => entries.some(({ type }) => type === 'rsa');
-
 const kAttached = Symbol('keyless-tls attached');
 
 /** What the types of node:tls do not show: its SecureContext is a function. */
@@ -43,24 +41,15 @@ function tooLate(): KeylessError {
   );
 }
 
-function betweenKeyAndPremaster(): KeylessError {
-  return new KeylessError(
-    'ERR_KEYLESS_STATE',
-    'setKeyCert() was given a keyless RSA context when RSA-PSK had been chosen, which no keyless key can do. Call it before ' +
-      'the handshake, give the server a keyless RSA context, or leave RSA-PSK out of its "ciphers".',
-  );
-}
-
 /** @throws KeylessError ERR_KEYLESS_STATE */
-function checkInTime(id: number | undefined, context: KeylessContext): asserts id is number {
-  if (id === undefined || !addon().mayTakeKey(id, false)) throw tooLate();
-  if (hasRsa(context) && !addon().mayTakeKey(id, true)) throw betweenKeyAndPremaster();
+function checkInTime(id: number | undefined): asserts id is number {
+  if (id === undefined || !addon().mayTakeKey(id)) throw tooLate();
 }
 
 /** From here on the handshake of a socket that was Node's own parks. @throws KeylessError ERR_KEYLESS_STATE */
-function takeOver(socket: TLSSocket, handle: TlsHandle, context: KeylessContext): SocketHandshake {
+function takeOver(socket: TLSSocket, handle: TlsHandle): SocketHandshake {
   const id = (handle as KnownHandle)[kAttached];
-  checkInTime(id, context);
+  checkInTime(id);
   return new SocketHandshake(id, socket, handle);
 }
 
@@ -71,8 +60,8 @@ function exchange(
   setNative: () => void,
 ): void {
   const known = handshakeOf(handle);
-  if (known?.awaitsChoice === false) checkInTime(known.id, context);
-  const handshake = known ?? takeOver(socket, handle, context);
+  if (known?.awaitsChoice === false) checkInTime(known.id);
+  const handshake = known ?? takeOver(socket, handle);
   setNative();
   handshake.give(context);
 }

@@ -25,6 +25,7 @@ import { findKey, type KeyEntry } from './key-entry.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
 import { PendingOperation, type ScopedOrigin } from './operation.ts';
 import { ProcessHold } from './process-hold.ts';
+import { askForPsk, type PskAnswer } from './psk-question.ts';
 import { resultError } from './result-error.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
@@ -139,11 +140,12 @@ export class SocketHandshake implements ScopedOrigin {
 
   private drive(): void {
     const asksForAlpn = this.handle.ALPNCallback !== undefined && this.role === 'server';
-    let step = addon().drive(this.id, asksForAlpn);
-    if (asksForAlpn) {
-      if ((step & STEP_MASK) === HandshakeStep.WANT_ALPN && step >= 0) step = this.decideAlpn(step);
-      if (!this.isDisposed) this.handle.enableALPNCb();
-    }
+    const asksForPsk = internals(this.socket)._tlsOptions.pskCallback !== undefined;
+    let step = addon().drive(this.id, asksForAlpn, asksForPsk);
+    if (step >= 0 && (step & STEP_MASK) === HandshakeStep.WANT_ALPN) step = this.decideAlpn(step);
+    if (step >= 0 && (step & STEP_MASK) === HandshakeStep.WANT_PSK) step = this.decidePsk(step);
+    if (!this.isDisposed && asksForAlpn) this.handle.enableALPNCb();
+    if (!this.isDisposed && asksForPsk) this.handle.enablePskCallback();
     this.after(step);
   }
 
@@ -195,6 +197,20 @@ export class SocketHandshake implements ScopedOrigin {
       throwLater(error);
     }
     return this.isDisposed ? ResultProblem.GONE : addon().decideAlpn(this.id, offset ?? -1);
+  }
+
+  /** As {@link decideAlpn}; see native/psk_decision.h. */
+  private decidePsk(step: number): number {
+    if ((step & FLAG_REPLAY) !== 0) this.replay(false);
+    const question = this.isDisposed ? undefined : addon().pskQuestion(this.id);
+    let answer: PskAnswer | undefined;
+    try {
+      answer = question && askForPsk(this.handle, question);
+    } catch (error) {
+      throwLater(error);
+    }
+    if (this.isDisposed) return ResultProblem.GONE;
+    return addon().decidePsk(this.id, answer?.identity ?? '', answer?.psk ?? new Uint8Array());
   }
 
   private after(step: number): void {

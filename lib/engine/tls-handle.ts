@@ -15,6 +15,7 @@ export interface TlsHandle {
   newSessionDone(): void;
   certCbDone(): void;
   enableALPNCb(): void;
+  enablePskCallback(): void;
   readStart(): void;
   readStop(): void;
   /** What Node's net.Socket has decided. */

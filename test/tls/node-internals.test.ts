@@ -41,6 +41,7 @@ const HANDLE_MEMBERS: Readonly<
   newSessionDone: ['native', 'function'],
   certCbDone: ['native', 'function'],
   enableALPNCb: ['native', 'function'],
+  enablePskCallback: ['native', 'function'],
   readStart: ['native', 'function'],
   readStop: ['native', 'function'],
   reading: ['own', 'boolean'],
@@ -91,6 +92,21 @@ describe("a TLSSocket's handle", () => {
       }
       assert.ok(Object.isExtensible(handle), 'lib/engine/socket-handshake.ts puts methods on it');
     }
+  });
+
+  it("has Node's wrapper of the user's pskCallback behind a symbol of that name", async () => {
+    const wrapper = (handle: TlsHandle) => {
+      const symbols = Object.getOwnPropertySymbols(handle);
+      return symbols.filter(({ description }) => description === 'onpskexchange').length;
+    };
+    const begun: number[] = [];
+    await connection(identity, {
+      server: { pskCallback: () => null } as tls.TlsOptions,
+      begun: ({ handle, role }) => {
+        if (role === 'server') begun.push(wrapper(handle));
+      },
+    });
+    assert.deepEqual(begun, [1], 'lib/engine/psk-question.ts, exchangeOf');
   });
 
   it('has its context as the object that createSecureContext made', async () => {
@@ -261,8 +277,10 @@ describe('tls.createSecureContext', () => {
     assert.ok(number() > 0, 'native/ssl_slots.h: SSL_CTX_new was not called in createSecureContext');
   });
 
-  it("is not asked for what https.Agent tells pools apart by: the key's text", () => {
-    const key = { toString: () => 'the key' } as unknown as string;
-    assert.match(new https.Agent().getName({ key }), /the key/, 'lib/engine/sealed-keys.ts: toString()');
+  it("is not asked for what https.Agent tells pools apart by: the key's text, or since 22.23.5 and 24.22.3 itself", () => {
+    const nameOf = (key: unknown) => new https.Agent().getName({ key: key as string });
+    const [key, other] = [{ toString: () => 'the key' }, { toString: () => 'the other' }];
+    assert.equal(nameOf(key), nameOf(key), 'lib/engine/sealed-keys.ts: one identity, one pool');
+    assert.notEqual(nameOf(key), nameOf(other), 'lib/engine/sealed-keys.ts: toString()');
   });
 });

@@ -1,100 +1,160 @@
 /**
- * RSA-PSK wants an operation and the user's JavaScript in one flight: a keyless server does not choose it, a keyless client
- * does not offer it. (Under an RSA key of Node's: node-keys.test.ts.)
+ * RSA-PSK (RFC 4279 §4) wants an operation and the user's JavaScript in one flight: a server's in one message, a client's, who
+ * signs, in one after the other.
  */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import tls, { type TlsOptions } from 'node:tls';
-import { type ConnectionOptions, connect, createServer, localKey } from '../../lib/index.ts';
-import { type Issued, makeAuthority } from '../helpers/certificates.ts';
-import { close, listen } from '../helpers/connections.ts';
+import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls';
+import tls from 'node:tls';
+import { createServer, engineStats } from '../../lib/index.ts';
+import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { close, converse, listen } from '../helpers/connections.ts';
+import { until } from '../helpers/edge.ts';
+import { parity, remoteKey, type Side } from '../helpers/parity.ts';
 
 const psk = Buffer.alloc(32, 1);
 const RSA_PSK = 'RSA-PSK-AES128-GCM-SHA256';
-const OTHER = 'DHE-PSK-AES128-GCM-SHA256:PSK-AES128-GCM-SHA256';
+const COMMON = { ciphers: RSA_PSK, maxVersion: 'TLSv1.2' } as const;
 
+let authority: Authority;
 let issued: Issued;
+let p256: Issued;
+
 before(async () => {
-  issued = await (await makeAuthority()).issue({ type: 'rsa' });
+  authority = await makeAuthority();
+  [issued, p256] = await Promise.all([authority.issue({ type: 'rsa' }), authority.issue({ type: 'p256' })]);
 });
 
-/** @returns the cipher, or the code of the client's error */
-async function visit(options: TlsOptions): Promise<string> {
-  const server = createServer({
-    cert: issued.certPem,
-    key: localKey(issued.keyPem),
-    pskCallback: () => psk,
-    ...options,
-  } as Parameters<typeof createServer>[0]);
-  const errors: unknown[] = [];
-  server.on('tlsClientError', (error) => errors.push(error));
-  const port = await listen(server);
-  const outcome = await new Promise<string>((resolve) => {
-    const socket = tls.connect({
-      port,
-      host: '127.0.0.1',
-      maxVersion: 'TLSv1.2',
-      ciphers: `${RSA_PSK}:${OTHER}`,
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-      pskCallback: () => ({ psk, identity: 'me' }),
-    });
-    socket.on('secureConnect', () => {
-      resolve(socket.getCipher().name);
-      socket.destroy();
-    });
-    socket.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)));
-  });
-  await close(server);
-  assert.equal(errors.length, outcome.startsWith('ERR_') ? 1 : 0);
-  return outcome;
+/** What the callbacks answer, and what they do besides. */
+interface Answers {
+  readonly ofServer: (identity: string, socket: TLSSocket) => unknown;
+  readonly ofClient: (hint: string | null) => unknown;
 }
 
-test('the next cipher of both is chosen in its place', async () => {
-  assert.equal(await visit({ ciphers: `${RSA_PSK}:PSK-AES128-GCM-SHA256` }), 'PSK-AES128-GCM-SHA256');
-});
+const KNOWN: Answers = { ofServer: () => psk, ofClient: () => ({ psk, identity: 'me' }) };
 
-test('where there is no other, the handshake ends with an alert at once', async () => {
-  assert.match(await visit({ ciphers: RSA_PSK }), /^ERR_SSL_.*ALERT/);
-});
+interface Visit {
+  readonly answers?: Partial<Answers>;
+  readonly server?: TlsOptions;
+  readonly client?: ConnectionOptions;
+}
 
-/** @returns the cipher a keyless client agrees on with a server of Node's that asks for its certificate, or its error */
-async function connectTo(ciphers: string): Promise<string> {
-  const server = tls.createServer({
+/** One conversation; @returns its transcript, and what the callbacks were asked */
+async function visit(side: Side, { answers, server: own, client: theirs }: Visit): Promise<unknown> {
+  const { ofServer, ofClient } = { ...KNOWN, ...answers };
+  const asked: unknown[] = [];
+  const server = side.tls.createServer({
+    ...COMMON,
     cert: issued.certPem,
-    key: issued.keyPem,
-    requestCert: true,
-    rejectUnauthorized: false,
-    maxVersion: 'TLSv1.2',
-    ciphers,
-    pskCallback: () => psk,
-  } as unknown as TlsOptions);
-  server.on('tlsClientError', () => {});
+    key: side.key(issued),
+    pskIdentityHint: 'who',
+    pskCallback: (socket: TLSSocket, identity: string) => {
+      asked.push(identity);
+      return ofServer(identity, socket);
+    },
+    ...own,
+  } as TlsOptions);
   const port = await listen(server);
-  const client = connect({
-    port,
-    host: '127.0.0.1',
-    cert: issued.certPem,
-    key: localKey(issued.keyPem),
-    ciphers,
-    rejectUnauthorized: false,
+  const client = {
+    ...COMMON,
+    ca: authority.certPem,
     checkServerIdentity: () => undefined,
-    pskCallback: () => ({ psk, identity: 'me' }),
-  } as unknown as ConnectionOptions);
-  const outcome = await new Promise<string>((resolve) => {
-    client.on('secureConnect', () => resolve(client.getCipher().name));
-    client.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)));
-  });
-  client.destroy();
+    pskCallback: (hint: string | null) => {
+      asked.push(hint);
+      return ofClient(hint);
+    },
+    ...theirs,
+  } as unknown as ConnectionOptions;
+  const story = await converse(side, server, port, { client });
   await close(server);
-  return outcome;
+  return { story, asked };
 }
 
-test('a keyless client offers the others', async () => {
-  const other = 'ECDHE-RSA-AES128-GCM-SHA256';
-  assert.equal(await connectTo(`${RSA_PSK}:${other}`), other);
-});
+parity('RSA-PSK at a server', (side) => visit(side, {}), 1);
 
-test('a keyless client that has no other fails at once', async () => {
-  assert.match(await connectTo(RSA_PSK), /NO_CIPHERS_AVAILABLE|ALERT_HANDSHAKE_FAILURE/);
+parity(
+  'RSA-PSK of a client with a certificate',
+  (side) =>
+    visit(side, {
+      server: { ca: authority.certPem, requestCert: true },
+      client: { cert: p256.certPem, key: side.key(p256) },
+    }),
+  2,
+);
+
+parity(
+  'RSA-PSK with keys of both kinds, the RSA key is of Node',
+  (side) =>
+    visit(side, { server: { cert: [p256.certPem, issued.certPem], key: [side.key(p256), issued.keyPem] } }),
+  0,
+);
+
+const REFUSALS: Readonly<Record<string, Partial<Answers>>> = {
+  'a server that knows no such identity': { ofServer: () => null },
+  'a server with another key': { ofServer: () => Buffer.alloc(32, 2) },
+  'a client that knows no key for the hint': { ofClient: () => null },
+  'a server that ends the connection meanwhile': {
+    ofServer: (_identity, socket) => {
+      socket.destroy();
+      return psk;
+    },
+  },
+  'an identity that is no text': { ofClient: () => ({ psk, identity: 'm\udc00e' }) },
+};
+
+for (const [name, answers] of Object.entries(REFUSALS)) {
+  parity(`RSA-PSK and ${name}`, async (side) => {
+    const told = await visit(side, { answers });
+    await until(() => engineStats().handshakes === 0);
+    return told;
+  });
+}
+
+/** The client's premaster is for the certificate that it has seen, so only a renewed one helps. */
+function renew(side: Side, make: Side['tls']['createServer'], key: string): Promise<unknown> {
+  const context = side.tls.createSecureContext({ cert: issued.certPem, key: side.key(issued) });
+  const ofServer: Answers['ofServer'] = (_identity, socket) => {
+    socket.setKeyCert(context);
+    return psk;
+  };
+  const maker = { ...side, tls: { ...side.tls, createServer: make } };
+  return visit(maker, { answers: { ofServer }, server: { key } });
+}
+
+parity(
+  'setKeyCert in a pskCallback under RSA-PSK',
+  (side) => renew(side, side.tls.createServer, side.key(issued)),
+  1,
+);
+
+parity(
+  "setKeyCert in a pskCallback under RSA-PSK at a server of Node's own",
+  (side) => renew(side, tls.createServer, issued.keyPem),
+  1,
+);
+
+test('a server whose RSA key does not decrypt does not choose it', async () => {
+  const { decrypt: _, ...signs } = remoteKey(issued.keyPem, 'sync');
+  const ciphers = `${RSA_PSK}:PSK-AES128-GCM-SHA256`;
+  for (const [offered, chosen] of [
+    [ciphers, 'PSK-AES128-GCM-SHA256'],
+    [RSA_PSK, 'ERR_SSL'],
+  ] as const) {
+    const server = createServer({
+      ...{ cert: issued.certPem, key: signs, ciphers, pskCallback: () => psk },
+    } as Parameters<typeof createServer>[0]);
+    server.on('tlsClientError', () => {});
+    const socket = tls.connect({
+      ...{ port: await listen(server), host: '127.0.0.1', ciphers: offered, maxVersion: 'TLSv1.2' },
+      ...{ rejectUnauthorized: false, checkServerIdentity: () => undefined },
+      pskCallback: () => ({ psk, identity: 'me' }),
+    } as unknown as ConnectionOptions);
+    const outcome = await new Promise<string>((resolve) => {
+      socket.on('secureConnect', () => resolve(socket.getCipher().name));
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)));
+    });
+    assert.ok(outcome.startsWith(chosen), outcome);
+    socket.destroy();
+    await close(server);
+  }
 });
