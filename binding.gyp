@@ -15,6 +15,7 @@
         "native/digest_signer.cc",
         "native/endpoint.cc",
         "native/environment.cc",
+        "native/file_lock.cc",
         "native/handshake.cc",
         "native/hardening.cc",
         "native/key_record.cc",

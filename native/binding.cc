@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "file_lock.h"
 #include "hardening.h"
 #include "platform.h"
 
@@ -35,6 +36,11 @@ Napi::Value Stats(const Napi::CallbackInfo& info) {
 // hardenProcess(): bits of Hardening.
 Napi::Value Harden(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), HardenProcess()); }
 
+// lockFile(descriptor): 0, or errno.
+Napi::Value LockFile(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), TryLockFile(info[0].As<Napi::Number>().Int32Value()));
+}
+
 #ifdef KEYLESS_SANITIZER_CANARY
 // sanitizerCanary(kind): does what the sanitizers of this build must find, to prove that they would.
 Napi::Value SanitizerCanary(const Napi::CallbackInfo& info) {
@@ -63,6 +69,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("setScratch", Napi::Function::New(env, SetScratch));
   exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
   exports.Set("hardenProcess", Napi::Function::New(env, Harden));
+  exports.Set("lockFile", Napi::Function::New(env, LockFile));
   exports.Set("stats", Napi::Function::New(env, Stats));
   ExportContexts(exports);
   ExportHandshakes(exports);

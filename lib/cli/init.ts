@@ -1,18 +1,12 @@
 /** `keyless-tls init`: a private authority, and what key server and edges need to know each other. */
 import { randomBytes, X509Certificate } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
+import { editPolicy, type PolicyDraft } from './policy-edit.ts';
+import { replaceFile } from './replaced-file.ts';
 
 const USAGE = `keyless-tls init: a private authority, a key server's certificate, a policy, and a certificate for each edge
 
@@ -44,7 +38,6 @@ const OPTIONS = {
 const HINT = 'keyless-tls init --help';
 const AUTHORITY_DAYS = 3650;
 const MAX_DAYS = 825;
-const OWNER_ONLY = 0o600;
 /** Edges of one group accept each other's session tickets. */
 const TICKET_GROUP = 'edges';
 const TICKET_SECRET_BYTES = 32;
@@ -124,7 +117,7 @@ function planOf(args: readonly string[]): Plan {
   };
 }
 
-/** Writes files that are not there yet, each for its owner only, and tells of them. */
+/** Writes files that are not there yet, each for its owner only, or replaces them, and tells of them. */
 class Tree {
   readonly #directory: string;
   readonly #replace: boolean;
@@ -150,10 +143,7 @@ class Tree {
   write(name: string, text: string): boolean {
     if (!this.#replace && this.has(name)) return false;
     const path = join(this.#directory, name);
-    // In one step, for whoever reads it now.
-    writeFileSync(`${path}.next`, text, { mode: OWNER_ONLY });
-    chmodSync(`${path}.next`, OWNER_ONLY);
-    renameSync(`${path}.next`, path);
+    replaceFile(path, text);
     process.stdout.write(`${path}\n`);
     return true;
   }
@@ -205,25 +195,35 @@ function writeEdge(tree: Tree, authority: CertificateAuthority, edge: string, { 
   if (!tree.has(`${folder}/ca.crt`)) tree.write(`${folder}/ca.crt`, authority.certPem);
 }
 
-interface PolicyDraft {
-  clients: { name: string; identities: string[]; tickets?: { group: string } }[];
+const NO_CLIENTS: PolicyDraft = { version: 1, clients: [] };
+
+function withEdges(policy: PolicyDraft, edges: readonly string[]): PolicyDraft {
+  const known = new Set(policy.clients.flatMap(({ identities }) => identities));
+  const added = edges.filter((edge) => !known.has(`DNS:${edge}`));
+  if (added.length === 0) return policy;
+  const clients = added.map((edge) => ({
+    name: edge,
+    identities: [`DNS:${edge}`],
+    tickets: { group: TICKET_GROUP },
+  }));
+  return { ...policy, clients: [...policy.clients, ...clients] };
 }
 
 /** The policy names every edge that was ever made here; whoever edits it keeps the edits. */
-function writePolicy(tree: Tree, { directory, edges }: Plan): void {
+async function writePolicy(tree: Tree, { directory, edges }: Plan): Promise<void> {
   const name = 'server/policy.json';
-  const policy = tree.has(name)
-    ? (JSON.parse(tree.read(name)) as PolicyDraft)
-    : { version: 1, clients: [] as PolicyDraft['clients'] };
-  const known = new Set(policy.clients.flatMap(({ identities }) => identities));
-  const added = edges.filter((edge) => !known.has(`DNS:${edge}`));
-  if (added.length === 0) return;
-  for (const edge of added) {
-    policy.clients.push({ name: edge, identities: [`DNS:${edge}`], tickets: { group: TICKET_GROUP } });
+  if (!tree.has(name)) {
+    tree.write(name, `${JSON.stringify(withEdges(NO_CLIENTS, edges), undefined, 2)}\n`);
+    return;
   }
   const path = join(directory, name);
-  writeFileSync(path, `${JSON.stringify(policy, undefined, 2)}\n`, { mode: OWNER_ONLY });
-  process.stdout.write(`${path}\n`);
+  let edited = false;
+  await editPolicy(path, (policy) => {
+    const next = withEdges(policy, edges);
+    edited = next !== policy;
+    return next;
+  });
+  if (edited) process.stdout.write(`${path}\n`);
 }
 
 function nextSteps({ directory, servers, edges, days }: Plan): string {
@@ -242,15 +242,15 @@ The certificates are valid for ${days} days (until ${until}); renew them with --
 `;
 }
 
-function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<number> {
   const plan = planOf(args);
   const tree = new Tree(plan);
   const authority = authorityIn(tree);
   writeServer(tree, authority, plan);
   for (const edge of plan.edges) writeEdge(tree, authority, edge, plan);
-  writePolicy(tree, plan);
+  await writePolicy(tree, plan);
   process.stdout.write(nextSteps(plan));
-  return Promise.resolve(0);
+  return 0;
 }
 
 /** See {@link USAGE}. */

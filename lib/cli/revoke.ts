@@ -1,9 +1,9 @@
 /** `keyless-tls revoke`: turns a client away, within a second, by an edit of the policy file that the key server watches. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { identityOf } from '../server/peer-identity.ts';
-import { parsePolicy } from '../server/policy-file.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
+import { editPolicy } from './policy-edit.ts';
 
 const USAGE = `keyless-tls revoke: turns clients of a key server away
 
@@ -35,27 +35,18 @@ function identityArgument(text: string): string {
   }
 }
 
-/** In one step: whoever reads the file reads the old policy or the new one. */
-function replaceFile(path: string, text: string): void {
-  const next = `${path}.next`;
-  writeFileSync(next, text, { mode: statSync(path).mode & 0o777 });
-  renameSync(next, path);
-}
-
 async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = parsePositionals('revoke', args, OPTIONS);
   const { policy: path } = values;
   if (path === undefined || positionals.length === 0) {
     throw new UsageError('It needs --policy and at least one identity or certificate.', HINT);
   }
-  const text = readFileSync(path, 'utf8');
-  parsePolicy(text);
-  const policy = JSON.parse(text) as { revoked?: string[] };
-  const revoked = new Set([...(policy.revoked ?? []), ...positionals.map(identityArgument)]);
-  const next = `${JSON.stringify({ ...policy, revoked: [...revoked] }, undefined, 2)}\n`;
-  parsePolicy(next);
-  replaceFile(path, next);
-  process.stdout.write(`${revoked.size} revoked in ${path}.\n`);
+  const identities = positionals.map(identityArgument);
+  const { revoked = [] } = await editPolicy(path, (policy) => ({
+    ...policy,
+    revoked: [...new Set([...(policy.revoked ?? []), ...identities])],
+  }));
+  process.stdout.write(`${revoked.length} revoked in ${path}.\n`);
   return 0;
 }
 

@@ -90,6 +90,7 @@ export interface Addon {
   ): number;
   nativeKeys(): Buffer[];
   hardenProcess(): number;
+  lockFile(descriptor: number): number;
   keyId(certificate: Uint8Array): Buffer | undefined;
   nameContext(): number;
   setTicketKeys(context: number, keys: Uint8Array, sessionContext: Uint8Array): boolean;
@@ -151,6 +152,7 @@ const FUNCTIONS = [
   'useKey',
   'nativeKeys',
   'hardenProcess',
+  'lockFile',
   'keyId',
   'nameContext',
   'setTicketKeys',

@@ -1,7 +1,8 @@
 /** `keyless-tls serve` as an operator runs it: policy, audit log, metrics, revocation, signals. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { subjectKeyId } from '../../lib/protocol/key-id.ts';
@@ -133,6 +134,21 @@ test('a client that is revoked is disconnected within a second', async () => {
   assert.ok(since < 1000, `disconnected ${since.toFixed(0)} ms after the policy was changed`);
   const back = await connectPeer(port, setup.edgeOptions);
   await back.closed;
+});
+
+test('clients that are revoked at the same time are all revoked', async () => {
+  const path = files.path('crowded.json');
+  writeFileSync(path, policy());
+  const names = Array.from({ length: 8 }, (_, at) => `DNS:edge-${at}`);
+  const codes = await Promise.all(
+    names.map(async (name) => {
+      const child = spawn(process.execPath, [MAIN, 'revoke', '--policy', path, name], { stdio: 'ignore' });
+      return (await once(child, 'exit'))[0] as number;
+    }),
+  );
+  assert.deepEqual(new Set(codes), new Set([0]));
+  const { revoked } = JSON.parse(readFileSync(path, 'utf8')) as { revoked: string[] };
+  assert.deepEqual(revoked.sort(), names);
 });
 
 test('a bad policy is refused at the start, and while it runs the old one stays', async () => {
