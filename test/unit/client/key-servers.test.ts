@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { after, before, test } from 'node:test';
@@ -123,6 +123,13 @@ test('a signal that fires gives the operation up, with its reason', async () => 
   await assert.rejects(keys.sign({ ...signOperation(KEY_ID), signal: AbortSignal.abort() }), {
     code: 'ERR_KEYLESS_ABORTED',
   });
+});
+
+test('a signal that outlives its operations is let go of by each', async () => {
+  const keys = edge([await rude()]);
+  const { signal } = new AbortController();
+  await Promise.all(Array.from({ length: 3 }, () => keys.sign({ ...signOperation(KEY_ID), signal })));
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
 });
 
 const CODES: readonly (readonly [number, string])[] = [

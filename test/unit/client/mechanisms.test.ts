@@ -111,6 +111,16 @@ test('who does not answer its ping, or fails when it is tried, is left alone for
   assert.equal(clock.pending, 0);
 });
 
+test('once trusted again, a key server is left alone for one second as at first', () => {
+  const { clock, it } = breaker(true);
+  for (const time of ['first', 'second']) {
+    for (let failures = 0; failures < 5; failures += 1) it.onFailure();
+    clock.advance(1000);
+    assert.equal(it.state, 'half-open', time);
+    it.onSuccess();
+  }
+});
+
 test('a new connection is as good as a ping', () => {
   const { clock, it } = breaker(true);
   it.onReachable();

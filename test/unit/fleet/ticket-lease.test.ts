@@ -87,6 +87,17 @@ test('attempts that fail are made again, less and less often, but every 30 secon
   assert.match(lease.stats().lastError!.message, /nobody there/);
 });
 
+test('a short lease is tried for often enough: each twentieth of its period at the latest', async () => {
+  const minutely = Object.assign(new TicketSource(), { periodMs: 60_000, remainingMs: 30_000 });
+  const { lease, source, pass } = make(minutely);
+  await lease.ready();
+  source.error = new Error('nobody there');
+  await pass(15_000);
+  const { asked } = source;
+  for (let step = 0; step < 300; step += 1) await pass(100);
+  assert.ok(source.asked - asked >= 12, `${source.asked - asked} in half a minute`);
+});
+
 test('an answer that is none counts as a failure, and the keys that are there stay', async () => {
   const { lease, source, pass } = make();
   await lease.ready();
