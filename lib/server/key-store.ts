@@ -49,7 +49,10 @@ export interface StoredKey {
    * @param digest of the length of the method's hash
    */
   signDigest?(method: SigningMethod, digest: Uint8Array): Uint8Array | Promise<Uint8Array>;
-  /** c^d mod n, of modulus size. Without it, the key server refuses decryption. */
+  /**
+   * c^d mod n, of modulus size. Without it, the key server refuses decryption. MUST reject with `ERR_KEYLESS_INVALID_ARGUMENT` what is not
+   * below the modulus, and MUST NOT reject with `ERR_KEYLESS_KEY_STORE` for anything that the ciphertext decrypts to: the peer is told.
+   */
   decryptRaw?(ciphertext: Uint8Array): Uint8Array | Promise<Uint8Array>;
 }
 

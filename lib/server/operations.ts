@@ -1,5 +1,6 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
 import { signingDepth } from '../engine/signing-threads.ts';
+import { KeylessError } from '../errors.ts';
 import { type Capabilities, encodeCapabilities } from '../protocol/capabilities.ts';
 import { digestOf } from '../protocol/digests.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
@@ -44,9 +45,13 @@ function outcomeOf(value: unknown): Outcome {
   return value instanceof Uint8Array ? value : 'failed';
 }
 
-/** Errors of keys are not the peer's business: it learns that the cryptography failed, or that it should go elsewhere. */
-function refusalOf({ keyId, label }: StoredKey, error: unknown): Refusal {
+function tellOf({ keyId, label }: StoredKey, error: unknown): void {
   if (serverKeyFailed.hasSubscribers) serverKeyFailed.publish({ keyId: hex(keyId), label, error });
+}
+
+/** Errors of keys are not the peer's business: it learns that the cryptography failed, or that it should go elsewhere. */
+function refusalOf(key: StoredKey, error: unknown): Refusal {
+  tellOf(key, error);
   const { code } = (error ?? {}) as NodeJS.ErrnoException;
   return code === 'ERR_KEYLESS_KEY_STORE' ? 'store-unavailable' : 'key-failed';
 }
@@ -82,14 +87,22 @@ function releasing(ticket: ReplayTicket, outcome: Outcome | Promise<Outcome>): O
   return outcome;
 }
 
-/** A block without a premaster where the ciphertext has none for all to see: of another length, or not below the modulus. */
+/**
+ * A block without a premaster where the ciphertext has none for all to see: of another length, or not below the modulus. Also
+ * where the decryption failed, for that may be of the ciphertext; only a holder that does not answer is an error.
+ */
 async function blockOf(key: StoredKey, ciphertext: Uint8Array): Promise<Uint8Array> {
   const nothing = new Uint8Array(key.kind.modulusBytes!);
   if (ciphertext.length !== nothing.length) return nothing;
   try {
     const block = await key.decryptRaw!(ciphertext);
-    return block.length === nothing.length ? block : nothing;
-  } catch {
+    if (block.length === nothing.length) return block;
+    throw new KeylessError('ERR_KEYLESS_OPERATION_FAILED', 'The block is not of the size of the modulus.');
+  } catch (error) {
+    const { code } = (error ?? {}) as NodeJS.ErrnoException;
+    if (code === 'ERR_KEYLESS_KEY_STORE') throw error;
+    // What is not below the modulus is anybody's to send, and no problem of the key.
+    if (code !== 'ERR_KEYLESS_INVALID_ARGUMENT') tellOf(key, error);
     return nothing;
   }
 }

@@ -1,9 +1,10 @@
 /** A private key in this process's memory, from PEM. */
-import { createPrivateKey, KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, KeyObject } from 'node:crypto';
 import { type DigestSigners, digestSigners } from '../engine/digest-signer.ts';
 import { KeylessError } from '../errors.ts';
 import { certificateDigest, subjectKeyId } from '../protocol/key-id.ts';
 import { keyKindOf, publicKeyDer } from '../signing/key-kind.ts';
+import { modulusOf, requireBelowModulus } from '../signing/raw-rsa.ts';
 import { rsaRawDecryptInThread, rsaSignDigestInThread } from '../signing/raw-rsa-thread.ts';
 import { signHere, signInPool } from '../signing/sign-message.ts';
 import type { StoredKey } from './key-store.ts';
@@ -73,6 +74,10 @@ export function pemKey(pem: string | Buffer | KeyObject, label: string, passphra
   // Ed25519 and Ed448 hash the message themselves.
   if (isRsa(key) || kind.type === 'ec') stored.signDigest = signDigestWith(key, inPool, signerOf);
   if (kind.type !== 'rsa') return stored;
-  stored.decryptRaw = (ciphertext) => rsaRawDecryptInThread(key, ciphertext);
+  const modulus = modulusOf(createPublicKey(key));
+  stored.decryptRaw = async (ciphertext) => {
+    requireBelowModulus(ciphertext, modulus);
+    return rsaRawDecryptInThread(key, ciphertext);
+  };
   return stored;
 }

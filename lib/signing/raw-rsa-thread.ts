@@ -7,6 +7,7 @@
 import type { KeyObject } from 'node:crypto';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { KeylessError } from '../errors.ts';
 import type { HashName } from '../protocol/schemes.ts';
 
 export interface RawRsaTask {
@@ -81,13 +82,14 @@ class RawRsaThread {
     this.#worker = undefined;
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const waiter of waiting) waiter.reject(failure());
+    const gone = new KeylessError('ERR_KEYLESS_KEY_STORE', 'The thread of the RSA operations has ended.');
+    for (const waiter of waiting) waiter.reject(gone);
   }
 }
 
 const thread = new RawRsaThread();
 
-/** As rsaRawDecrypt, off this thread. @returns a promise that rejects, without the reason, where it fails */
+/** As rsaRawDecrypt, off this thread. @returns a promise that rejects, without the reason, where it fails; with ERR_KEYLESS_KEY_STORE if the thread does */
 export function rsaRawDecryptInThread(key: KeyObject, ciphertext: Uint8Array): Promise<Uint8Array> {
   return thread.run(key, undefined, ciphertext);
 }

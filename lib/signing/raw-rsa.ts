@@ -3,6 +3,21 @@ import { constants, type KeyObject, privateDecrypt, privateEncrypt } from 'node:
 import { KeylessError } from '../errors.ts';
 import type { HashName } from '../protocol/schemes.ts';
 
+/** @param publicKey RSA; @returns n, without leading zeros */
+export function modulusOf(publicKey: KeyObject): Buffer {
+  return Buffer.from(publicKey.export({ format: 'jwk' }).n!, 'base64url');
+}
+
+/**
+ * What it throws for cannot be an RSA ciphertext, as whoever sends it knows.
+ *
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT
+ */
+export function requireBelowModulus(ciphertext: Uint8Array, modulus: Uint8Array): void {
+  if (ciphertext.length === modulus.length && Buffer.compare(ciphertext, modulus) < 0) return;
+  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', 'The ciphertext is not below the modulus.');
+}
+
 /**
  * m = c^d mod n, no padding removed: node:crypto refuses PKCS#1 v1.5 (CVE-2023-46809), and rightly.
  *

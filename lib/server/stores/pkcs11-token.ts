@@ -12,7 +12,7 @@ import { certificateDigest, subjectKeyId } from '../../protocol/key-id.ts';
 import { escapePeerText } from '../../protocol/peer-text.ts';
 import type { SigningMethod } from '../../protocol/schemes.ts';
 import { canSign, type KeyKind, keyKindOf } from '../../signing/key-kind.ts';
-import { digestInfo } from '../../signing/raw-rsa.ts';
+import { digestInfo, modulusOf, requireBelowModulus } from '../../signing/raw-rsa.ts';
 import { verifyInPool } from '../../signing/sign-message.ts';
 import type { KeyChange, KeyProblem, KeySelector, LiveKeyStore, StoredKey } from '../key-store.ts';
 import { KeySet } from './key-set.ts';
@@ -72,7 +72,10 @@ class TokenHeldKey implements StoredKey {
     this.#pool = pool;
     this.#publicKey = publicKey;
     this.#mechanisms = mechanisms;
-    if (mechanisms.includes('rsa-raw')) this.decryptRaw = (ciphertext) => this.#decrypt(ciphertext);
+    if (mechanisms.includes('rsa-raw')) {
+      const modulus = modulusOf(publicKey);
+      this.decryptRaw = (ciphertext) => this.#decrypt(ciphertext, modulus);
+    }
   }
 
   canSign(method: SigningMethod): boolean {
@@ -110,19 +113,19 @@ class TokenHeldKey implements StoredKey {
     };
   }
 
-  #modulus(): Buffer {
-    return Buffer.from(this.#publicKey.export({ format: 'jwk' }).n!, 'base64url');
-  }
-
-  async #decrypt(ciphertext: Uint8Array): Promise<Uint8Array> {
-    // Anybody may send it. Some tokens take what is not below the modulus for a fault of their own.
-    if (ciphertext.length !== this.kind.modulusBytes || Buffer.compare(ciphertext, this.#modulus()) >= 0) {
-      throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', 'The ciphertext is not below the modulus.');
-    }
+  async #decrypt(ciphertext: Uint8Array, modulus: Uint8Array): Promise<Uint8Array> {
+    const size = modulus.length;
+    // Some tokens take what is not below the modulus for a fault of their own.
+    requireBelowModulus(ciphertext, modulus);
     const input = Uint8Array.from(ciphertext);
     const block = await this.#pool.run({ kind: 'decrypt', keyId: hex(this.keyId), input });
-    if (block instanceof Uint8Array && block.length === this.kind.modulusBytes) return block;
-    throw problem(`The token's answer with ${this.label} is no block of its size.`);
+    if (!(block instanceof Uint8Array) || block.length > size) {
+      throw problem(`The token's answer with ${this.label} is no block of its size.`);
+    }
+    // Some tokens leave out the zeros at the start, of which a well-formed block has one: it must not be told by an error.
+    const whole = Buffer.alloc(size);
+    whole.set(block, size - block.length);
+    return whole;
   }
 }
 

@@ -39,6 +39,11 @@ function storeError(message: string): KeylessError {
   return new KeylessError('ERR_KEYLESS_KEY_STORE', `${message}.`);
 }
 
+/** Not of the store: whether the token liked a ciphertext is nothing that a peer may learn from another error. */
+function inputError(message: string): KeylessError {
+  return new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `${message}.`);
+}
+
 export class TokenPool {
   readonly #options: TokenPoolOptions;
   readonly #idle: TokenProcess[] = [];
@@ -53,7 +58,7 @@ export class TokenPool {
     this.#options = options;
   }
 
-  /** @throws (rejects) ERR_KEYLESS_KEY_STORE */
+  /** @throws (rejects) ERR_KEYLESS_KEY_STORE; ERR_KEYLESS_OPERATION_FAILED where it may be the ciphertext */
   run(task: TokenTask): Promise<TokenResult> {
     const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject(storeError(refusal));
@@ -172,9 +177,10 @@ export class TokenPool {
   }
 
   #onFailure(process: TokenProcess, job: Job, { reason, message }: TokenError): void {
-    if (reason === 'refused') {
+    if (reason === 'refused' || reason === 'input') {
       this.#release(process);
-      this.#fail(job, message);
+      job.alarm.cancel();
+      job.reject(reason === 'input' ? inputError(message) : storeError(message));
     } else {
       this.#discard(process);
       if (process.proven && !job.retried) {

@@ -47,17 +47,18 @@ const FIND_AT_ONCE = 64;
 
 /** Of a task, not of the token: data, key, mechanism, parameters that do not fit together, or a key that may not. */
 const REFUSALS: readonly number[] = [0x20, 0x21, 0x40, 0x41, 0x62, 0x63, 0x68, 0x70, 0x71, 0x200];
-/** Some modules say nothing else of a ciphertext that they do not like, which is anybody's to send. */
-const FAILURES: readonly number[] = [0x05, 0x06];
+/** Of a ciphertext that a module does not like. Some say nothing else of it than that they, or the function, failed. */
+const BAD_INPUT: readonly number[] = [0x05, 0x06, 0x20, 0x21, 0x40, 0x41];
 
 interface KnownKey {
   readonly handle: Handle;
   readonly alwaysAuthenticate: boolean;
 }
 
-function reasonOf(error: unknown, decrypts: boolean): 'refused' | 'lost' {
+function reasonOf(error: unknown, decrypts: boolean): 'refused' | 'input' | 'lost' {
   const code = returnCode(error);
-  return REFUSALS.includes(code) || (decrypts && FAILURES.includes(code)) ? 'refused' : 'lost';
+  if (decrypts && BAD_INPUT.includes(code)) return 'input';
+  return REFUSALS.includes(code) ? 'refused' : 'lost';
 }
 
 function isTrue(value: Buffer | undefined): boolean {

@@ -46,9 +46,10 @@ export interface TokenKey {
 
 /**
  * `pin`: the token did not take it, and must not be asked again with the same, or it locks itself. `setup`: no library, no
- * token. `lost`: whatever the process has of the token is worth nothing any more. `refused`: this task, not another.
+ * token. `lost`: whatever the process has of the token is worth nothing any more. `refused`: this task, not another. `input`:
+ * perhaps for the bytes that were to be decrypted, which are the peer's.
  */
-export type FailureReason = 'pin' | 'setup' | 'lost' | 'refused';
+export type FailureReason = 'pin' | 'setup' | 'lost' | 'refused' | 'input';
 
 export interface TokenFailure {
   readonly reason: FailureReason;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { KeylessError } from '../../../lib/errors.ts';
 import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
-import { signRequest } from '../../../lib/protocol/request-encoder.ts';
+import { premasterRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { Items } from '../../../lib/protocol/tags.ts';
+import { serverKeyFailed } from '../../../lib/server/channels.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
 import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
@@ -67,6 +69,65 @@ for (const [what, sign, code] of ODD_KEYS) {
     });
   });
 }
+
+/** After the first block, of which the secret of implicit rejection is made. */
+const ODD_BLOCKS: readonly (readonly [string, () => unknown, answer: number | 'premaster', told: number])[] =
+  [
+    ['does not answer', () => Promise.reject(new KeylessError('ERR_KEYLESS_KEY_STORE', 'gone')), 3, 1],
+    ['fails', () => Promise.reject(new Error('secret')), 'premaster', 1],
+    ['gives half a block', () => Buffer.alloc(128), 'premaster', 1],
+    ['gives no bytes', () => undefined, 'premaster', 1],
+    [
+      'takes no such ciphertext',
+      () => Promise.reject(new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', 'not below the modulus')),
+      'premaster',
+      0,
+    ],
+  ];
+
+for (const [what, decrypt, expected, times] of ODD_BLOCKS) {
+  test(`a key that ${what} when it is to decrypt: ${expected}`, async () => {
+    const { keyId } = setup.sites.p256!;
+    let blocks = 0;
+    const key = {
+      ...{ keyId, label: 'odd', kind: { type: 'rsa', curve: undefined, modulusBytes: 256 } },
+      sign: () => assert.fail(),
+      decryptRaw: () => (blocks++ === 0 ? Buffer.alloc(256) : decrypt()),
+    } as StoredKey;
+    let told = 0;
+    const listen = () => {
+      told += 1;
+    };
+    await withServer({ keys: { find: () => key }, allowDecrypt: 'every-key' }, async (server) => {
+      const peer = await connectPeer(server.port, setup.edgeOptions);
+      serverKeyFailed.subscribe(listen);
+      const answer = await peer.ask(premasterRequest(Buffer.alloc(256, 1), 0x0303, { keyId }));
+      serverKeyFailed.unsubscribe(listen);
+      if (expected === 'premaster') assert.ok(answer.kind === 'result' && answer.payload.length === 48);
+      else assert.deepEqual(answer, { kind: 'error', code: expected });
+      assert.equal(told, times);
+      peer.close();
+    });
+  });
+}
+
+test('a key whose holder is away for its first decryption decrypts when it is back', async () => {
+  const { keyId } = setup.sites.p256!;
+  const gone = new KeylessError('ERR_KEYLESS_KEY_STORE', 'gone');
+  let blocks = 0;
+  const key = {
+    ...{ keyId, label: 'odd', kind: { type: 'rsa', curve: undefined, modulusBytes: 256 } },
+    sign: () => assert.fail(),
+    decryptRaw: () => (blocks++ === 0 ? Promise.reject(gone) : Buffer.alloc(256)),
+  } as StoredKey;
+  await withServer({ keys: { find: () => key }, allowDecrypt: 'every-key' }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions);
+    const request = premasterRequest(Buffer.alloc(256, 1), 0x0303, { keyId });
+    assert.deepEqual(await peer.ask(request), { kind: 'error', code: 3 });
+    assert.equal((await peer.ask(request)).kind, 'result');
+    peer.close();
+  });
+});
 
 test('a key store that throws gives error 08', async () => {
   const keys: KeyStore = {
