@@ -60,6 +60,8 @@ export class SocketHandshake implements ScopedOrigin {
   private isDisposed = false;
   private awaitsNewSession = false;
   private heldBack = false;
+  /** Node has told of the failure that it is woken to. */
+  private isTold = false;
   private readonly processHold = new ProcessHold();
   private limits: ContextLimits | undefined;
   /** The context that setKeyCert() has given the connection in the place of its own. */
@@ -338,10 +340,12 @@ export class SocketHandshake implements ScopedOrigin {
 
   /**
    * OpenSSL's error queue holds what went wrong, and Node reports it as its own when it is woken. Where a write of the
-   * user's waits, Node fails that write instead (EPROTO) and destroys the socket with its error: ours takes its place.
+   * user's waits, Node fails that write instead (EPROTO) and destroys the socket with its error: ours takes its place. Of a
+   * renegotiation that fails Node only tells.
    */
   private wakeToFailure(): void {
     const error = this.error;
+    this.isTold = false;
     const socket = this.socket;
     if (error !== undefined) {
       const { destroy } = socket;
@@ -351,13 +355,14 @@ export class SocketHandshake implements ScopedOrigin {
       this.wake();
     } finally {
       addon().clearErrors();
-      if (!socket.destroyed && !this.isDisposed) socket.destroy(error ?? handshakeFailed());
+      if (!this.isTold && !socket.destroyed && !this.isDisposed) socket.destroy(error ?? handshakeFailed());
       if (error !== undefined) Reflect.deleteProperty(socket, 'destroy');
     }
   }
 
   /** What Node's error of this connection was caused by, where that was ours. */
   explain(error: Error): Error {
+    this.isTold = true;
     if (this.isDisposed) return error;
     if (this.error !== undefined) return this.withCause(this.error, error);
     if (!addon().lastSignatureIsBad(this.id)) return error;
