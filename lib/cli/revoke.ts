@@ -1,7 +1,9 @@
 /** `keyless-tls revoke`: turns a client away, within a second, by an edit of the policy file that the key server watches. */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { comparableIdentity } from '../server/identity-name.ts';
 import { identityOf } from '../server/peer-identity.ts';
+import { isIdentity } from '../server/policy-file.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 import { editPolicy } from './policy-edit.ts';
 
@@ -20,11 +22,9 @@ Example:
 
 const OPTIONS = { policy: { type: 'string' } } as const;
 const HINT = 'keyless-tls revoke --help';
-const IDENTITY =
-  /^(DNS:|URI:|IP Address:|email:)\S+$|^sha256\/[A-Za-z0-9+/]{43}=$|^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
 
 function identityArgument(text: string): string {
-  if (IDENTITY.test(text)) return text;
+  if (isIdentity(text)) return text;
   try {
     return identityOf(new X509Certificate(readFileSync(text))).pin;
   } catch (error) {
@@ -33,6 +33,11 @@ function identityArgument(text: string): string {
       HINT,
     );
   }
+}
+
+/** Each once, whatever its spelling. */
+function together(revoked: readonly string[], identities: readonly string[]): string[] {
+  return [...new Map([...revoked, ...identities].map((each) => [comparableIdentity(each), each])).values()];
 }
 
 async function run(args: readonly string[]): Promise<number> {
@@ -44,7 +49,7 @@ async function run(args: readonly string[]): Promise<number> {
   const identities = positionals.map(identityArgument);
   const { revoked = [] } = await editPolicy(path, (policy) => ({
     ...policy,
-    revoked: [...new Set([...(policy.revoked ?? []), ...identities])],
+    revoked: together(policy.revoked ?? [], identities),
   }));
   process.stdout.write(`${revoked.length} revoked in ${path}.\n`);
   return 0;

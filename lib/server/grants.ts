@@ -7,6 +7,8 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
+import { Clients } from './clients.ts';
+import { comparableIdentity } from './identity-name.ts';
 import type { KeysOptions } from './key-rules.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { Refusal } from './refusals.ts';
@@ -131,7 +133,9 @@ class ClientGrant implements Grant {
  * concerns every group.
  */
 function concerns(revoked: string, group: string, clients: readonly ClientOptions[]): boolean {
-  const known = clients.filter(({ identities }) => identities.includes(revoked));
+  const known = clients.filter(({ identities }) =>
+    identities.some((each) => comparableIdentity(each) === revoked),
+  );
   return known.length === 0 || known.some(({ tickets }) => tickets?.group === group);
 }
 
@@ -140,9 +144,10 @@ function ticketGroupOf(
   { clients, revoked = [] }: GrantsOptions,
 ): TicketGroup | undefined {
   if (tickets === undefined) return undefined;
-  const concerning = new Set(revoked.filter((each) => concerns(each, tickets.group, clients)));
+  const names = new Set(revoked.map(comparableIdentity));
+  const concerning = [...names].filter((each) => concerns(each, tickets.group, clients));
   const hash = createHash('sha256');
-  for (const each of [...concerning].sort()) hash.update(`${each}\n`);
+  for (const each of concerning.sort()) hash.update(`${each}\n`);
   return { name: tickets.group, generation: hash.digest() };
 }
 
@@ -156,30 +161,27 @@ export const EVERYTHING: Grant = {
 
 /** Finds the grant of a client. Immutable: a new policy makes new grants. */
 export class Grants {
-  readonly #byIdentity = new Map<string, Grant>();
-  readonly #revoked: ReadonlySet<string>;
+  readonly #clients: Clients;
+  readonly #grants: ReadonlyMap<ClientOptions, Grant>;
   readonly #open: boolean;
 
   /** @param options `undefined`: every client of the authority may everything */
   constructor(options: GrantsOptions | undefined, clock: Clock) {
+    const { clients, revoked } = options ?? { clients: [] };
     this.#open = options === undefined;
-    this.#revoked = new Set(options?.revoked);
-    for (const client of options?.clients ?? []) {
-      const grant = new ClientGrant(client, ticketGroupOf(client, options!), clock);
-      for (const identity of client.identities) this.#byIdentity.set(identity, grant);
-    }
+    this.#clients = new Clients({ clients, revoked });
+    this.#grants = new Map(
+      clients.map((client) => [
+        client,
+        new ClientGrant(client, ticketGroupOf(client, { clients, revoked }), clock),
+      ]),
+    );
   }
 
   /** @returns `undefined`: this client is not to be served */
-  find({ names, pin, fingerprint }: PeerIdentity): Grant | undefined {
-    const identities = [pin, ...names];
-    if (this.#revoked.has(fingerprint) || identities.some((each) => this.#revoked.has(each)))
-      return undefined;
-    if (this.#open) return EVERYTHING;
-    for (const identity of identities) {
-      const grant = this.#byIdentity.get(identity);
-      if (grant !== undefined) return grant;
-    }
-    return undefined;
+  find(identity: PeerIdentity): Grant | undefined {
+    if (this.#open) return this.#clients.isRevoked(identity) ? undefined : EVERYTHING;
+    const client = this.#clients.find(identity);
+    return client && this.#grants.get(client);
   }
 }

@@ -5,13 +5,22 @@
 import { z } from 'zod';
 import { KeylessError } from '../errors.ts';
 import type { GrantsOptions } from './grants.ts';
+import { comparableIdentity } from './identity-name.ts';
 import { KEY_USES } from './key-rules.ts';
 
-const identity = z.string().regex(/^(DNS:|URI:|IP Address:|email:)\S+$|^sha256\/[A-Za-z0-9+/]{43}=$/, {
-  error: 'must be a name such as "DNS:edge-1.internal" or "URI:spiffe://…", or a key such as "sha256/…="',
-});
+/** Certificates have their names in ASCII (RFC 5280 §4.2.1.6): one that is written otherwise would be nobody's. */
+const NAME = /^(DNS:|URI:|IP Address:|email:)[!-~]+$/;
+/** 32 bytes in base64: of the last digit, two bits are 0. */
+const PIN = /^sha256\/[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
+const FINGERPRINT = /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
 
-const fingerprint = z.string().regex(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+const name = z.string().regex(NAME);
+const pin = z.string().regex(PIN);
+const fingerprint = z.string().regex(FINGERPRINT);
+const identity = z.union([name, pin], {
+  error:
+    'must be a name such as "DNS:edge-1.internal" or "URI:spiffe://…", in ASCII, or a key such as "sha256/…="',
+});
 
 const rate = z.strictObject({
   perSecond: z.number().positive().max(1e9),
@@ -55,12 +64,17 @@ const policy = z.strictObject({
   revoked: z.array(z.union([identity, fingerprint])).optional(),
 });
 
+/** Whether it can stand under `revoked` of a policy. */
+export function isIdentity(text: string): boolean {
+  return [NAME, PIN, FINGERPRINT].some((form) => form.test(text));
+}
+
 /** Two clients of one identity: it would be chance which of them counts. */
 function repeatedIdentity({ clients }: z.infer<typeof policy>): string | undefined {
   const seen = new Set<string>();
   for (const each of clients.flatMap(({ identities }) => identities)) {
-    if (seen.has(each)) return each;
-    seen.add(each);
+    if (seen.has(comparableIdentity(each))) return each;
+    seen.add(comparableIdentity(each));
   }
   return undefined;
 }

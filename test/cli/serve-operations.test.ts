@@ -136,6 +136,22 @@ test('a client that is revoked is disconnected within a second', async () => {
   await back.closed;
 });
 
+test('a name is revoked in whatever case it is given, and is in the file once', async () => {
+  const path = files.path('spelt.json');
+  writeFileSync(path, policy());
+  const serve = start('--policy', path);
+  const port = await serve.port();
+  const peer = await connectPeer(port, setup.edgeOptions);
+  assert.equal((await sign(peer)).kind, 'result');
+  assert.match(new X509Certificate(setup.edge.certPem).subjectAltName!, /DNS:localhost/);
+  assert.equal(cli('revoke', '--policy', path, 'DNS:LocalHost').status, 0);
+  await peer.closed;
+  assert.equal(cli('revoke', '--policy', path, 'DNS:localhost').status, 0);
+  assert.equal((JSON.parse(readFileSync(path, 'utf8')) as { revoked: string[] }).revoked.length, 1);
+  const odd = cli('revoke', '--policy', path, 'DNS:b\u00fccher.internal');
+  assert.deepEqual([odd.status, /neither an identity nor/.test(odd.stderr)], [2, true]);
+});
+
 test('clients that are revoked at the same time are all revoked', async () => {
   const path = files.path('crowded.json');
   writeFileSync(path, policy());

@@ -28,13 +28,17 @@ test('without a policy everybody may everything', () => {
   assert.equal(grant?.refuse(asked()), undefined);
 });
 
-test('a client is found by each of its names and by its key, exactly', () => {
-  for (const identity of [...EDGE.names, EDGE.pin]) assert.ok(grantOf({ identities: [identity] }), identity);
+test('a client is found by each of its names, whatever their case, and by its key, exactly', () => {
+  const spelt = ['DNS:EDGE-1.Internal', 'URI:SPIFFE://Example.org/edge'];
+  for (const identity of [...EDGE.names, EDGE.pin, ...spelt]) {
+    assert.ok(grantOf({ identities: [identity] }), identity);
+  }
   for (const identity of [
     'DNS:edge-2.internal',
-    'DNS:EDGE-1.internal',
     'edge-1.internal',
     'URI:spiffe://example.org/',
+    'URI:spiffe://example.org/Edge',
+    'sha256/ABC=',
   ]) {
     assert.equal(grantOf({ identities: [identity] }), undefined, identity);
   }
@@ -46,9 +50,12 @@ test('a policy that names nobody serves nobody', () => {
 
 test('whoever is revoked is not found, with or without a policy', () => {
   const clock = new ManualClock();
-  for (const revoked of [EDGE.fingerprint, EDGE.pin, ...EDGE.names]) {
+  const spelt = ['DNS:Edge-1.INTERNAL.', 'URI:Spiffe://EXAMPLE.org/edge'];
+  for (const revoked of [EDGE.fingerprint, EDGE.pin, ...EDGE.names, ...spelt]) {
     const clients = [{ name: 'edge', identities: [EDGE.names[0]!] }];
     assert.equal(new Grants({ clients, revoked: [revoked] }, clock).find(EDGE), undefined, revoked);
+    const shouting = { ...EDGE, names: ['DNS:EDGE-1.INTERNAL', 'URI:SPIFFE://EXAMPLE.ORG/edge'] };
+    assert.equal(new Grants({ clients, revoked: [revoked] }, clock).find(shouting), undefined, revoked);
   }
 });
 

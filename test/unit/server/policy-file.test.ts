@@ -54,6 +54,14 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
   ['has a rate of nothing', policy({}, { rate: { perSecond: 0 } }), /rate\.perSecond/],
   ['has tickets without a group', policy({}, { tickets: {} }), /clients\.0\.tickets/],
   ['has a name with a newline', policy({}, { name: 'a\nb' }), /clients\.0\.name/],
+  [
+    'names one identity twice, spelt differently',
+    JSON.stringify({ version: 1, clients: [CLIENT, { ...CLIENT, identities: ['DNS:EDGE-1.internal'] }] }),
+    /two clients/,
+  ],
+  ['has a name that is not in ASCII', policy({ revoked: ['DNS:bücher.internal'] }), /revoked\.0/],
+  ['has a name with a space', policy({ revoked: ['DNS:edge 1'] }), /revoked\.0/],
+  ['has a key of 257 bits', policy({ revoked: [`sha256/${'A'.repeat(42)}B=`] }), /revoked\.0/],
   ['names one identity twice', JSON.stringify({ version: 1, clients: [CLIENT, CLIENT] }), /two clients/],
 ];
 

@@ -64,6 +64,7 @@ const CLIENTS: GrantsOptions['clients'] = [
   { name: 'a', identities: ['DNS:a'], tickets: { group: 'one' } },
   { name: 'b', identities: ['DNS:b'], tickets: { group: 'two' } },
   { name: 'c', identities: ['DNS:c'] },
+  { name: 'd', identities: ['DNS:d'], tickets: { group: 'one' } },
 ];
 
 function generation(revoked: readonly string[]): string {
@@ -81,6 +82,8 @@ test('a revocation changes the keys of the groups that it concerns, and of all i
   const calm = generation([]);
   assert.equal(generation(['DNS:b']), calm);
   assert.equal(generation(['DNS:c']), calm);
+  assert.notEqual(generation(['DNS:d']), calm);
+  assert.equal(generation(['DNS:D', 'DNS:d', 'DNS:B']), generation(['DNS:d']));
   assert.notEqual(generation(['sha256/y']), calm);
   assert.notEqual(generation(['sha256/y']), generation(['sha256/z']));
   assert.equal(
