@@ -3,15 +3,25 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { parseServerAddress } from '../client/server-address.ts';
 import { KeylessError } from '../errors.ts';
 import type { KeyServersOptions } from '../keys/key-servers.ts';
 import { readStub } from './stub.ts';
 
 const VERSION = 1;
 
+/** Looked at now: nobody connects before the first stub, which may come when the app has long been running. */
+const address = z.string().superRefine((text, { addIssue }) => {
+  try {
+    parseServerAddress(text);
+  } catch (error) {
+    addIssue((error as KeylessError).message.replace(/\.$/, ''));
+  }
+});
+
 const file = z.strictObject({
   version: z.literal(VERSION),
-  servers: z.array(z.string().min(1)).min(1),
+  servers: z.array(address).min(1),
   cert: z.string().min(1),
   key: z.string().min(1),
   ca: z.string().min(1),

@@ -63,6 +63,22 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
     /it is 7, and this keyless-tls knows 1/,
   ],
   ['with a startup nobody knows', JSON.stringify({ ...GOOD, startup: 'maybe' }), /startup: .*"wait"\|"fail"/],
+  ['without a server', JSON.stringify({ ...GOOD, servers: [] }), /servers: /],
+  [
+    'with a server that is no address',
+    JSON.stringify({ ...GOOD, servers: ['127.0.0.1:2407', 'localhost:99999'] }),
+    /cannot be used: servers\.1: A key server is "host:port".*, not "localhost:99999"\.$/,
+  ],
+  [
+    'with a word of another program',
+    JSON.stringify({ ...GOOD, server: 'keys' }),
+    /the file: Unrecognized key: "server"/,
+  ],
+  [
+    'with a time-out that timers do not know',
+    JSON.stringify({ ...GOOD, timeoutMs: 2 ** 31 }),
+    /timeoutMs: .*2147483647/,
+  ],
   [
     'with a stub for its own key',
     JSON.stringify({ ...GOOD, key: 'edge.stub' }),
