@@ -1,12 +1,12 @@
 /** `keyless-tls init`: a private authority, and what key server and edges need to know each other. */
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
-import { editPolicy, type PolicyDraft } from './policy-edit.ts';
-import { replaceFile } from './replaced-file.ts';
+import { type EdgesPlan, makeEdges } from './init-edges.ts';
+import { NewFiles } from './new-files.ts';
 
 const USAGE = `keyless-tls init: a private authority, a key server's certificate, a policy, and a certificate for each edge
 
@@ -18,6 +18,8 @@ Usage: keyless-tls init DIRECTORY [options]
   --renew         new certificates and keys for the server, if --server is given, and for the edges that are named
   --renew-due N   the same for whichever certificates there are that have less than N days left, with the names they have: for a
                   timer. Prints what it has written; nothing: none was due
+  --policy FILE   the policy that names the edges; default DIRECTORY/server/policy.json. An edge that is revoked there, or that
+                  it does not name, is not renewed; a new edge is put into it
 
 Makes in DIRECTORY: ca/ (keep ca.key offline), server/ (for the key server: put the sites' keys into server/keys; every
 further key server needs the same ticket.secret) and edges/NAME/ (for that edge, which gets nothing else). Run again with --edge NAME it adds an edge. Files that are there
@@ -33,22 +35,21 @@ const OPTIONS = {
   days: { type: 'string', default: '30' },
   renew: { type: 'boolean', default: false },
   'renew-due': { type: 'string' },
+  policy: { type: 'string' },
 } as const;
 
 const HINT = 'keyless-tls init --help';
 const AUTHORITY_DAYS = 3650;
 const MAX_DAYS = 825;
-/** Edges of one group accept each other's session tickets. */
-const TICKET_GROUP = 'edges';
+const EXIT_FAILED = 1;
 const TICKET_SECRET_BYTES = 32;
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i;
 
-interface Plan {
+interface Plan extends EdgesPlan {
   readonly directory: string;
   readonly servers: readonly string[];
-  readonly edges: readonly string[];
-  readonly days: number;
-  readonly renew: boolean;
+  /** The certificates were found, not named. */
+  readonly due: boolean;
 }
 
 function namesOf(option: string, values: readonly string[]): readonly string[] {
@@ -67,9 +68,13 @@ function dueNames(path: string, dueMs: number): readonly string[] | undefined {
   return [...subjectAltName.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name]) => name!);
 }
 
+function policyOf(directory: string, { policy }: { policy?: string }): string {
+  return policy ?? join(directory, 'server/policy.json');
+}
+
 function duePlan(
   directory: string,
-  values: { server?: string[]; edge?: string[]; renew: boolean; 'renew-due'?: string },
+  values: { server?: string[]; edge?: string[]; renew: boolean; 'renew-due'?: string; policy?: string },
   days: number,
 ): Plan {
   const due = Number(values['renew-due']);
@@ -92,6 +97,8 @@ function duePlan(
     edges: edges.filter((edge) => dueNames(join(directory, 'edges', edge, 'edge.crt'), due * DAY_MS)),
     days,
     renew: true,
+    due: true,
+    policy: policyOf(directory, values),
   };
 }
 
@@ -114,47 +121,19 @@ function planOf(args: readonly string[]): Plan {
     edges: namesOf('edge', values.edge ?? (renew ? [] : ['edge-1'])),
     days,
     renew,
+    due: false,
+    policy: policyOf(directory, values),
   };
 }
 
-/** Writes files that are not there yet, each for its owner only, or replaces them, and tells of them. */
-class Tree {
-  readonly #directory: string;
-  readonly #replace: boolean;
-
-  constructor({ directory, renew }: Plan) {
-    this.#directory = directory;
-    this.#replace = renew;
+function authorityIn(files: NewFiles): CertificateAuthority {
+  files.folder('ca');
+  if (files.has('ca/ca.crt')) {
+    return CertificateAuthority.load(files.read('ca/ca.crt'), files.read('ca/ca.key'));
   }
-
-  has(name: string): boolean {
-    return existsSync(join(this.#directory, name));
-  }
-
-  read(name: string): string {
-    return readFileSync(join(this.#directory, name), 'utf8');
-  }
-
-  folder(name: string): void {
-    mkdirSync(join(this.#directory, name), { recursive: true, mode: 0o700 });
-  }
-
-  /** @returns whether it was written */
-  write(name: string, text: string): boolean {
-    if (!this.#replace && this.has(name)) return false;
-    const path = join(this.#directory, name);
-    replaceFile(path, text);
-    process.stdout.write(`${path}\n`);
-    return true;
-  }
-}
-
-function authorityIn(tree: Tree): CertificateAuthority {
-  tree.folder('ca');
-  if (tree.has('ca/ca.crt')) return CertificateAuthority.load(tree.read('ca/ca.crt'), tree.read('ca/ca.key'));
   const authority = CertificateAuthority.make('keyless-tls', AUTHORITY_DAYS);
-  tree.write('ca/ca.key', authority.keyPem);
-  tree.write('ca/ca.crt', authority.certPem);
+  files.write('ca/ca.key', authority.keyPem);
+  files.write('ca/ca.crt', authority.certPem);
   return authority;
 }
 
@@ -162,9 +141,9 @@ function newTicketSecret(): string {
   return `${randomBytes(TICKET_SECRET_BYTES).toString('base64')}\n`;
 }
 
-function writeServer(tree: Tree, authority: CertificateAuthority, { servers, days, renew }: Plan): void {
-  tree.folder('server/keys');
-  if (servers.length > 0 && (renew || !tree.has('server/server.crt'))) {
+function writeServer(files: NewFiles, authority: CertificateAuthority, { servers, days, renew }: Plan): void {
+  files.folder('server/keys');
+  if (servers.length > 0 && (renew || !files.has('server/server.crt'))) {
     const ipv4Addresses = servers.filter((name) => isIPv4(name));
     const dnsNames = servers.filter((name) => !isIPv4(name));
     const { certPem, keyPem } = authority.issue({
@@ -175,58 +154,15 @@ function writeServer(tree: Tree, authority: CertificateAuthority, { servers, day
       keyType: 'ec',
       days,
     });
-    tree.write('server/server.pem', keyPem);
-    tree.write('server/server.crt', certPem);
+    files.write('server/server.pem', keyPem);
+    files.write('server/server.crt', certPem);
   }
-  if (!tree.has('server/ca.crt')) tree.write('server/ca.crt', authority.certPem);
+  if (!files.has('server/ca.crt')) files.write('server/ca.crt', authority.certPem);
   // Never replaced by --renew: every key server of the fleet has the same.
-  if (!tree.has('server/ticket.secret')) tree.write('server/ticket.secret', newTicketSecret());
+  if (!files.has('server/ticket.secret')) files.write('server/ticket.secret', newTicketSecret());
 }
 
-function writeEdge(tree: Tree, authority: CertificateAuthority, edge: string, { renew, days }: Plan): void {
-  const folder = `edges/${edge}`;
-  tree.folder(folder);
-  if (renew || !tree.has(`${folder}/edge.crt`)) {
-    const request = { commonName: edge, dnsNames: [edge], usage: 'client', keyType: 'ec', days } as const;
-    const { certPem, keyPem } = authority.issue(request);
-    tree.write(`${folder}/edge.key`, keyPem);
-    tree.write(`${folder}/edge.crt`, certPem);
-  }
-  if (!tree.has(`${folder}/ca.crt`)) tree.write(`${folder}/ca.crt`, authority.certPem);
-}
-
-const NO_CLIENTS: PolicyDraft = { version: 1, clients: [] };
-
-function withEdges(policy: PolicyDraft, edges: readonly string[]): PolicyDraft {
-  const known = new Set(policy.clients.flatMap(({ identities }) => identities));
-  const added = edges.filter((edge) => !known.has(`DNS:${edge}`));
-  if (added.length === 0) return policy;
-  const clients = added.map((edge) => ({
-    name: edge,
-    identities: [`DNS:${edge}`],
-    tickets: { group: TICKET_GROUP },
-  }));
-  return { ...policy, clients: [...policy.clients, ...clients] };
-}
-
-/** The policy names every edge that was ever made here; whoever edits it keeps the edits. */
-async function writePolicy(tree: Tree, { directory, edges }: Plan): Promise<void> {
-  const name = 'server/policy.json';
-  if (!tree.has(name)) {
-    tree.write(name, `${JSON.stringify(withEdges(NO_CLIENTS, edges), undefined, 2)}\n`);
-    return;
-  }
-  const path = join(directory, name);
-  let edited = false;
-  await editPolicy(path, (policy) => {
-    const next = withEdges(policy, edges);
-    edited = next !== policy;
-    return next;
-  });
-  if (edited) process.stdout.write(`${path}\n`);
-}
-
-function nextSteps({ directory, servers, edges, days }: Plan): string {
+function nextSteps({ directory, servers, edges, days, policy }: Plan): string {
   const server = join(directory, 'server');
   if (servers[0] === undefined || edges[0] === undefined) return '';
   const edge = join(directory, 'edges', edges[0]);
@@ -235,7 +171,7 @@ function nextSteps({ directory, servers, edges, days }: Plan): string {
 Put the sites' private keys into ${join(server, 'keys')} (files named *.key, readable by their owner only), then:
 
   keyless-tls serve --cert ${server}/server.crt --key ${server}/server.pem --ca ${server}/ca.crt \\
-    --keys ${server}/keys --policy ${server}/policy.json --ticket-secret ${server}/ticket.secret
+    --keys ${server}/keys --policy ${policy} --ticket-secret ${server}/ticket.secret
   keyless-tls check --cert ${edge}/edge.crt --key ${edge}/edge.key --ca ${edge}/ca.crt --server ${servers[0]}:2407
 
 The certificates are valid for ${days} days (until ${until}); renew them with --renew. Keep ${join(directory, 'ca')} offline.
@@ -244,13 +180,14 @@ The certificates are valid for ${days} days (until ${until}); renew them with --
 
 async function run(args: readonly string[]): Promise<number> {
   const plan = planOf(args);
-  const tree = new Tree(plan);
-  const authority = authorityIn(tree);
-  writeServer(tree, authority, plan);
-  for (const edge of plan.edges) writeEdge(tree, authority, edge, plan);
-  await writePolicy(tree, plan);
+  const files = new NewFiles(plan.directory);
+  const authority = authorityIn(files);
+  writeServer(files, authority, plan);
+  const refused = await makeEdges(files, authority, plan);
+  for (const why of refused) process.stderr.write(`keyless-tls: ${why}\n`);
   process.stdout.write(nextSteps(plan));
-  return 0;
+  // A timer goes on with the edges that were renewed; whoever named one wants to know.
+  return plan.renew && !plan.due && refused.length > 0 ? EXIT_FAILED : 0;
 }
 
 /** See {@link USAGE}. */

@@ -3,20 +3,24 @@ import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLockFile } from '../engine/file-lock.ts';
 import { KeylessError } from '../errors.ts';
+import type { GrantsOptions } from '../server/grants.ts';
 import { parsePolicy } from '../server/policy-file.ts';
 import { replaceFile } from './replaced-file.ts';
 
-/** The policy as it is in the file: what a command does not know of stays as it is, in its order. */
-export interface PolicyDraft {
-  readonly version: 1;
-  readonly clients: readonly ClientDraft[];
-  readonly revoked?: readonly string[];
+/** The policy as it is in the file, in its order. */
+export type PolicyDraft = GrantsOptions & { readonly version: 1 };
+
+/** @throws ERR_KEYLESS_INVALID_ARGUMENT if it cannot be used */
+function draftOf(text: string): PolicyDraft {
+  parsePolicy(text);
+  return JSON.parse(text) as PolicyDraft;
 }
 
-export interface ClientDraft {
-  readonly name: string;
-  readonly identities: readonly string[];
-  readonly tickets?: { readonly group: string };
+/** @throws ERR_KEYLESS_INVALID_ARGUMENT if it cannot be used */
+export function policyText(policy: PolicyDraft): string {
+  const text = `${JSON.stringify(policy, undefined, 2)}\n`;
+  parsePolicy(text);
+  return text;
 }
 
 const POLL_MS = 20;
@@ -54,27 +58,19 @@ async function openLocked(path: string): Promise<number> {
 }
 
 /**
- * @param edit gets the policy as it is once nobody else edits it, and answers with another, or the same: then nothing is
- * written. What it does besides happens while nobody else edits the policy
- * @returns what is in the file now
- * @throws ERR_KEYLESS_INVALID_ARGUMENT if either cannot be used, ERR_KEYLESS_TIMEOUT if another edit does not end; the file
- * is then as it was
+ * @param work gets the policy as it is once nobody else edits it, and a function that writes another; until it returns,
+ * nobody else edits the policy
+ * @returns what `work` does
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT if either policy cannot be used, ERR_KEYLESS_TIMEOUT if another edit does not end;
+ * the file is then as it was
  */
-export async function editPolicy(
+export async function editPolicy<T>(
   path: string,
-  edit: (policy: PolicyDraft) => PolicyDraft,
-): Promise<PolicyDraft> {
+  work: (policy: PolicyDraft, write: (next: PolicyDraft) => void) => T,
+): Promise<T> {
   const file = await openLocked(path);
   try {
-    const text = readFileSync(file, 'utf8');
-    parsePolicy(text);
-    const policy = JSON.parse(text) as PolicyDraft;
-    const edited = edit(policy);
-    if (edited === policy) return policy;
-    const next = `${JSON.stringify(edited, undefined, 2)}\n`;
-    parsePolicy(next);
-    replaceFile(path, next);
-    return edited;
+    return work(draftOf(readFileSync(file, 'utf8')), (next) => replaceFile(path, policyText(next)));
   } finally {
     closeSync(file);
   }

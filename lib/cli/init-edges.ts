@@ -1,0 +1,148 @@
+/**
+ * The edges of `keyless-tls init`: their certificates, and their places in the policy.
+ *
+ * Only an edge that was never made here gets a place. A renewal widens nothing: who is revoked, or was taken out of the
+ * policy, is not renewed, and who is known by its key stays the client that it is.
+ */
+import { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { Clients } from '../server/clients.ts';
+import type { ClientOptions } from '../server/grants.ts';
+import { comparableIdentity } from '../server/identity-name.ts';
+import { identityOf } from '../server/peer-identity.ts';
+import type { CertificateAuthority, Credentials } from './certificate-authority.ts';
+import type { NewFiles } from './new-files.ts';
+import { editPolicy, type PolicyDraft, policyText } from './policy-edit.ts';
+import { replaceFile } from './replaced-file.ts';
+
+export interface EdgesPlan {
+  readonly edges: readonly string[];
+  readonly days: number;
+  /** Also those that there are. */
+  readonly renew: boolean;
+  /** Path of the policy file, which is made if it is not there. */
+  readonly policy: string;
+}
+
+/** Edges of one group accept each other's session tickets. */
+const TICKET_GROUP = 'edges';
+const NO_CLIENTS: PolicyDraft = { version: 1, clients: [] };
+
+/** What is to be written: nothing has been yet. */
+interface Changes {
+  policy: PolicyDraft;
+  readonly issued: [edge: string, credentials: Credentials][];
+  /** Edges that do not get what they could have been meant to get, a sentence each. */
+  readonly refused: string[];
+}
+
+function issue(
+  authority: CertificateAuthority,
+  edge: string,
+  dnsNames: readonly string[],
+  days: number,
+): Credentials {
+  return authority.issue({ commonName: edge, dnsNames, usage: 'client', keyType: 'ec', days });
+}
+
+function withEdge(policy: PolicyDraft, edge: string): PolicyDraft {
+  const identity = `DNS:${edge}`;
+  const same = (each: string) => comparableIdentity(each) === comparableIdentity(identity);
+  if (policy.clients.some(({ identities }) => identities.some(same))) return policy;
+  const client = { name: edge, identities: [identity], tickets: { group: TICKET_GROUP } };
+  return { ...policy, clients: [...policy.clients, client] };
+}
+
+function withIdentity(policy: PolicyDraft, client: ClientOptions, identity: string): PolicyDraft {
+  const clients = policy.clients.map((each) =>
+    each === client ? { ...each, identities: [...each.identities, identity] } : each,
+  );
+  return { ...policy, clients };
+}
+
+/** @returns what init makes; `undefined`: the certificate has other names, or none */
+function dnsNamesOf(names: readonly string[]): string[] | undefined {
+  const dns = names.filter((name) => name.startsWith('DNS:')).map((name) => name.slice('DNS:'.length));
+  return dns.length > 0 && dns.length === names.length ? dns : undefined;
+}
+
+/** Puts a renewal into the changes, or why there is none. */
+function renew(
+  changes: Changes,
+  authority: CertificateAuthority,
+  { days, policy: path }: EdgesPlan,
+  edge: string,
+  certificate: X509Certificate,
+): void {
+  const refuse = (why: string) =>
+    changes.refused.push(`edges/${edge} is not renewed: ${why}. Take that folder away if the edge is gone.`);
+  const was = identityOf(certificate);
+  const clients = new Clients(changes.policy);
+  if (clients.isRevoked(was)) return void refuse(`it is revoked in ${path}`);
+  const client = clients.find(was);
+  if (client === undefined) return void refuse(`${path} does not name it`);
+  const dnsNames = dnsNamesOf(was.names);
+  if (dnsNames === undefined) return void refuse('its certificate has names that init does not make');
+  const credentials = issue(authority, edge, dnsNames, days);
+  changes.issued.push([edge, credentials]);
+  const is = identityOf(new X509Certificate(credentials.certPem));
+  // Both keys count until the edge has the new one: it would be turned away in between.
+  if (clients.find(is) !== client) changes.policy = withIdentity(changes.policy, client, is.pin);
+}
+
+function changesOf(
+  files: NewFiles,
+  authority: CertificateAuthority,
+  plan: EdgesPlan,
+  policy: PolicyDraft,
+): Changes {
+  const changes: Changes = { policy, issued: [], refused: [] };
+  for (const edge of plan.edges) {
+    const name = `edges/${edge}/edge.crt`;
+    if (!files.has(name)) {
+      changes.policy = withEdge(changes.policy, edge);
+      changes.issued.push([edge, issue(authority, edge, [edge], plan.days)]);
+      continue;
+    }
+    const certificate = new X509Certificate(files.read(name));
+    if (plan.renew) renew(changes, authority, plan, edge, certificate);
+    else if (new Clients(policy).find(identityOf(certificate)) === undefined) {
+      changes.refused.push(`edges/${edge} is there, but ${plan.policy} does not name it, or it is revoked.`);
+    }
+  }
+  return changes;
+}
+
+function writeEdges(files: NewFiles, authority: CertificateAuthority, { issued }: Changes): void {
+  for (const [edge, { certPem, keyPem }] of issued) {
+    const folder = `edges/${edge}`;
+    files.folder(folder);
+    files.write(`${folder}/edge.key`, keyPem);
+    files.write(`${folder}/edge.crt`, certPem);
+    if (!files.has(`${folder}/ca.crt`)) files.write(`${folder}/ca.crt`, authority.certPem);
+  }
+}
+
+/**
+ * The policy first: an edge with a new key that it does not name would be turned away.
+ *
+ * @returns which edges did not get what they could have been meant to get, a sentence each
+ */
+export async function makeEdges(
+  files: NewFiles,
+  authority: CertificateAuthority,
+  plan: EdgesPlan,
+): Promise<readonly string[]> {
+  const { policy: path } = plan;
+  const make = (policy: PolicyDraft, write: (next: PolicyDraft) => void) => {
+    const changes = changesOf(files, authority, plan, policy);
+    if (changes.policy !== policy) {
+      write(changes.policy);
+      process.stdout.write(`${path}\n`);
+    }
+    writeEdges(files, authority, changes);
+    return changes.refused;
+  };
+  if (existsSync(path)) return editPolicy(path, make);
+  return make(NO_CLIENTS, (next) => replaceFile(path, policyText(next)));
+}

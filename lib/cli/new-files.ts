@@ -1,0 +1,31 @@
+/** The files that `keyless-tls init` writes. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { replaceFile } from './replaced-file.ts';
+
+/** Writes files, new ones for their owner only, and tells of them. */
+export class NewFiles {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  has(name: string): boolean {
+    return existsSync(join(this.#directory, name));
+  }
+
+  read(name: string): string {
+    return readFileSync(join(this.#directory, name), 'utf8');
+  }
+
+  folder(name: string): void {
+    mkdirSync(join(this.#directory, name), { recursive: true, mode: 0o700 });
+  }
+
+  write(name: string, text: string): void {
+    const path = join(this.#directory, name);
+    replaceFile(path, text);
+    process.stdout.write(`${path}\n`);
+  }
+}

@@ -1,0 +1,120 @@
+/** A renewal gives nobody more than the policy says: `keyless-tls init --renew-due`, as a timer runs it. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { PolicyDraft } from '../../lib/cli/policy-edit.ts';
+import { Clients } from '../../lib/server/clients.ts';
+import type { ClientOptions } from '../../lib/server/grants.ts';
+import { identityOf } from '../../lib/server/peer-identity.ts';
+import { MAIN } from '../helpers/serve-process.ts';
+
+let pki: string;
+
+const at = (name: string) => join(pki, name);
+const policy = () => JSON.parse(readFileSync(at('server/policy.json'), 'utf8')) as PolicyDraft;
+const identity = (edge: string) =>
+  identityOf(new X509Certificate(readFileSync(at(`edges/${edge}/edge.crt`))));
+const clientOf = (edge: string) => new Clients(policy()).find(identity(edge));
+
+function cli(...args: string[]) {
+  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' });
+}
+
+function renew(...args: string[]) {
+  return cli('init', pki, ...(args.length === 0 ? ['--renew-due', '10'] : args));
+}
+
+function writePolicy(clients: readonly ClientOptions[], revoked: readonly string[] = []): void {
+  writeFileSync(at('server/policy.json'), JSON.stringify({ version: 1, clients, revoked }));
+}
+
+beforeEach(() => {
+  pki = mkdtempSync(join(tmpdir(), 'keyless-tls-renewal-'));
+  const made = cli('init', pki, '--edge', 'e1', '--edge', 'e2', '--days', '5');
+  assert.deepEqual([made.status, made.stderr], [0, '']);
+});
+afterEach(() => rmSync(pki, { recursive: true, force: true }));
+
+for (const [what, revoked] of [
+  ['its key', () => identity('e1').pin],
+  ['its certificate', () => identity('e1').fingerprint],
+  ['its name, in another case', () => 'DNS:E1'],
+] as const) {
+  test(`an edge that was revoked by ${what} is not renewed, the others are, and the timer goes on`, () => {
+    assert.equal(cli('revoke', '--policy', at('server/policy.json'), revoked()).status, 0);
+    const [e1, e2, before] = [identity('e1'), identity('e2'), policy()];
+    const { status, stderr } = renew();
+    assert.equal(status, 0);
+    assert.match(stderr, /^keyless-tls: edges\/e1 is not renewed: it is revoked in .*policy\.json\..*\n$/);
+    assert.deepEqual([identity('e1'), policy()], [e1, before]);
+    assert.notEqual(identity('e2').pin, e2.pin);
+    assert.equal(clientOf('e2')?.name, 'e2');
+  });
+}
+
+test('an edge that was taken out of the policy is not renewed, nor put back', () => {
+  const { clients } = policy();
+  writePolicy(clients.filter(({ name }) => name !== 'e1'));
+  const e1 = identity('e1');
+  const { status, stderr } = renew();
+  assert.equal(status, 0);
+  assert.match(stderr, /edges\/e1 is not renewed: .*policy\.json does not name it/);
+  assert.deepEqual([identity('e1'), clientOf('e1')], [e1, undefined]);
+  const named = renew('--renew', '--edge', 'e1');
+  assert.deepEqual([named.status, identity('e1'), clientOf('e1')], [1, e1, undefined]);
+  const again = renew('--edge', 'e1');
+  assert.deepEqual([again.status, clientOf('e1')], [0, undefined]);
+  assert.match(again.stderr, /does not name it/);
+});
+
+test('without a policy nobody is renewed, and none is made', () => {
+  renameSync(at('server/policy.json'), at('elsewhere.json'));
+  const e1 = identity('e1');
+  assert.match(renew().stderr, /edges\/e1 is not renewed/);
+  assert.deepEqual(
+    [identity('e1'), statSync(at('server/policy.json'), { throwIfNoEntry: false })],
+    [e1, undefined],
+  );
+  const elsewhere = renew('--renew-due', '10', '--policy', at('elsewhere.json'));
+  assert.deepEqual([elsewhere.status, elsewhere.stderr], [0, '']);
+  assert.notEqual(identity('e1').pin, e1.pin);
+});
+
+test('an edge that the policy knows by its key gets its new key into the same place, and nothing else', () => {
+  const keys = ['aa'.repeat(20)];
+  const [old, other] = [identity('e1').pin, policy().clients.filter(({ name }) => name === 'e2')];
+  // Whoever has no key that is named falls into the last one: it may everything.
+  writePolicy([
+    { name: 'pinned', identities: [old], keys },
+    ...other,
+    { name: 'any', identities: ['DNS:e1'] },
+  ]);
+  assert.equal(renew().status, 0);
+  const [{ pin: renewed }, client] = [identity('e1'), clientOf('e1')];
+  assert.notEqual(renewed, old);
+  assert.deepEqual(client, { name: 'pinned', identities: [old, renewed], keys });
+  assert.deepEqual(
+    policy().clients.map(({ name }) => name),
+    ['pinned', 'e2', 'any'],
+  );
+});
+
+test('files that are replaced keep their permissions', () => {
+  for (const name of ['server/server.crt', 'edges/e1/edge.key']) chmodSync(at(name), 0o640);
+  assert.equal(renew().status, 0);
+  for (const name of ['server/server.crt', 'edges/e1/edge.key']) {
+    assert.equal(statSync(at(name)).mode & 0o777, 0o640, name);
+  }
+});
+
+test('a certificate that is revoked says as whom its client is still served', () => {
+  const revoke = (what: string) => cli('revoke', '--policy', at('server/policy.json'), what);
+  const byKey = revoke(at('edges/e1/edge.crt'));
+  assert.match(byKey.stdout, /^1 revoked in .*\ne1 is still served as DNS:e1, with another key: /);
+  assert.match(revoke('DNS:e2').stdout, /^2 revoked in .*\n$/);
+  assert.match(revoke(at('edges/e2/edge.crt')).stdout, /^3 revoked in .*\n$/);
+});
