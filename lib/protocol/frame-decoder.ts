@@ -1,8 +1,8 @@
 /**
  * Bytes to frames (docs/protocol.md, "Frame"), as they come: one by one or many frames at once.
  *
- * The reader asks for a frame when it can take one. What is held is never sized by a length that a peer claims: at
- * most one chunk as it came and one incomplete frame.
+ * The reader asks for a frame when it can take one. What is held is never sized by a length that a peer claims: the
+ * chunks that came, as they came, and one incomplete frame.
  */
 import { KeylessError } from '../errors.ts';
 import { HEADER_BYTES, MAX_FRAME_BYTES } from './frame-encoder.ts';
@@ -65,23 +65,32 @@ function decodeFrame(bytes: Buffer): Frame {
 /** Cuts a stream of bytes into frames. Not to be used any more once {@link next} has thrown. */
 export class FrameDecoder {
   #chunk: Buffer = NO_BYTES;
+  /** Came after it. */
+  #later: Buffer[] = [];
+  #chunkBytes = 0;
   /** The beginning of a frame whose rest has not come; `#partialBytes` of it are filled. */
   #partial: Buffer = NO_BYTES;
   #partialBytes = 0;
 
   /**
-   * Takes what came. Call {@link next} until it answers `undefined` before the next chunk: chunks that pile up are
-   * copied together.
+   * Takes what came.
    *
    * @param chunk not to be changed before {@link next} has answered `undefined`; items that are held longer are views of it
    */
   push(chunk: Buffer): void {
-    this.#chunk = this.#chunk.length === 0 ? chunk : Buffer.concat([this.#chunk, chunk]);
+    this.#chunkBytes += chunk.length;
+    if (this.#chunk.length === 0) this.#chunk = chunk;
+    else this.#later.push(chunk);
   }
 
   /** Bytes of frames not yet handed out. */
   get bufferedBytes(): number {
-    return this.#chunk.length + this.#partialBytes;
+    return this.#chunkBytes + this.#partialBytes;
+  }
+
+  /** Those of them that have not been looked at: 0 once {@link next} has answered `undefined`. */
+  get waitingBytes(): number {
+    return this.#chunkBytes;
   }
 
   /** Bytes of memory held for an incomplete frame: at most twice what came, and at most one frame. */
@@ -107,8 +116,15 @@ export class FrameDecoder {
     if (chunk.length < HEADER_BYTES) return undefined;
     const bytes = HEADER_BYTES + chunk.readUInt16BE(2);
     if (chunk.length < bytes) return undefined;
-    this.#chunk = chunk.length === bytes ? NO_BYTES : chunk.subarray(bytes);
+    this.#skip(bytes);
     return chunk.subarray(0, bytes);
+  }
+
+  /** What was taken of the chunk; the next one takes the place of one that is used up. */
+  #skip(bytes: number): void {
+    this.#chunkBytes -= bytes;
+    this.#chunk =
+      this.#chunk.length > bytes ? this.#chunk.subarray(bytes) : (this.#later.shift() ?? NO_BYTES);
   }
 
   #completePartial(): Frame | undefined {
@@ -124,14 +140,15 @@ export class FrameDecoder {
     return decodeFrame(frame);
   }
 
-  /** Moves bytes from the chunk until the incomplete frame has `bytes` of them. */
+  /** Moves bytes from the chunks until the incomplete frame has `bytes` of them. */
   #takeUpTo(bytes: number): void {
-    const taken = Math.min(bytes - this.#partialBytes, this.#chunk.length);
-    if (taken <= 0) return;
-    this.#reserve(this.#partialBytes + taken);
-    this.#chunk.copy(this.#partial, this.#partialBytes, 0, taken);
-    this.#partialBytes += taken;
-    this.#chunk = this.#chunk.length === taken ? NO_BYTES : this.#chunk.subarray(taken);
+    while (this.#partialBytes < bytes && this.#chunk.length > 0) {
+      const taken = Math.min(bytes - this.#partialBytes, this.#chunk.length);
+      this.#reserve(this.#partialBytes + taken);
+      this.#chunk.copy(this.#partial, this.#partialBytes, 0, taken);
+      this.#partialBytes += taken;
+      this.#skip(taken);
+    }
   }
 
   #reserve(bytes: number): void {

@@ -25,7 +25,9 @@ import { Operations } from './operations.ts';
 import { identityOf, type PeerIdentity } from './peer-identity.ts';
 import { type PolicyOptions, policyOf } from './policy.ts';
 import { ReplayGuard } from './replay-guard.ts';
-import { Session } from './session.ts';
+import { Rounds } from './rounds.ts';
+import { Session, type SessionHost } from './session.ts';
+import { Sessions } from './sessions.ts';
 import { type TicketKeyOptions, TicketKeys } from './ticket-keys.ts';
 
 export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
@@ -43,10 +45,14 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly idleTimeoutMs?: number | undefined;
   /** Milliseconds that `close()` waits for answers to leave; default 5,000. */
   readonly closeTimeoutMs?: number | undefined;
-  /** Connections at once; more are dropped at once; default 10,000. */
+  /** Connections at once; where there are so many, the client with the most gives way; default 10,000. */
   readonly maxConnections?: number | undefined;
+  /** Connections of one client (one certificate) at once; default 1,000. */
+  readonly maxConnectionsPerClient?: number | undefined;
   /** Requests of one connection at once, before it is read no further; default 128. */
   readonly maxInFlight?: number | undefined;
+  /** Requests of one client at once, before none of its connections is read; default 8 times `maxInFlight`. */
+  readonly maxInFlightPerClient?: number | undefined;
   /** Gives session-ticket keys to the clients whose grants name a group; `undefined`: to nobody. */
   readonly tickets?: TicketKeyOptions | undefined;
   /** For tests. */
@@ -70,27 +76,36 @@ interface Numbers {
   readonly idleTimeoutMs: number;
   readonly closeTimeoutMs: number;
   readonly maxConnections: number;
+  readonly maxConnectionsPerClient: number;
   readonly maxInFlight: number;
+  readonly maxInFlightPerClient: number;
   readonly replayCapacity: number;
 }
 
-const DEFAULTS: Numbers = {
-  handshakeTimeoutMs: 5000,
-  idleTimeoutMs: 30_000,
-  closeTimeoutMs: 5000,
-  maxConnections: 10_000,
-  maxInFlight: 128,
-  replayCapacity: 2_097_152,
-};
+const DEFAULT_IN_FLIGHT = 128;
+const CONNECTIONS_IN_FLIGHT = 8;
+
+function defaultsOf({ maxInFlight = DEFAULT_IN_FLIGHT }: KeyServerOptions): Numbers {
+  return {
+    handshakeTimeoutMs: 5000,
+    idleTimeoutMs: 30_000,
+    closeTimeoutMs: 5000,
+    maxConnections: 10_000,
+    maxConnectionsPerClient: 1000,
+    maxInFlight,
+    maxInFlightPerClient: CONNECTIONS_IN_FLIGHT * maxInFlight,
+    replayCapacity: 2_097_152,
+  };
+}
 
 const REPLAY_WINDOW_MS = 600_000;
 
 const MAX_INTEGER = 2_147_483_647;
 
 function numbersOf(options: KeyServerOptions): Numbers {
-  const numbers = { ...DEFAULTS };
-  for (const name of Object.keys(DEFAULTS) as (keyof Numbers)[]) {
-    const value = options[name] ?? DEFAULTS[name];
+  const numbers = { ...defaultsOf(options) };
+  for (const name of Object.keys(numbers) as (keyof Numbers)[]) {
+    const value = options[name] ?? numbers[name];
     if (!Number.isInteger(value) || value < 1 || value > MAX_INTEGER) {
       throw new KeylessError(
         'ERR_KEYLESS_INVALID_ARGUMENT',
@@ -144,14 +159,16 @@ function refusalOf(error: Error, { authorizationError }: tls.TLSSocket): Error {
 }
 
 const NOT_SERVED = 'The policy names no such client, or it was revoked.';
+const TOO_MANY = 'Too many connections.';
 const EXPIRED = 'The certificate of the client has expired since it connected.';
 
 class KeyServer {
   readonly #server: tls.Server;
-  readonly #sessions = new Set<Session>();
+  readonly #sessions: Sessions;
   /** Below TLS: also those that are not through it. */
   readonly #connections = new Set<Socket>();
   readonly #operations: Operations;
+  readonly #host: SessionHost;
   readonly #numbers: Numbers;
   readonly #clock: Clock;
   #grants: Grants;
@@ -179,6 +196,9 @@ class KeyServer {
       options.tickets && new TicketKeys(options.tickets),
     );
     this.#operations.setKeys(options.grants?.keys);
+    const [rounds, clock] = [new Rounds(), this.#clock];
+    this.#sessions = new Sessions({ ...this.#numbers, rounds, clock });
+    this.#host = { operations: this.#operations, rounds, limits: this.#numbers, clock };
     this.#server = this.#createTlsServer(options);
   }
 
@@ -277,7 +297,7 @@ class KeyServer {
     server.on('drop', (dropped) => {
       this.#refuse(
         'too-many',
-        new KeylessError('ERR_KEYLESS_CONNECTION', 'Too many connections.'),
+        new KeylessError('ERR_KEYLESS_CONNECTION', TOO_MANY),
         addressOf(dropped ?? {}),
       );
     });
@@ -316,18 +336,24 @@ class KeyServer {
       this.#turnAway(socket, 'protocol', error);
       return;
     }
-    const client = { peer, identity: identity!, grant };
+    const { fingerprint } = identity!;
+    const share = this.#sessions.admit(fingerprint);
+    if (share === undefined) {
+      this.#turnAway(socket, 'too-many', new KeylessError('ERR_KEYLESS_CONNECTION', TOO_MANY));
+      return;
+    }
+    const client = { peer, identity: identity!, grant, share };
     // Whoever has said its last request may still read the answers. Not before: who goes in its handshake has gone.
     socket.allowHalfOpen = true;
-    const session = new Session(socket, client, this.#operations, this.#numbers, this.#clock);
-    this.#sessions.add(session);
+    const session = new Session(socket, client, this.#host);
+    this.#sessions.add(fingerprint, session);
     const leftMs = Date.parse(certificate!.validTo) - Date.now();
     const forgetExpiry = whenExpired(leftMs, this.#clock, () =>
       session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', EXPIRED)),
     );
     socket.on('close', () => {
       forgetExpiry();
-      this.#sessions.delete(session);
+      this.#sessions.delete(fingerprint, session);
       this.#answeredBefore += session.answered;
       if (this.#sessions.size === 0) this.#lastSessionEnded?.();
     });

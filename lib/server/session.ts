@@ -3,10 +3,11 @@
  *
  * States, one way: open -> told goodbye -> closing (we take no new requests) or peer ended (it sends none), answers still leave ->
  * closed. A request that was read is answered unless the connection goes first. Reading stops while too much is in
- * flight or unread.
+ * flight or unread, of this connection or of its client ({@link ClientShare}).
  */
 import type { TLSSocket } from 'node:tls';
 import type { Alarm, Clock } from '../clock.ts';
+import { internals } from '../engine/tls-handle.ts';
 import { KeylessError } from '../errors.ts';
 import { errorItems, GOODBYE_ID, goodbyeItems, pongItems, resultItems } from '../protocol/answers.ts';
 import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
@@ -14,6 +15,7 @@ import type { WireErrorCode } from '../protocol/opcodes.ts';
 import { decodeRequest, type Request, waitMsOf } from '../protocol/request-decoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { type Peer, serverConnectionEnd, serverOperation } from './channels.ts';
+import type { ClientShare, Reader } from './client-share.ts';
 import type { Grant } from './grants.ts';
 import type { StoredKey } from './key-store.ts';
 import { OperationRecord } from './operation-record.ts';
@@ -21,6 +23,7 @@ import type { Asking, Operations, Outcome } from './operations.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { REFUSALS, refusalOfCode } from './refusals.ts';
+import type { Rounds } from './rounds.ts';
 
 export interface SessionLimits {
   /** Requests read and not yet answered. */
@@ -34,17 +37,27 @@ export interface SessionClient {
   readonly peer: Peer;
   readonly identity: PeerIdentity;
   readonly grant: Grant;
+  /** All its connections have the same one. */
+  readonly share: ClientShare;
 }
 
-/** Requests taken from one connection before others have their turn: about half a millisecond of ECDSA. */
-const MAX_TAKEN_AT_ONCE = 24;
+/** What all connections of a key server have in common. */
+export interface SessionHost {
+  readonly operations: Operations;
+  readonly rounds: Rounds;
+  readonly limits: SessionLimits;
+  readonly clock: Clock;
+}
+
 /** An edge that has not read its answers for so long is not there for them. */
 const UNREAD_MS = 10_000;
 
+/** What an edge may still send while its connection ends, before it is not read any more. */
+const MAX_DROPPED_BYTES = 65_536;
 /** How long an edge has to hear a goodbye and to stop sending: several round trips across the world. */
 const GOODBYE_MS = 500;
 
-export class Session {
+export class Session implements Reader {
   readonly #socket: TLSSocket;
   readonly #peer: Peer;
   readonly identity: PeerIdentity;
@@ -53,41 +66,42 @@ export class Session {
   readonly #operations: Operations;
   readonly #limits: SessionLimits;
   readonly #clock: Clock;
+  readonly #share: ClientShare;
   readonly #decoder = new FrameDecoder();
   readonly #outbox: Outbox;
+  /** Of the decoder, as the client's share knows them. */
+  #bytes = 0;
   #pending = 0;
   #closing = false;
+  #droppedBytes = 0;
   #peerEnded = false;
-  #lastRequestAt: number;
+  #reading = true;
+  /** Since when it has been read from and brought no whole request. */
+  #silentSince: number;
   #idleAlarm: Alarm;
   /** Until when an edge that was told goodbye may still send; `undefined`: it was not. */
   #farewell: Alarm | undefined;
   #error: Error | undefined;
-  #comingBack = false;
   /** Until when a peer that has too much to read must have read some; `undefined`: it has not. */
   #unread: Alarm | undefined;
   /** Requests answered, errors included. */
   answered = 0;
 
-  constructor(
-    socket: TLSSocket,
-    client: SessionClient,
-    operations: Operations,
-    limits: SessionLimits,
-    clock: Clock,
-  ) {
+  constructor(socket: TLSSocket, client: SessionClient, { operations, rounds, limits, clock }: SessionHost) {
     this.#socket = socket;
     this.#peer = client.peer;
     this.identity = client.identity;
     this.#grant = client.grant;
+    this.#share = client.share;
     this.#ours = client.peer.profile === 'ours';
     this.#operations = operations;
     this.#limits = limits;
     this.#clock = clock;
-    this.#outbox = new Outbox(socket, () => this.#work());
-    this.#lastRequestAt = clock.now();
+    this.#outbox = new Outbox(socket, rounds, client.share, () => this.work());
+    this.#silentSince = clock.now();
     this.#idleAlarm = clock.after(limits.idleTimeoutMs, () => this.#checkIdle());
     this.#listen();
+    this.#share.askToRead(this);
   }
 
   /** Requests read whose answers have not left. */
@@ -116,7 +130,14 @@ export class Session {
 
   #readNoMore(): void {
     this.#closing = true;
-    this.#work();
+    this.work();
+  }
+
+  /** There is a client that has fewer connections, and no room for it. */
+  giveWay(): void {
+    this.destroy(
+      new KeylessError('ERR_KEYLESS_OVERLOADED', 'There are too many connections, most of this client.'),
+    );
   }
 
   /** Ends now. @param error `undefined`: nothing is wrong */
@@ -128,13 +149,13 @@ export class Session {
   #listen(): void {
     const socket = this.#socket;
     socket.on('data', (chunk: Buffer) => {
-      this.#decoder.push(chunk);
-      this.#work();
+      if (this.#closing) this.#droppedBytes += chunk.length;
+      else this.#decoder.push(chunk);
+      this.work();
     });
-    socket.on('drain', () => this.#work());
     socket.on('end', () => {
       this.#peerEnded = true;
-      this.#work();
+      this.work();
     });
     // Node tells of a record that does not verify, and leaves the connection open until something is written (20 to 26).
     socket.on('error', (error: Error) => this.destroy(error));
@@ -142,55 +163,71 @@ export class Session {
       this.#idleAlarm.cancel();
       this.#unread?.cancel();
       this.#farewell?.cancel();
+      this.#leaveShare();
       if (serverConnectionEnd.hasSubscribers)
         serverConnectionEnd.publish({ peer: this.#peer, error: this.#error });
     });
   }
 
-  #mayRead(): boolean {
-    return !this.#closing && this.inFlight < this.#limits.maxInFlight && !this.#outbox.congested;
+  /** Stops at once: `pause()` of Node's would go on until there is a buffer full of what nobody takes. */
+  hold(): void {
+    this.#reading = false;
+    internals(this.#socket)._handle?.readStop();
+  }
+
+  readOn(): void {
+    if (!this.#reading) this.#silentSince = this.#clock.now();
+    this.#reading = true;
+    internals(this.#socket)._handle?.readStart();
   }
 
   /** Takes the requests that may be taken, and lets the socket read on or not. */
-  #work(): void {
+  work(): void {
     if (this.#socket.destroyed) return;
-    if (this.#comingBack) return;
     this.#watchReader();
     try {
-      if (this.#takeFrames()) {
-        this.#comeBack();
-        return;
-      }
+      this.#takeFrames();
     } catch (error) {
       // A broken frame: nothing after it can be understood.
       this.destroy(error as Error);
       return;
     }
-    if (this.#mayRead()) this.#socket.resume();
-    else this.#socket.pause();
-    if ((this.#closing || (this.#peerEnded && this.#mayRead())) && this.inFlight === 0) this.#socket.end();
+    this.#countBytes(this.#decoder.waitingBytes + this.#decoder.allocatedBytes);
+    const idle = this.#mayTake() && this.#decoder.waitingBytes === 0;
+    if (idle) this.#share.askToRead(this);
+    else if (this.#mayTake()) this.#share.wait(this);
+    else this.#share.leave(this);
+    if ((this.#closing || (this.#peerEnded && idle)) && this.inFlight === 0) this.#end();
   }
 
-  /** @returns whether there may be more to take at once */
-  #takeFrames(): boolean {
-    for (let taken = 0; taken < MAX_TAKEN_AT_ONCE; taken += 1) {
-      if (!this.#mayRead()) return false;
+  /** Reads on, for the peer's own end; what comes before it is not looked at. */
+  #end(): void {
+    this.#socket.end();
+    if (this.#droppedBytes < MAX_DROPPED_BYTES) this.readOn();
+  }
+
+  #mayTake(): boolean {
+    return !this.#closing && this.inFlight < this.#limits.maxInFlight && !this.#outbox.congested;
+  }
+
+  #takeFrames(): void {
+    while (this.#mayTake() && this.#share.mayTake(this)) {
+      const bytes = this.#decoder.bufferedBytes;
       const frame = this.#decoder.next();
-      if (frame === undefined) return false;
-      this.#take(frame);
+      if (frame === undefined) return;
+      this.#take(frame, bytes - this.#decoder.bufferedBytes);
     }
-    return true;
   }
 
-  /** What is left is taken when the others have had their turn. */
-  #comeBack(): void {
-    this.#socket.pause();
-    if (this.#comingBack) return;
-    this.#comingBack = true;
-    setImmediate(() => {
-      this.#comingBack = false;
-      this.#work();
-    });
+  #countBytes(bytes: number): void {
+    this.#share.addBytes(bytes - this.#bytes);
+    this.#bytes = bytes;
+  }
+
+  #leaveShare(): void {
+    this.#share.leave(this);
+    this.#countBytes(0);
+    this.#outbox.close();
   }
 
   /** Closes a connection whose peer asks and does not read. */
@@ -205,10 +242,11 @@ export class Session {
     );
   }
 
-  #take({ id, items }: Frame): void {
+  #take({ id, items }: Frame, bytes: number): void {
+    this.#share.take(bytes);
     const request = decodeRequest(items);
     const now = this.#clock.now();
-    this.#lastRequestAt = now;
+    this.#silentSince = now;
     const asking = this.#asking(waitMsOf(items), now);
     const record = new OperationRecord(this.#peer, items, request, now);
     const outcome = this.#perform(request, asking);
@@ -217,8 +255,10 @@ export class Session {
       return;
     }
     this.#pending += 1;
+    this.#share.begin(bytes);
     const settle = (result: Outcome): void => {
       this.#pending -= 1;
+      this.#share.end(bytes);
       this.#answer(id, record, result, asking.key);
     };
     outcome.then(settle, () => settle('failed'));
@@ -248,6 +288,7 @@ export class Session {
 
   #answer(id: number, record: OperationRecord, outcome: Outcome, key: StoredKey | undefined): void {
     this.answered += 1;
+    if (typeof outcome === 'string' && outcome !== 'abandoned') this.#share.refuse();
     if (this.#socket.writable) this.#send(id, itemsOf(record.request, outcome));
     // Also where nobody is left to answer: a signature was made, and the audit log says so.
     if (serverOperation.hasSubscribers) serverOperation.publish(record.end(outcome, this.#clock.now(), key));
@@ -263,9 +304,9 @@ export class Session {
   }
 
   #checkIdle(): void {
-    const silentMs = this.#clock.now() - this.#lastRequestAt;
+    const silentMs = this.#clock.now() - this.#silentSince;
     const { idleTimeoutMs } = this.#limits;
-    if (silentMs >= idleTimeoutMs && this.#pending === 0) {
+    if (silentMs >= idleTimeoutMs && this.#pending === 0 && this.#reading) {
       this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `No whole request within ${idleTimeoutMs} ms.`));
       return;
     }

@@ -105,6 +105,39 @@ async function occupy(server: KeyServer, peer: WirePeer): Promise<{ readonly ans
   return { answers: Promise.all(asked) };
 }
 
+test('a client has no more in hand over many connections than it may, and another one is served meanwhile', async () => {
+  const { keys, begun, release } = heldKey();
+  const server = await setup.start({ keys, maxInFlight: 10, maxInFlightPerClient: 20 });
+  const flood = await Promise.all(Array.from({ length: 8 }, () => connect(server.port)));
+  const peer = await connect(server.port, other);
+  const asked = flood.flatMap((each) => Array.from({ length: 10 }, () => each.ask(rsaRequest())));
+  while (server.stats().inFlight < 20) await new Promise(setImmediate);
+  for (let turns = 0; turns < 50; turns += 1) {
+    assert.equal((await peer.ask(pingRequest())).kind, 'pong');
+    assert.ok(server.stats().inFlight <= 21, `${server.stats().inFlight} in hand`);
+  }
+  const answers = Promise.all(asked);
+  await finish(answers, release);
+  for (const answer of await answers) assert.equal(answer.kind, 'result');
+  assert.equal(begun(), 80);
+  await server.close();
+});
+
+test('a flood over many connections holds the event loop no longer than one over one', async () => {
+  const server = await setup.start();
+  const flood = await Promise.all(Array.from({ length: 30 }, () => connect(server.port)));
+  const asked = flood.flatMap((each) => Array.from({ length: 40 }, () => each.ask(ecdsaRequest())));
+  let [answered, most] = [0, 0];
+  while (server.stats().answered < asked.length) {
+    await new Promise(setImmediate);
+    most = Math.max(most, server.stats().answered - answered);
+    answered = server.stats().answered;
+  }
+  assert.ok(most <= 48, `${most} requests in one turn of the loop`);
+  await Promise.all(asked);
+  await server.close();
+});
+
 test('work is not begun when the time that its asker waits for it is over; the message may be signed later', async () => {
   const { keys, begun, release } = heldKey();
   const clock = new ManualClock();
@@ -212,13 +245,14 @@ test('an edge that asks and does not read is closed in time; what it asked for i
   const server = await setup.start({ clock, maxInFlight: 100_000, idleTimeoutMs: 3_600_000 });
   const peer = await connect(server.port);
   peer.socket.pause();
-  // Until neither side's buffers take more: then the key server has stopped reading.
-  const request = ecdsaRequest();
-  let sent = 0;
-  while (peer.socket.writableLength < 1_000_000) {
-    peer.send(request);
-    sent += 1;
-    if (sent % 100 === 0) await new Promise(setImmediate);
+  // Until neither side's buffers take more, and the key server has stopped reading.
+  const request = pingRequest(Buffer.alloc(10_000));
+  for (let [turns, answered] = [0, -1]; turns < 50; turns += 1) {
+    while (peer.socket.writableLength < 1_000_000) peer.send(request);
+    await new Promise(setImmediate);
+    if (server.stats().answered === answered) continue;
+    turns = 0;
+    answered = server.stats().answered;
   }
   let closed = false;
   void peer.closed.then(() => {

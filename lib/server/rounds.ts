@@ -1,0 +1,56 @@
+/**
+ * The order of a turn of the event loop: first the answers that are ready leave, then each client that has more to be done
+ * gets its turn, whatever it sent and over how many connections. Between two rounds the loop looks at sockets and timers:
+ * no flood puts off what another client sends, or a change of the policy, for longer than a round takes.
+ */
+
+/** Something to send at the end of the turn. */
+export interface Flushed {
+  flush(): void;
+}
+
+/** Somebody who is to have a turn. */
+export interface TakingTurns {
+  turn(): void;
+}
+
+export class Rounds {
+  #number = 0;
+  #scheduled = false;
+  #ready: Flushed[] = [];
+  #next = new Set<TakingTurns>();
+
+  /** Of the round that is on: what has been taken since it began counts against the client's turn in it. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** The round that is on ends with this turn of the loop. */
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#run());
+  }
+
+  /** @param flushed to be flushed once in the next round */
+  addFlush(flushed: Flushed): void {
+    this.#ready.push(flushed);
+    this.schedule();
+  }
+
+  /** @param client gets one turn in the next round, however often it was added */
+  addTurn(client: TakingTurns): void {
+    this.#next.add(client);
+    this.schedule();
+  }
+
+  #run(): void {
+    this.#scheduled = false;
+    this.#number += 1;
+    const [ready, clients] = [this.#ready, this.#next];
+    this.#ready = [];
+    this.#next = new Set();
+    for (const each of ready) each.flush();
+    for (const each of clients) each.turn();
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The connections that are through TLS, by client. There are only so many, of one client and of all. Where all places are
+ * taken, the client with the most connections gives one up to a client that has fewer: nobody can keep the others out.
+ */
+import type { Clock } from '../clock.ts';
+import { ClientShare } from './client-share.ts';
+import type { Rounds } from './rounds.ts';
+import type { Session } from './session.ts';
+
+export interface SessionsOptions {
+  readonly rounds: Rounds;
+  readonly clock: Clock;
+  /** Requests of one client in hand at once. */
+  readonly maxInFlightPerClient: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerClient: number;
+}
+
+interface Client {
+  readonly share: ClientShare;
+  readonly sessions: Set<Session>;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  /** By certificate. */
+  readonly #clients = new Map<string, Client>();
+  #size = 0;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  *[Symbol.iterator](): IterableIterator<Session> {
+    for (const { sessions } of this.#clients.values()) yield* sessions;
+  }
+
+  /**
+   * @param fingerprint of the client's certificate
+   * @returns its share, for one more connection; `undefined`: there is no room for it
+   */
+  admit(fingerprint: string): ClientShare | undefined {
+    const { maxConnections, maxConnectionsPerClient } = this.#options;
+    const own = this.#clients.get(fingerprint)?.sessions.size ?? 0;
+    if (own >= maxConnectionsPerClient) return undefined;
+    if (this.#size < maxConnections) return this.#client(fingerprint).share;
+    const largest = this.#largest();
+    if (largest === undefined || largest.sessions.size <= own + 1) return undefined;
+    const [oldest] = largest.sessions;
+    oldest!.giveWay();
+    this.#remove(largest, oldest!);
+    return this.#client(fingerprint).share;
+  }
+
+  add(fingerprint: string, session: Session): void {
+    this.#client(fingerprint).sessions.add(session);
+    this.#size += 1;
+  }
+
+  /** It has closed. */
+  delete(fingerprint: string, session: Session): void {
+    const client = this.#clients.get(fingerprint);
+    if (client?.sessions.has(session)) this.#remove(client, session);
+    this.#forget(fingerprint);
+  }
+
+  #remove({ sessions }: Client, session: Session): void {
+    sessions.delete(session);
+    this.#size -= 1;
+  }
+
+  #client(fingerprint: string): Client {
+    let client = this.#clients.get(fingerprint);
+    if (client === undefined) {
+      const { rounds, clock, maxInFlightPerClient } = this.#options;
+      const share = new ClientShare(rounds, clock, maxInFlightPerClient, () => this.#forget(fingerprint));
+      client = { share, sessions: new Set() };
+      this.#clients.set(fingerprint, client);
+    }
+    return client;
+  }
+
+  #largest(): Client | undefined {
+    let largest: Client | undefined;
+    for (const client of this.#clients.values()) {
+      if (client.sessions.size > (largest?.sessions.size ?? 0)) largest = client;
+    }
+    return largest;
+  }
+
+  /** What a client has asked for counts against it until it is done or dropped, also when it has gone. */
+  #forget(fingerprint: string): void {
+    const client = this.#clients.get(fingerprint);
+    if (client?.sessions.size === 0 && client.share.inFlight === 0) this.#clients.delete(fingerprint);
+  }
+}
