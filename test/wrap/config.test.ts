@@ -74,6 +74,7 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
     JSON.stringify({ ...GOOD, server: 'keys' }),
     /the file: Unrecognized key: "server"/,
   ],
+  ['with a time-out of nothing', JSON.stringify({ ...GOOD, timeoutMs: 0 }), /timeoutMs: .*>=1/],
   [
     'with a time-out that timers do not know',
     JSON.stringify({ ...GOOD, timeoutMs: 2 ** 31 }),
@@ -124,6 +125,47 @@ test('a byte order mark is no fault, and a variable that is empty is not set', (
   assert.throws(() => readConfig(empty, folder), { message: /There is no keyless-tls\.json/ });
   writeFileSync(path('keyless-tls.json'), JSON.stringify(GOOD));
   assert.deepEqual(readConfig(empty, folder).servers, GOOD.servers);
+});
+
+test('what a configuration does not say: it waits for key servers, and offers no RSA key exchange', () => {
+  const { startup, decrypt, ...rest } = read(JSON.stringify(GOOD));
+  assert.deepEqual({ startup, decrypt }, { startup: 'wait', decrypt: false });
+  assert.deepEqual(Object.keys(rest).sort(), ['ca', 'cert', 'key', 'servers']);
+});
+
+test('what it says is what is used', () => {
+  const said = {
+    ...{ servername: 'keys', timeoutMs: 5, decrypt: true, verify: 'never', startup: 'fail' },
+    servers: ['a', '[::1]:5'],
+  };
+  const { cert, key, ca, ...rest } = read(JSON.stringify({ ...GOOD, ...said }));
+  assert.deepEqual(rest, said);
+  assert.deepEqual([cert, key, ca].map(String), [edge.certPem, edge.keyPem, authority.certPem]);
+});
+
+test('its paths are relative to its own folder', () => {
+  mkdirSync(path('elsewhere'));
+  writeFileSync(path('elsewhere/keyless-tls.json'), JSON.stringify({ ...GOOD, cert: '../edge.crt' }));
+  const env = { KEYLESS_TLS_CONFIG: 'elsewhere/keyless-tls.json' };
+  assert.throws(() => readConfig(env, folder), { message: /"key" cannot be read: .*elsewhere\/edge\.key/ });
+});
+
+test('the environment comes before a file, with servers between commas or spaces, and its paths from the working directory', () => {
+  const env = {
+    KEYLESS_TLS_SERVERS: ' a:1, b:2 c:3,',
+    KEYLESS_TLS_CONFIG: 'nowhere.json',
+    ...{ KEYLESS_TLS_CERT: 'edge.crt', KEYLESS_TLS_KEY: 'edge.key', KEYLESS_TLS_CA: 'ca.crt' },
+    ...{ KEYLESS_TLS_SERVERNAME: 'keys', KEYLESS_TLS_STARTUP: 'fail' },
+  };
+  const { servers, servername, startup } = readConfig(env, folder);
+  assert.deepEqual([servers, servername, startup], [['a:1', 'b:2', 'c:3'], 'keys', 'fail']);
+  assert.throws(() => readConfig({ ...env, KEYLESS_TLS_STARTUP: 'maybe' }, folder), {
+    message: /^The environment \(KEYLESS_TLS_\*\) cannot be used: startup: /,
+  });
+  for (const name of ['KEYLESS_TLS_CERT', 'KEYLESS_TLS_KEY', 'KEYLESS_TLS_CA'])
+    assert.throws(() => readConfig({ ...env, [name]: '' }, folder), {
+      message: new RegExp(`${name} must name a file`),
+    });
 });
 
 test('a stub whose key id is another, or none, is refused; one that an editor has been at is not', () => {

@@ -19,7 +19,7 @@ const children: ChildProcess[] = [];
 before(async () => {
   setup = await makeKeyServers(['p256', 'rsa']);
   files = serveFiles(setup);
-  serve = new ServeProcess(files.args);
+  serve = new ServeProcess([...files.args, '--allow-decrypt', 'rsa.key']);
   port = await serve.port();
   writeFileSync(files.path('edge.crt'), setup.edge.certPem);
   writeFileSync(files.path('edge.key'), setup.edge.keyPem, { mode: 0o600 });
@@ -135,6 +135,17 @@ test('a real key stays native, and asks no key server', async () => {
   const app = await start(['p256.crt'], ['native.key']);
   assert.equal(await visit(app.port), 'hello');
   assert.equal(operations(), earlier);
+});
+
+test('RSA key exchange is offered where the configuration says so, and nowhere else', async () => {
+  const keyExchange = { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' } as const;
+  const without = await start(['rsa.crt'], ['rsa.stub']);
+  const reason = once(without.child.stdout!, 'data');
+  assert.notEqual(await visit(without.port, keyExchange), 'hello');
+  assert.deepEqual(JSON.parse(String(await reason)), { error: 'ERR_SSL_NO_SHARED_CIPHER' });
+  writeFileSync(files.path('decrypt.json'), config({ decrypt: true }));
+  const app = await start(['rsa.crt'], ['rsa.stub'], { KEYLESS_TLS_CONFIG: 'decrypt.json' });
+  assert.equal(await visit(app.port, keyExchange), 'hello');
 });
 
 test('the environment alone is enough', async () => {
@@ -260,6 +271,23 @@ test('a stub holds nothing secret, names its purpose, and is no key to anybody e
     encoding: 'utf8',
   });
   assert.notEqual(openssl.status, 0);
+});
+
+test('run keeps the NODE_OPTIONS that are there, and ends with the code or the signal of its program', () => {
+  const run = (words: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+    spawnSync(process.execPath, [MAIN, 'run', '--isolate', '--', ...words], {
+      env: { ...process.env, ...env },
+      encoding: 'utf8',
+    });
+  const title = [process.execPath, '-p', 'process.title'];
+  assert.equal(run(title, { NODE_OPTIONS: '--title=mine' }).stdout, 'mine\n');
+  assert.equal(run(['sh', '-c', 'exit 7']).status, 7);
+  for (const [signal, code] of [
+    ['HUP', 129],
+    ['KILL', 137],
+    ['TERM', 143],
+  ] as const)
+    assert.equal(run(['sh', '-c', `kill -${signal} $$`]).status, code, signal);
 });
 
 test('run gives its program its own arguments, --help among them', () => {
