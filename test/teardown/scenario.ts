@@ -2,11 +2,13 @@
  * A process (or worker) that ends while an operation is pending. Run by teardown.test.ts, which says where and how:
  * `node scenario.js <moment> <how>`.
  */
-import { connect } from 'node:tls';
+import { type ConnectionOptions, connect } from 'node:tls';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { createServer, localKey, type PrivateKey } from '../../lib/index.ts';
 
-export type Moment = 'before' | 'in-callback' | 'pending' | 'answered' | 'in-secure' | 'done';
+/** `in-psk`: a job has paused for the user's pskCallback. */
+export type Moment = 'before' | 'in-callback' | 'in-psk' | 'pending' | 'answered' | 'in-secure' | 'done';
+export type KeyExchange = 'of TLS 1.3' | 'RSA' | 'RSA-PSK';
 export type How = 'exit' | 'terminate' | 'throw';
 
 interface Plan {
@@ -14,10 +16,17 @@ interface Plan {
   readonly how: How;
   readonly certPem: string;
   readonly keyPem: string;
-  readonly rsaKeyExchange: boolean;
+  readonly keyExchange: KeyExchange;
 }
 
 const CONNECTIONS = 20;
+
+const OPTIONS: Readonly<Record<KeyExchange, ConnectionOptions>> = {
+  'of TLS 1.3': {},
+  RSA: { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' },
+  'RSA-PSK': { maxVersion: 'TLSv1.2', ciphers: 'RSA-PSK-AES128-GCM-SHA256' },
+};
+const psk = Buffer.alloc(32, 1);
 
 function end({ how }: Plan): void {
   if (how === 'exit') process.exit(7);
@@ -52,15 +61,30 @@ function start(plan: Plan): void {
     sign: (operation) => answer(() => local.sign(operation) as Uint8Array),
     decrypt: decrypt && ((operation) => answer(() => decrypt(operation) as Uint8Array)),
   };
-  const server = createServer({ cert: plan.certPem, key }, (socket) => {
+  const options = OPTIONS[plan.keyExchange];
+  const pskCallback = () => {
+    reach('in-psk');
+    return psk;
+  };
+  const own = { ...options, cert: plan.certPem, key, pskCallback } as Parameters<typeof createServer>[0];
+  const server = createServer(own, (socket) => {
     reach('in-secure');
     socket.on('error', () => {}).write('hello');
   });
   server.listen(0, '127.0.0.1', () => {
     const { port } = server.address() as { port: number };
-    const kx = plan.rsaKeyExchange ? ({ maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' } as const) : {};
+    const theirs =
+      plan.keyExchange === 'RSA-PSK'
+        ? { pskCallback: () => ({ psk, identity: 'me' }), checkServerIdentity: () => undefined }
+        : {};
     for (let i = 0; i < CONNECTIONS; i++) {
-      const client = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...kx });
+      const client = connect({
+        port,
+        host: '127.0.0.1',
+        rejectUnauthorized: false,
+        ...options,
+        ...theirs,
+      } as ConnectionOptions);
       client.on('error', () => {});
       client.on('data', () => reach('done'));
     }

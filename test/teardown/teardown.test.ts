@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { before, describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
-import type { How, Moment } from './scenario.ts';
+import type { How, KeyExchange, Moment } from './scenario.ts';
 
 const SCENARIO = new URL('./scenario.js', import.meta.url);
 const MOMENTS: readonly Moment[] = ['before', 'in-callback', 'pending', 'answered', 'in-secure', 'done'];
@@ -16,32 +16,32 @@ before(async () => {
   issued = await (await makeAuthority()).issue({ type: 'rsa' });
 });
 
-function plan(moment: Moment, how: How, rsaKeyExchange: boolean) {
-  return { moment, how, rsaKeyExchange, certPem: issued.certPem, keyPem: issued.keyPem };
+function plan(moment: Moment, how: How, keyExchange: KeyExchange) {
+  return { moment, how, keyExchange, certPem: issued.certPem, keyPem: issued.keyPem };
 }
 
-for (const rsaKeyExchange of [false, true]) {
-  describe(rsaKeyExchange ? 'with RSA key exchange' : 'with TLS 1.3', () => {
-    for (const moment of MOMENTS) {
+for (const keyExchange of ['of TLS 1.3', 'RSA', 'RSA-PSK'] as const) {
+  describe(`with the key exchange ${keyExchange}`, () => {
+    for (const moment of keyExchange === 'RSA-PSK' ? ([...MOMENTS, 'in-psk'] as const) : MOMENTS) {
       it(`process.exit() ${moment}`, async () => {
         const child = fork(SCENARIO, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
         let stderr = '';
         child.stderr?.setEncoding('utf8').on('data', (text) => (stderr += text));
-        child.send(plan(moment, 'exit', rsaKeyExchange));
+        child.send(plan(moment, 'exit', keyExchange));
         const [code, signal] = await once(child, 'exit');
         assert.deepEqual({ code, signal, stderr }, { code: 7, signal: null, stderr: '' });
       });
 
       it(`process.exit() in a worker ${moment}`, async () => {
-        const worker = new Worker(SCENARIO, { workerData: plan(moment, 'exit', rsaKeyExchange) });
+        const worker = new Worker(SCENARIO, { workerData: plan(moment, 'exit', keyExchange) });
         const [code] = await once(worker, 'exit');
         assert.equal(code, 7);
       });
 
-      // What a PrivateKey throws is its operation's failure and ends nothing.
-      if (moment !== 'in-callback') {
+      // What a PrivateKey throws is its operation's failure, and what a pskCallback throws its socket's error.
+      if (moment !== 'in-callback' && moment !== 'in-psk') {
         it(`an uncaught exception in a worker ${moment}`, async () => {
-          const worker = new Worker(SCENARIO, { workerData: plan(moment, 'throw', rsaKeyExchange) });
+          const worker = new Worker(SCENARIO, { workerData: plan(moment, 'throw', keyExchange) });
           const exited = new Promise((resolve) => worker.on('exit', resolve));
           const [error] = await once(worker, 'error');
           assert.match(String(error), /as planned/);
@@ -50,7 +50,7 @@ for (const rsaKeyExchange of [false, true]) {
       }
 
       it(`worker.terminate() ${moment}`, async () => {
-        const worker = new Worker(SCENARIO, { workerData: plan(moment, 'terminate', rsaKeyExchange) });
+        const worker = new Worker(SCENARIO, { workerData: plan(moment, 'terminate', keyExchange) });
         await once(worker, 'message');
         assert.equal(await worker.terminate(), 1);
       });
