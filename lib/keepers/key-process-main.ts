@@ -39,7 +39,11 @@ const NOTHING = new Uint8Array(0);
 
 const keys = new KeptKeys();
 const operations = new Operations(keys, POLICY, undefined, MAX_UNANSWERED, undefined, MAX_UNANSWERED);
-const APP: Asking = { client: 'app', ours: true, wanted: () => true, key: undefined };
+const APP: Asking = {
+  ...{ client: 'app', ours: true, key: undefined },
+  wanted: () => true,
+  waitedMs: () => 0,
+};
 
 function perform(items: Items): Outcome | Promise<Outcome> {
   const pkcs8 = keptKey(items);

@@ -9,6 +9,14 @@ export type { KeySelector } from '../protocol/request-decoder.ts';
 export type { SigningMethod } from '../protocol/schemes.ts';
 export type { KeyKind } from '../signing/key-kind.ts';
 
+/** What several keys share to do what they are asked. More operations than it takes at once wait in turn, client by client. */
+export interface Workplace {
+  /** Operations under way there, now: as few as keep it busy, for whoever comes next waits for all of them. */
+  readonly atOnce: () => number;
+  /** Milliseconds after which an operation that still waits is not begun, and the edge told to ask another key server; default none. */
+  readonly patienceMs?: number | undefined;
+}
+
 /**
  * One private key.
  *
@@ -17,7 +25,7 @@ export type { KeyKind } from '../signing/key-kind.ts';
  * unchanged; hold no bytes of a request after it settled; put no secret into an error.
  *
  * A key that is elsewhere (a token, an agent) MUST also: look at each signature with the public key before it answers,
- * for a faulty one gives an RSA key away; bound how many wait; and reject with `ERR_KEYLESS_KEY_STORE` when its holder,
+ * for a faulty one gives an RSA key away; name its `workplace`, which it shares with the other keys of its holder; and reject with `ERR_KEYLESS_KEY_STORE` when its holder,
  * not the request, is the reason: the edge is then told to ask another key server.
  */
 export interface StoredKey {
@@ -30,8 +38,8 @@ export interface StoredKey {
   readonly label: string;
   /** Whether it can sign so; without it, by every method that fits `kind`. MUST answer at once. */
   canSign?(method: SigningMethod): boolean;
-  /** Whether it signs in threads that all such keys share: its operations wait for their turn there. */
-  readonly takesTurns?: boolean | undefined;
+  /** Where its operations are done if they take long: one object for all keys that share it, as long as they are served. */
+  readonly workplace?: Workplace | undefined;
   /**
    * Sign the message (not a digest) by a method that fits `kind`.
    *

@@ -1,5 +1,4 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
-import { signingDepth } from '../engine/signing-threads.ts';
 import { KeylessError } from '../errors.ts';
 import { type Capabilities, encodeCapabilities } from '../protocol/capabilities.ts';
 import { digestOf } from '../protocol/digests.ts';
@@ -18,7 +17,8 @@ import { MIN_BLOCK_BYTES, premasterOf } from './premaster.ts';
 import type { Refusal } from './refusals.ts';
 import type { ReplayGuard, ReplayTicket } from './replay-guard.ts';
 import type { TicketKeys } from './ticket-keys.ts';
-import { type Asker, Turns } from './turns.ts';
+import type { Asker } from './turns.ts';
+import { Workplaces } from './workplaces.ts';
 
 /** The payload of a result, or why there is none. */
 export type Outcome = Uint8Array | Refusal;
@@ -56,7 +56,7 @@ function refusalOf(key: StoredKey, error: unknown): Refusal {
   return code === 'ERR_KEYLESS_KEY_STORE' ? 'store-unavailable' : 'key-failed';
 }
 
-/** Operations that wait for their turn to be signed in a thread, of all clients: 16 MB of requests. */
+/** Operations that wait for their turn at one workplace, of all clients: 16 MB of requests. */
 const MAX_WAITING = 16_384;
 
 function guarded(key: StoredKey, work: () => Uint8Array | Promise<Uint8Array>): Outcome | Promise<Outcome> {
@@ -128,6 +128,8 @@ function textOf(servername: Uint8Array | undefined): string | undefined {
 export interface Asking extends Asker {
   /** Whether the peer is one of ours: those never get a raw block. */
   readonly ours: boolean;
+  /** Milliseconds since the request was read. */
+  waitedMs(): number;
   /** The key that the request came to, set by {@link Operations}; `undefined`: none was found. */
   key: StoredKey | undefined;
 }
@@ -139,7 +141,7 @@ export class Operations {
   readonly #maxInFlight: number;
   readonly #replays: ReplayGuard | undefined;
   readonly #tickets: TicketKeys | undefined;
-  readonly #turns: Turns;
+  readonly #workplaces: Workplaces;
   #rules!: KeyRules;
   #capabilities!: Capabilities;
 
@@ -147,7 +149,7 @@ export class Operations {
    * @param replays `undefined`: a message may be signed again
    * @param maxInFlight requests of one connection, told to peers
    * @param tickets `undefined`: nobody gets ticket keys
-   * @param maxWaiting operations that wait for their turn
+   * @param maxWaiting operations that wait for their turn at one workplace
    */
   constructor(
     keys: KeyStore,
@@ -161,7 +163,7 @@ export class Operations {
     this.#policy = policy;
     this.#replays = replays;
     this.#tickets = tickets;
-    this.#turns = new Turns(signingDepth, maxWaiting);
+    this.#workplaces = new Workplaces(maxWaiting);
     this.#maxInFlight = maxInFlight;
     this.setKeys(undefined);
   }
@@ -198,18 +200,14 @@ export class Operations {
     const denied = this.#rules.refuseSign(keyId, request) ?? grant.refuse(asked) ?? unfit(key, request);
     if (denied !== undefined) return denied;
     const work = () => guarded(key, () => signWith(key, request));
-    if (this.#replays === undefined) return this.#inTurn(key, asking, work);
+    if (this.#replays === undefined) return this.#workplaces.run(key, asking, work);
     const ticket = this.#replays.take(replayDigest(request));
-    return ticket === undefined ? 'replayed' : releasing(ticket, this.#inTurn(key, asking, work));
+    return ticket === undefined ? 'replayed' : releasing(ticket, this.#workplaces.run(key, asking, work));
   }
 
   /** Operations that wait for their turn. */
   get waiting(): number {
-    return this.#turns.waiting;
-  }
-
-  #inTurn(key: StoredKey, asker: Asker, work: () => Outcome | Promise<Outcome>): Outcome | Promise<Outcome> {
-    return key.takesTurns === true ? this.#turns.run(asker, work) : work();
+    return this.#workplaces.waiting;
   }
 
   decrypt(request: DecryptRequest, grant: Grant, asking: Asking): Outcome | Promise<Outcome> {
@@ -225,10 +223,10 @@ export class Operations {
     if (denied !== undefined) return denied;
     if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
     if (key.kind.modulusBytes! < MIN_BLOCK_BYTES) return 'key-type';
-    if (!raw) return this.#inTurn(key, asking, () => premaster(key, request));
+    if (!raw) return this.#workplaces.run(key, asking, () => premaster(key, request));
     // OpenSSL takes shorter ones, which no TLS client makes.
     if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
-    return this.#inTurn(key, asking, () => guarded(key, () => key.decryptRaw!(request.ciphertext)));
+    return this.#workplaces.run(key, asking, () => guarded(key, () => key.decryptRaw!(request.ciphertext)));
   }
 
   #describe(): Capabilities {

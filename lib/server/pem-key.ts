@@ -8,6 +8,7 @@ import { modulusOf, requireBelowModulus } from '../signing/raw-rsa.ts';
 import { rsaRawDecryptInThread, rsaSignDigestInThread } from '../signing/raw-rsa-thread.ts';
 import { signHere, signInPool } from '../signing/sign-message.ts';
 import type { StoredKey } from './key-store.ts';
+import { SIGNING_THREADS } from './workplaces.ts';
 
 function isRsa(key: KeyObject): boolean {
   return key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss';
@@ -68,7 +69,7 @@ export function pemKey(pem: string | Buffer | KeyObject, label: string, passphra
     certificateDigest: isRsa(key) ? certificateDigest(spki) : undefined,
     kind,
     label,
-    takesTurns: inPool,
+    workplace: inPool ? SIGNING_THREADS : undefined,
     sign: signWith(key, inPool, signerOf),
   };
   // Ed25519 and Ed448 hash the message themselves.

@@ -270,7 +270,8 @@ export class Session implements Reader {
     const clock = this.#clock;
     const until = waitMs === undefined ? Number.POSITIVE_INFINITY : now + waitMs;
     const wanted = () => socket.writable && clock.now() < until;
-    return { client: this.#peer.fingerprint, ours: this.#ours, wanted, key: undefined };
+    const waitedMs = () => clock.now() - now;
+    return { client: this.#peer.fingerprint, ours: this.#ours, wanted, waitedMs, key: undefined };
   }
 
   #perform(request: Request | WireErrorCode, asking: Asking): Outcome | Promise<Outcome> {

@@ -1,6 +1,7 @@
 /** A key that is signed with so often a second, and no more: a token, a busy machine. */
 import type { StoredKey } from '../../lib/server/key-store.ts';
 import { pemKey } from '../../lib/server/pem-key.ts';
+import { SIGNING_THREADS } from '../../lib/server/workplaces.ts';
 
 /**
  * @param perSecond far below what the machine can do, so that the machine is not what is measured
@@ -17,7 +18,7 @@ export function limitedKey(
   const freeAt = Array.from({ length: atOnce }, () => 0);
   let next = 0;
   return {
-    ...{ keyId, kind, label, takesTurns: true },
+    ...{ keyId, kind, label, workplace: SIGNING_THREADS },
     sign(...request) {
       const place = next;
       next = (next + 1) % atOnce;

@@ -7,9 +7,8 @@ import { after, before, test } from 'node:test';
 import type tls from 'node:tls';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { subjectKeyId } from '../../lib/protocol/key-id.ts';
-import { premasterRequest, signDigestRequest, signRequest } from '../../lib/protocol/request-encoder.ts';
+import { signDigestRequest, signRequest } from '../../lib/protocol/request-encoder.ts';
 import { type SchemeName, SIGNING_METHODS } from '../../lib/protocol/schemes.ts';
-import { serverKeyFailed } from '../../lib/server/channels.ts';
 import type { LiveKeyStore, StoredKey } from '../../lib/server/key-store.ts';
 import { type Pkcs11Options, pkcs11Token } from '../../lib/server/stores/pkcs11-token.ts';
 import { startEdge, until } from '../helpers/edge.ts';
@@ -157,41 +156,6 @@ test('a token decrypts where it is told to, and what is not below the modulus do
     assert.equal(key('p256').decryptRaw, undefined);
   });
   await withToken({}, async (_, key) => assert.equal(key('rsa').decryptRaw, undefined));
-});
-
-test('a premaster asked of a token that does not answer is error 03, and the operator is told', async () => {
-  await withToken({ decrypt: true, processes: 1, timeoutMs: 300 }, async (keys, key) => {
-    await using server = await setup.start({ keys, allowDecrypt: 'every-key' });
-    const peer = await connectPeer(server.port, setup.edgeOptions);
-    const premaster = Buffer.concat([Buffer.of(3, 3), Buffer.alloc(46, 7)]);
-    const encrypt = () =>
-      publicEncrypt({ key: publicKeys.get('rsa')!, padding: constants.RSA_PKCS1_PADDING }, premaster);
-    const ask = () => peer.ask(premasterRequest(encrypt(), 0x0303, { keyId: key('rsa').keyId }));
-    assert.deepEqual(await ask(), { kind: 'result', payload: premaster });
-    const told: unknown[] = [];
-    const listen = (message: unknown) => told.push(message);
-    serverKeyFailed.subscribe(listen);
-    process.kill(childPids()[0]!, 'SIGSTOP');
-    assert.deepEqual(await ask(), { kind: 'error', code: 3 });
-    serverKeyFailed.unsubscribe(listen);
-    assert.equal(told.length, 1);
-    assert.deepEqual(await ask(), { kind: 'result', payload: premaster });
-    peer.close();
-  });
-});
-
-test('key servers with the same token make the same of a ciphertext without a premaster', async () => {
-  const ciphertext = Buffer.alloc(256, 1);
-  const answers: unknown[] = [];
-  for (let store = 0; store < 2; store += 1) {
-    await withToken({ decrypt: true, processes: 1 }, async (keys, key) => {
-      await using server = await setup.start({ keys, allowDecrypt: 'every-key' });
-      const peer = await connectPeer(server.port, setup.edgeOptions);
-      answers.push(await peer.ask(premasterRequest(ciphertext, 0x0303, { keyId: key('rsa').keyId })));
-      peer.close();
-    });
-  }
-  assert.deepEqual(answers[1], answers[0]);
 });
 
 const CANNOT_OPEN: Readonly<Record<string, readonly [Partial<Pkcs11Options>, RegExp]>> = {

@@ -14,7 +14,7 @@ import type { SigningMethod } from '../../protocol/schemes.ts';
 import { canSign, type KeyKind, keyKindOf } from '../../signing/key-kind.ts';
 import { digestInfo, modulusOf, requireBelowModulus } from '../../signing/raw-rsa.ts';
 import { verifyInPool } from '../../signing/sign-message.ts';
-import type { KeyChange, KeyProblem, KeySelector, LiveKeyStore, StoredKey } from '../key-store.ts';
+import type { KeyChange, KeyProblem, KeySelector, LiveKeyStore, StoredKey, Workplace } from '../key-store.ts';
 import { KeySet } from './key-set.ts';
 import { TokenPool } from './token-pool.ts';
 import type { SignTask, TokenKey, TokenMechanism } from './token-tasks.ts';
@@ -33,11 +33,11 @@ export interface Pkcs11Options {
   readonly decrypt?: boolean | undefined;
   /** Processes that talk to the token at once; default 2. Started when there is work. */
   readonly processes?: number | undefined;
-  /** Milliseconds that an operation may take, waiting included; default 5,000. */
+  /** Milliseconds that an operation may take, and that it may wait for its turn; default 5,000. */
   readonly timeoutMs?: number | undefined;
   /** Milliseconds until the token must be open; default 15,000. */
   readonly startTimeoutMs?: number | undefined;
-  /** Operations that may wait for those before them; default 1,024. */
+  /** Operations that may wait for those before them where no key server has them take turns; default 1,024. */
   readonly maxWaiting?: number | undefined;
   /** For tests. */
   readonly clock?: Clock | undefined;
@@ -53,22 +53,35 @@ function problem(what: string): KeylessError {
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
+/** What the keys of a token share. */
+interface Token {
+  readonly pool: TokenPool;
+  readonly workplace: Workplace;
+}
+
 class TokenHeldKey implements StoredKey {
   readonly keyId: Uint8Array;
   readonly certificateDigest: Uint8Array | undefined;
   readonly kind: KeyKind;
   readonly label: string;
   readonly decryptRaw?: (ciphertext: Uint8Array) => Promise<Uint8Array>;
+  readonly workplace: Workplace;
   readonly #pool: TokenPool;
   readonly #publicKey: KeyObject;
   readonly #mechanisms: readonly TokenMechanism[];
 
-  constructor(pool: TokenPool, publicKey: KeyObject, mechanisms: readonly TokenMechanism[], label: string) {
+  constructor(
+    { pool, workplace }: Token,
+    publicKey: KeyObject,
+    mechanisms: readonly TokenMechanism[],
+    label: string,
+  ) {
     const spki = publicKey.export({ type: 'spki', format: 'der' });
     this.kind = keyKindOf(publicKey);
     this.keyId = subjectKeyId(spki);
     this.certificateDigest = this.kind.type === 'rsa' ? certificateDigest(spki) : undefined;
     this.label = label;
+    this.workplace = workplace;
     this.#pool = pool;
     this.#publicKey = publicKey;
     this.#mechanisms = mechanisms;
@@ -139,7 +152,7 @@ function isWanted({ label, id }: TokenKey, wanted: readonly string[] | undefined
 }
 
 class Pkcs11Token implements LiveKeyStore {
-  readonly #pool: TokenPool;
+  readonly #token: Token;
   readonly #wanted: readonly string[] | undefined;
   readonly #decrypt: boolean;
   readonly #set = new KeySet();
@@ -148,14 +161,17 @@ class Pkcs11Token implements LiveKeyStore {
     const { library, token, slot, pin } = options;
     this.#wanted = options.keys;
     this.#decrypt = options.decrypt === true;
-    this.#pool = new TokenPool({
+    const { processes = 2, timeoutMs = 5000 } = options;
+    const pool = new TokenPool({
       open: () => ({ kind: 'open', library, token, slot, pin: typeof pin === 'function' ? pin() : pin }),
-      size: options.processes ?? 2,
-      timeoutMs: options.timeoutMs ?? 5000,
+      size: processes,
+      timeoutMs,
       startTimeoutMs: options.startTimeoutMs ?? 15_000,
       maxWaiting: options.maxWaiting ?? 1024,
       clock: options.clock ?? systemClock,
     });
+    // One for each process, and one that is there when a signature has been made, which is looked at before it leaves.
+    this.#token = { pool, workplace: { atOnce: () => processes + 1, patienceMs: timeoutMs } };
   }
 
   get keys(): readonly StoredKey[] {
@@ -167,8 +183,9 @@ class Pkcs11Token implements LiveKeyStore {
   }
 
   async reload(): Promise<KeyChange> {
-    this.#pool.forgive();
-    const listed = await this.#pool.run({ kind: 'list' });
+    const { pool } = this.#token;
+    pool.forgive();
+    const listed = await pool.run({ kind: 'list' });
     if (!Array.isArray(listed)) throw problem('The token did not list its keys.');
     const problems: KeyProblem[] = [];
     const wanted = (listed as readonly TokenKey[]).filter((key) => isWanted(key, this.#wanted));
@@ -177,7 +194,7 @@ class Pkcs11Token implements LiveKeyStore {
   }
 
   close(): void {
-    this.#pool.close();
+    this.#token.pool.close();
   }
 
   #keyOf({ label, id, publicKey, mechanisms }: TokenKey, problems: KeyProblem[]): StoredKey | undefined {
@@ -187,7 +204,7 @@ class Pkcs11Token implements LiveKeyStore {
       const key = createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' });
       const usable = mechanisms.filter((each) => each !== 'rsa-raw' || this.#decrypt);
       if (usable.length === 0) throw new Error('the token lets it sign nothing');
-      return new TokenHeldKey(this.#pool, key, usable, name);
+      return new TokenHeldKey(this.#token, key, usable, name);
     } catch (error) {
       problems.push({ file: name, reason: (error as Error).message });
       return undefined;

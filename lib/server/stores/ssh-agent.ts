@@ -21,16 +21,16 @@ import {
 import { ecdsaDerOfBlob, publicKeyOfBlob } from '../../protocol/ssh-data.ts';
 import { canSignTls13, type KeyKind, keyKindOf } from '../../signing/key-kind.ts';
 import { verifyInPool } from '../../signing/sign-message.ts';
-import type { KeyChange, KeyProblem, KeySelector, LiveKeyStore, StoredKey } from '../key-store.ts';
+import type { KeyChange, KeyProblem, KeySelector, LiveKeyStore, StoredKey, Workplace } from '../key-store.ts';
 import { AgentConnection } from './agent-connection.ts';
 import { KeySet } from './key-set.ts';
 
 export interface SshAgentOptions {
   /** Of the agent's Unix socket; default: `SSH_AUTH_SOCK` of the environment. */
   readonly path?: string | undefined;
-  /** Milliseconds that the agent may take for an answer, those before it included; default 5,000. */
+  /** Milliseconds that the agent may take for an answer, and that a request may wait for its turn; default 5,000. */
   readonly timeoutMs?: number | undefined;
-  /** Signatures that may wait for those before them; more fail at once; default 1,024. */
+  /** Signatures that may wait for those before them where no key server has them take turns; more fail at once; default 1,024. */
   readonly maxWaiting?: number | undefined;
   /** For tests. */
   readonly clock?: Clock | undefined;
@@ -71,23 +71,40 @@ function tlsSignature({ type, curve, modulusBytes }: KeyKind, blob: Buffer): Buf
   return Buffer.concat([Buffer.alloc(modulusBytes! - blob.length), blob]);
 }
 
+/** What the keys of an agent share. */
+interface Agent {
+  readonly connection: AgentConnection;
+  readonly workplace: Workplace;
+}
+
+/** One that the agent signs, and one that is there when it has: a signature is looked at before it leaves. */
+const AT_ONCE = 2;
+
 class AgentKey implements StoredKey {
   readonly keyId: Uint8Array;
   readonly certificateDigest: Uint8Array | undefined;
   readonly kind: KeyKind;
   readonly label: string;
+  readonly workplace: Workplace;
   readonly #agent: AgentConnection;
   readonly #blob: Buffer;
   readonly #type: string;
   readonly #publicKey: KeyObject;
 
-  constructor(agent: AgentConnection, blob: Buffer, type: string, publicKey: KeyObject, label: string) {
+  constructor(
+    { connection, workplace }: Agent,
+    blob: Buffer,
+    type: string,
+    publicKey: KeyObject,
+    label: string,
+  ) {
     const spki = publicKey.export({ type: 'spki', format: 'der' });
     this.kind = keyKindOf(publicKey);
     this.keyId = subjectKeyId(spki);
     this.certificateDigest = this.kind.type === 'rsa' ? certificateDigest(spki) : undefined;
     this.label = label;
-    this.#agent = agent;
+    this.workplace = workplace;
+    this.#agent = connection;
     // A copy: the blob is a view of all that the agent has listed.
     this.#blob = Buffer.from(blob);
     this.#type = type;
@@ -126,13 +143,16 @@ class AgentKey implements StoredKey {
 }
 
 class SshAgent implements LiveKeyStore {
-  readonly #agent: AgentConnection;
+  readonly #agent: Agent;
   readonly #path: string;
   readonly #set = new KeySet();
 
   constructor(path: string, { timeoutMs = 5000, maxWaiting = 1024, clock = systemClock }: SshAgentOptions) {
     this.#path = path;
-    this.#agent = new AgentConnection({ path, timeoutMs, maxWaiting, clock });
+    this.#agent = {
+      connection: new AgentConnection({ path, timeoutMs, maxWaiting, clock }),
+      workplace: { atOnce: () => AT_ONCE, patienceMs: timeoutMs },
+    };
   }
 
   get keys(): readonly StoredKey[] {
@@ -144,7 +164,7 @@ class SshAgent implements LiveKeyStore {
   }
 
   async reload(): Promise<KeyChange> {
-    const identities = await this.#agent.ask(encodeIdentitiesRequest(), decodeIdentities);
+    const identities = await this.#agent.connection.ask(encodeIdentitiesRequest(), decodeIdentities);
     if (identities === undefined) throw problem(`The SSH agent at ${this.#path} does not list its keys.`);
     // A locked agent says that it has none. Who has the keys signs again when it is unlocked.
     if (identities.length === 0 && this.keys.length > 0) {
@@ -158,7 +178,7 @@ class SshAgent implements LiveKeyStore {
   }
 
   close(): void {
-    this.#agent.close();
+    this.#agent.connection.close();
   }
 
   #keyOf({ blob, comment }: AgentIdentity, problems: KeyProblem[]): StoredKey | undefined {

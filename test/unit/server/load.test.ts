@@ -14,6 +14,7 @@ import {
 import { type ServerOperation, serverOperation } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
 import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
+import { SIGNING_THREADS } from '../../../lib/server/workplaces.ts';
 import type { Issued } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
@@ -72,7 +73,7 @@ function heldKey(): { keys: KeyStore; begun: () => number; release: () => void }
   } as const;
   const held: (() => void)[] = [];
   const key: StoredKey = {
-    ...{ keyId, kind: kind as StoredKey['kind'], label: 'held', takesTurns: true },
+    ...{ keyId, kind: kind as StoredKey['kind'], label: 'held', workplace: SIGNING_THREADS },
     sign: () => new Promise((resolve) => held.push(() => resolve(new Uint8Array(256)))),
   };
   let begun = 0;

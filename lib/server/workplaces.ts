@@ -1,0 +1,50 @@
+/** Turns for each place where operations take long: threads of this process, a token, an agent. */
+import { signingDepth } from '../engine/signing-threads.ts';
+import type { StoredKey, Workplace } from './key-store.ts';
+import { type Asker, Turns } from './turns.ts';
+
+/** Of this process: see pem-key.ts. */
+export const SIGNING_THREADS: Workplace = { atOnce: signingDepth };
+
+export class Workplaces {
+  readonly #maxWaiting: number;
+  readonly #turns = new Map<Workplace, Turns>();
+
+  /** @param maxWaiting operations that wait at each, of all clients */
+  constructor(maxWaiting: number) {
+    this.#maxWaiting = maxWaiting;
+  }
+
+  /** Operations that wait for their turn. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const turns of this.#turns.values()) waiting += turns.waiting;
+    return waiting;
+  }
+
+  /**
+   * @param waitedMs how long the asker has waited by now
+   * @returns what the work does, or why it never began
+   */
+  run<T>(
+    { workplace }: StoredKey,
+    asker: Asker & { waitedMs(): number },
+    work: () => T | Promise<T>,
+  ): T | Unbegun | Promise<T | Unbegun> {
+    if (workplace === undefined) return work();
+    const { patienceMs = Number.POSITIVE_INFINITY } = workplace;
+    const inTime = () => (asker.waitedMs() < patienceMs ? work() : 'store-unavailable');
+    return this.#at(workplace).run<T | Unbegun>(asker, inTime);
+  }
+
+  #at(workplace: Workplace): Turns {
+    let turns = this.#turns.get(workplace);
+    if (turns === undefined) {
+      turns = new Turns(workplace.atOnce, this.#maxWaiting);
+      this.#turns.set(workplace, turns);
+    }
+    return turns;
+  }
+}
+
+type Unbegun = 'overloaded' | 'abandoned' | 'store-unavailable';
