@@ -2,7 +2,7 @@
 import { constants } from 'node:crypto';
 import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
-import { revokedCertificates, splitLists } from './revocation-list.ts';
+import { splitLists } from './revocation-list.ts';
 
 type Pem = tls.SecureContextOptions['cert'];
 
@@ -40,11 +40,6 @@ export function requireOption<T extends object>(options: T, name: keyof T & stri
 /** @throws ERR_KEYLESS_INVALID_ARGUMENT */
 export function requireCredentials(credentials: KeyServerCredentials): void {
   for (const name of ['cert', 'key', 'ca'] as const) requireOption(credentials, name);
-}
-
-/** @returns what {@link issuerAndSerial} names are revoked */
-export function revokedBy({ crl }: KeyServerCredentials): ReadonlySet<string> {
-  return crl === undefined ? new Set() : revokedCertificates(crl);
 }
 
 export function secureOptionsOf({

@@ -16,7 +16,6 @@ import {
   type KeyServerCredentials,
   requireCredentials,
   requireOption,
-  revokedBy,
   secureOptionsOf,
 } from './credentials.ts';
 import { Grants, type GrantsOptions } from './grants.ts';
@@ -25,6 +24,7 @@ import { Operations } from './operations.ts';
 import { identityOf, type PeerIdentity } from './peer-identity.ts';
 import { type PolicyOptions, policyOf } from './policy.ts';
 import { ReplayGuard } from './replay-guard.ts';
+import { Revocations } from './revocations.ts';
 import { Rounds } from './rounds.ts';
 import { Session, type SessionHost } from './session.ts';
 import { Sessions } from './sessions.ts';
@@ -172,8 +172,7 @@ class KeyServer {
   readonly #numbers: Numbers;
   readonly #clock: Clock;
   #grants: Grants;
-  /** By the revocation lists, see {@link revokedCertificates}. */
-  #revoked: ReadonlySet<string>;
+  #revocations: Revocations;
   #ca: string;
   #refused = 0;
   #answeredBefore = 0;
@@ -185,7 +184,7 @@ class KeyServer {
     this.#numbers = numbersOf(options);
     this.#clock = options.clock ?? systemClock;
     this.#grants = new Grants(options.grants, this.#clock);
-    this.#revoked = revokedBy(options);
+    this.#revocations = new Revocations(options);
     this.#ca = String(options.ca);
     const { maxInFlight } = this.#numbers;
     this.#operations = new Operations(
@@ -249,20 +248,20 @@ class KeyServer {
   }
 
   /**
-   * Other credentials, for the connections to come. Of those there are, whoever is on the revocation lists is
-   * disconnected, and all are asked to come again if the CA is another one.
+   * Other credentials, for the connections to come. Of those there are, whoever is on the revocation lists, or has its
+   * certificate from an authority that is, is disconnected (everybody is, where there were no lists), and all are asked to come again if the CA is another one.
    *
    * @throws what {@link createKeyServer} throws for them, and the old ones stay
    */
   setCredentials(credentials: KeyServerCredentials): void {
     requireCredentials(credentials);
-    const revoked = revokedBy(credentials);
+    const revocations = new Revocations(credentials);
     this.#server.setSecureContext(secureOptionsOf(credentials));
-    this.#revoked = revoked;
+    this.#revocations = revocations;
     const otherCa = String(credentials.ca) !== this.#ca;
     this.#ca = String(credentials.ca);
     for (const session of this.#sessions) {
-      if (revoked.has(session.identity.issuerAndSerial)) {
+      if (revocations.refuse(session.chain)) {
         session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));
       } else if (otherCa) session.close();
     }
@@ -326,7 +325,8 @@ class KeyServer {
     const certificate = socket.getPeerX509Certificate();
     const identity = certificate && identityOf(certificate);
     const grant = identity && this.#grants.find(identity);
-    if (grant === undefined || this.#revoked.has(identity!.issuerAndSerial)) {
+    const chain = certificate && this.#revocations.chainOf(certificate);
+    if (grant === undefined || this.#revocations.refuse(chain)) {
       this.#turnAway(socket, 'not-served', new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));
       return;
     }
@@ -342,7 +342,7 @@ class KeyServer {
       this.#turnAway(socket, 'too-many', new KeylessError('ERR_KEYLESS_CONNECTION', TOO_MANY));
       return;
     }
-    const client = { peer, identity: identity!, grant, share };
+    const client = { peer, identity: identity!, chain, grant, share };
     // Whoever has said its last request may still read the answers. Not before: who goes in its handshake has gone.
     socket.allowHalfOpen = true;
     const session = new Session(socket, client, this.#host);

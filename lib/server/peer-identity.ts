@@ -1,6 +1,5 @@
 /** Who a client is, by its certificate: names that its authority vouches for, and the key itself. */
 import { createHash, type X509Certificate } from 'node:crypto';
-import { issuerAndSerial } from './revocation-list.ts';
 
 export interface PeerIdentity {
   /** `DNS:edge-1.internal`, `URI:spiffe://example.org/edge`: the subject alternative names (RFC 5280 §4.2.1.6). */
@@ -9,8 +8,6 @@ export interface PeerIdentity {
   readonly pin: string;
   /** SHA-256 of the certificate, upper-case hexadecimal with colons. */
   readonly fingerprint: string;
-  /** Its name in revocation lists. */
-  readonly issuerAndSerial: string;
 }
 
 /** Node puts a name that holds a comma, a quote or a control character into JSON quotes; it is one name all the same. */
@@ -30,6 +27,5 @@ export function identityOf(certificate: X509Certificate): PeerIdentity {
     names: splitNames(certificate.subjectAltName ?? ''),
     pin: `sha256/${createHash('sha256').update(spki).digest('base64')}`,
     fingerprint: certificate.fingerprint256,
-    issuerAndSerial: issuerAndSerial(certificate.raw),
   };
 }

@@ -23,6 +23,7 @@ import type { Asking, Operations, Outcome } from './operations.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { REFUSALS, refusalOfCode } from './refusals.ts';
+import type { PeerChain } from './revocations.ts';
 import type { Rounds } from './rounds.ts';
 
 export interface SessionLimits {
@@ -36,6 +37,7 @@ export interface SessionLimits {
 export interface SessionClient {
   readonly peer: Peer;
   readonly identity: PeerIdentity;
+  readonly chain: PeerChain;
   readonly grant: Grant;
   /** All its connections have the same one. */
   readonly share: ClientShare;
@@ -61,6 +63,7 @@ export class Session implements Reader {
   readonly #socket: TLSSocket;
   readonly #peer: Peer;
   readonly identity: PeerIdentity;
+  readonly chain: PeerChain;
   #grant: Grant;
   readonly #ours: boolean;
   readonly #operations: Operations;
@@ -91,6 +94,7 @@ export class Session implements Reader {
     this.#socket = socket;
     this.#peer = client.peer;
     this.identity = client.identity;
+    this.chain = client.chain;
     this.#grant = client.grant;
     this.#share = client.share;
     this.#ours = client.peer.profile === 'ours';

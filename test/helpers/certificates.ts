@@ -43,7 +43,9 @@ export interface Authority {
   /** For a key that nobody here has: `keyPem` is empty. */
   issueForPublic(publicPem: string): Promise<Issued>;
   /** A revocation list with these certificates, PEM. */
-  revoke(certificates: readonly Issued[]): Promise<string>;
+  revoke(certificates: readonly Pick<Issued, 'certPem'>[]): Promise<string>;
+  /** An authority whose certificate is from this one. @param keyPem default: a new P-256 key; @param days as of {@link IssueOptions} */
+  subordinate(name: string, keyPem?: string, days?: number): Promise<Authority>;
 }
 
 const CURVES: Readonly<Record<string, string>> = { p256: 'P-256', p384: 'P-384', p521: 'P-521' };
@@ -72,6 +74,8 @@ async function makeKey(type: KeyKind, bits = 2048): Promise<string> {
 
 const USAGES = { server: 'serverAuth', client: 'clientAuth', both: 'serverAuth,clientAuth' } as const;
 
+const AUTHORITY_USAGE = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign'];
+
 function extensions({ dns = ['localhost'], uri = [], usage = 'both' }: Omit<IssueOptions, 'type'>): string {
   const names = [...dns.map((name) => `DNS:${name}`), ...uri.map((name) => `URI:${name}`), 'IP:127.0.0.1'];
   return [
@@ -87,12 +91,13 @@ async function issue(
   authority: { certPem: string; keyPem: string },
   keyPem: string,
   options: Omit<IssueOptions, 'type'>,
+  lines = extensions(options),
 ): Promise<Issued> {
   return inFolder(async (path) => {
     await writeFile(path('ca.crt'), authority.certPem);
     await writeFile(path('ca.key'), authority.keyPem, { mode: 0o600 });
     await writeFile(path('key'), keyPem, { mode: 0o600 });
-    await writeFile(path('ext'), extensions(options));
+    await writeFile(path('ext'), lines);
     await run('openssl', [
       'req',
       '-new',
@@ -146,7 +151,7 @@ default_crl_days=2
 
 async function revoke(
   { certPem, keyPem }: { certPem: string; keyPem: string },
-  certificates: readonly Issued[],
+  certificates: readonly Pick<Issued, 'certPem'>[],
 ): Promise<string> {
   return inFolder(async (path) => {
     await writeFile(path('ca.crt'), certPem);
@@ -165,17 +170,36 @@ async function revoke(
   });
 }
 
+async function subordinate(
+  authority: { certPem: string; keyPem: string },
+  name: string,
+  keyPem: string | undefined,
+  days: number | undefined,
+): Promise<Authority> {
+  const lines = [...AUTHORITY_USAGE, 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid'].join('\n');
+  return authorityOf(
+    await issue(authority, keyPem ?? (await makeKey('p256')), { cn: name, ...(days && { days }) }, lines),
+  );
+}
+
+function authorityOf({ certPem, keyPem }: { certPem: string; keyPem: string }): Authority {
+  const authority = { certPem, keyPem };
+  return {
+    ...authority,
+    issue: async (options) => issue(authority, await makeKey(options.type, options.bits), options),
+    issueFor: (key) => issue(authority, key, {}),
+    issueForPublic: (publicPem) => issueForPublic(authority, publicPem),
+    revoke: (certificates) => revoke(authority, certificates),
+    subordinate: (name, key, days) => subordinate(authority, name, key, days),
+  };
+}
+
 /** A private certificate authority with a P-256 key. */
 export async function makeAuthority(name = 'Test authority'): Promise<Authority> {
   const keyPem = await makeKey('p256');
   const certPem = await inFolder(async (path) => {
     await writeFile(path('key'), keyPem, { mode: 0o600 });
-    const usage = [
-      '-addext',
-      'basicConstraints=critical,CA:TRUE',
-      '-addext',
-      'keyUsage=critical,keyCertSign,cRLSign',
-    ];
+    const usage = AUTHORITY_USAGE.flatMap((line) => ['-addext', line]);
     const { stdout } = await run('openssl', [
       'req',
       '-x509',
@@ -189,12 +213,5 @@ export async function makeAuthority(name = 'Test authority'): Promise<Authority>
     ]);
     return stdout;
   });
-  const authority = { certPem, keyPem };
-  return {
-    ...authority,
-    issue: async (options) => issue(authority, await makeKey(options.type, options.bits), options),
-    issueFor: (key) => issue(authority, key, {}),
-    issueForPublic: (publicPem) => issueForPublic(authority, publicPem),
-    revoke: (certificates) => revoke(authority, certificates),
-  };
+  return authorityOf({ certPem, keyPem });
 }

@@ -11,7 +11,6 @@ const EDGE: PeerIdentity = {
   names: ['DNS:edge-1.internal', 'URI:spiffe://example.org/edge'],
   pin: 'sha256/abc=',
   fingerprint: 'AA:BB',
-  issuerAndSerial: 'issuer 01',
 };
 
 function asked(more: Partial<Asked> = {}): Asked {

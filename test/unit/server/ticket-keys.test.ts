@@ -73,7 +73,6 @@ function generation(revoked: readonly string[]): string {
     names: ['DNS:a'],
     pin: 'sha256/x',
     fingerprint: 'AA',
-    issuerAndSerial: 'issuer 01',
   });
   return Buffer.from(grant!.ticketGroup!.generation).toString('hex');
 }

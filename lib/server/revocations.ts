@@ -1,0 +1,32 @@
+/** Whom the authority's revocation lists turn away, also of those who came before they were there. */
+import type { X509Certificate } from 'node:crypto';
+import type { KeyServerCredentials } from './credentials.ts';
+import { Authorities } from './peer-chain.ts';
+import { revokedCertificates } from './revocation-list.ts';
+
+/** Who vouches for a client, by their names in revocation lists; `undefined`: nobody has looked, or nobody of the authority does. */
+export type PeerChain = readonly string[] | undefined;
+
+/** Immutable: other credentials make others. */
+export class Revocations {
+  /** `undefined`: there are no lists. */
+  readonly #lists: { readonly authorities: Authorities; readonly revoked: ReadonlySet<string> } | undefined;
+
+  /** @throws ERR_KEYLESS_INVALID_ARGUMENT for a list that cannot be read */
+  constructor({ ca, crl }: KeyServerCredentials) {
+    if (crl === undefined) return;
+    this.#lists = { authorities: new Authorities(ca), revoked: revokedCertificates(crl) };
+  }
+
+  /** @param certificate of the first call of `getPeerX509Certificate` */
+  chainOf(certificate: X509Certificate): PeerChain {
+    return this.#lists?.authorities.chainOf(certificate);
+  }
+
+  /** @returns whether a list has one of them; or, where there are lists, nobody knows who they are */
+  refuse(chain: PeerChain): boolean {
+    if (this.#lists === undefined) return false;
+    const { revoked } = this.#lists;
+    return chain === undefined || chain.some((name) => revoked.has(name));
+  }
+}

@@ -1,0 +1,150 @@
+/** Revocation lists under open connections, where other authorities stand between an edge and the one that the key server knows. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
+import type { KeyServer, KeyServerCredentials } from '../../../lib/server/key-server.ts';
+import { Authorities } from '../../../lib/server/peer-chain.ts';
+import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
+import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
+
+let setup: KeyServerSetup;
+let root: Authority;
+let north: Authority;
+let south: Authority;
+let northern: Issued;
+let southern: Issued;
+/** Lists of all three, with nobody on them, and with `north` on the root's. */
+let calm: string;
+let northRevoked: string;
+
+before(async () => {
+  setup = await makeKeyServers(['p256']);
+  root = await makeAuthority('Root');
+  [north, south] = await Promise.all([root.subordinate('North'), root.subordinate('South')]);
+  const client = { type: 'p256', usage: 'client' } as const;
+  [northern, southern] = await Promise.all([north.issue(client), south.issue(client)]);
+  const [own, ...rest] = await Promise.all([root.revoke([]), north.revoke([]), south.revoke([])]);
+  calm = [own, ...rest].join('');
+  northRevoked = [await root.revoke([north]), ...rest].join('');
+});
+
+const servers: KeyServer[] = [];
+after(() => Promise.all(servers.map((server) => server.close())));
+
+function credentials(crl: string | undefined, ca = root.certPem): KeyServerCredentials {
+  return { cert: setup.server.certPem, key: setup.server.keyPem, ca, crl };
+}
+
+async function start(options: KeyServerCredentials) {
+  const server = await setup.start(options);
+  servers.push(server);
+  return server;
+}
+
+/** @param chain what it sends after its own certificate */
+function connect(port: number, edge: Issued, ...chain: readonly { certPem: string }[]): Promise<WirePeer> {
+  const cert = [edge, ...chain].map(({ certPem }) => certPem).join('');
+  return connectPeer(port, { cert, key: edge.keyPem, ca: setup.authority.certPem });
+}
+
+async function isServed(peer: WirePeer): Promise<boolean> {
+  try {
+    return (await peer.ask(pingRequest())).kind === 'pong';
+  } catch {
+    return false;
+  }
+}
+
+test('who has its certificate from a revoked authority is disconnected at once, others are not', async () => {
+  const server = await start(credentials(calm));
+  const [revoked, stays] = await Promise.all([
+    connect(server.port, northern, north),
+    connect(server.port, southern, south),
+  ]);
+  assert.deepEqual([await isServed(revoked), await isServed(stays)], [true, true]);
+  server.setCredentials(credentials(northRevoked));
+  await revoked.closed;
+  assert.equal(await isServed(stays), true);
+  stays.close();
+});
+
+test('also where the key server knows that authority, and the edge does not send it', async () => {
+  const ca = root.certPem + north.certPem;
+  const server = await start(credentials(calm, ca));
+  const peer = await connect(server.port, northern);
+  assert.equal(await isServed(peer), true);
+  server.setCredentials(credentials(northRevoked, ca));
+  await peer.closed;
+});
+
+test('where there were no lists when they came, all have to come again', async () => {
+  const server = await start(credentials(undefined));
+  const come = () =>
+    Promise.all([connect(server.port, northern, north), connect(server.port, southern, south)]);
+  const peers = await come();
+  for (const peer of peers) assert.equal(await isServed(peer), true);
+  server.setCredentials(credentials(northRevoked));
+  for (const peer of peers) await peer.closed;
+  const [revoked, stays] = await come();
+  assert.deepEqual([await isServed(revoked), await isServed(stays)], [false, true]);
+  stays.close();
+});
+
+/** What an edge sends beside its chain, to be looked at in its place. */
+const IMPOSTORS: Readonly<Record<string, () => Promise<readonly { certPem: string }[]>>> = {
+  'the same authority under another root of the same name': async () => {
+    const other = await makeAuthority('Root');
+    return [await other.subordinate('North', north.keyPem), other];
+  },
+  'an earlier certificate of that authority, which has expired': async () => [
+    await root.subordinate('North', north.keyPem, -1),
+  ],
+  'a certificate of the same name, for itself': async () => [await makeAuthority('North')],
+};
+
+for (const [what, make] of Object.entries(IMPOSTORS)) {
+  test(`an edge cannot hide its revoked authority behind ${what}`, async () => {
+    const impostors = await make();
+    const server = await start(credentials(calm));
+    for (const chain of [
+      [...impostors, north],
+      [north, ...impostors],
+    ]) {
+      server.setCredentials(credentials(calm));
+      const peer = await connect(server.port, northern, ...chain);
+      const served = await isServed(peer);
+      server.setCredentials(credentials(northRevoked));
+      await peer.closed;
+      // OpenSSL takes the first of a name, or the one that is valid.
+      assert.equal(served || chain[0] !== north, true);
+    }
+  });
+}
+
+test('an authority that has another certificate, which nobody revoked, still vouches by that', async () => {
+  const again = await root.subordinate('North', north.keyPem);
+  const server = await start(credentials(calm));
+  const peer = await connect(server.port, northern, again);
+  assert.equal(await isServed(peer), true);
+  server.setCredentials(credentials(northRevoked));
+  assert.equal(await isServed(peer), true);
+  peer.close();
+});
+
+test('a certificate that says it is of the authority, and has no signature of it, leads nowhere', () => {
+  const der = new X509Certificate(north.certPem).raw;
+  const serial = Buffer.from(new X509Certificate(north.certPem).serialNumber, 'hex');
+  der[der.indexOf(serial) + serial.length - 1]! ^= 1;
+  const leaf = new X509Certificate(northern.certPem);
+  const chain = (issuer: X509Certificate) => {
+    Object.defineProperty(leaf, 'issuerCertificate', { value: issuer, configurable: true });
+    return new Authorities(root.certPem).chainOf(leaf)?.length;
+  };
+  assert.ok(new X509Certificate(der).checkIssued(new X509Certificate(root.certPem)));
+  assert.deepEqual(
+    [chain(new X509Certificate(north.certPem)), chain(new X509Certificate(der))],
+    [3, undefined],
+  );
+});
