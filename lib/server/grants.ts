@@ -55,9 +55,19 @@ export interface Asked {
   readonly context: RecognisedContext | 'digest' | undefined;
 }
 
+/** What a client may at all, some name and rate permitting: what it is told of. */
+export interface Scope {
+  /** 40 hexadecimal digits each, lower case; `undefined`: every key. */
+  readonly keys: ReadonlySet<string> | undefined;
+  /** `undefined`: what the keys are for. */
+  readonly contexts: ReadonlySet<RecognisedContext | 'digest'> | undefined;
+  readonly decrypts: boolean;
+}
+
 /** One client's rights. Owner: the grants; its connections share it. */
 export interface Grant {
   readonly name: string;
+  readonly scope: Scope;
   /** @returns why not; `undefined`: it may, and it counts against its rates */
   refuse(asked: Asked): Refusal | undefined;
   /** Whose ticket keys it may have; `undefined`: none. */
@@ -75,10 +85,8 @@ function isServername(pattern: string, servername: string): boolean {
 class ClientGrant implements Grant {
   readonly name: string;
   readonly ticketGroup: TicketGroup | undefined;
-  readonly #keys: ReadonlySet<string> | undefined;
+  readonly scope: Scope;
   readonly #servernames: readonly string[] | undefined;
-  readonly #contexts: ReadonlySet<RecognisedContext | 'digest'> | undefined;
-  readonly #decrypt: boolean;
   readonly #bucket: TokenBucket | undefined;
   readonly #ratePerKey: Rate | undefined;
   /** No more than the keys there are: only a key that is granted and exists gets this far. */
@@ -88,19 +96,21 @@ class ClientGrant implements Grant {
   constructor(options: ClientOptions, ticketGroup: TicketGroup | undefined, clock: Clock) {
     this.name = options.name;
     this.ticketGroup = ticketGroup;
-    this.#keys = options.keys && new Set(options.keys.map((key) => key.toLowerCase()));
+    this.scope = {
+      keys: options.keys && new Set(options.keys.map((key) => key.toLowerCase())),
+      contexts: options.contexts && new Set(options.contexts),
+      decrypts: options.decrypt !== false,
+    };
     this.#servernames = options.servernames?.map((name) => name.toLowerCase());
-    this.#contexts = options.contexts && new Set(options.contexts);
-    this.#decrypt = options.decrypt !== false;
     this.#bucket = options.rate && new TokenBucket(options.rate, clock);
     this.#ratePerKey = options.ratePerKey;
     this.#clock = clock;
   }
 
   refuse({ kind, keyId, servername, context }: Asked): Refusal | undefined {
-    if (this.#keys?.has(keyId) === false) return 'key-not-granted';
+    if (this.scope.keys?.has(keyId) === false) return 'key-not-granted';
     if (!this.#allowsName(servername?.toLowerCase())) return 'name-not-granted';
-    if (!(kind === 'sign' ? this.#allowsContext(context) : this.#decrypt)) return 'context-not-allowed';
+    if (!(kind === 'sign' ? this.#allowsContext(context) : this.scope.decrypts)) return 'context-not-allowed';
     return !this.take() || this.#keyBucket(keyId)?.take() === false ? 'rate' : undefined;
   }
 
@@ -109,7 +119,8 @@ class ClientGrant implements Grant {
   }
 
   #allowsContext(context: Asked['context']): boolean {
-    return this.#contexts === undefined || (context !== undefined && this.#contexts.has(context));
+    const { contexts } = this.scope;
+    return contexts === undefined || (context !== undefined && contexts.has(context));
   }
 
   #allowsName(servername: string | undefined): boolean {
@@ -154,6 +165,7 @@ function ticketGroupOf(
 /** No limit at all; but no ticket keys, which belong to a group. */
 export const EVERYTHING: Grant = {
   name: 'any',
+  scope: { keys: undefined, contexts: undefined, decrypts: true },
   refuse: () => undefined,
   ticketGroup: undefined,
   take: () => true,

@@ -4,6 +4,7 @@
  */
 import { fitsContext, type RecognisedContext } from '../protocol/handshake-message.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
+import type { Scope } from './grants.ts';
 import type { StoredKey } from './key-store.ts';
 import type { AllowedContext, Policy } from './policy.ts';
 import type { Refusal } from './refusals.ts';
@@ -36,22 +37,68 @@ export function contextOf({ message, context }: SignRequest): RecognisedContext 
   return message === undefined ? 'digest' : context;
 }
 
+/** Without contexts of its own, a client may what the keys may. */
+function isWithin(context: AllowedContext, { contexts }: Scope): boolean {
+  return contexts === undefined || (context !== 'tls12-client' && contexts.has(context));
+}
+
 /** Immutable: a new policy makes new rules. */
 export class KeyRules {
   readonly #policy: Policy;
   readonly #rules: ReadonlyMap<string, Rule>;
-  /** Of any key: the gate before a key is looked for. */
-  readonly contexts: ReadonlySet<AllowedContext>;
+  readonly #contexts = new WeakMap<Scope, ReadonlySet<AllowedContext>>();
+  /** Those of which it is known: a label may get its key later. */
+  readonly #decrypts = new WeakSet<Scope>();
   /** Whether any key may decrypt. */
   readonly decrypts: boolean;
 
   constructor(policy: Policy, keys: KeysOptions = {}) {
     this.#policy = policy;
     this.#rules = new Map(Object.entries(keys).map(([id, options]) => [id.toLowerCase(), ruleOf(options)]));
-    const rules = [...this.#rules.values()];
-    this.contexts = new Set([...policy.contexts, ...rules.flatMap(({ contexts }) => [...(contexts ?? [])])]);
     const named = policy.allowDecrypt === 'every-key' || policy.allowDecrypt.size > 0;
-    this.decrypts = named || rules.some(({ uses }) => uses?.has('decrypt'));
+    this.decrypts = named || [...this.#rules.values()].some(({ uses }) => uses?.has('decrypt'));
+  }
+
+  /**
+   * What a client may have signed with some key that it may use: the gate before a key is looked for, and what it is told. What
+   * other clients' keys are for makes no difference to it.
+   */
+  contextsFor(scope: Scope): ReadonlySet<AllowedContext> {
+    let contexts = this.#contexts.get(scope);
+    if (contexts === undefined) {
+      contexts = new Set(this.#contextsOfKeys(scope.keys).filter((each) => isWithin(each, scope)));
+      this.#contexts.set(scope, contexts);
+    }
+    return contexts;
+  }
+
+  #contextsOfKeys(keys: Scope['keys']): AllowedContext[] {
+    const signs = (rule: Rule | undefined) => rule?.uses?.has('sign') !== false;
+    const contextsOf = (rule: Rule | undefined) =>
+      signs(rule) ? [...(rule?.contexts ?? this.#policy.contexts)] : [];
+    if (keys !== undefined) return [...keys].flatMap((keyId) => contextsOf(this.#rules.get(keyId)));
+    return [...this.#policy.contexts, ...[...this.#rules.values()].flatMap(contextsOf)];
+  }
+
+  /**
+   * Whether a client may have anything decrypted, as {@link contextsFor}.
+   *
+   * @param labelOf a key of this id; `undefined`: there is none
+   */
+  decryptsFor(scope: Scope, labelOf: (keyId: string) => string | undefined): boolean {
+    if (!this.decrypts || !scope.decrypts) return false;
+    if (scope.keys === undefined || this.#decrypts.has(scope)) return true;
+    const decrypts = [...scope.keys].some((keyId) => this.#mayDecrypt(keyId, labelOf(keyId)));
+    if (decrypts) this.#decrypts.add(scope);
+    return decrypts;
+  }
+
+  #mayDecrypt(keyId: string, label: string | undefined): boolean {
+    const { uses } = this.#rules.get(keyId) ?? {};
+    if (uses !== undefined) return uses.has('decrypt');
+    const { allowDecrypt } = this.#policy;
+    if (allowDecrypt === 'every-key' || allowDecrypt.has(keyId)) return true;
+    return label !== undefined && allowDecrypt.has(label);
   }
 
   /** @param keyId of the key, 40 hexadecimal digits; @returns why not; `undefined`: it is for that */
@@ -67,9 +114,6 @@ export class KeyRules {
 
   /** As {@link refuseSign}, for the other use. */
   refuseDecrypt(keyId: string, { label }: StoredKey): Refusal | undefined {
-    const { uses } = this.#rules.get(keyId) ?? {};
-    const { allowDecrypt } = this.#policy;
-    const named = () => allowDecrypt === 'every-key' || allowDecrypt.has(keyId) || allowDecrypt.has(label);
-    return (uses === undefined ? named() : uses.has('decrypt')) ? undefined : 'use-not-allowed';
+    return this.#mayDecrypt(keyId, label) ? undefined : 'use-not-allowed';
   }
 }

@@ -1,6 +1,6 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
 import { KeylessError } from '../errors.ts';
-import { type Capabilities, encodeCapabilities } from '../protocol/capabilities.ts';
+import { encodeCapabilities } from '../protocol/capabilities.ts';
 import { digestOf } from '../protocol/digests.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
 import { CustomFunction } from '../protocol/opcodes.ts';
@@ -143,7 +143,6 @@ export class Operations {
   readonly #tickets: TicketKeys | undefined;
   readonly #workplaces: Workplaces;
   #rules!: KeyRules;
-  #capabilities!: Capabilities;
 
   /**
    * @param replays `undefined`: a message may be signed again
@@ -171,14 +170,26 @@ export class Operations {
   /** What each key is for, from here on. @param keys `undefined`: what the policy says of all */
   setKeys(keys: KeysOptions | undefined): void {
     this.#rules = new KeyRules(this.#policy, keys);
-    this.#capabilities = this.#describe();
   }
 
   /** What a client was not granted is not there. */
-  capabilities({ ticketGroup }: Grant): Uint8Array {
-    const hasTickets = this.#tickets !== undefined && ticketGroup !== undefined;
-    const functions = [...this.#capabilities.functions, ...(hasTickets ? [CustomFunction.TICKET_KEYS] : [])];
-    return encodeCapabilities({ ...this.#capabilities, functions, time: Date.now() });
+  capabilities(grant: Grant): Uint8Array {
+    const { allowLegacyHashes } = this.#policy;
+    const schemes = Object.entries(SIGNING_METHODS).filter(
+      ([, { hash }]) => allowLegacyHashes || (hash !== 'sha1' && hash !== 'md5-sha1'),
+    );
+    const functions: string[] = [CustomFunction.CAPABILITIES, ...SIGNING_FUNCTIONS];
+    if (this.#decryptsFor(grant)) functions.push(CustomFunction.RSA_PREMASTER);
+    if (this.#tickets !== undefined && grant.ticketGroup !== undefined)
+      functions.push(CustomFunction.TICKET_KEYS);
+    return encodeCapabilities({
+      versions: [1],
+      schemes: schemes.map(([name]) => name),
+      functions,
+      contexts: [...this.#rules.contextsFor(grant.scope)],
+      limits: { inFlight: this.#maxInFlight, bodyBytes: MAX_BODY_BYTES },
+      time: Date.now(),
+    });
   }
 
   /** @param ours whether the peer is one of ours: such keys do not go over TLS 1.2 */
@@ -189,7 +200,7 @@ export class Operations {
   }
 
   sign(request: SignRequest, grant: Grant, asking: Asking): Outcome | Promise<Outcome> {
-    const refused = refuseSign(this.#policy, this.#rules.contexts, request);
+    const refused = refuseSign(this.#policy, this.#rules.contextsFor(grant.scope), request);
     if (refused !== undefined) return refused;
     const key = this.#keys.find(request.selector);
     if (key === undefined) return 'unknown-key';
@@ -214,35 +225,36 @@ export class Operations {
     const { ours } = asking;
     const raw = request.kind === 'raw-decrypt';
     if (!this.#rules.decrypts || (raw && (!this.#policy.allowRawDecrypt || ours))) return 'decryption-off';
-    const key = this.#keys.find(request.selector);
-    if (key === undefined) return 'unknown-key';
-    asking.key = key;
-    const keyId = hex(key.keyId);
-    const asked = { kind: 'decrypt', keyId, servername: textOf(request.servername) } as const;
-    const denied = this.#rules.refuseDecrypt(keyId, key) ?? grant.refuse({ ...asked, context: undefined });
-    if (denied !== undefined) return denied;
-    if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
-    if (key.kind.modulusBytes! < MIN_BLOCK_BYTES) return 'key-type';
+    const denied = this.#refuseDecrypt(request, grant, asking);
+    // To whom nothing may be decrypted, nothing is; a key that somebody else's decryption is granted for is no exception.
+    if (denied !== undefined) return this.#decryptsFor(grant) ? denied : 'decryption-not-granted';
+    const key = asking.key!;
     if (!raw) return this.#workplaces.run(key, asking, () => premaster(key, request));
     // OpenSSL takes shorter ones, which no TLS client makes.
     if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
     return this.#workplaces.run(key, asking, () => guarded(key, () => key.decryptRaw!(request.ciphertext)));
   }
 
-  #describe(): Capabilities {
-    const { allowLegacyHashes } = this.#policy;
-    const { contexts, decrypts } = this.#rules;
-    const schemes = Object.entries(SIGNING_METHODS).filter(
-      ([, { hash }]) => allowLegacyHashes || (hash !== 'sha1' && hash !== 'md5-sha1'),
+  #refuseDecrypt(
+    { selector, servername }: DecryptRequest,
+    grant: Grant,
+    asking: Asking,
+  ): Refusal | undefined {
+    const key = this.#keys.find(selector);
+    if (key === undefined) return 'unknown-key';
+    asking.key = key;
+    const keyId = hex(key.keyId);
+    const asked = { kind: 'decrypt', keyId, servername: textOf(servername), context: undefined } as const;
+    const denied = this.#rules.refuseDecrypt(keyId, key) ?? grant.refuse(asked);
+    if (denied !== undefined) return denied;
+    if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
+    return key.kind.modulusBytes! < MIN_BLOCK_BYTES ? 'key-type' : undefined;
+  }
+
+  #decryptsFor({ scope }: Grant): boolean {
+    return this.#rules.decryptsFor(
+      scope,
+      (keyId) => this.#keys.find({ keyId: Buffer.from(keyId, 'hex'), certificateDigest: undefined })?.label,
     );
-    const functions: string[] = [CustomFunction.CAPABILITIES, ...SIGNING_FUNCTIONS];
-    if (decrypts) functions.push(CustomFunction.RSA_PREMASTER);
-    return {
-      versions: [1],
-      schemes: schemes.map(([name]) => name),
-      functions,
-      contexts: [...contexts],
-      limits: { inFlight: this.#maxInFlight, bodyBytes: MAX_BODY_BYTES },
-    };
   }
 }

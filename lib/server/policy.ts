@@ -83,7 +83,7 @@ function refuseMessage(
   return contexts.has(context) && fitsContext(context, method) ? undefined : 'context-not-allowed';
 }
 
-/** @param contexts of any key. @returns why it is not signed with any; `undefined`: it may go on */
+/** @param contexts of any key that the client may use. @returns why it is not signed with any; `undefined`: it may go on */
 export function refuseSign(
   { allowLegacyHashes }: Policy,
   contexts: ReadonlySet<AllowedContext>,

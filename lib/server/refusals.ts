@@ -13,6 +13,7 @@ export const REFUSALS = {
   'blind-digest': WireError.BAD_OPCODE,
   'legacy-hash': WireError.BAD_OPCODE,
   'decryption-off': WireError.BAD_OPCODE,
+  'decryption-not-granted': WireError.BAD_OPCODE,
   'tickets-off': WireError.BAD_OPCODE,
   'tickets-not-granted': WireError.BAD_OPCODE,
   'not-a-handshake': WireError.KEY_NOT_FOUND,

@@ -11,7 +11,8 @@ import {
   signRequest,
 } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerOperation } from '../../../lib/server/channels.ts';
-import type { KeyOptions } from '../../../lib/server/key-rules.ts';
+import type { ClientOptions } from '../../../lib/server/grants.ts';
+import type { KeyOptions, KeysOptions } from '../../../lib/server/key-rules.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
 import { certificateVerify, x25519Exchange } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
@@ -88,10 +89,7 @@ test('digests are signed with the key that is for them, and with no other', asyn
 test('a client whose own contexts leave digests out has none signed', async () => {
   const keys = { [idOf('p256')]: { contexts: ['tls13-server', 'digest'] as const } };
   await serve(keys, { grants: { clients: [{ ...CLIENT, contexts: ['tls13-server'] }], keys } });
-  assert.deepEqual(
-    [await signDigest('p256'), await sign('p256', certificateVerify())],
-    [NOT_THERE, 'result'],
-  );
+  assert.deepEqual([await signDigest('p256'), await sign('p256', certificateVerify())], [5, 'result']);
   keyServer!.setGrants({ clients: [{ ...CLIENT, contexts: ['digest'] }], keys });
   assert.deepEqual(
     [await signDigest('p256'), await sign('p256', certificateVerify())],
@@ -136,6 +134,52 @@ test('other rules hold at once for the connections that are there, capabilities 
   const { functions, contexts } = await said();
   assert.ok(functions.includes('rsa-premaster') && contexts.includes('digest'));
   assert.deepEqual([await decrypt(), await signDigest('rsa')], ['result', 'result']);
+});
+
+/** Others' keys: what is configured for them must make no difference. */
+const FOR_OTHERS: Readonly<Record<string, readonly [KeysOptions, Partial<KeyServerOptions>]>> = {
+  'blind digests': [{ [randomBytes(20).toString('hex')]: { contexts: ['digest', 'tls13-client'] } }, {}],
+  decryption: [{ [randomBytes(20).toString('hex')]: { uses: ['decrypt'] } }, {}],
+  'decryption, by their label': [{}, { allowDecrypt: ['rsa'] }],
+};
+
+for (const [what, [keys, options]] of Object.entries(FOR_OTHERS)) {
+  test(`a client cannot tell that keys of others are for ${what}`, async () => {
+    const own: ClientOptions = { ...CLIENT, keys: [idOf('p256')] };
+    const told = async (rules: KeysOptions, more: Partial<KeyServerOptions>) => {
+      await serve(rules, {
+        grants: { clients: [own, { name: 'b', identities: ['DNS:b'] }], keys: rules },
+        ...more,
+      });
+      const answer = await peer.ask(capabilitiesRequest());
+      assert.ok(answer.kind === 'result');
+      const { time: _, ...capabilities } = decodeCapabilities(answer.payload);
+      const digests = [await signDigest('p256'), await signDigest('rsa')];
+      const messages = [
+        await sign('p256', certificateVerify('client')),
+        await sign('rsa', certificateVerify()),
+      ];
+      return { capabilities, digests, messages, premasters: [await decrypt('p256'), await decrypt('rsa')] };
+    };
+    const alone = await told({}, {});
+    assert.deepEqual(alone.digests, [5, 5]);
+    assert.deepEqual(alone.premasters, [5, 5]);
+    assert.deepEqual(await told(keys, options), alone);
+  });
+}
+
+test('a client is told of what its own keys are for, by their label too', async () => {
+  const own: ClientOptions = { ...CLIENT, keys: [idOf('rsa'), idOf('p256')] };
+  const keys: KeysOptions = { [idOf('p256')]: { contexts: ['digest'] } };
+  await serve({}, { grants: { clients: [own], keys }, allowDecrypt: ['rsa'] });
+  const answer = await peer.ask(capabilitiesRequest());
+  assert.ok(answer.kind === 'result');
+  const { functions, contexts } = decodeCapabilities(answer.payload);
+  assert.ok(functions.includes('rsa-premaster'));
+  assert.deepEqual([...contexts].sort(), ['digest', 'tls12-server', 'tls13-server']);
+  assert.deepEqual([await decrypt('p256'), await signDigest('rsa')], [NOT_THERE, NOT_THERE]);
+  keyServer!.setGrants({ clients: [{ ...own, decrypt: false }], keys });
+  assert.equal(await decrypt('rsa'), 5);
 });
 
 test('the operator is told of a digest, and why a key was not used', async () => {
