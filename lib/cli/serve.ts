@@ -58,7 +58,8 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --metrics HOST:PORT   metrics for Prometheus over HTTP, at /metrics; a port alone: on the loopback
   --workers N           threads that sign with RSA, P-384 and P-521 keys of --keys; default: one for each core
   --handshake-timeout MS, --idle-timeout MS   until an edge is through TLS (5,000) and between requests (30,000)
-  --max-connections N   more are dropped; default 10,000
+  --max-connections N   of all edges; where there are more, the edge with the most gives way; default 10,000
+  --max-connections-per-client N   of one edge's certificate; default 1,000
   --json                one JSON object a line instead of text
   --quiet               do not print each operation
 
@@ -86,6 +87,7 @@ const OPTIONS = {
   'handshake-timeout': { type: 'string' },
   'idle-timeout': { type: 'string' },
   'max-connections': { type: 'string' },
+  'max-connections-per-client': { type: 'string' },
   workers: { type: 'string' },
   policy: { type: 'string' },
   'ticket-secret': { type: 'string' },
@@ -153,6 +155,7 @@ function serverOptions(values: ServeValues, keys: ServedKeys, print: Print): Key
     handshakeTimeoutMs: numberOption('handshake-timeout', values['handshake-timeout']),
     idleTimeoutMs: numberOption('idle-timeout', values['idle-timeout']),
     maxConnections: numberOption('max-connections', values['max-connections']),
+    maxConnectionsPerClient: numberOption('max-connections-per-client', values['max-connections-per-client']),
     keys,
     contexts: ['tls13-server', 'tls12-server', ...clients, ...digests],
     allowDecrypt: values['allow-decrypt'],

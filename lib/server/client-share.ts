@@ -9,8 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { Rounds, TakingTurns } from './rounds.ts';
 import { type Rate, TokenBucket } from './token-bucket.ts';
 
-/** Of a turn: each request costs 1, and 1 more for each 4 KiB: about half a millisecond of ECDSA. */
-const TURN = 24;
+/** A request counts once, and once more for each 4 KiB. */
 const BYTES_SHIFT = 12;
 /** Requests in hand, waiting to be looked at, or of which a part has come. */
 const MAX_REQUEST_BYTES = 4_194_304;
@@ -45,7 +44,7 @@ export class ClientShare implements TakingTurns {
   readonly #held = new Set<Reader>();
   #current: Reader | undefined;
   #round = -1;
-  #left = TURN;
+  #left = 0;
   #inFlight = 0;
   #requestBytes = 0;
   #unreadBytes = 0;
@@ -165,7 +164,7 @@ export class ClientShare implements TakingTurns {
   #mayTakeAny(): boolean {
     if (this.#round !== this.#rounds.number) {
       this.#round = this.#rounds.number;
-      this.#left = TURN;
+      this.#left = this.#rounds.turnSize;
     }
     return this.#left > 0 && this.#hasRoom();
   }

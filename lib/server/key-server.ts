@@ -19,6 +19,8 @@ import {
   secureOptionsOf,
 } from './credentials.ts';
 import { Grants, type GrantsOptions } from './grants.ts';
+import { HalfOpen } from './half-open.ts';
+import { type KeyServerNumbers, numbersOf } from './key-server-numbers.ts';
 import type { KeyStore } from './key-store.ts';
 import { Operations } from './operations.ts';
 import { identityOf, type PeerIdentity } from './peer-identity.ts';
@@ -47,6 +49,8 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly closeTimeoutMs?: number | undefined;
   /** Connections at once; where there are so many, the client with the most gives way; default 10,000. */
   readonly maxConnections?: number | undefined;
+  /** Connections at once that are not through TLS; of the address with the most the oldest makes way; default 512. */
+  readonly maxHandshakes?: number | undefined;
   /** Connections of one client (one certificate) at once; default 1,000. */
   readonly maxConnectionsPerClient?: number | undefined;
   /** Requests of one connection at once, before it is read no further; default 128. */
@@ -71,51 +75,7 @@ export interface KeyServerStats {
   readonly answered: number;
 }
 
-interface Numbers {
-  readonly handshakeTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  readonly closeTimeoutMs: number;
-  readonly maxConnections: number;
-  readonly maxConnectionsPerClient: number;
-  readonly maxInFlight: number;
-  readonly maxInFlightPerClient: number;
-  readonly replayCapacity: number;
-}
-
-const DEFAULT_IN_FLIGHT = 128;
-const CONNECTIONS_IN_FLIGHT = 8;
-
-function defaultsOf({ maxInFlight = DEFAULT_IN_FLIGHT }: KeyServerOptions): Numbers {
-  return {
-    handshakeTimeoutMs: 5000,
-    idleTimeoutMs: 30_000,
-    closeTimeoutMs: 5000,
-    maxConnections: 10_000,
-    maxConnectionsPerClient: 1000,
-    maxInFlight,
-    maxInFlightPerClient: CONNECTIONS_IN_FLIGHT * maxInFlight,
-    replayCapacity: 2_097_152,
-  };
-}
-
 const REPLAY_WINDOW_MS = 600_000;
-
-const MAX_INTEGER = 2_147_483_647;
-
-function numbersOf(options: KeyServerOptions): Numbers {
-  const numbers = { ...defaultsOf(options) };
-  for (const name of Object.keys(numbers) as (keyof Numbers)[]) {
-    const value = options[name] ?? numbers[name];
-    if (!Number.isInteger(value) || value < 1 || value > MAX_INTEGER) {
-      throw new KeylessError(
-        'ERR_KEYLESS_INVALID_ARGUMENT',
-        `"${name}" must be a whole number from 1 to ${MAX_INTEGER}, not ${String(value)}.`,
-      );
-    }
-    numbers[name] = value;
-  }
-  return numbers;
-}
 
 function requireOptions(options: KeyServerOptions): void {
   requireCredentials(options);
@@ -128,10 +88,9 @@ function requireOptions(options: KeyServerOptions): void {
   }
 }
 
-/** A socket that has been destroyed does not know its address any more; the one below it does, once it was asked. */
-function addressOfRefused(socket: tls.TLSSocket): string {
-  const { _parent: raw } = socket as { _parent?: { remoteAddress?: string; remotePort?: number } };
-  return addressOf(raw ?? socket);
+/** The socket below, which remembers its address when it is gone. */
+function rawOf(socket: tls.TLSSocket): Socket {
+  return (socket as { _parent?: Socket })._parent ?? socket;
 }
 
 function addressOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
@@ -165,11 +124,10 @@ const EXPIRED = 'The certificate of the client has expired since it connected.';
 class KeyServer {
   readonly #server: tls.Server;
   readonly #sessions: Sessions;
-  /** Below TLS: also those that are not through it. */
-  readonly #connections = new Set<Socket>();
+  readonly #halfOpen: HalfOpen;
   readonly #operations: Operations;
   readonly #host: SessionHost;
-  readonly #numbers: Numbers;
+  readonly #numbers: KeyServerNumbers;
   readonly #clock: Clock;
   #grants: Grants;
   #revocations: Revocations;
@@ -195,6 +153,7 @@ class KeyServer {
       options.tickets && new TicketKeys(options.tickets),
     );
     this.#operations.setKeys(options.grants?.keys);
+    this.#halfOpen = new HalfOpen(this.#numbers.maxHandshakes);
     const [rounds, clock] = [new Rounds(), this.#clock];
     this.#sessions = new Sessions({ ...this.#numbers, rounds, clock });
     this.#host = { operations: this.#operations, rounds, limits: this.#numbers, clock };
@@ -292,24 +251,13 @@ class KeyServer {
       handshakeTimeout: this.#numbers.handshakeTimeoutMs,
       noDelay: true,
     } as tls.TlsOptions);
-    server.maxConnections = this.#numbers.maxConnections;
-    server.on('drop', (dropped) => {
-      this.#refuse(
-        'too-many',
-        new KeylessError('ERR_KEYLESS_CONNECTION', TOO_MANY),
-        addressOf(dropped ?? {}),
-      );
+    server.on('connection', (raw) => this.#halfOpen.add(raw));
+    server.on('secureConnection', (socket) => {
+      this.#halfOpen.delete(rawOf(socket));
+      this.#accept(socket);
     });
-    // Asked now, the socket remembers its address for when it is gone.
-    server.prependListener('connection', (raw) => void raw.remoteAddress);
-    server.on('connection', (raw) => {
-      this.#connections.add(raw);
-      raw.on('close', () => this.#connections.delete(raw));
-    });
-    server.on('secureConnection', (socket) => this.#accept(socket));
     server.on('tlsClientError', (error, socket) => {
-      const reason = socket.authorizationError ? 'certificate' : 'tls';
-      this.#refuse(reason, refusalOf(error, socket), addressOfRefused(socket));
+      this.#refuseHandshake(error, socket);
       // Node tells of a handshake that takes too long, and leaves the connection open.
       socket.destroy();
     });
@@ -362,6 +310,17 @@ class KeyServer {
     if (this.#closing) session.close();
   }
 
+  #refuseHandshake(error: Error, socket: tls.TLSSocket): void {
+    const raw = rawOf(socket);
+    const address = addressOf(raw);
+    if (this.#halfOpen.hasMadeWay(raw)) {
+      this.#refuse('too-many', new KeylessError('ERR_KEYLESS_CONNECTION', TOO_MANY), address);
+      return;
+    }
+    const reason = socket.authorizationError ? 'certificate' : 'tls';
+    this.#refuse(reason, refusalOf(error, socket), address);
+  }
+
   #turnAway(socket: tls.TLSSocket, reason: RefusedConnection, error: KeylessError): void {
     const address = addressOf(socket);
     socket.on('error', () => undefined);
@@ -384,7 +343,7 @@ class KeyServer {
 
   #destroyAll(): void {
     for (const session of this.#sessions) session.destroy();
-    for (const connection of this.#connections) connection.destroy();
+    this.#halfOpen.destroyAll();
   }
 }
 

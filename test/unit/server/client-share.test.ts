@@ -70,18 +70,32 @@ test('a client has so many requests in hand, over however many connections, and 
 
 test('its connections come in turn, and of all of them no more is taken in a round than of one', async () => {
   const { share } = makeShare(10_000);
-  const readers = Array.from({ length: 10 }, () => new FakeReader(share, 100));
+  const readers = Array.from({ length: 10 }, () => new FakeReader(share, 200));
   for (const reader of readers) reader.work();
   let before = takenOf(readers);
-  assert.equal(before, 24);
+  assert.equal(before, 64);
   for (let rounds = 0; rounds < 10; rounds += 1) {
     await turn();
-    assert.equal(takenOf(readers) - before, 24);
+    assert.equal(takenOf(readers) - before, 64);
     before = takenOf(readers);
   }
   assert.deepEqual(
     readers.map(({ taken }) => taken),
-    [48, ...Array(9).fill(24)],
+    [128, ...Array(9).fill(64)],
+  );
+});
+
+test('clients that have more to be done than that share a round', async () => {
+  const { rounds, clock } = makeShare(1);
+  const readers = Array.from({ length: 4 }, () => {
+    const share = new ClientShare(rounds, clock, 10_000, () => undefined);
+    return new FakeReader(share, 200);
+  });
+  for (const reader of readers) reader.work();
+  await turn();
+  assert.deepEqual(
+    readers.map(({ taken }) => taken),
+    Array(4).fill(64 + 16),
   );
 });
 
@@ -148,7 +162,7 @@ test('who is refused again and again is heard 1,000 times a second', async () =>
     }
   };
   await ask();
-  assert.ok(refused > 2000 && refused <= 2024, `${refused} at once`);
+  assert.ok(refused > 2000 && refused <= 2064, `${refused} at once`);
   reader.work();
   assert.equal(reader.reading, false);
   refused = 0;
@@ -159,5 +173,5 @@ test('who is refused again and again is heard 1,000 times a second', async () =>
     await ask();
     reader.work();
   }
-  assert.ok(refused > 900 && refused <= 2100, `${refused} in a second`);
+  assert.ok(refused > 900 && refused <= 4300, `${refused} in a second`);
 });
