@@ -23,11 +23,13 @@ const OPTIONS = {
 } as const;
 
 function describe(verdict: AuditVerdict): string {
-  const { records, firstSeq, lastSeq, head, bad } = verdict;
+  const { records, firstSeq, lastSeq, head, refusedMore, bad } = verdict;
   if (bad !== undefined)
     return `Bad: ${bad.file}, line ${bad.line}: ${bad.reason}.\n${records} records before it are whole.\n`;
   const range = records === 0 ? '' : ` (${firstSeq} to ${lastSeq})`;
-  return `Whole: ${records} records${range}, head ${head}.\n`;
+  const more =
+    refusedMore === 0 ? '' : `${refusedMore} more connections were refused, of which it has sums only.\n`;
+  return `Whole: ${records} records${range}, head ${head}.\n${more}`;
 }
 
 async function run(args: readonly string[]): Promise<number> {

@@ -14,6 +14,8 @@ export interface AuditVerdict {
   readonly head: string;
   /** Whether the digest that was looked for is one of the log's. */
   readonly hasHead: boolean;
+  /** Connections that were refused and have no record of their own, only a sum. */
+  readonly refusedMore: number;
   /** The first bad record; `undefined`: there is none. */
   readonly bad: { readonly file: string; readonly line: number; readonly reason: string } | undefined;
 }
@@ -25,6 +27,7 @@ class Verification {
   seq = 0;
   head: Buffer = GENESIS;
   hasHead = false;
+  refusedMore = 0;
   readonly #noted: string | undefined;
 
   constructor(noted: string | undefined) {
@@ -35,7 +38,7 @@ class Verification {
   take(text: string): string | undefined {
     const line = parseLine(text);
     if (line === undefined) return 'it is not a record';
-    const { seq, event, previous } = line.body;
+    const { seq, event, previous, connections } = line.body;
     if (this.records === 0) this.#begin(seq, event === 'continued' ? String(previous) : undefined);
     if (seq !== this.seq + 1) return `it has the number ${seq}, after ${this.seq}`;
     if (event === 'continued' && previous !== this.head.toString('hex')) return 'it continues another file';
@@ -43,6 +46,7 @@ class Verification {
       return 'its digest does not fit: it, or what was before it, was changed';
     this.head = line.digest;
     if (line.digest.toString('hex') === this.#noted) this.hasHead = true;
+    if (event === 'refused-more' && typeof connections === 'number') this.refusedMore += connections;
     this.seq = seq;
     this.records += 1;
     return undefined;
@@ -85,6 +89,6 @@ export async function verifyAudit(directory: string, noted?: string): Promise<Au
     bad = await firstBadLine(file, verification);
     if (bad !== undefined) break;
   }
-  const { records, firstSeq, seq, head, hasHead } = verification;
-  return { records, firstSeq, lastSeq: seq, head: head.toString('hex'), hasHead, bad };
+  const { records, firstSeq, seq, head, hasHead, refusedMore } = verification;
+  return { records, firstSeq, lastSeq: seq, head: head.toString('hex'), hasHead, refusedMore, bad };
 }

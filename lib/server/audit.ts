@@ -1,7 +1,8 @@
 /** What goes into the audit log: every operation, and who came and went. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { escapePeerText } from '../protocol/peer-text.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import type { AuditLog } from './audit-log.ts';
+import { RefusalRecords } from './audit-refusals.ts';
 import {
   type ServerConnection,
   type ServerConnectionRefused,
@@ -30,7 +31,8 @@ function recordOperation(log: AuditLog, operation: ServerOperation): void {
 }
 
 /** @returns ends it */
-export function auditOperations(log: AuditLog): () => void {
+export function auditOperations(log: AuditLog, clock: Clock = systemClock): () => void {
+  const refusals = new RefusalRecords(log, clock);
   const listeners = [
     [serverOperation.name, (message: unknown) => recordOperation(log, message as ServerOperation)],
     [
@@ -40,16 +42,11 @@ export function auditOperations(log: AuditLog): () => void {
         log.append('connected', { client, certificate: fingerprint, address });
       },
     ],
-    [
-      serverConnectionRefused.name,
-      (message: unknown) => {
-        const { address, error } = message as ServerConnectionRefused;
-        log.append('refused', { address, reason: escapePeerText(error.message) });
-      },
-    ],
+    [serverConnectionRefused.name, (message: unknown) => refusals.add(message as ServerConnectionRefused)],
   ] as const;
   for (const [name, listener] of listeners) subscribe(name, listener);
   return () => {
     for (const [name, listener] of listeners) unsubscribe(name, listener);
+    refusals.close();
   };
 }
