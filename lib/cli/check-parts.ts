@@ -1,10 +1,5 @@
 /** The single questions of `keyless-tls check`. Each answers with what it found, or throws with what to do. */
-import { constants, randomBytes, verify, type X509Certificate } from 'node:crypto';
-import type { KeyServers } from '../keys/key-servers.ts';
-import type { SignatureScheme, SignOperation } from '../keys/private-key.ts';
-import { subjectKeyId } from '../protocol/key-id.ts';
-import { SIGNING_METHODS } from '../protocol/schemes.ts';
-import { keyKindOf } from '../signing/key-kind.ts';
+import type { X509Certificate } from 'node:crypto';
 
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const HOUR_MS = 3_600_000;
@@ -41,67 +36,4 @@ export function checkUsage(certificate: X509Certificate): string {
   if (usages === undefined) return 'for anything';
   if (usages.includes(CLIENT_AUTH)) return 'yes';
   throw new Error('its extended key usage does not allow client authentication. Issue one that does.');
-}
-
-/** One that TLS 1.3 has for the key. */
-function schemeOf(certificate: X509Certificate): SignatureScheme {
-  const { type, curve } = keyKindOf(certificate.publicKey);
-  if (type === 'rsa') return 'rsa_pss_rsae_sha256';
-  if (type === 'rsa-pss') return 'rsa_pss_pss_sha256';
-  if (type !== 'ec') return type;
-  if (curve === 'prime256v1') return 'ecdsa_secp256r1_sha256';
-  return curve === 'secp384r1' ? 'ecdsa_secp384r1_sha384' : 'ecdsa_secp521r1_sha512';
-}
-
-/** RFC 8446 §4.4.3, of a handshake that never was: nobody has such a transcript hash. */
-function certificateVerify(): Buffer {
-  const context = 'TLS 1.3, server CertificateVerify\0';
-  return Buffer.concat([Buffer.alloc(64, 0x20), Buffer.from(context, 'latin1'), randomBytes(32)]);
-}
-
-function hostOf({ subjectAltName = '' }: X509Certificate): string | undefined {
-  return /(?:^|, )DNS:([\w.*-]+)/.exec(subjectAltName)?.[1]?.replace('*', 'www');
-}
-
-function isSignature(
-  certificate: X509Certificate,
-  scheme: SignatureScheme,
-  message: Buffer,
-  signature: Uint8Array,
-) {
-  const { algorithm, hash } = SIGNING_METHODS[scheme];
-  const key = certificate.publicKey;
-  const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
-  return verify(hash, message, algorithm === 'rsa-pss' ? { key, ...pss } : key, signature);
-}
-
-/** Has the key of the certificate sign, and verifies it. */
-export async function checkSignature(
-  keys: KeyServers,
-  certificate: X509Certificate,
-  timeoutMs: number,
-): Promise<string> {
-  const scheme = schemeOf(certificate);
-  const message = certificateVerify();
-  const keyId = subjectKeyId(certificate.publicKey.export({ type: 'spki', format: 'der' }));
-  const since = performance.now();
-  const operation: SignOperation = {
-    kind: 'sign',
-    scheme,
-    message,
-    keyId,
-    certificate: certificate.raw,
-    role: 'server',
-    servername: hostOf(certificate),
-    peerAddress: undefined,
-    localAddress: undefined,
-    deadline: since + timeoutMs,
-    signal: AbortSignal.timeout(timeoutMs),
-  };
-  const signature = await keys.sign(operation);
-  const ms = (performance.now() - since).toFixed(1);
-  if (isSignature(certificate, scheme, message, signature)) return `${scheme} in ${ms} ms`;
-  throw new Error(
-    'the signature does not verify with the certificate: the key server holds another key by this id.',
-  );
 }

@@ -4,7 +4,7 @@ import type { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { leaseTicketKeys, type TicketLease } from '../index.ts';
 import type { KeyServers, KeyServersStats } from '../keys/key-servers.ts';
-import { checkSignature } from './check-parts.ts';
+import { checkSignature } from './check-signature.ts';
 import { endingSignal } from './command.ts';
 import { eventLines, type Print } from './event-lines.ts';
 

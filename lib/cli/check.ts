@@ -3,7 +3,8 @@ import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
-import { checkClock, checkDates, checkSignature, checkUsage } from './check-parts.ts';
+import { checkClock, checkDates, checkUsage } from './check-parts.ts';
+import { checkSignature } from './check-signature.ts';
 import { watch } from './check-watch.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
 import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
@@ -17,7 +18,7 @@ Usage: keyless-tls check --cert FILE --key FILE --ca FILE --server HOST:PORT [op
   --ca FILE           the authority of the key servers, PEM
   --server HOST:PORT  a key server, any number
   --site FILE         a site's certificate, PEM, any number, or a directory with *.crt and *.pem files: each one's key signs
-                      a test handshake on each server
+                      test handshakes on each server
   --servername NAME   the name in the key servers' certificates, if it is not HOST
   --timeout MS        for each step, 100 to 60,000; default 5,000
   --watch             afterwards, once a second until it is ended: each server's state, breaker and latency, and the age of
@@ -25,7 +26,8 @@ Usage: keyless-tls check --cert FILE --key FILE --ca FILE --server HOST:PORT [op
   --json              one JSON object a line
 
 Looks at the certificate's dates by this machine's clock and at its purpose, connects to each server, compares its clock, and has
-it sign a TLS 1.3 handshake with the key of each site, which is verified. A key server lists no keys: what is not named by --site is
+it sign a handshake of TLS 1.3 and one of TLS 1.2 with the key of each site, which are verified: one is enough (an SSH agent's RSA
+keys have TLS 1.2 only), and it says which. A key server lists no keys: what is not named by --site is
 not tried. Exit code 0: all is well; 1: something is not.
 
 Example:

@@ -94,7 +94,10 @@ test('every file of init is for its owner only, and an edge gets no key but its 
 test('check finds all well with a key that is there, and says which is not', async () => {
   const well = await check('--server', `localhost:${port}`, '--site', join(folder, 'rsa.crt'));
   assert.deepEqual([well.status, well.stderr], [0, ''], well.stdout);
-  assert.match(well.stdout, /signs for .*rsa\.crt: rsa_pss_rsae_sha256 in [\d.]+ ms/);
+  assert.match(
+    well.stdout,
+    /signs for .*rsa\.crt: TLS 1\.3 with rsa_pss_rsae_sha256 in [\d.]+ ms, TLS 1\.2 with /,
+  );
   assert.match(
     well.stdout,
     /^ok {4}localhost:\d+: its clock: [0-2]\.\d s (ahead of|behind) this machine's$/m,

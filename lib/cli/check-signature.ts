@@ -1,0 +1,116 @@
+/**
+ * The last question of `keyless-tls check`: does the key of a certificate sign, and for which versions of TLS? A token or an agent may
+ * not have every kind of signature, and a policy may leave a version out.
+ */
+import { constants, randomBytes, verify, type X509Certificate } from 'node:crypto';
+import type { KeyServers } from '../keys/key-servers.ts';
+import type { SignatureScheme, SignOperation } from '../keys/private-key.ts';
+import { subjectKeyId } from '../protocol/key-id.ts';
+import { SIGNING_METHODS } from '../protocol/schemes.ts';
+import { keyKindOf } from '../signing/key-kind.ts';
+
+interface Trial {
+  readonly version: 'TLS 1.3' | 'TLS 1.2';
+  readonly scheme: SignatureScheme;
+  readonly message: Buffer;
+}
+
+/** One that TLS 1.3 has for the key. */
+function schemeOf(certificate: X509Certificate): SignatureScheme {
+  const { type, curve } = keyKindOf(certificate.publicKey);
+  if (type === 'rsa') return 'rsa_pss_rsae_sha256';
+  if (type === 'rsa-pss') return 'rsa_pss_pss_sha256';
+  if (type !== 'ec') return type;
+  if (curve === 'prime256v1') return 'ecdsa_secp256r1_sha256';
+  return curve === 'secp384r1' ? 'ecdsa_secp384r1_sha384' : 'ecdsa_secp521r1_sha512';
+}
+
+/** RFC 8446 §4.4.3, of a handshake that never was: nobody has such a transcript hash. */
+function certificateVerify(): Buffer {
+  const context = 'TLS 1.3, server CertificateVerify\0';
+  return Buffer.concat([Buffer.alloc(64, 0x20), Buffer.from(context, 'latin1'), randomBytes(32)]);
+}
+
+/** RFC 8422 §5.4 with X25519, likewise: randoms and a point that nobody has sent. */
+function keyExchange(): Buffer {
+  return Buffer.concat([randomBytes(64), Buffer.of(3, 0, 29, 32), randomBytes(32)]);
+}
+
+function trialsOf(certificate: X509Certificate): readonly Trial[] {
+  const scheme = schemeOf(certificate);
+  // Every client of TLS 1.2 has it; PSS, not every one.
+  const older = scheme === 'rsa_pss_rsae_sha256' ? 'rsa_pkcs1_sha256' : scheme;
+  return [
+    { version: 'TLS 1.3', scheme, message: certificateVerify() },
+    { version: 'TLS 1.2', scheme: older, message: keyExchange() },
+  ];
+}
+
+function hostOf({ subjectAltName = '' }: X509Certificate): string | undefined {
+  return /(?:^|, )DNS:([\w.*-]+)/.exec(subjectAltName)?.[1]?.replace('*', 'www');
+}
+
+function isSignature(certificate: X509Certificate, { scheme, message }: Trial, signature: Uint8Array) {
+  const { algorithm, hash } = SIGNING_METHODS[scheme];
+  const key = certificate.publicKey;
+  const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+  return verify(hash, message, algorithm === 'rsa-pss' ? { key, ...pss } : key, signature);
+}
+
+async function perform(
+  trial: Trial,
+  keys: KeyServers,
+  certificate: X509Certificate,
+  timeoutMs: number,
+): Promise<string> {
+  const { version, scheme, message } = trial;
+  const since = performance.now();
+  const operation: SignOperation = {
+    kind: 'sign',
+    scheme,
+    message,
+    keyId: subjectKeyId(certificate.publicKey.export({ type: 'spki', format: 'der' })),
+    certificate: certificate.raw,
+    role: 'server',
+    servername: hostOf(certificate),
+    peerAddress: undefined,
+    localAddress: undefined,
+    deadline: since + timeoutMs,
+    signal: AbortSignal.timeout(timeoutMs),
+  };
+  const signature = await keys.sign(operation);
+  const ms = (performance.now() - since).toFixed(1);
+  if (isSignature(certificate, trial, signature)) return `${version} with ${scheme} in ${ms} ms`;
+  throw new Error(
+    'the signature does not verify with the certificate: the key server holds another key by this id.',
+  );
+}
+
+/** What an edge has to offer where a key signs for one version only. */
+function advice({ version, scheme }: Trial): string {
+  if (version === 'TLS 1.3') return "give it minVersion: 'TLSv1.3'";
+  return `give it maxVersion: 'TLSv1.2', or connectKeyServers schemes: ['${scheme}']`;
+}
+
+/**
+ * Has the key of the certificate sign, for TLS 1.3 and 1.2, and verifies it.
+ *
+ * @throws where it signs for none, with why not for TLS 1.3
+ */
+export async function checkSignature(
+  keys: KeyServers,
+  certificate: X509Certificate,
+  timeoutMs: number,
+): Promise<string> {
+  const trials = trialsOf(certificate);
+  const results = await Promise.allSettled(
+    trials.map((trial) => perform(trial, keys, certificate, timeoutMs)),
+  );
+  const well = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  const failed = results.findIndex(({ status }) => status === 'rejected');
+  if (failed < 0) return well.join(', ');
+  const { reason } = results[failed] as PromiseRejectedResult;
+  if (well.length === 0) throw reason;
+  const can = trials[1 - failed]!;
+  return `${well[0]}, not for ${trials[failed]!.version}: ${(reason as Error).message} An edge must not offer that: ${advice(can)}.`;
+}
