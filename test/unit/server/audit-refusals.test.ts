@@ -35,7 +35,7 @@ function refuse(reason: RefusedConnection, times: number): void {
     serverConnectionRefused.publish({
       address: '192.0.2.1 port 1',
       reason,
-      error: new Error(`it is ${reason}`),
+      error: new Error(`${'x'.repeat(80)} ${reason}`),
     });
 }
 
