@@ -14,11 +14,9 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  rmSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { tryLockFile } from '../engine/file-lock.ts';
 import { KeylessError } from '../errors.ts';
 import { auditFile, auditFiles } from './audit-files.ts';
 import { chain, encodeLine, GENESIS, parseLine } from './audit-record.ts';
@@ -67,35 +65,52 @@ function readTail(path: string): Tail {
   };
 }
 
-function isAlive(pid: number): boolean {
+function tryLock(file: number, path: string): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return tryLockFile(file);
+  } catch (cause) {
+    throw new KeylessError(
+      'ERR_KEYLESS_AUDIT',
+      `The audit log needs a file system with locks, for nobody else to write it: ${path} cannot be locked.`,
+      { cause },
+    );
   }
 }
 
-/** One process writes one log: two would each break the other's chain. */
-function lock(path: string): void {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      writeFileSync(path, String(process.pid), { flag: 'wx', mode: OWNER_ONLY });
-      return;
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-      const pid = Number(readFileSync(path, 'utf8'));
-      if (attempt > 0 || (Number.isInteger(pid) && pid > 0 && isAlive(pid))) {
-        throw new KeylessError(
-          'ERR_KEYLESS_AUDIT',
-          `Process ${pid} writes this audit log already (${path}).`,
-          {
-            cause,
-          },
-        );
-      }
-      rmSync(path, { force: true });
-    }
+/**
+ * Made if it is not there. One process writes one log: two would each break the other's chain. The lock is on what is written,
+ * and ends with the process, however it ends: the number of a process is another one's after a restart, or in another container.
+ */
+function openLocked(path: string): number {
+  const file = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, OWNER_ONLY);
+  try {
+    if (tryLock(file, path)) return file;
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+  closeSync(file);
+  throw new KeylessError(
+    'ERR_KEYLESS_AUDIT',
+    `This audit log is being written already: another key server has locked ${path}.`,
+  );
+}
+
+interface LastFile {
+  readonly file: number;
+  readonly path: string;
+  /** The one before it. */
+  readonly previous: string | undefined;
+}
+
+/** Whoever wrote the log may have begun another file, and ended, since its files were looked at. */
+function openLast(directory: string): LastFile {
+  for (;;) {
+    const files = auditFiles(directory);
+    const path = files.at(-1) ?? auditFile(directory, 1);
+    const file = openLocked(path);
+    if (auditFiles(directory).at(-1) === path) return { file, path, previous: files.at(-2) };
+    closeSync(file);
   }
 }
 
@@ -104,7 +119,6 @@ export class AuditLog {
   readonly #maxFileBytes: number;
   readonly #onFailure: (error: Error) => void;
   readonly #wallClock: () => number;
-  readonly #lockFile: string;
   #file: number;
   #bytes: number;
   #head: Buffer;
@@ -119,21 +133,27 @@ export class AuditLog {
     this.#onFailure = onFailure;
     this.#wallClock = wallClock;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    this.#lockFile = join(directory, 'lock');
-    lock(this.#lockFile);
-    const files = auditFiles(directory);
-    const last = files.at(-1) ?? auditFile(directory, 1);
-    this.#file = this.#openFile(last);
-    const tail = readTail(last);
-    // Killed between the making of a file and its first record: the chain's end is in the file before.
-    const previous = tail.bytes === 0 ? files.at(-2) : undefined;
-    const { head, seq } = previous === undefined ? tail : readTail(previous);
-    this.#head = head;
-    this.#seq = seq;
-    this.#bytes = tail.bytes;
-    if (tail.tornBytes > 0) ftruncateSync(this.#file, tail.bytes);
-    if (previous !== undefined) this.append('continued', { previous: head.toString('hex') });
-    this.append('opened', tail.tornBytes > 0 ? { tornBytes: tail.tornBytes } : {});
+    const last = openLast(directory);
+    this.#file = last.file;
+    try {
+      const tail = readTail(last.path);
+      // Killed between the making of a file and its first record: the chain's end is in the file before.
+      const previous = tail.bytes === 0 ? last.previous : undefined;
+      const { head, seq } = previous === undefined ? tail : readTail(previous);
+      this.#head = head;
+      this.#seq = seq;
+      this.#bytes = tail.bytes;
+      this.#goOn(tail, previous !== undefined);
+    } catch (error) {
+      closeSync(this.#file);
+      throw error;
+    }
+  }
+
+  #goOn({ bytes, tornBytes }: Tail, fromFileBefore: boolean): void {
+    if (tornBytes > 0) ftruncateSync(this.#file, bytes);
+    if (fromFileBefore) this.append('continued', { previous: this.#head.toString('hex') });
+    this.append('opened', tornBytes > 0 ? { tornBytes } : {});
     this.flush();
   }
 
@@ -186,19 +206,16 @@ export class AuditLog {
     this.#open = false;
     fsyncSync(this.#file);
     closeSync(this.#file);
-    rmSync(this.#lockFile, { force: true });
-  }
-
-  #openFile(path: string): number {
-    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, OWNER_ONLY);
   }
 
   /** The chain goes on: the first record of a file builds on the last of the file before, and says so. */
   #rotate(): void {
     fsyncSync(this.#file);
-    closeSync(this.#file);
     const previous = this.#head.toString('hex');
-    this.#file = this.#openFile(auditFile(this.#directory, this.#seq + 1));
+    const next = openLocked(auditFile(this.#directory, this.#seq + 1));
+    // The next one is locked by now: at no time is the log anybody's.
+    closeSync(this.#file);
+    this.#file = next;
     this.#bytes = 0;
     this.append('continued', { previous });
     this.flush();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   mkdtempSync,
@@ -134,13 +135,51 @@ test('a log whose end was changed by hand is not written on', () => {
   assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
 });
 
-test('two processes do not write one log; the lock of one that has gone does not matter', () => {
+test('two do not write one log, also when it has gone on to another file', () => {
   const directory = folder();
-  const log = open(directory);
-  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
+  const log = open(directory, { maxFileBytes: 1000 });
+  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT', message: /being written already/ });
+  while (auditFiles(directory).length < 3) {
+    log.append('operation', { client: 'edge' });
+    log.flush();
+    assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
+  }
   log.close();
-  const gone = execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }).trim();
-  writeFileSync(join(directory, 'lock'), gone);
+  open(directory).close();
+});
+
+const LOG = new URL('../../../lib/server/audit-log.js', import.meta.url).href;
+/** Writes the log of its argument, says so, and stays. */
+const WRITER = `
+  const { AuditLog } = await import(${JSON.stringify(LOG)});
+  const log = new AuditLog({ directory: process.argv[1], onFailure: console.error });
+  console.log(log.head.seq);
+  setInterval(() => log.append('operation', {}), 1);
+`;
+
+test('a process that was killed holds no log, whichever process has its number now', async () => {
+  const directory = folder();
+  const child = spawn(process.execPath, ['--input-type=module', '-e', WRITER, directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  // In a container every key server has the same number.
+  writeFileSync(join(directory, 'lock'), String(process.pid));
+  open(directory).close();
+  assert.equal((await verifyAudit(directory)).bad, undefined);
+});
+
+test('a log that cannot be opened is not held either', () => {
+  const directory = folder();
+  write(directory, 1);
+  const [file] = auditFiles(directory) as [string];
+  const whole = readFileSync(file);
+  appendFileSync(file, 'something else\n');
+  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT', message: /cannot be read/ });
+  writeFileSync(file, whole);
   open(directory).close();
 });
 
