@@ -8,6 +8,7 @@ import type {
   ServerConnectionEnd,
   ServerConnectionRefused,
   ServerOperation,
+  ServerReplayWindow,
 } from '../server/channels.ts';
 import { createKeyServer, type KeyServer, type KeyServerOptions } from '../server/key-server.ts';
 import { serverMetrics } from '../server/metrics.ts';
@@ -129,6 +130,10 @@ function tellConnections(print: Print): void {
   subscribe('keyless-tls:server:connection:end', (message) => {
     const { peer, error } = message as ServerConnectionEnd;
     print('disconnected', { from: peer.address, edge: peer.subject, reason: reasonOf(error) });
+  });
+  subscribe('keyless-tls:server:replay-window', (message) => {
+    const { fingerprint, windowMs } = message as ServerReplayWindow;
+    print('replay-window-problem', { certificate: fingerprint, seconds: Math.floor(windowMs / 1000) });
   });
   subscribe('keyless-tls:server:connection:refused', (message) => {
     const { address, error } = message as ServerConnectionRefused;

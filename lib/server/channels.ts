@@ -82,8 +82,20 @@ export interface ServerKeyFailed {
   readonly error: unknown;
 }
 
+/**
+ * Message of `keyless-tls:server:replay-window`: a client has had so much signed that its messages are not remembered for as
+ * long as they should be. Told a few times in a window.
+ */
+export interface ServerReplayWindow {
+  /** SHA-256 fingerprint of its certificate. */
+  readonly fingerprint: string;
+  /** How long they are. */
+  readonly windowMs: number;
+}
+
 export const serverConnection = channel('keyless-tls:server:connection');
 export const serverConnectionEnd = channel('keyless-tls:server:connection:end');
 export const serverConnectionRefused = channel('keyless-tls:server:connection:refused');
 export const serverOperation = channel('keyless-tls:server:operation');
 export const serverKeyFailed = channel('keyless-tls:server:key-failed');
+export const serverReplayWindow = channel('keyless-tls:server:replay-window');

@@ -39,7 +39,7 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly grants?: GrantsOptions | undefined;
   /** Milliseconds in which a message is signed once only; default 600,000; 0: a message may be signed again. */
   readonly replayWindowMs?: number | undefined;
-  /** Messages remembered in that time; 16 bytes each, twice; default 2,097,152 (2^21). */
+  /** Messages remembered in that time, in 19 bytes each; default 2,097,152 (2^21). */
   readonly replayCapacity?: number | undefined;
   /** Milliseconds from the TCP connection to the end of the TLS handshake; default 5,000. */
   readonly handshakeTimeoutMs?: number | undefined;
@@ -73,6 +73,8 @@ export interface KeyServerStats {
   readonly waiting: number;
   /** Requests answered, errors included. */
   readonly answered: number;
+  /** Milliseconds in which a message is signed once only: below `replayWindowMs` where there were too many; 0: no such thing. */
+  readonly replayWindowMs: number;
 }
 
 const REPLAY_WINDOW_MS = 600_000;
@@ -188,8 +190,9 @@ class KeyServer {
       inFlight += session.inFlight;
       answered += session.answered;
     }
-    const { waiting } = this.#operations;
-    return { connections: this.#sessions.size, refused: this.#refused, inFlight, waiting, answered };
+    const { waiting, replayWindowMs = 0 } = this.#operations;
+    const [connections, refused] = [this.#sessions.size, this.#refused];
+    return { connections, refused, inFlight, waiting, answered, replayWindowMs };
   }
 
   /**

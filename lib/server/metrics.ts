@@ -52,6 +52,11 @@ function makeGauges(server: KeyServer, registry: Registry): void {
     'Requests that wait for a signing thread.',
     () => server.stats().waiting,
   );
+  gauge(
+    'keyless_tls_server_replay_window_seconds',
+    'How long a message is remembered that was signed, so that it is not signed again.',
+    () => server.stats().replayWindowMs / 1000,
+  );
   gauge('keyless_tls_server_resident_bytes', 'Resident memory of the process.', () =>
     process.memoryUsage.rss(),
   );

@@ -212,8 +212,13 @@ export class Operations {
     if (denied !== undefined) return denied;
     const work = () => guarded(key, () => signWith(key, request));
     if (this.#replays === undefined) return this.#workplaces.run(key, asking, work);
-    const ticket = this.#replays.take(replayDigest(request));
+    const ticket = this.#replays.take(replayDigest(request), asking.client);
     return ticket === undefined ? 'replayed' : releasing(ticket, this.#workplaces.run(key, asking, work));
+  }
+
+  /** Milliseconds that messages are remembered, now; `undefined`: they may be signed again at once. */
+  get replayWindowMs(): number | undefined {
+    return this.#replays?.windowMs;
   }
 
   /** Operations that wait for their turn. */

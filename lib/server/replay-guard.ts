@@ -1,91 +1,30 @@
 /**
  * One message is signed once: whoever has recorded a handshake cannot have it signed again by asking as another edge.
  *
- * Fingerprints of 64 bits, keyed with a secret of this process, in two generations of a fixed size: what was signed is
- * remembered for one window at least and two at most, unless a generation is full before. Memory is bounded by
- * construction: 16 bytes for each of `capacity` messages, twice.
+ * Fingerprints of 64 bits, keyed with a secret of this process: in one table, where they are looked for, and in blocks in the
+ * order in which each client had them signed. Where there is no room for another, the client with the most loses its oldest
+ * block: a flood makes the key server forget what it signed for the flood, and of nobody else more than its part. Memory is
+ * bounded by construction: 19 bytes for each of `capacity` messages.
  */
 import { randomFillSync } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import { serverReplayWindow } from './channels.ts';
+import { FingerprintTable } from './fingerprint-table.ts';
 
-const SLOT_WORDS = 2;
-const FULL_SHARE = 0.5;
-
-/** Open addressing with linear probing; both words 0: a free slot. */
-class Generation {
-  readonly #slots: Uint32Array;
-  readonly #mask: number;
-  #count = 0;
-
-  /** @param slots a power of two */
-  constructor(slots: number) {
-    this.#slots = new Uint32Array(slots * SLOT_WORDS);
-    this.#mask = slots - 1;
-  }
-
-  get full(): boolean {
-    return this.#count >= (this.#mask + 1) * FULL_SHARE;
-  }
-
-  has(high: number, low: number): boolean {
-    return this.#isAt(this.#find(high, low), high, low);
-  }
-
-  add(high: number, low: number): void {
-    const slot = this.#find(high, low);
-    if (this.#isAt(slot, high, low)) return;
-    this.#put(slot, high, low);
-    this.#count += 1;
-  }
-
-  /** Closes the gap, so that what was probed past it is found again. */
-  delete(high: number, low: number): void {
-    let gap = this.#find(high, low);
-    if (!this.#isAt(gap, high, low)) return;
-    this.#count -= 1;
-    for (let slot = this.#next(gap); !this.#isFree(slot); slot = this.#next(slot)) {
-      const home = this.#home(this.#slots[slot * SLOT_WORDS + 1]!);
-      if (((slot - home) & this.#mask) < ((slot - gap) & this.#mask)) continue;
-      this.#put(gap, this.#slots[slot * SLOT_WORDS]!, this.#slots[slot * SLOT_WORDS + 1]!);
-      gap = slot;
-    }
-    this.#put(gap, 0, 0);
-  }
-
-  clear(): void {
-    this.#slots.fill(0);
-    this.#count = 0;
-  }
-
-  /** The slot that holds it, or the free one where it belongs. */
-  #find(high: number, low: number): number {
-    let slot = this.#home(low);
-    while (!this.#isFree(slot) && !this.#isAt(slot, high, low)) slot = this.#next(slot);
-    return slot;
-  }
-
-  #home(low: number): number {
-    return low & this.#mask;
-  }
-  #next(slot: number): number {
-    return (slot + 1) & this.#mask;
-  }
-  #isAt(slot: number, high: number, low: number): boolean {
-    return this.#slots[slot * SLOT_WORDS] === high && this.#slots[slot * SLOT_WORDS + 1] === low;
-  }
-  #isFree(slot: number): boolean {
-    return this.#isAt(slot, 0, 0);
-  }
-  #put(slot: number, high: number, low: number): void {
-    this.#slots[slot * SLOT_WORDS] = high;
-    this.#slots[slot * SLOT_WORDS + 1] = low;
-  }
-}
+const BLOCK_WORDS = 2;
+const MAX_BLOCK_SIZE = 256;
+/** Blocks in the whole memory, at least: what is forgotten early is a small part of it. */
+const MIN_BLOCKS = 16;
+/** Looks for what is old so many times in a window, and forgets so many blocks at once: about a millisecond. */
+const LOOKS = 600;
+const BLOCKS_AT_ONCE = 32;
+/** Tells so many times in a window at most that it is shorter. */
+const TELLS = 10;
 
 export interface ReplayGuardOptions {
-  /** Messages remembered in one window, rounded up to a power of two; 16 to 2^26. */
+  /** Messages remembered, 16 to 2^26. */
   readonly capacity: number;
-  /** Milliseconds that a message is remembered, at least. */
+  /** Milliseconds that a message is remembered, at least, if there is room. */
   readonly windowMs: number;
   readonly clock: Clock;
 }
@@ -96,40 +35,68 @@ export interface ReplayTicket {
   release(): void;
 }
 
+/** Messages of one client that came one after the other. */
+interface Block {
+  readonly words: Uint32Array;
+  readonly since: number;
+  newestAt: number;
+  count: number;
+  forgotten: boolean;
+}
+
 export class ReplayGuard {
   readonly #secret = randomFillSync(new Uint32Array(4));
   readonly #windowMs: number;
   readonly #clock: Clock;
-  #current: Generation;
-  #previous: Generation;
-  #currentSince: number;
-  #shortened = 0;
+  readonly #table: FingerprintTable;
+  readonly #blockSize: number;
+  /** By client, the oldest block first; the last one takes what comes. */
+  readonly #clients = new Map<string, Block[]>();
+  #lookAt: number;
+  #shortest = Number.POSITIVE_INFINITY;
+  #shortestAt = 0;
+  #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor({ capacity, windowMs, clock }: ReplayGuardOptions) {
-    const slots = 2 ** Math.ceil(Math.log2(Math.max(16, capacity) / FULL_SHARE));
-    this.#current = new Generation(slots);
-    this.#previous = new Generation(slots);
+    const size = Math.max(16, capacity);
+    this.#table = new FingerprintTable(size);
+    this.#blockSize = Math.min(MAX_BLOCK_SIZE, Math.floor(size / MIN_BLOCKS));
     this.#windowMs = windowMs;
     this.#clock = clock;
-    this.#currentSince = clock.now();
+    this.#lookAt = clock.now();
   }
 
-  /** How often a window ended early because it was full: then `capacity` is too small for the load. */
-  get shortened(): number {
-    return this.#shortened;
+  /** Milliseconds that messages were remembered at least, in the last window: shorter where there was no room for more. */
+  get windowMs(): number {
+    const isOver = this.#clock.now() - this.#shortestAt >= this.#windowMs;
+    return isOver ? this.#windowMs : Math.min(this.#windowMs, this.#shortest);
   }
 
   /**
-   * @param digest 16 bytes at least of a cryptographic digest of what is to be signed, and with which key
-   * @returns `undefined`: it has been signed before
+   * @param digest 16 bytes at least of a cryptographic digest of what is to be signed
+   * @param client for whom
+   * @returns `undefined`: it has been signed before, for whomever
    */
-  take(digest: Uint8Array): ReplayTicket | undefined {
-    this.#turn();
+  take(digest: Uint8Array, client: string): ReplayTicket | undefined {
+    const now = this.#clock.now();
+    if (now >= this.#lookAt) this.#forgetOld(now);
     const [high, low] = this.#fingerprint(digest);
-    if (this.#current.has(high, low) || this.#previous.has(high, low)) return undefined;
-    const generation = this.#current;
-    generation.add(high, low);
-    return { release: () => generation.delete(high, low) };
+    if (this.#table.has(high, low)) return undefined;
+    while (this.#table.full) this.#makeRoom(now);
+    this.#table.add(high, low);
+    const block = this.#blockOf(client, now);
+    const at = block.count * BLOCK_WORDS;
+    block.words[at] = high;
+    block.words[at + 1] = low;
+    block.count += 1;
+    block.newestAt = now;
+    return {
+      release: () => {
+        if (block.forgotten || block.words[at + 1] !== low) return;
+        block.words.fill(0, at, at + BLOCK_WORDS);
+        this.#table.delete(high, low);
+      },
+    };
   }
 
   /** Digests are of messages that peers choose: without the secret, two with one fingerprint cannot be looked for. */
@@ -142,14 +109,62 @@ export class ReplayGuard {
     return [high >>> 0, low >>> 0 || 1];
   }
 
-  #turn(): void {
-    const now = this.#clock.now();
-    const age = now - this.#currentSince;
-    if (age < this.#windowMs && !this.#current.full) return;
-    if (age < this.#windowMs) this.#shortened += 1;
-    if (age >= 2 * this.#windowMs) this.#current.clear();
-    [this.#current, this.#previous] = [this.#previous, this.#current];
-    this.#current.clear();
-    this.#currentSince = now;
+  /** Where the client's next message goes. */
+  #blockOf(client: string, now: number): Block {
+    let blocks = this.#clients.get(client);
+    if (blocks === undefined) {
+      blocks = [];
+      this.#clients.set(client, blocks);
+    }
+    const last = blocks.at(-1);
+    if (last !== undefined && last.count < this.#blockSize && now - last.since < this.#windowMs) return last;
+    const words = new Uint32Array(this.#blockSize * BLOCK_WORDS);
+    const block = { words, since: now, newestAt: now, count: 0, forgotten: false };
+    blocks.push(block);
+    return block;
+  }
+
+  #forgetOld(now: number): void {
+    this.#lookAt = now + this.#windowMs / LOOKS;
+    let forgotten = 0;
+    for (const [client, blocks] of this.#clients) {
+      while (blocks.length > 0 && now - blocks[0]!.newestAt > this.#windowMs) {
+        if (forgotten === BLOCKS_AT_ONCE) {
+          this.#lookAt = now;
+          return;
+        }
+        this.#forgetFirst(client, blocks);
+        forgotten += 1;
+      }
+    }
+  }
+
+  #forgetFirst(client: string, blocks: Block[]): Block {
+    const block = blocks.shift()!;
+    block.forgotten = true;
+    for (let at = 0; at < block.count * BLOCK_WORDS; at += BLOCK_WORDS)
+      this.#table.delete(block.words[at]!, block.words[at + 1]!);
+    if (blocks.length === 0) this.#clients.delete(client);
+    return block;
+  }
+
+  #makeRoom(now: number): void {
+    let [name, most]: [string, Block[]] = ['', []];
+    for (const [client, blocks] of this.#clients)
+      if (blocks.length > most.length) [name, most] = [client, blocks];
+    const { newestAt } = this.#forgetFirst(name, most);
+    const keptMs = now - newestAt;
+    if (keptMs >= this.#windowMs) return;
+    if (keptMs < this.#shortest || now - this.#shortestAt >= this.#windowMs) {
+      this.#shortest = keptMs;
+      this.#shortestAt = now;
+    }
+    this.#tell(name, keptMs, now);
+  }
+
+  #tell(fingerprint: string, windowMs: number, now: number): void {
+    if (now - this.#toldAt < this.#windowMs / TELLS) return;
+    this.#toldAt = now;
+    if (serverReplayWindow.hasSubscribers) serverReplayWindow.publish({ fingerprint, windowMs });
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { type ServerReplayWindow, serverReplayWindow } from '../../../lib/server/channels.ts';
 import { ReplayGuard } from '../../../lib/server/replay-guard.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 
@@ -12,7 +13,9 @@ function digest(text: string | number): Buffer {
 
 function makeGuard(capacity = 1000) {
   const clock = new ManualClock();
-  return { clock, guard: new ReplayGuard({ capacity, windowMs: 10 * MINUTE, clock }) };
+  const all = new ReplayGuard({ capacity, windowMs: 10 * MINUTE, clock });
+  const guard = { take: (bytes: Uint8Array, client = 'edge') => all.take(bytes, client) };
+  return { clock, guard, all };
 }
 
 test('a message is taken once, another is taken too', () => {
@@ -58,12 +61,65 @@ test('giving messages free leaves all others where they are found', () => {
   for (let at = 0; at < 4000; at += 3) assert.ok(guard.take(digest(at)), `${at} is still there`);
 });
 
-test('a full window ends early, says so, and still remembers the last messages', () => {
-  const { guard } = makeGuard(16);
+test('a full memory forgets early, says so, and still remembers the last messages', () => {
+  const { guard, all, clock } = makeGuard(16);
+  const told: ServerReplayWindow[] = [];
+  const listener = (message: unknown) => void told.push(message as ServerReplayWindow);
+  serverReplayWindow.subscribe(listener);
+  assert.equal(all.windowMs, 10 * MINUTE);
   for (let at = 0; at < 1000; at += 1) {
     assert.ok(guard.take(digest(at)));
     assert.equal(guard.take(digest(at)), undefined);
     if (at >= 15) assert.equal(guard.take(digest(at - 15)), undefined, `${at - 15} was forgotten too early`);
+    clock.advance(1000);
   }
-  assert.ok(guard.shortened > 0);
+  serverReplayWindow.unsubscribe(listener);
+  assert.equal(all.windowMs, 16_000);
+  assert.equal(told.length, Math.floor((1000 - 16) / 60) + 1, 'once a minute');
+  assert.deepEqual(told.at(-1), { fingerprint: 'edge', windowMs: 16_000 });
+  clock.advance(10 * MINUTE);
+  assert.equal(all.windowMs, 10 * MINUTE);
+});
+
+test('a flood pushes out what was signed for the flood, and nothing of others', () => {
+  const { guard, clock } = makeGuard(4096);
+  const others = Array.from({ length: 20 }, (_, at) => `other ${at}`);
+  for (const other of others) {
+    for (let at = 0; at < 100; at += 1) assert.ok(guard.take(digest(`${other}: ${at}`), other));
+  }
+  for (let second = 0; second < 500; second += 1) {
+    for (let at = 0; at < 100; at += 1) assert.ok(guard.take(digest(`flood ${second} ${at}`), 'flood'));
+    clock.advance(1000);
+  }
+  for (const other of others) {
+    for (let at = 0; at < 100; at += 1)
+      assert.equal(
+        guard.take(digest(`${other}: ${at}`), 'flood'),
+        undefined,
+        `${other}: ${at} was forgotten`,
+      );
+  }
+  assert.ok(guard.take(digest('flood 0 0'), 'flood'), 'its own was');
+});
+
+test('what is old is forgotten bit by bit, and makes room', () => {
+  const { guard, all, clock } = makeGuard(20_000);
+  for (let at = 0; at < 20_000; at += 1) assert.ok(guard.take(digest(at)));
+  clock.advance(10 * MINUTE + 1);
+  for (let at = 0; at < 20_000; at += 1) assert.ok(guard.take(digest(`later ${at}`)));
+  assert.equal(all.windowMs, 10 * MINUTE, 'nothing was forgotten early');
+  assert.ok(guard.take(digest(0)));
+});
+
+test('a message that is given free, and forgotten, and signed again, stays signed', () => {
+  const { guard, clock } = makeGuard(4096);
+  const ticket = guard.take(digest('a'), 'slow')!;
+  ticket.release();
+  clock.advance(9 * MINUTE);
+  assert.ok(guard.take(digest('a'), 'edge'));
+  clock.advance(2 * MINUTE);
+  guard.take(digest('b'), 'edge');
+  assert.equal(guard.take(digest('a'), 'edge'), undefined, 'the first one’s end is not the second one’s');
+  ticket.release();
+  assert.equal(guard.take(digest('a'), 'edge'), undefined, 'nor is it given free again');
 });
