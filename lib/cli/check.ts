@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
 import { checkClock, checkDates, checkUsage } from './check-parts.ts';
+import { explain } from './check-refusal.ts';
 import { checkSignature } from './check-signature.ts';
 import { watch } from './check-watch.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
@@ -123,15 +124,13 @@ function planOf(values: ReturnType<typeof parseOptions<typeof OPTIONS>>): Plan {
   };
 }
 
-async function checkSites(
-  tell: Tell,
-  { sites, timeoutMs }: Plan,
-  server: string,
-  keys: KeyServers,
-): Promise<boolean> {
+async function checkSites(tell: Tell, plan: Plan, server: string, keys: KeyServers): Promise<boolean> {
+  const { sites, timeoutMs } = plan;
   const connected = await step(tell, `${server} answers`, async () => {
     const since = performance.now();
-    await keys.ready();
+    await keys.ready().catch((error: NodeJS.ErrnoException) => {
+      throw Object.assign(new Error(explain(error, plan)), { code: error.code });
+    });
     return `connected in ${(performance.now() - since).toFixed(0)} ms`;
   });
   if (!connected) return false;

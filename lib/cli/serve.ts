@@ -1,6 +1,7 @@
 /** `keyless-tls serve`: the key server as a process. */
 import { subscribe } from 'node:diagnostics_channel';
 import { setSigningThreads } from '../engine/signing-threads.ts';
+import { KeylessError } from '../errors.ts';
 import { auditOperations } from '../server/audit.ts';
 import { AuditLog } from '../server/audit-log.ts';
 import type {
@@ -136,9 +137,14 @@ function tellConnections(print: Print): void {
     print('replay-window-problem', { certificate: fingerprint, seconds: Math.floor(windowMs / 1000) });
   });
   subscribe('keyless-tls:server:connection:refused', (message) => {
-    const { address, error } = message as ServerConnectionRefused;
-    print('refused', { from: address, reason: reasonOf(error) });
+    const { address, reason, error } = message as ServerConnectionRefused;
+    print('refused', { from: address, reason, why: whyOf(error) });
   });
+}
+
+/** What OpenSSL or the system calls it; of what the key server does not accept itself, what that is. */
+function whyOf(error: Error): string {
+  return error instanceof KeylessError ? error.message : reasonOf(error)!;
 }
 
 function reasonOf(error: Error | undefined): string | undefined {

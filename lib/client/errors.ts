@@ -56,7 +56,8 @@ export function isRefusal(cause: Error | undefined): boolean {
 
 /** Servers on Node.js end a connection whose certificate they do not accept without an alert, or reset it. */
 const ENDED = new Set(['', 'ECONNRESET', 'EPIPE']);
-const PERHAPS_REFUSED =
+/** At the end of the message where that is all that is known. */
+export const PERHAPS_REFUSED =
   'it ended the connection after the TLS handshake and before any answer: does it accept our certificate (its CA, its ' +
   'dates, its use for clients), and does its policy name us?';
 

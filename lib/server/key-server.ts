@@ -23,7 +23,7 @@ import { HalfOpen } from './half-open.ts';
 import { type KeyServerNumbers, numbersOf } from './key-server-numbers.ts';
 import type { KeyStore } from './key-store.ts';
 import { Operations } from './operations.ts';
-import { identityOf, type PeerIdentity } from './peer-identity.ts';
+import { identityOf, type PeerIdentity, policyNamesOf } from './peer-identity.ts';
 import { type PolicyOptions, policyOf } from './policy.ts';
 import { ReplayGuard } from './replay-guard.ts';
 import { Revocations } from './revocations.ts';
@@ -119,7 +119,13 @@ function refusalOf(error: Error, { authorizationError }: tls.TLSSocket): Error {
   );
 }
 
-const NOT_SERVED = 'The policy names no such client, or it was revoked.';
+const NOT_SERVED = 'The policy names no such client, or it was revoked';
+/** With the names that a policy could have: they are its authority's words, and escaped. */
+function notServed(identity: PeerIdentity | undefined): KeylessError {
+  const names = identity === undefined ? 'no certificate' : policyNamesOf(identity).join(', ');
+  return new KeylessError('ERR_KEYLESS_REFUSED', `${NOT_SERVED}: ${escapePeerText(names)}.`);
+}
+
 const TOO_MANY = 'Too many connections.';
 const EXPIRED = 'The certificate of the client has expired since it connected.';
 
@@ -204,7 +210,7 @@ class KeyServer {
     this.#operations.setKeys(grants?.keys);
     for (const session of this.#sessions) {
       const grant = this.#grants.find(session.identity);
-      if (grant === undefined) session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));
+      if (grant === undefined) session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', `${NOT_SERVED}.`));
       else session.grant = grant;
     }
   }
@@ -224,7 +230,7 @@ class KeyServer {
     this.#ca = String(credentials.ca);
     for (const session of this.#sessions) {
       if (revocations.refuse(session.chain)) {
-        session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));
+        session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', `${NOT_SERVED}.`));
       } else if (otherCa) session.close();
     }
   }
@@ -278,7 +284,7 @@ class KeyServer {
     const grant = identity && this.#grants.find(identity);
     const chain = certificate && this.#revocations.chainOf(certificate);
     if (grant === undefined || this.#revocations.refuse(chain)) {
-      this.#turnAway(socket, 'not-served', new KeylessError('ERR_KEYLESS_REFUSED', NOT_SERVED));
+      this.#turnAway(socket, 'not-served', notServed(identity));
       return;
     }
     const peer = peerOf(socket, identity!, grant.name);

@@ -21,6 +21,11 @@ function splitNames(text: string): string[] {
   return names;
 }
 
+/** What a policy can call it by. */
+export function policyNamesOf({ names, pin }: PeerIdentity): string[] {
+  return [...names.filter((name) => /^(DNS|URI):/.test(name)), pin];
+}
+
 export function identityOf(certificate: X509Certificate): PeerIdentity {
   const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
   return {

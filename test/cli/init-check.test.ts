@@ -134,7 +134,12 @@ test('check says which side refused whom', async () => {
   ];
   const refused = await cli('check', ...files, '--timeout', '2000', '--server', `localhost:${port}`);
   assert.equal(refused.status, 1);
-  assert.match(refused.stdout, /did not accept our certificate|does it accept our certificate/);
+  assert.match(
+    refused.stdout,
+    /The key server refused this side: .* issued by "CN=Test authority", which is not in --ca/,
+  );
+  const event = await serve.event('refused', ({ reason }) => reason === 'certificate');
+  assert.match(String(event.why), /UNABLE_TO_GET_ISSUER_CERT_LOCALLY|UNABLE_TO_VERIFY_LEAF_SIGNATURE/);
 });
 
 test('check takes a directory of certificates: each key signs, and what holds none is told of', async () => {

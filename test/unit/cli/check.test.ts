@@ -1,15 +1,28 @@
 /** What `keyless-tls check` says of keys that cannot everything. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
+import { explain } from '../../../lib/cli/check-refusal.ts';
 import { checkSignature } from '../../../lib/cli/check-signature.ts';
+import { connectionError, noKeyServer } from '../../../lib/client/errors.ts';
 import { connectKeyServers } from '../../../lib/index.ts';
+import { type ServerConnectionRefused, serverConnectionRefused } from '../../../lib/server/channels.ts';
 import type { KeyServerOptions } from '../../../lib/server/key-server.ts';
 import type { StoredKey } from '../../../lib/server/key-store.ts';
 import { pemKey } from '../../../lib/server/pem-key.ts';
+import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
+import { until } from '../../helpers/edge.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 
 let setup: KeyServerSetup;
+
+const refusals = new EventEmitter();
+serverConnectionRefused.subscribe((message) => refusals.emit('refused', message));
 
 before(async () => {
   setup = await makeKeyServers(['rsa', 'p256', 'ed25519']);
@@ -25,6 +38,124 @@ async function checked(kind: string, options: Partial<KeyServerOptions> = {}): P
     keys.close();
   }
 }
+
+interface Edge {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+/** What check says of a key server that does not let an edge in, or is not let in. */
+async function refused(port: number, edge: Edge, servername?: string): Promise<string> {
+  const options = { servers: [`127.0.0.1:${port}`], ...edge, servername };
+  const keys = connectKeyServers(options);
+  try {
+    await keys.ready();
+  } catch (error) {
+    return explain(error as Error, { cert: Buffer.from(edge.cert), ca: Buffer.from(edge.ca) });
+  } finally {
+    keys.close();
+  }
+  return assert.fail('it was let in');
+}
+
+const edgeOf = ({ certPem: cert, keyPem: key }: Issued): Edge => ({
+  ...{ cert, key },
+  ca: setup.authority.certPem,
+});
+
+test('where a key server ends the connection, check says what is wrong with the certificate, by name', async () => {
+  const stranger = await makeAuthority('Strangers');
+  const client = { type: 'p256', usage: 'client' } as const;
+  await using server = await setup.start({
+    grants: { clients: [{ name: 'a', identities: ['DNS:a.internal'] }] },
+  });
+  const cases: readonly (readonly [Issued, RegExp, RegExp])[] = [
+    [
+      await stranger.issue(client),
+      /issued by "CN=Strangers", which is not in --ca/,
+      /UNABLE_TO_(GET_ISSUER_CERT_LOCALLY|VERIFY_LEAF_SIGNATURE)/,
+    ],
+    [
+      await setup.authority.issue({ ...client, days: -1 }),
+      /Of our certificate: it was valid until /,
+      /CERT_HAS_EXPIRED/,
+    ],
+    [
+      await setup.authority.issue({ ...client, usage: 'server' }),
+      /extended key usage does not allow client/,
+      /INVALID_PURPOSE/,
+    ],
+    [
+      await setup.authority.issue({ ...client, dns: ['b.internal'] }),
+      /Our certificate is valid now.* the policy does not name us \(DNS:b\.internal, sha256\/.*=\), or we were revoked/,
+      /policy names no such client, or it was revoked: DNS:b\.internal, sha256\/.*=\./,
+    ],
+  ];
+  for (const [edge, said, why] of cases) {
+    const refusal = once(refusals, 'refused') as Promise<[ServerConnectionRefused]>;
+    const text = await refused(server.port, edgeOf(edge));
+    assert.match(text, /^The key server refused this side: it ended the connection/);
+    assert.match(text, said);
+    assert.match((await refusal)[0].error.message, why);
+  }
+});
+
+test('where this side refuses, check says that it did', async () => {
+  const stranger = await makeAuthority('Strangers');
+  await using server = await setup.start();
+  const own = edgeOf(setup.edge);
+  for (const text of [
+    await refused(server.port, { ...own, ca: stranger.certPem }),
+    await refused(server.port, own, 'other.example.org'),
+  ])
+    assert.match(text, /^This side refused the other: The certificate of the key server .* was not accepted/);
+});
+
+/** Of OpenSSL 3.0, and of 3.5, which has other names for those of SSL 3.0. */
+const ALERTS: Readonly<Record<string, RegExp>> = {
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: /does not know the authority of our certificate/,
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: /our certificate has expired/,
+  'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED': /our certificate has expired/,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: /our certificate is broken/,
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED: /our certificate was revoked/,
+  ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE: /not for clients/,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: /got no certificate of ours/,
+};
+
+test('where a key server sends an alert, check says what it means', () => {
+  for (const [code, said] of Object.entries(ALERTS)) {
+    const cause = Object.assign(new Error('alert'), { code });
+    const error = noKeyServer(connectionError(cause, 'keys.internal:2407'));
+    const edge = { cert: Buffer.from(setup.edge.certPem), ca: Buffer.from(setup.authority.certPem) };
+    const text = explain(error, edge);
+    assert.match(text, /^The key server refused this side: /);
+    assert.match(text, said, code);
+  }
+});
+
+test('the alert of a server of OpenSSL that has another authority is told of', async (t) => {
+  const stranger = await makeAuthority('Strangers');
+  const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-check-'));
+  const at = (name: string) => join(folder, name);
+  t.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(at('ca.crt'), stranger.certPem);
+  writeFileSync(at('server.pem'), setup.server.certPem + setup.server.keyPem);
+  const verify = ['-Verify', '1', '-verify_return_error', '-CAfile', at('ca.crt')];
+  const args = ['s_server', '-accept', '127.0.0.1:0', '-cert', at('server.pem'), ...verify];
+  const program = spawn('openssl', args, { stdio: ['pipe', 'pipe', 'ignore'] });
+  t.after(() => program.kill('SIGKILL'));
+  let said = '';
+  program.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  await until(() => /ACCEPT .*:\d+/.test(said));
+  const port = Number(/ACCEPT .*:(\d+)/.exec(said)![1]);
+  assert.match(
+    await refused(port, edgeOf(setup.edge)),
+    /^The key server refused this side: it does not know the authority of our certificate/,
+  );
+});
 
 test('a key that signs for both versions is all well', async () => {
   for (const [kind, said] of [

@@ -219,7 +219,8 @@ test('an edge of another authority is refused, with a line that says so', async 
   await keyServer.program.prints(/"event":"refused"/);
   const { stdout } = await keyServer.program.end();
   const [refused] = events(stdout).filter(({ event }) => event === 'refused');
-  assert.equal(refused!.reason, 'ERR_KEYLESS_CONNECTION');
+  assert.equal(refused!.reason, 'certificate');
+  assert.match(String(refused!.why), /SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY_LEAF_SIGNATURE/);
 });
 
 test('a second signal ends it at once, as it would any process', async (t) => {
