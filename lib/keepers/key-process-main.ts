@@ -41,6 +41,7 @@ const keys = new KeptKeys();
 const operations = new Operations(keys, POLICY, undefined, MAX_UNANSWERED, undefined, MAX_UNANSWERED);
 const APP: Asking = {
   ...{ client: 'app', ours: true, key: undefined },
+  grant: () => EVERYTHING,
   wanted: () => true,
   waitedMs: () => 0,
 };
@@ -54,8 +55,8 @@ function perform(items: Items): Outcome | Promise<Outcome> {
   }
   const request = decodeRequest(items);
   if (typeof request === 'number') return refusalOfCode(request);
-  if (request.kind === 'sign') return operations.sign(request, EVERYTHING, APP);
-  if (request.kind === 'premaster') return operations.decrypt(request, EVERYTHING, APP);
+  if (request.kind === 'sign') return operations.sign(request, APP);
+  if (request.kind === 'premaster') return operations.decrypt(request, APP);
   return 'unknown-operation';
 }
 

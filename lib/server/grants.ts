@@ -68,8 +68,10 @@ export interface Scope {
 export interface Grant {
   readonly name: string;
   readonly scope: Scope;
-  /** @returns why not; `undefined`: it may, and it counts against its rates */
-  refuse(asked: Asked): Refusal | undefined;
+  /** @returns why not; `undefined`: it may, its rates permitting */
+  deny(asked: Asked): Refusal | undefined;
+  /** Counts an operation with a key against its rates. @returns `rate`: it is one too many */
+  count(keyId: string): 'rate' | undefined;
   /** Whose ticket keys it may have; `undefined`: none. */
   readonly ticketGroup: TicketGroup | undefined;
   /** @returns whether one more operation is within its rate */
@@ -107,10 +109,14 @@ class ClientGrant implements Grant {
     this.#clock = clock;
   }
 
-  refuse({ kind, keyId, servername, context }: Asked): Refusal | undefined {
+  deny({ kind, keyId, servername, context }: Asked): Refusal | undefined {
     if (this.scope.keys?.has(keyId) === false) return 'key-not-granted';
     if (!this.#allowsName(servername?.toLowerCase())) return 'name-not-granted';
-    if (!(kind === 'sign' ? this.#allowsContext(context) : this.scope.decrypts)) return 'context-not-allowed';
+    const allowed = kind === 'sign' ? this.#allowsContext(context) : this.scope.decrypts;
+    return allowed ? undefined : 'context-not-allowed';
+  }
+
+  count(keyId: string): 'rate' | undefined {
     return !this.take() || this.#keyBucket(keyId)?.take() === false ? 'rate' : undefined;
   }
 
@@ -166,7 +172,8 @@ function ticketGroupOf(
 export const EVERYTHING: Grant = {
   name: 'any',
   scope: { keys: undefined, contexts: undefined, decrypts: true },
-  refuse: () => undefined,
+  deny: () => undefined,
+  count: () => undefined,
   ticketGroup: undefined,
   take: () => true,
 };

@@ -32,6 +32,12 @@ function unfit(key: StoredKey, { method, message, context }: SignRequest): Refus
   return tls13 && !canSignTls13(key.kind, method) ? 'key-type' : undefined;
 }
 
+/** As {@link unfit}, for RSA key exchange. */
+function unfitToDecrypt({ decryptRaw, kind }: StoredKey): Refusal | undefined {
+  if (decryptRaw === undefined || kind.type !== 'rsa') return 'key-type';
+  return kind.modulusBytes! < MIN_BLOCK_BYTES ? 'key-type' : undefined;
+}
+
 function signWith(
   key: StoredKey,
   { method, message, digest }: SignRequest,
@@ -128,10 +134,20 @@ function textOf(servername: Uint8Array | undefined): string | undefined {
 export interface Asking extends Asker {
   /** Whether the peer is one of ours: those never get a raw block. */
   readonly ours: boolean;
+  /** What the client may now. */
+  grant(): Grant;
   /** Milliseconds since the request was read. */
   waitedMs(): number;
   /** The key that the request came to, set by {@link Operations}; `undefined`: none was found. */
   key: StoredKey | undefined;
+}
+
+/** What is done with a key, perhaps later. */
+interface Task {
+  readonly key: StoredKey;
+  /** @returns why it must not be done now; `undefined`: it may */
+  deny(): Refusal | undefined;
+  work(): Outcome | Promise<Outcome>;
 }
 
 /** What one key server does with the requests of all its connections. */
@@ -199,21 +215,23 @@ export class Operations {
     return grant.take() ? this.#tickets.answer(grant.ticketGroup) : 'rate';
   }
 
-  sign(request: SignRequest, grant: Grant, asking: Asking): Outcome | Promise<Outcome> {
+  sign(request: SignRequest, asking: Asking): Outcome | Promise<Outcome> {
+    const grant = asking.grant();
     const refused = refuseSign(this.#policy, this.#rules.contextsFor(grant.scope), request);
     if (refused !== undefined) return refused;
     const key = this.#keys.find(request.selector);
     if (key === undefined) return 'unknown-key';
     asking.key = key;
-    const servername = textOf(request.servername);
     const keyId = hex(key.keyId);
+    const servername = textOf(request.servername);
     const asked = { kind: 'sign', keyId, servername, context: contextOf(request) } as const;
-    const denied = this.#rules.refuseSign(keyId, request) ?? grant.refuse(asked) ?? unfit(key, request);
+    const deny = () => this.#rules.refuseSign(keyId, request) ?? asking.grant().deny(asked);
+    const denied = deny() ?? grant.count(keyId) ?? unfit(key, request);
     if (denied !== undefined) return denied;
-    const work = () => guarded(key, () => signWith(key, request));
-    if (this.#replays === undefined) return this.#workplaces.run(key, asking, work);
+    const task: Task = { key, deny, work: () => guarded(key, () => signWith(key, request)) };
+    if (this.#replays === undefined) return this.#inTurn(request, asking, task);
     const ticket = this.#replays.take(replayDigest(request), asking.client);
-    return ticket === undefined ? 'replayed' : releasing(ticket, this.#workplaces.run(key, asking, work));
+    return ticket === undefined ? 'replayed' : releasing(ticket, this.#inTurn(request, asking, task));
   }
 
   /** Milliseconds that messages are remembered, now; `undefined`: they may be signed again at once. */
@@ -226,34 +244,50 @@ export class Operations {
     return this.#workplaces.waiting;
   }
 
-  decrypt(request: DecryptRequest, grant: Grant, asking: Asking): Outcome | Promise<Outcome> {
+  decrypt(request: DecryptRequest, asking: Asking): Outcome | Promise<Outcome> {
     const { ours } = asking;
     const raw = request.kind === 'raw-decrypt';
     if (!this.#rules.decrypts || (raw && (!this.#policy.allowRawDecrypt || ours))) return 'decryption-off';
-    const denied = this.#refuseDecrypt(request, grant, asking);
-    // To whom nothing may be decrypted, nothing is; a key that somebody else's decryption is granted for is no exception.
-    if (denied !== undefined) return this.#decryptsFor(grant) ? denied : 'decryption-not-granted';
-    const key = asking.key!;
-    if (!raw) return this.#workplaces.run(key, asking, () => premaster(key, request));
-    // OpenSSL takes shorter ones, which no TLS client makes.
-    if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
-    return this.#workplaces.run(key, asking, () => guarded(key, () => key.decryptRaw!(request.ciphertext)));
-  }
-
-  #refuseDecrypt(
-    { selector, servername }: DecryptRequest,
-    grant: Grant,
-    asking: Asking,
-  ): Refusal | undefined {
-    const key = this.#keys.find(selector);
-    if (key === undefined) return 'unknown-key';
+    const key = this.#keys.find(request.selector);
+    if (key === undefined) return this.#refusalFor(asking.grant(), 'unknown-key');
     asking.key = key;
     const keyId = hex(key.keyId);
-    const asked = { kind: 'decrypt', keyId, servername: textOf(servername), context: undefined } as const;
-    const denied = this.#rules.refuseDecrypt(keyId, key) ?? grant.refuse(asked);
-    if (denied !== undefined) return denied;
-    if (key.decryptRaw === undefined || key.kind.type !== 'rsa') return 'key-type';
-    return key.kind.modulusBytes! < MIN_BLOCK_BYTES ? 'key-type' : undefined;
+    const servername = textOf(request.servername);
+    const asked = { kind: 'decrypt', keyId, servername, context: undefined } as const;
+    const deny = () => this.#rules.refuseDecrypt(keyId, key) ?? asking.grant().deny(asked);
+    const denied = deny() ?? asking.grant().count(keyId) ?? unfitToDecrypt(key);
+    if (denied !== undefined) return this.#refusalFor(asking.grant(), denied);
+    const again = () => {
+      const refusal = deny();
+      return refusal && this.#refusalFor(asking.grant(), refusal);
+    };
+    if (!raw) return this.#inTurn(request, asking, { key, deny: again, work: () => premaster(key, request) });
+    // OpenSSL takes shorter ones, which no TLS client makes.
+    if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
+    const work = () => guarded(key, () => key.decryptRaw!(request.ciphertext));
+    return this.#inTurn(request, asking, { key, deny: again, work });
+  }
+
+  /** To whom nothing may be decrypted, nothing is; a key that somebody else's decryption is granted for is no exception. */
+  #refusalFor(grant: Grant, denied: Refusal): Refusal {
+    return this.#decryptsFor(grant) ? denied : 'decryption-not-granted';
+  }
+
+  /** What has waited is looked at again: by now there may be another policy, and no such key. */
+  #inTurn(
+    { selector }: SignRequest | DecryptRequest,
+    asking: Asking,
+    { key, deny, work }: Task,
+  ): Outcome | Promise<Outcome> {
+    let waited = false;
+    const again = () => (this.#keys.find(selector) === undefined ? 'unknown-key' : deny());
+    const outcome = this.#workplaces.run<Outcome>(
+      key,
+      asking,
+      () => (waited ? again() : undefined) ?? work(),
+    );
+    waited = true;
+    return outcome;
   }
 
   #decryptsFor({ scope }: Grant): boolean {

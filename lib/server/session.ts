@@ -275,17 +275,18 @@ export class Session implements Reader {
     const until = waitMs === undefined ? Number.POSITIVE_INFINITY : now + waitMs;
     const wanted = () => socket.writable && clock.now() < until;
     const waitedMs = () => clock.now() - now;
-    return { client: this.#peer.fingerprint, ours: this.#ours, wanted, waitedMs, key: undefined };
+    const grant = () => this.#grant;
+    return { client: this.#peer.fingerprint, ours: this.#ours, grant, wanted, waitedMs, key: undefined };
   }
 
   #perform(request: Request | WireErrorCode, asking: Asking): Outcome | Promise<Outcome> {
     if (typeof request === 'number') return refusalOfCode(request);
     try {
-      if (request.kind === 'sign') return this.#operations.sign(request, this.#grant, asking);
+      if (request.kind === 'sign') return this.#operations.sign(request, asking);
       if (request.kind === 'ping') return request.payload ?? NO_PAYLOAD;
       if (request.kind === 'capabilities') return this.#operations.capabilities(this.#grant);
       if (request.kind === 'ticket-keys') return this.#operations.ticketKeys(this.#grant, this.#ours);
-      return this.#operations.decrypt(request, this.#grant, asking);
+      return this.#operations.decrypt(request, asking);
     } catch {
       return 'failed';
     }

@@ -24,7 +24,7 @@ function grantOf(options: Partial<ClientOptions> = {}, clock = new ManualClock()
 
 test('without a policy everybody may everything', () => {
   const grant = new Grants(undefined, new ManualClock()).find(EDGE);
-  assert.equal(grant?.refuse(asked()), undefined);
+  assert.equal(grant?.deny(asked()), undefined);
 });
 
 test('a client is found by each of its names, whatever their case, and by its key, exactly', () => {
@@ -64,19 +64,19 @@ test('keys, names, contexts and decryption are granted one by one', () => {
     servernames: ['*.example.org'],
     contexts: ['tls13-server'],
   })!;
-  assert.equal(grant.refuse(asked()), undefined);
-  assert.equal(grant.refuse(asked({ keyId: OTHER_KEY })), 'key-not-granted');
-  assert.equal(grant.refuse(asked({ context: 'tls12-server' })), 'context-not-allowed');
-  assert.equal(grant.refuse(asked({ context: undefined })), 'context-not-allowed');
-  assert.equal(grant.refuse(asked({ kind: 'decrypt', context: undefined })), undefined);
+  assert.equal(grant.deny(asked()), undefined);
+  assert.equal(grant.deny(asked({ keyId: OTHER_KEY })), 'key-not-granted');
+  assert.equal(grant.deny(asked({ context: 'tls12-server' })), 'context-not-allowed');
+  assert.equal(grant.deny(asked({ context: undefined })), 'context-not-allowed');
+  assert.equal(grant.deny(asked({ kind: 'decrypt', context: undefined })), undefined);
   const noDecryption = grantOf({ decrypt: false })!;
-  assert.equal(noDecryption.refuse(asked({ kind: 'decrypt', context: undefined })), 'context-not-allowed');
+  assert.equal(noDecryption.deny(asked({ kind: 'decrypt', context: undefined })), 'context-not-allowed');
 });
 
 test('a pattern stands for one label', () => {
   const grant = grantOf({ servernames: ['*.example.org', 'example.net'] })!;
   for (const servername of ['www.example.org', 'WWW.Example.ORG', 'example.net']) {
-    assert.equal(grant.refuse(asked({ servername })), undefined, servername);
+    assert.equal(grant.deny(asked({ servername })), undefined, servername);
   }
   for (const servername of [
     'example.org',
@@ -86,14 +86,14 @@ test('a pattern stands for one label', () => {
     'evil.net',
     undefined,
   ]) {
-    assert.equal(grant.refuse(asked({ servername })), 'name-not-granted', String(servername));
+    assert.equal(grant.deny(asked({ servername })), 'name-not-granted', String(servername));
   }
 });
 
 test('a rate allows a burst and then what the time brings', () => {
   const clock = new ManualClock();
   const grant = grantOf({ rate: { perSecond: 10, burst: 3 } }, clock)!;
-  const take = () => grant.refuse(asked());
+  const take = () => grant.count(KEY);
   assert.deepEqual([take(), take(), take(), take()], [undefined, undefined, undefined, 'rate']);
   clock.advance(99);
   assert.equal(take(), 'rate');
@@ -105,7 +105,7 @@ test('a rate allows a burst and then what the time brings', () => {
 
 test('each key has its own rate where there is one for each', () => {
   const grant = grantOf({ ratePerKey: { perSecond: 1 } })!;
-  assert.equal(grant.refuse(asked()), undefined);
-  assert.equal(grant.refuse(asked()), 'rate');
-  assert.equal(grant.refuse(asked({ keyId: OTHER_KEY })), undefined);
+  assert.equal(grant.count(KEY), undefined);
+  assert.equal(grant.count(KEY), 'rate');
+  assert.equal(grant.count(OTHER_KEY), undefined);
 });

@@ -1,5 +1,6 @@
 /** A key server with more to do than it can: who gets what, and who is turned away. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
@@ -14,6 +15,7 @@ import {
 import { type ServerOperation, serverOperation } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
 import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
+import { identityOf } from '../../../lib/server/peer-identity.ts';
 import { SIGNING_THREADS } from '../../../lib/server/workplaces.ts';
 import type { Issued } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
@@ -203,6 +205,41 @@ test('an edge of ours says how long it waits, and what it has given up is not be
   assert.equal(told.filter((refusal) => refusal === 'abandoned').length, 1);
   edge.close();
   flood.close();
+  await server.close();
+});
+
+test('work that waits when its client may not do it any more, or the key is gone, is not begun', async () => {
+  const { keys, begun, release } = heldKey();
+  const keyId = setup.sites.rsa!.keyId.toString('hex');
+  const { pin } = identityOf(new X509Certificate(setup.edge.certPem));
+  const client = { name: 'edge', identities: [pin] };
+  let gone = false;
+  const server = await setup.start({
+    keys: { find: (selector) => (gone ? undefined : keys.find(selector)) },
+  });
+  const narrower: (() => void)[] = [
+    () => server.setGrants({ clients: [{ ...client, keys: ['00'.repeat(20)] }] }),
+    () => server.setGrants({ clients: [{ ...client, contexts: ['tls12-server'] }] }),
+    () => server.setGrants({ clients: [client], keys: { [keyId]: { uses: ['decrypt'] } } }),
+    () => {
+      gone = true;
+    },
+  ];
+  for (const narrow of narrower) {
+    server.setGrants({ clients: [client] });
+    const peer = await connect(server.port);
+    const { answers } = await occupy(server, peer);
+    const before = begun();
+    narrow();
+    await finish(answers, release);
+    assert.equal(begun(), before, narrow.toString());
+    const codes = ((await answers) as { kind: string; code?: number }[]).map(({ code }) => code);
+    assert.deepEqual(
+      [codes.filter((code) => code === undefined).length, new Set(codes).size],
+      [codes.lastIndexOf(undefined) + 1, 2],
+    );
+    assert.equal(codes.at(-1), 2, 'as what is not there');
+  }
   await server.close();
 });
 
