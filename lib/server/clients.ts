@@ -22,13 +22,17 @@ export class Clients {
     return [fingerprint, pin, ...names].some((each) => this.#revoked.has(comparableIdentity(each)));
   }
 
-  /** The client of its key, or else of the first of its names that one has. @returns `undefined`: none, or it is revoked */
-  find(identity: PeerIdentity): ClientOptions | undefined {
-    if (this.isRevoked(identity)) return undefined;
-    for (const each of [identity.pin, ...identity.names]) {
+  /** The client that has one of these identities. @returns `undefined`: none has */
+  named(identities: readonly string[]): ClientOptions | undefined {
+    for (const each of identities) {
       const client = this.#byIdentity.get(comparableIdentity(each));
       if (client !== undefined) return client;
     }
     return undefined;
+  }
+
+  /** The client of its key, or else of the first of its names that one has. @returns `undefined`: none, or it is revoked */
+  find(identity: PeerIdentity): ClientOptions | undefined {
+    return this.isRevoked(identity) ? undefined : this.named([identity.pin, ...identity.names]);
   }
 }

@@ -7,16 +7,16 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
+import { type ClientRateOptions, ClientRates } from './client-rates.ts';
 import { Clients } from './clients.ts';
 import { comparableIdentity } from './identity-name.ts';
 import type { KeysOptions } from './key-rules.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { Refusal } from './refusals.ts';
 import type { TicketGroup } from './ticket-keys.ts';
-import { type Rate, TokenBucket } from './token-bucket.ts';
 
 /** What one client may. */
-export interface ClientOptions {
+export interface ClientOptions extends ClientRateOptions {
   /** For logs and metrics. */
   readonly name: string;
   /** A subject alternative name (`DNS:…`, `URI:…`) or a public-key pin (`sha256/…`); one that fits is enough. */
@@ -31,10 +31,6 @@ export interface ClientOptions {
   readonly decrypt?: boolean | undefined;
   /** The group of edges whose session-ticket keys it gets; `undefined`: none. */
   readonly tickets?: { readonly group: string } | undefined;
-  /** Of all its operations; `undefined`: no limit. */
-  readonly rate?: Rate | undefined;
-  /** Of its operations with each key; `undefined`: no limit. */
-  readonly ratePerKey?: Rate | undefined;
 }
 
 export interface GrantsOptions {
@@ -89,11 +85,7 @@ class ClientGrant implements Grant {
   readonly ticketGroup: TicketGroup | undefined;
   readonly scope: Scope;
   readonly #servernames: readonly string[] | undefined;
-  readonly #bucket: TokenBucket | undefined;
-  readonly #ratePerKey: Rate | undefined;
-  /** No more than the keys there are: only a key that is granted and exists gets this far. */
-  readonly #keyBuckets = new Map<string, TokenBucket>();
-  readonly #clock: Clock;
+  readonly rates: ClientRates;
 
   constructor(options: ClientOptions, ticketGroup: TicketGroup | undefined, clock: Clock) {
     this.name = options.name;
@@ -104,9 +96,7 @@ class ClientGrant implements Grant {
       decrypts: options.decrypt !== false,
     };
     this.#servernames = options.servernames?.map((name) => name.toLowerCase());
-    this.#bucket = options.rate && new TokenBucket(options.rate, clock);
-    this.#ratePerKey = options.ratePerKey;
-    this.#clock = clock;
+    this.rates = new ClientRates(options, clock);
   }
 
   deny({ kind, keyId, servername, context }: Asked): Refusal | undefined {
@@ -117,11 +107,11 @@ class ClientGrant implements Grant {
   }
 
   count(keyId: string): 'rate' | undefined {
-    return !this.take() || this.#keyBucket(keyId)?.take() === false ? 'rate' : undefined;
+    return this.rates.takeWith(keyId) ? undefined : 'rate';
   }
 
   take(): boolean {
-    return this.#bucket?.take() !== false;
+    return this.rates.take();
   }
 
   #allowsContext(context: Asked['context']): boolean {
@@ -132,16 +122,6 @@ class ClientGrant implements Grant {
   #allowsName(servername: string | undefined): boolean {
     if (this.#servernames === undefined) return true;
     return servername !== undefined && this.#servernames.some((pattern) => isServername(pattern, servername));
-  }
-
-  #keyBucket(keyId: string): TokenBucket | undefined {
-    if (this.#ratePerKey === undefined) return undefined;
-    let bucket = this.#keyBuckets.get(keyId);
-    if (bucket === undefined) {
-      bucket = new TokenBucket(this.#ratePerKey, this.#clock);
-      this.#keyBuckets.set(keyId, bucket);
-    }
-    return bucket;
   }
 }
 
@@ -178,10 +158,10 @@ export const EVERYTHING: Grant = {
   take: () => true,
 };
 
-/** Finds the grant of a client. Immutable: a new policy makes new grants. */
+/** Finds the grant of a client. A new policy makes new grants, which continue from those before. */
 export class Grants {
   readonly #clients: Clients;
-  readonly #grants: ReadonlyMap<ClientOptions, Grant>;
+  readonly #grants: ReadonlyMap<ClientOptions, ClientGrant>;
   readonly #open: boolean;
 
   /** @param options `undefined`: every client of the authority may everything */
@@ -195,6 +175,15 @@ export class Grants {
         new ClientGrant(client, ticketGroupOf(client, { clients, revoked }), clock),
       ]),
     );
+  }
+
+  /** They come in the place of others: a client that both have goes on with its rates. */
+  continueFrom(before: Grants): void {
+    for (const [client, { rates }] of this.#grants) {
+      const was = before.#clients.named(client.identities);
+      const grant = was && before.#grants.get(was);
+      if (grant !== undefined) rates.continueFrom(grant.rates);
+    }
   }
 
   /** @returns `undefined`: this client is not to be served */

@@ -206,7 +206,9 @@ class KeyServer {
    * disconnected; operations under way are lost to it.
    */
   setGrants(grants: GrantsOptions | undefined): void {
+    const before = this.#grants;
     this.#grants = new Grants(grants, this.#clock);
+    this.#grants.continueFrom(before);
     this.#operations.setKeys(grants?.keys);
     for (const session of this.#sessions) {
       const grant = this.#grants.find(session.identity);

@@ -23,13 +23,23 @@ export class TokenBucket {
     this.#at = clock.now();
   }
 
+  /** It comes in the place of another: what was taken from that is not there again. */
+  continueFrom(before: TokenBucket): void {
+    this.#tokens = Math.min(this.#burst, before.#refill());
+  }
+
   /** @returns whether it may happen now; then it counts */
   take(): boolean {
+    if (this.#refill() < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  /** @returns how much may happen now */
+  #refill(): number {
     const now = this.#clock.now();
     this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#perMs);
     this.#at = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
+    return this.#tokens;
   }
 }

@@ -130,3 +130,13 @@ test('a narrower policy holds for the connections that are there', async () => {
   keyServer!.setGrants({ clients: [{ name: 'one', identities: [pin], servernames: ['other.example.org'] }] });
   assert.equal(await result(sign(edge)), 2);
 });
+
+test('a policy that is read again gives nobody another burst', async () => {
+  const grants = { clients: [{ name: 'one', identities: [pin], rate: { perSecond: 0.001, burst: 2 } }] };
+  await serve({ grants });
+  const edge = await connect();
+  assert.deepEqual([await result(sign(edge)), await result(sign(edge))], ['result', 'result']);
+  keyServer!.setGrants(grants);
+  assert.equal(await result(sign(edge)), 8);
+  assert.equal(await result(sign(await connect())), 8);
+});

@@ -109,3 +109,32 @@ test('each key has its own rate where there is one for each', () => {
   assert.equal(grant.count(KEY), 'rate');
   assert.equal(grant.count(OTHER_KEY), undefined);
 });
+
+test('a new policy gives a client no new rate: what it has taken is not there again', () => {
+  const clock = new ManualClock();
+  const rates = { rate: { perSecond: 1, burst: 4 }, ratePerKey: { perSecond: 1, burst: 2 } };
+  const client = { name: 'edge', identities: EDGE.names, ...rates };
+  let grants = new Grants({ clients: [client] }, clock);
+  const count = (keyId = KEY) => grants.find(EDGE)!.count(keyId);
+  const change = (more: Partial<ClientOptions> = {}) => {
+    const before = grants;
+    grants = new Grants({ clients: [{ ...client, ...more }] }, clock);
+    grants.continueFrom(before);
+  };
+  assert.deepEqual([count(), count(), count(), count(OTHER_KEY)], [undefined, undefined, 'rate', undefined]);
+  change();
+  assert.deepEqual([count(), count(OTHER_KEY)], ['rate', 'rate']);
+  clock.advance(2000);
+  change({ name: 'other', identities: ['DNS:EDGE-1.internal'], keys: [KEY, OTHER_KEY] });
+  assert.deepEqual([count(), count(OTHER_KEY), count(OTHER_KEY)], [undefined, undefined, 'rate']);
+  change({ rate: { perSecond: 1, burst: 1000 }, ratePerKey: undefined });
+  assert.equal(count(), 'rate', 'a larger burst is not there at once');
+  clock.advance(10_000);
+  assert.deepEqual(
+    Array.from({ length: 11 }, () => count()),
+    [...Array<undefined>(10), 'rate'],
+  );
+  clock.advance(1000_000);
+  change({ rate: { perSecond: 1, burst: 2 } });
+  assert.deepEqual([count(), count(), count()], [undefined, undefined, 'rate']);
+});
