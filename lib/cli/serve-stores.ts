@@ -42,6 +42,8 @@ export interface StoreValues {
 }
 
 export interface ServedKeys extends KeyStore {
+  /** Those that there are now. */
+  readonly keys: readonly StoredKey[];
   /** Looks again when the keys change, and when it is told to. */
   watch(): WatchedFile;
   close(): void;
@@ -92,6 +94,17 @@ function reloading(file: string, store: LiveKeyStore, print: Print): () => void 
   };
 }
 
+function served(store: LiveKeyStore, watch: () => WatchedFile): ServedKeys {
+  return {
+    get keys() {
+      return store.keys;
+    },
+    find: (selector) => store.find(selector),
+    watch,
+    close: () => store.close(),
+  };
+}
+
 function passphraseOf(values: StoreValues): Promise<string> | string | undefined {
   const file = values['passphrase-file'];
   if (values['ask-passphrase'] === true) return askPassphrase('Passphrase of the keys: ');
@@ -101,6 +114,9 @@ function passphraseOf(values: StoreValues): Promise<string> | string | undefined
 async function openDirectory(path: string, values: StoreValues, print: Print): Promise<ServedKeys> {
   const directory = loadKeys(path, await passphraseOf(values), print);
   return {
+    get keys() {
+      return directory.keys;
+    },
     find: (selector) => directory.find(selector),
     watch: () => watchKeys(path, directory, print),
     close: () => undefined,
@@ -120,7 +136,7 @@ async function openAgent(path: string, print: Print): Promise<ServedKeys> {
     const timer = setInterval(reload, AGENT_POLL_MS).unref();
     return { reload, close: () => clearInterval(timer) };
   };
-  return { find: (selector) => agent.find(selector), watch, close: () => agent.close() };
+  return served(agent, watch);
 }
 
 async function openToken(library: string, values: StoreValues, print: Print): Promise<ServedKeys> {
@@ -137,7 +153,7 @@ async function openToken(library: string, values: StoreValues, print: Print): Pr
   );
   // A token is not asked again and again, for the sake of its PIN: only when that may be another.
   const watch = () => watchedFiles(pinFile === undefined ? [] : [pinFile], reloading('pkcs11', token, print));
-  return { find: (selector) => token.find(selector), watch, close: () => token.close() };
+  return served(token, watch);
 }
 
 /** What keys are not asked for is refused with an error; why they failed is for the operator. */
@@ -166,6 +182,21 @@ function requireCompanion(values: StoreValues): void {
   }
 }
 
+/** A key may come later. Until then, whoever has mistyped its name would wonder why nothing is decrypted. */
+function tellUndecrypting(names: readonly string[], keys: readonly StoredKey[], print: Print): void {
+  for (const name of names) {
+    const named = keys.filter(
+      ({ keyId, label }) => label === name || Buffer.from(keyId).toString('hex') === name.toLowerCase(),
+    );
+    if (named.some(({ decryptRaw }) => decryptRaw !== undefined)) continue;
+    const why =
+      named.length === 0
+        ? 'there is no such key now'
+        : 'it does not decrypt, which RSA keys of --keys and --pkcs11 do';
+    print('key-problem', { file: name, reason: `--allow-decrypt names it, and ${why}` });
+  }
+}
+
 /** @throws UsageError if there is no place for keys, or none has a usable key */
 export async function openKeys(values: StoreValues, print: Print): Promise<ServedKeys> {
   const { keys, pkcs11, 'ssh-agent': agent } = values;
@@ -181,12 +212,17 @@ export async function openKeys(values: StoreValues, print: Print): Promise<Serve
     throw error;
   }
   tellFailures(print);
-  return together(stores);
+  const all = together(stores);
+  tellUndecrypting(values['allow-decrypt'] ?? [], all.keys, print);
+  return all;
 }
 
 /** Where two have a key, the first one's is used. */
 function together(stores: readonly ServedKeys[]): ServedKeys {
   return {
+    get keys() {
+      return stores.flatMap(({ keys }) => keys);
+    },
     find(selector) {
       let key: StoredKey | undefined;
       for (const store of stores) key ??= store.find(selector);

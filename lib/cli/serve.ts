@@ -47,7 +47,8 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --ssh-agent SOCKET    sign with the keys of an SSH agent, such as "$SSH_AUTH_SOCK": EC, Ed25519, and RSA for TLS 1.2
   --listen HOST:PORT    where to listen; default 127.0.0.1:2407, port 0: any free one
   --allow-decrypt KEY   also answer RSA key exchange (48-byte premaster secrets) with this key, which also signs: its id or its
-                        file, as the line "key" has them; may be repeated; off by default
+                        file, as the line "key" has them; may be repeated; off by default. The key may come later: "key-problem"
+                        says that it is not there, or does not decrypt
   --allow-client        also sign for TLS 1.3 clients' certificates
   --allow-digest        also sign bare digests, blindly, with every key, for edges of the field that send no message: whoever has
                         an edge's certificate can then have anything signed. For single keys: "keys" in the policy

@@ -45,9 +45,15 @@ function contextsOf(contexts: readonly AllowedContext[]): ReadonlySet<AllowedCon
   );
 }
 
+const KEY_ID = /^[0-9a-f]{40}$/i;
+
+function nameOf(key: string): string {
+  return KEY_ID.test(key) ? key.toLowerCase() : key;
+}
+
 function namesOf(keys: readonly string[] | 'every-key'): Policy['allowDecrypt'] {
   if (keys === 'every-key') return keys;
-  if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return new Set(keys);
+  if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return new Set(keys.map(nameOf));
   throw new KeylessError(
     'ERR_KEYLESS_INVALID_ARGUMENT',
     '"allowDecrypt" must be a list of key ids or labels, or "every-key".',

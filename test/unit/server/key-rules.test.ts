@@ -110,7 +110,7 @@ test('no key decrypts that is not named for it, and a key for decryption does no
 });
 
 test('a key is named for both by its label or its id; the policy has the last word', async () => {
-  for (const name of ['rsa', idOf('rsa')]) {
+  for (const name of ['rsa', idOf('rsa'), idOf('rsa').toUpperCase()]) {
     await serve({}, { allowDecrypt: [name] });
     assert.deepEqual([await decrypt(), await sign('rsa', certificateVerify())], ['result', 'result'], name);
     assert.equal(await decrypt('p256'), NOT_THERE);
