@@ -111,19 +111,16 @@ Napi::Value NameLastContext(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), number);
 }
 
-// setTicketKeys(number, keys, sessionContext): 48 bytes each, the first encrypts and all decrypt; and the session id
-// context, at most 32 bytes, that a session must have been made in. Both hold for connections that begin later, and the
-// keys also for those there are. Returns false if the context has gone.
+// setTicketKeys(number, keys): 48 bytes each, the first encrypts and all decrypt, also for connections there are. Returns
+// false if the context has gone.
 Napi::Value SetTicketKeys(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
   SSL_CTX* context = Environment::Of(info)->context_names()->Find(IdArgument(info));
   if (context == nullptr) return Napi::Boolean::New(info.Env(), false);
   const auto keys = info[1].As<Napi::Uint8Array>();
-  const auto session_context = info[2].As<Napi::Uint8Array>();
   RecordOf(context)->ticket_keys.Set(keys.Data(), keys.ByteLength());
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, TicketKeys::OnTicket);
-  const auto size = static_cast<unsigned int>(session_context.ByteLength());
-  return Napi::Boolean::New(info.Env(), SSL_CTX_set_session_id_context(context, session_context.Data(), size) == 1);
+  return Napi::Boolean::New(info.Env(), true);
 }
 
 // keyId(certificateDer): SHA-1 over the content of the subjectPublicKey bit string (RFC 5280 §4.2.1.2).

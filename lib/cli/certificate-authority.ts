@@ -96,11 +96,13 @@ function extension(oid: string, critical: boolean, value: Buffer): Buffer {
   return sequence(objectIdentifier(oid), ...flag, octetString(value));
 }
 
-function altNames({ dnsNames = [], ipv4Addresses = [] }: CertificateRequest): Buffer {
+/** @returns no extension where there is no name: it must have one (RFC 5280 §4.2.1.6) */
+function altNames({ dnsNames = [], ipv4Addresses = [] }: CertificateRequest): Buffer[] {
   const addresses = ipv4Addresses
     .filter(isIPv4)
     .map((address) => tlv(0x87, Buffer.from(address.split('.').map(Number))));
-  return sequence(...dnsNames.map((dns) => tlv(0x82, Buffer.from(dns))), ...addresses);
+  const names = [...dnsNames.map((dns) => tlv(0x82, Buffer.from(dns))), ...addresses];
+  return names.length === 0 ? [] : [extension(OID.subjectAltName, false, sequence(...names))];
 }
 
 /** keyUsage bits, first bit first: digitalSignature 0x80, keyEncipherment 0x20, keyCertSign 0x04, cRLSign 0x02. */
@@ -117,7 +119,7 @@ function leafExtensions(request: CertificateRequest, keyId: Buffer, issuer: Issu
     extension(OID.extendedKeyUsage, false, sequence(objectIdentifier(purpose))),
     extension(OID.subjectKeyIdentifier, false, octetString(keyId)),
     extension(OID.authorityKeyIdentifier, false, sequence(tlv(0x80, issuer.keyId))),
-    extension(OID.subjectAltName, false, altNames(request)),
+    ...altNames(request),
   ];
 }
 

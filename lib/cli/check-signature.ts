@@ -5,6 +5,7 @@
 import { constants, randomBytes, verify, type X509Certificate } from 'node:crypto';
 import type { KeyServers } from '../keys/key-servers.ts';
 import type { SignatureScheme, SignOperation } from '../keys/private-key.ts';
+import { alternativeNames } from '../protocol/alternative-names.ts';
 import { subjectKeyId } from '../protocol/key-id.ts';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
 import { keyKindOf } from '../signing/key-kind.ts';
@@ -46,8 +47,8 @@ function trialsOf(certificate: X509Certificate): readonly Trial[] {
   ];
 }
 
-function hostOf({ subjectAltName = '' }: X509Certificate): string | undefined {
-  return /(?:^|, )DNS:([\w.*-]+)/.exec(subjectAltName)?.[1]?.replace('*', 'www');
+function hostOf(certificate: X509Certificate): string | undefined {
+  return /(?:^|, )DNS:([\w.*-]+)/.exec(alternativeNames(certificate) ?? '')?.[1]?.replace('*', 'www');
 }
 
 function isSignature(certificate: X509Certificate, { scheme, message }: Trial, signature: Uint8Array) {

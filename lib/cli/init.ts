@@ -3,6 +3,7 @@ import { randomBytes, X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
+import { alternativeNames } from '../protocol/alternative-names.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 import { type EdgesPlan, makeEdges } from './init-edges.ts';
@@ -63,9 +64,11 @@ const DAY_MS = 86_400_000;
 /** Names of the certificate, if it is due; `undefined`: it is not, or there is none. */
 function dueNames(path: string, dueMs: number): readonly string[] | undefined {
   if (!existsSync(path)) return undefined;
-  const { validTo, subjectAltName = '' } = new X509Certificate(readFileSync(path));
-  if (Date.parse(validTo) - Date.now() >= dueMs) return undefined;
-  return [...subjectAltName.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name]) => name!);
+  const certificate = new X509Certificate(readFileSync(path));
+  if (Date.parse(certificate.validTo) - Date.now() >= dueMs) return undefined;
+  return [...(alternativeNames(certificate) ?? '').matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(
+    ([, name]) => name!,
+  );
 }
 
 function policyOf(directory: string, { policy }: { policy?: string }): string {

@@ -93,7 +93,7 @@ export interface Addon {
   lockFile(descriptor: number): number;
   keyId(certificate: Uint8Array): Buffer | undefined;
   nameContext(): number;
-  setTicketKeys(context: number, keys: Uint8Array, sessionContext: Uint8Array): boolean;
+  setTicketKeys(context: number, keys: Uint8Array): boolean;
   takeReleasedKey(): number;
   attachLast(): number;
   limitSignatures(id: number, own: string, peers: string): void;

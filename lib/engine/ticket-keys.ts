@@ -17,17 +17,20 @@ function update(hash: Hash, value: unknown): void {
   hash.update(`${bytes.length}:`).update(bytes);
 }
 
+/** OpenSSL takes 32 bytes, and Node text. */
+const SESSION_CONTEXT_DIGITS = 32;
+
 /**
  * OpenSSL's session id context: a session is resumed only where it is the same. Servers that share ticket keys must
  * differ in it where they differ in whom they let in, because a resumed session brings the client's certificate, or
  * the lack of one, along.
  */
-function sessionContext(server: Server, { entries }: KeylessContext, label: string): Buffer {
+function sessionContext(server: Server, { entries }: KeylessContext, label: string): string {
   const { requestCert, rejectUnauthorized, ca, crl } = serverInternals(server);
   const hash = createHash('sha256');
   update(hash, [label, requestCert === true, rejectUnauthorized !== false, ca, crl]);
   update(hash, entries.map(({ keyId }) => keyId.toString('hex')).sort());
-  return hash.digest();
+  return hash.digest('hex').slice(0, SESSION_CONTEXT_DIGITS);
 }
 
 /**
@@ -39,7 +42,10 @@ function sessionContext(server: Server, { entries }: KeylessContext, label: stri
  * @returns `false`: the server has no keyless key, so that its context is Node's alone
  */
 export function setTicketKeys(server: Server, keys: Uint8Array, label: string): boolean {
-  const context = keylessContext(serverInternals(server)._sharedCreds?.context);
-  if (context === undefined) return false;
-  return addon().setTicketKeys(context.number, keys, sessionContext(server, context, label));
+  const native = serverInternals(server)._sharedCreds?.context;
+  const context = keylessContext(native);
+  if (native === undefined || context === undefined) return false;
+  // Not on OpenSSL's context alone: each connection gets Node's own note of it, with the server's name (22.23, 24.22, 26.12).
+  native.setSessionIdContext(sessionContext(server, context, label));
+  return addon().setTicketKeys(context.number, keys);
 }

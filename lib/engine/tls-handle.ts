@@ -44,7 +44,7 @@ export interface TlsSocketInternals {
 
 /** The fields of a tls.Server that lib/_tls_wrap.js keeps; `setSecureContext` replaces them. */
 export interface TlsServerInternals {
-  _sharedCreds?: { context?: unknown };
+  _sharedCreds?: { context?: { setSessionIdContext(context: string): void } };
   ca?: unknown;
   crl?: unknown;
   requestCert?: boolean;

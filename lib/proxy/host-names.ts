@@ -1,12 +1,13 @@
 /** Which certificate answers to which name (RFC 6125 §6.4, RFC 9110 §4.3.5): exact names first, then wildcards of one label. */
 import type { X509Certificate } from 'node:crypto';
+import { alternativeNames } from '../protocol/alternative-names.ts';
 
 const DNS_NAME = /^(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/;
 const MAX_NAME = 255;
 
 /** The DNS names of a certificate, in lower case; names that no client could ask for are left out. */
-export function dnsNamesOf({ subjectAltName }: X509Certificate): readonly string[] {
-  const names = (subjectAltName ?? '')
+export function dnsNamesOf(certificate: X509Certificate): readonly string[] {
+  const names = (alternativeNames(certificate) ?? '')
     .split(', ')
     .filter((entry) => entry.startsWith('DNS:'))
     .map((entry) => entry.slice('DNS:'.length).toLowerCase());

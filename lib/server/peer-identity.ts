@@ -1,5 +1,6 @@
 /** Who a client is, by its certificate: names that its authority vouches for, and the key itself. */
 import { createHash, type X509Certificate } from 'node:crypto';
+import { alternativeNames } from '../protocol/alternative-names.ts';
 
 export interface PeerIdentity {
   /** `DNS:edge-1.internal`, `URI:spiffe://example.org/edge`: the subject alternative names (RFC 5280 §4.2.1.6). */
@@ -29,7 +30,7 @@ export function policyNamesOf({ names, pin }: PeerIdentity): string[] {
 export function identityOf(certificate: X509Certificate): PeerIdentity {
   const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
   return {
-    names: splitNames(certificate.subjectAltName ?? ''),
+    names: splitNames(alternativeNames(certificate) ?? ''),
     pin: `sha256/${createHash('sha256').update(spki).digest('base64')}`,
     fingerprint: certificate.fingerprint256,
   };

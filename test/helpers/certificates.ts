@@ -27,6 +27,8 @@ export interface IssueOptions {
   readonly cn?: string;
   readonly dns?: readonly string[];
   readonly uri?: readonly string[];
+  /** In place of all names: what openssl takes as the extension's value, as `DER:30:00`. */
+  readonly alternativeNames?: string;
   readonly usage?: 'server' | 'client' | 'both';
   /** Of RSA keys; default 2048. */
   readonly bits?: number;
@@ -76,12 +78,13 @@ const USAGES = { server: 'serverAuth', client: 'clientAuth', both: 'serverAuth,c
 
 const AUTHORITY_USAGE = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign'];
 
-function extensions({ dns = ['localhost'], uri = [], usage = 'both' }: Omit<IssueOptions, 'type'>): string {
+function extensions(options: Omit<IssueOptions, 'type'>): string {
+  const { dns = ['localhost'], uri = [], usage = 'both' } = options;
   const names = [...dns.map((name) => `DNS:${name}`), ...uri.map((name) => `URI:${name}`), 'IP:127.0.0.1'];
   return [
     'basicConstraints=critical,CA:FALSE',
     `extendedKeyUsage=${USAGES[usage]}`,
-    `subjectAltName=${names.join(',')}`,
+    `subjectAltName=${options.alternativeNames ?? names.join(',')}`,
     'subjectKeyIdentifier=hash',
     'authorityKeyIdentifier=keyid',
   ].join('\n');

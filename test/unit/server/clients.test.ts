@@ -86,6 +86,19 @@ test('a client that the policy does not name is turned away', async () => {
   assert.equal(keyServer!.stats().refused, 1);
 });
 
+test('a client whose list of names is empty, at which newer versions of Node throw, is known by its key', async () => {
+  const issued = await setup.authority.issue({
+    type: 'p256',
+    usage: 'client',
+    alternativeNames: 'DER:30:00',
+  });
+  const { names, pin: itsPin } = identityOf(new X509Certificate(issued.certPem));
+  assert.deepEqual(names, []);
+  await serve({ grants: { clients: [{ name: 'edge', identities: [itsPin] }] } });
+  const credentials = { cert: issued.certPem, key: issued.keyPem, ca: setup.authority.certPem };
+  assert.equal(await result(sign(await connect(credentials))), 'result');
+});
+
 test('a key that was not granted answers like one that is not there', async () => {
   const keys = [setup.sites.p256!.keyId.toString('hex')];
   await serve({ grants: { clients: [{ name: 'one', identities: [pin], keys }] } });
