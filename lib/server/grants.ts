@@ -4,15 +4,14 @@
  * A key server without grants serves every client of its authority with every key. With them, whoever is not named is
  * turned away at the door, and what a client was not granted looks to it like what does not exist.
  */
-import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
 import { type ClientRateOptions, ClientRates } from './client-rates.ts';
 import { Clients } from './clients.ts';
-import { comparableIdentity } from './identity-name.ts';
 import type { KeysOptions } from './key-rules.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { Refusal } from './refusals.ts';
+import { ticketGroupsOf } from './ticket-groups.ts';
 import type { TicketGroup } from './ticket-keys.ts';
 
 /** What one client may. */
@@ -125,29 +124,6 @@ class ClientGrant implements Grant {
   }
 }
 
-/**
- * A revoked name that clients of the policy have concerns their groups; a key or a certificate may be any client's, and
- * concerns every group.
- */
-function concerns(revoked: string, group: string, clients: readonly ClientOptions[]): boolean {
-  const known = clients.filter(({ identities }) =>
-    identities.some((each) => comparableIdentity(each) === revoked),
-  );
-  return known.length === 0 || known.some(({ tickets }) => tickets?.group === group);
-}
-
-function ticketGroupOf(
-  { tickets }: ClientOptions,
-  { clients, revoked = [] }: GrantsOptions,
-): TicketGroup | undefined {
-  if (tickets === undefined) return undefined;
-  const names = new Set(revoked.map(comparableIdentity));
-  const concerning = [...names].filter((each) => concerns(each, tickets.group, clients));
-  const hash = createHash('sha256');
-  for (const each of concerning.sort()) hash.update(`${each}\n`);
-  return { name: tickets.group, generation: hash.digest() };
-}
-
 /** No limit at all; but no ticket keys, which belong to a group. */
 export const EVERYTHING: Grant = {
   name: 'any',
@@ -169,11 +145,10 @@ export class Grants {
     const { clients, revoked } = options ?? { clients: [] };
     this.#open = options === undefined;
     this.#clients = new Clients({ clients, revoked });
+    const groups = ticketGroupsOf({ clients, revoked });
+    const groupOf = ({ tickets }: ClientOptions) => tickets && groups.get(tickets.group);
     this.#grants = new Map(
-      clients.map((client) => [
-        client,
-        new ClientGrant(client, ticketGroupOf(client, { clients, revoked }), clock),
-      ]),
+      clients.map((client) => [client, new ClientGrant(client, groupOf(client), clock)]),
     );
   }
 

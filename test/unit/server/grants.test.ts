@@ -138,3 +138,18 @@ test('a new policy gives a client no new rate: what it has taken is not there ag
   change({ rate: { perSecond: 1, burst: 2 } });
   assert.deepEqual([count(), count(), count()], [undefined, undefined, 'rate']);
 });
+
+test('a policy with 4,000 clients and 1,000 revocations is in force at once', () => {
+  const clients = Array.from({ length: 4000 }, (_, at) => ({
+    ...{ name: `edge-${at}`, identities: [`DNS:edge-${at}.internal`] },
+    tickets: { group: `group-${at % 20}` },
+  }));
+  const revoked = clients.slice(0, 1000).map(({ name }) => `DNS:${name}.internal`);
+  const begun = performance.now();
+  const grants = new Grants({ clients, revoked }, new ManualClock());
+  const ms = performance.now() - begun;
+  const named = (name: string) => grants.find({ ...EDGE, names: [`DNS:${name}.internal`] })?.name;
+  assert.deepEqual([named('edge-999'), named('edge-1000')], [undefined, 'edge-1000']);
+  // A revocation has a second; for each revocation with each client it would take minutes.
+  assert.ok(ms < 500, `${ms.toFixed(0)} ms`);
+});

@@ -1,0 +1,37 @@
+/** The groups of edges that share session-ticket keys, and what changes the keys of each (docs/protocol.md, "ticket-keys"). */
+import { createHash } from 'node:crypto';
+import type { GrantsOptions } from './grants.ts';
+import { comparableIdentity } from './identity-name.ts';
+import type { TicketGroup } from './ticket-keys.ts';
+
+/** By what clients of the policy are known: the groups of those clients. */
+function groupsByIdentity({ clients }: GrantsOptions): ReadonlyMap<string, ReadonlySet<string | undefined>> {
+  const groups = new Map<string, Set<string | undefined>>();
+  for (const { identities, tickets } of clients) {
+    for (const identity of identities.map(comparableIdentity)) {
+      const known = groups.get(identity) ?? new Set();
+      groups.set(identity, known.add(tickets?.group));
+    }
+  }
+  return groups;
+}
+
+/**
+ * A revoked name that clients of the policy have concerns their groups; a key or a certificate may be any client's, and
+ * concerns every group.
+ *
+ * @returns by name
+ */
+export function ticketGroupsOf(options: GrantsOptions): ReadonlyMap<string, TicketGroup> {
+  const known = groupsByIdentity(options);
+  const revoked = [...new Set(options.revoked?.map(comparableIdentity))].sort();
+  const groupOf = (name: string): TicketGroup => {
+    const hash = createHash('sha256');
+    for (const each of revoked) {
+      if (known.get(each)?.has(name) !== false) hash.update(`${each}\n`);
+    }
+    return { name, generation: hash.digest() };
+  };
+  const names = new Set(options.clients.flatMap(({ tickets }) => tickets?.group ?? []));
+  return new Map([...names].map((name) => [name, groupOf(name)]));
+}
