@@ -1,8 +1,6 @@
 /** `keyless-tls serve --keys`: the private keys, from a directory that may change. */
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { readGuarded } from '../server/guarded-file.ts';
-import type { StoredKey } from '../server/key-store.ts';
+import type { LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import type { KeyProblem } from '../server/pem-directory.ts';
 import { ReloadingDirectory } from '../server/reloading-directory.ts';
 import { UsageError } from './command.ts';
@@ -47,7 +45,7 @@ export function tellProblems(problems: readonly KeyProblem[], print: Print): voi
 /** @throws UsageError if there is no usable key */
 export function loadKeys(path: string, passphrase: string | undefined, print: Print): ReloadingDirectory {
   const directory = openDirectory(path, passphrase);
-  const { problems, keys } = directory.first;
+  const { problems, keys } = directory;
   tellProblems(problems, print);
   tellKeys('key', keys, print);
   if (keys.length > 0) return directory;
@@ -55,37 +53,51 @@ export function loadKeys(path: string, passphrase: string | undefined, print: Pr
   throw new UsageError(`The directory of --keys holds no usable key (a file named *.key, PEM).${why}`, HINT);
 }
 
-/** Changes with anything that may change a key. */
-function stateOf(path: string): string {
-  try {
-    return readdirSync(path)
-      .filter((name) => name.endsWith('.key'))
-      .map((name) => {
-        const { ino, size, mtimeMs, mode } = statSync(join(path, name), { throwIfNoEntry: false }) ?? {};
-        return [name, ino, size, mtimeMs, mode].join();
-      })
-      .join('\n');
-  } catch {
-    return '';
-  }
-}
-
-/** What was added or removed is told of, and what cannot be used: the key of that file stays as it was. */
-export function watchKeys(path: string, directory: ReloadingDirectory, print: Print): WatchedFile {
-  let state = stateOf(path);
-  const reload = () => {
-    state = stateOf(path);
+/**
+ * What was added or removed is told of, and what cannot be used, once.
+ *
+ * @param file how lines call the store
+ * @returns looks again, if no look is under way
+ */
+export function reloading(
+  file: string,
+  store: Pick<LiveKeyStore, 'reload'>,
+  told: readonly KeyProblem[],
+  print: Print,
+): () => void {
+  let toldText = JSON.stringify(told);
+  let looking = false;
+  const tellOnce = (problems: readonly KeyProblem[]) => {
+    const text = JSON.stringify(problems);
+    if (text !== toldText) tellProblems(problems, print);
+    toldText = text;
+  };
+  const look = async () => {
     try {
-      const { added, removed, problems } = directory.reload();
-      tellProblems(problems, print);
+      const { added, removed, problems } = await store.reload();
+      tellOnce(problems);
       tellKeys('key', added, print);
       tellKeys('key-removed', removed, print);
     } catch (error) {
-      print('key-problem', { file: path, reason: (error as Error).message });
+      tellOnce([{ file, reason: (error as Error).message }]);
     }
   };
-  const timer = setInterval(() => {
-    if (stateOf(path) !== state) reload();
-  }, POLL_MS).unref();
-  return { reload, close: () => clearInterval(timer) };
+  return () => {
+    if (looking) return;
+    looking = true;
+    look().finally(() => {
+      looking = false;
+    });
+  };
+}
+
+/** @param everyMs looks as often, and when it is told to */
+export function polled(look: () => void, everyMs: number): WatchedFile {
+  const timer = setInterval(look, everyMs).unref();
+  return { reload: look, close: () => clearInterval(timer) };
+}
+
+/** The key of a file that cannot be used any more stays as it was. */
+export function watchKeys(path: string, directory: ReloadingDirectory, print: Print): WatchedFile {
+  return polled(reloading(path, directory, directory.problems, print), POLL_MS);
 }

@@ -9,7 +9,15 @@ import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
 import { askPassphrase } from './passphrase-prompt.ts';
 import { requiredOption } from './pem-option.ts';
-import { loadKeys, readSecretLine, tellKeys, tellProblems, watchKeys } from './serve-keys.ts';
+import {
+  loadKeys,
+  polled,
+  readSecretLine,
+  reloading,
+  tellKeys,
+  tellProblems,
+  watchKeys,
+} from './serve-keys.ts';
 import { type WatchedFile, watchedFiles } from './watched-file.ts';
 
 const HINT = 'keyless-tls serve --help';
@@ -66,34 +74,6 @@ async function openStore(option: string, opening: Promise<Opened>, print: Print)
   throw new UsageError(`${option} has no usable key.${why}`, HINT);
 }
 
-/** @param file how lines call the store. @returns looks again; a problem is told of once */
-function reloading(file: string, store: LiveKeyStore, print: Print): () => void {
-  let told = '';
-  let looking = false;
-  const tellOnce = (problems: readonly KeyProblem[]) => {
-    const text = JSON.stringify(problems);
-    if (text !== told) tellProblems(problems, print);
-    told = text;
-  };
-  const look = async () => {
-    try {
-      const { added, removed, problems } = await store.reload();
-      tellOnce(problems);
-      tellKeys('key', added, print);
-      tellKeys('key-removed', removed, print);
-    } catch (error) {
-      tellOnce([{ file, reason: (error as Error).message }]);
-    }
-  };
-  return () => {
-    if (looking) return;
-    looking = true;
-    look().finally(() => {
-      looking = false;
-    });
-  };
-}
-
 function served(store: LiveKeyStore, watch: () => WatchedFile): ServedKeys {
   return {
     get keys() {
@@ -131,11 +111,7 @@ async function openAgent(path: string, print: Print): Promise<ServedKeys> {
     );
   }
   const agent = await openStore('--ssh-agent', sshAgent({ path }), print);
-  const watch = () => {
-    const reload = reloading('ssh-agent', agent, print);
-    const timer = setInterval(reload, AGENT_POLL_MS).unref();
-    return { reload, close: () => clearInterval(timer) };
-  };
+  const watch = () => polled(reloading('ssh-agent', agent, agent.problems, print), AGENT_POLL_MS);
   return served(agent, watch);
 }
 
@@ -152,7 +128,8 @@ async function openToken(library: string, values: StoreValues, print: Print): Pr
     print,
   );
   // A token is not asked again and again, for the sake of its PIN: only when that may be another.
-  const watch = () => watchedFiles(pinFile === undefined ? [] : [pinFile], reloading('pkcs11', token, print));
+  const watch = () =>
+    watchedFiles(pinFile === undefined ? [] : [pinFile], reloading('pkcs11', token, token.problems, print));
   return served(token, watch);
 }
 

@@ -1,5 +1,5 @@
 /** A directory of PEM files as a key store: `example.com.key` and nothing that only looks like it. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeylessError } from '../errors.ts';
 import { readGuarded } from './guarded-file.ts';
@@ -54,6 +54,88 @@ function loadKey(path: string, file: string, passphrase: string | undefined): St
   }
 }
 
+/** One `*.key` file as it was found. */
+export interface KeyFile {
+  /** Another one if the file is another; `undefined`: it may change without being seen to, and is read again. */
+  readonly stamp: string | undefined;
+  /** What it holds, or held before it had a problem. */
+  readonly key: StoredKey | undefined;
+  /** `undefined`: none. */
+  readonly problem: string | undefined;
+}
+
+/** File systems count in steps, and two changes within one look the same: what has just changed may have changed again. */
+const SETTLED_MS = 2000;
+/** Looking at one file takes 5 µs, reading a key 100 and more. */
+const LOOKS_AT_ONCE = 100;
+
+/** @returns `undefined`: there is no such file */
+function stampOf(path: string): { readonly stamp: string; readonly settled: boolean } | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const { dev, ino, size, mode, mtimeMs, ctimeMs } = stat;
+  const settled = Date.now() - Math.max(mtimeMs, ctimeMs) > SETTLED_MS;
+  return { stamp: [dev, ino, size, mode, mtimeMs, ctimeMs].join(), settled };
+}
+
+function read(
+  path: string,
+  file: string,
+  before: KeyFile | undefined,
+  passphrase: string | undefined,
+): KeyFile {
+  let stamp: string | undefined;
+  try {
+    const found = stampOf(path);
+    if (found?.settled === true) stamp = found.stamp;
+    if (found !== undefined && found.stamp === before?.stamp) return before;
+    return { stamp, key: loadKey(path, file, passphrase), problem: undefined };
+  } catch (error) {
+    return { stamp, key: before?.key, problem: reasonOf(error) };
+  }
+}
+
+/**
+ * Looks at the files of a directory, and reads those that are not as they were. Yields where others may have their turn.
+ *
+ * @param before what an earlier look has returned
+ * @throws as {@link pemDirectory}
+ */
+export function* lookAtKeys(
+  directory: string,
+  { passphrase }: PemDirectoryOptions,
+  before: ReadonlyMap<string, KeyFile>,
+): Generator<void, ReadonlyMap<string, KeyFile>> {
+  const files = new Map<string, KeyFile>();
+  let looks = 0;
+  for (const file of listKeyFiles(directory)) {
+    const known = before.get(file);
+    const found = read(join(directory, file), file, known, passphrase);
+    files.set(file, found);
+    looks += 1;
+    if (found !== known || looks % LOOKS_AT_ONCE === 0) yield;
+  }
+  return files;
+}
+
+export function keysOf(files: ReadonlyMap<string, KeyFile>): StoredKey[] {
+  return [...files.values()].flatMap(({ key }) => key ?? []);
+}
+
+export function problemsOf(files: ReadonlyMap<string, KeyFile>): KeyProblem[] {
+  return [...files].flatMap(([file, { problem }]) =>
+    problem === undefined ? [] : { file, reason: problem },
+  );
+}
+
+/** To the end, at once. */
+export function finish<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+  }
+}
+
 function listKeyFiles(directory: string): string[] {
   try {
     return readdirSync(directory).filter(isKeyFile).sort();
@@ -71,12 +153,25 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }
 
+/** Of each key once: of thousands it takes milliseconds, each time that one of them changes. */
+const names = new WeakMap<StoredKey, readonly [id: string, digest?: string]>();
+
+/** In hexadecimal: its id first. */
+export function namesOf(key: StoredKey): readonly [id: string, digest?: string] {
+  let both = names.get(key);
+  if (both === undefined) {
+    const { keyId, certificateDigest } = key;
+    both = certificateDigest === undefined ? [hex(keyId)] : [hex(keyId), hex(certificateDigest)];
+    names.set(key, both);
+  }
+  return both;
+}
+
 /** Every key by each of its names. */
 function indexOf(keys: readonly StoredKey[]): ReadonlyMap<string, StoredKey> {
   const index = new Map<string, StoredKey>();
   for (const key of keys) {
-    index.set(hex(key.keyId), key);
-    if (key.certificateDigest !== undefined) index.set(hex(key.certificateDigest), key);
+    for (const name of namesOf(key)) index.set(name!, key);
   }
   return index;
 }
@@ -98,15 +193,8 @@ export function keyStoreOf(keys: readonly StoredKey[]): KeyStore {
  * @param directory path; files in it must be usable by their owner only
  * @throws ERR_KEYLESS_INVALID_ARGUMENT if the directory cannot be read; a bad file is a problem, not an exception
  */
-export function pemDirectory(directory: string, { passphrase }: PemDirectoryOptions = {}): PemDirectory {
-  const keys: StoredKey[] = [];
-  const problems: KeyProblem[] = [];
-  for (const file of listKeyFiles(directory)) {
-    try {
-      keys.push(loadKey(join(directory, file), file, passphrase));
-    } catch (error) {
-      problems.push({ file, reason: reasonOf(error) });
-    }
-  }
-  return { ...keyStoreOf(keys), keys, problems };
+export function pemDirectory(directory: string, options: PemDirectoryOptions = {}): PemDirectory {
+  const files = finish(lookAtKeys(directory, options, new Map()));
+  const keys = keysOf(files);
+  return { ...keyStoreOf(keys), keys, problems: problemsOf(files) };
 }

@@ -1,38 +1,62 @@
-/** A directory of PEM files that may change: whatever is found when it is read again takes effect at once, or stays out. */
-import type { KeyChange, KeySelector, KeyStore, StoredKey } from './key-store.ts';
-import { type PemDirectory, type PemDirectoryOptions, pemDirectory } from './pem-directory.ts';
+/**
+ * A directory of PEM files that may change: whatever is found when it is looked at again takes effect at once, or stays out.
+ *
+ * A look gives way to the event loop, and reads only files that have changed: there may be thousands.
+ */
+import type { KeyChange, KeyProblem, KeySelector, KeyStore, StoredKey } from './key-store.ts';
+import {
+  finish,
+  type KeyFile,
+  keysOf,
+  lookAtKeys,
+  type PemDirectoryOptions,
+  problemsOf,
+} from './pem-directory.ts';
 import { KeySet } from './stores/key-set.ts';
-
-const byLabel = (keys: readonly StoredKey[]) => new Map(keys.map((key) => [key.label, key]));
 
 export class ReloadingDirectory implements KeyStore {
   readonly #path: string;
   readonly #options: PemDirectoryOptions;
+  #files: ReadonlyMap<string, KeyFile>;
   readonly #set: KeySet;
-  /** Of the first look. */
-  readonly first: PemDirectory;
 
   /** See {@link pemDirectory}, also for what it throws. */
   constructor(path: string, options: PemDirectoryOptions = {}) {
     this.#path = path;
     this.#options = options;
-    this.first = pemDirectory(path, options);
-    this.#set = new KeySet(this.first.keys);
+    this.#files = finish(lookAtKeys(path, options, new Map()));
+    this.#set = new KeySet(keysOf(this.#files));
   }
 
   get keys(): readonly StoredKey[] {
     return this.#set.keys;
   }
 
+  /** Of the last look. */
+  get problems(): readonly KeyProblem[] {
+    return problemsOf(this.#files);
+  }
+
   find(selector: KeySelector): StoredKey | undefined {
     return this.#set.find(selector);
   }
 
-  /** Operations under way keep the keys that they have. @throws ERR_KEYLESS_INVALID_ARGUMENT, and nothing changes */
-  reload(): KeyChange {
-    const { keys, problems } = pemDirectory(this.#path, this.#options);
-    const before = byLabel(this.keys);
-    const kept = problems.flatMap(({ file }) => before.get(file) ?? []);
-    return { ...this.#set.replace([...keys, ...kept]), problems };
+  /**
+   * Looks again; not while another look is under way. Operations under way keep the keys that they have.
+   *
+   * @throws (rejects) ERR_KEYLESS_INVALID_ARGUMENT, and nothing changes
+   */
+  async reload(): Promise<KeyChange> {
+    const look = lookAtKeys(this.#path, this.#options, this.#files);
+    let step = look.next();
+    while (step.done !== true) {
+      await new Promise(setImmediate);
+      step = look.next();
+    }
+    this.#files = step.value;
+    const keys = keysOf(this.#files);
+    const isSame = keys.length === this.keys.length && keys.every((key, at) => key === this.keys[at]);
+    const change = isSame ? { added: [], removed: [] } : this.#set.replace(keys);
+    return { ...change, problems: this.problems };
   }
 }

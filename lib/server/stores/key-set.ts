@@ -1,8 +1,8 @@
 /** The keys that a store has now, and what another look at them has changed. */
 import type { KeyChange, KeySelector, KeyStore, StoredKey } from '../key-store.ts';
-import { keyStoreOf } from '../pem-directory.ts';
+import { keyStoreOf, namesOf } from '../pem-directory.ts';
 
-const idOf = ({ keyId }: StoredKey) => Buffer.from(keyId).toString('hex');
+const idOf = (key: StoredKey) => namesOf(key)[0];
 
 export class KeySet implements KeyStore {
   #keys: readonly StoredKey[];
