@@ -62,7 +62,7 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --workers N           threads that sign with RSA, P-384 and P-521 keys of --keys; default: one for each core
   --handshake-timeout MS, --idle-timeout MS   until an edge is through TLS (5,000) and between requests (30,000)
   --max-connections N   of all edges; where there are more, the edge with the most gives way; default 10,000
-  --max-connections-per-client N   of one edge's certificate; default 1,000
+  --max-connections-per-client N   of one edge's certificate; default 256
   --json                one JSON object a line instead of text
   --quiet               do not print each operation
 

@@ -12,9 +12,9 @@ import { type Rate, TokenBucket } from './token-bucket.ts';
 /** A request counts once, and once more for each 4 KiB. */
 const BYTES_SHIFT = 12;
 /** Requests in hand, waiting to be looked at, or of which a part has come. */
-const MAX_REQUEST_BYTES = 4_194_304;
+const MAX_REQUEST_BYTES = 1_048_576;
 /** Answers that wait to be written. */
-const MAX_UNREAD_BYTES = 4_194_304;
+const MAX_UNREAD_BYTES = 2_097_152;
 /** Connections let read on in one turn: each may bring 64 KiB. */
 const READ_ON_AT_ONCE = 8;
 /** What a client gets to hear that it may not, is not or cannot have; beyond, it waits. */

@@ -51,7 +51,7 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly maxConnections?: number | undefined;
   /** Connections at once that are not through TLS; of the address with the most the oldest makes way; default 512. */
   readonly maxHandshakes?: number | undefined;
-  /** Connections of one client (one certificate) at once; default 1,000. */
+  /** Connections of one client (one certificate) at once; default 256. */
   readonly maxConnectionsPerClient?: number | undefined;
   /** Requests of one connection at once, before it is read no further; default 128. */
   readonly maxInFlight?: number | undefined;
