@@ -85,6 +85,17 @@ test('its connections come in turn, and of all of them no more is taken in a rou
   );
 });
 
+test('a connection whose answers have just left does not come before those that wait', async () => {
+  const { share, rounds } = makeShare(10_000);
+  const [first, second] = [new FakeReader(share, 200), new FakeReader(share, 10)] as const;
+  first.work();
+  rounds.addFlush({ flush: () => second.work() });
+  await turn();
+  assert.deepEqual([first.taken, second.taken], [128, 0]);
+  await turn();
+  assert.deepEqual([first.taken, second.taken], [182, 10]);
+});
+
 test('clients that have more to be done than that share a round', async () => {
   const { rounds, clock } = makeShare(1);
   const readers = Array.from({ length: 4 }, () => {

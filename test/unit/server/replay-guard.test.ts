@@ -114,12 +114,15 @@ test('what is old is forgotten bit by bit, and makes room', () => {
 test('a message that is given free, and forgotten, and signed again, stays signed', () => {
   const { guard, clock } = makeGuard(4096);
   const ticket = guard.take(digest('a'), 'slow')!;
+  const late = guard.take(digest('late'), 'slow')!;
   ticket.release();
   clock.advance(9 * MINUTE);
   assert.ok(guard.take(digest('a'), 'edge'));
   clock.advance(2 * MINUTE);
   guard.take(digest('b'), 'edge');
   assert.equal(guard.take(digest('a'), 'edge'), undefined, 'the first one’s end is not the second one’s');
-  ticket.release();
+  assert.ok(guard.take(digest('late'), 'edge'), 'it was forgotten');
+  for (const each of [ticket, late]) each.release();
+  assert.equal(guard.take(digest('late'), 'edge'), undefined, 'who gives it free late had it before');
   assert.equal(guard.take(digest('a'), 'edge'), undefined, 'nor is it given free again');
 });
