@@ -23,13 +23,19 @@ const OPTIONS = {
 } as const;
 
 function describe(verdict: AuditVerdict): string {
-  const { records, firstSeq, lastSeq, head, refusedMore, bad } = verdict;
+  const { records, firstSeq, lastSeq, head, refusedMore, tornBytes, tornBefore, bad } = verdict;
   if (bad !== undefined)
     return `Bad: ${bad.file}, line ${bad.line}: ${bad.reason}.\n${records} records before it are whole.\n`;
   const range = records === 0 ? '' : ` (${firstSeq} to ${lastSeq})`;
   const more =
     refusedMore === 0 ? '' : `${refusedMore} more connections were refused, of which it has sums only.\n`;
-  return `Whole: ${records} records${range}, head ${head}.\n${more}`;
+  const torn =
+    tornBytes === 0
+      ? ''
+      : `After them, ${tornBytes} bytes of a line that is not whole: it is being written, or a crash cut it off, and nobody was answered.\n`;
+  const before =
+    tornBefore === 0 ? '' : `${tornBefore} such lines were taken away at a start, as the log says.\n`;
+  return `Whole: ${records} records${range}, head ${head}.\n${more}${torn}${before}`;
 }
 
 async function run(args: readonly string[]): Promise<number> {

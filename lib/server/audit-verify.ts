@@ -1,5 +1,6 @@
 /** Goes through an audit log and finds the first record that is not what was written. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { KeylessError } from '../errors.ts';
 import { auditFiles } from './audit-files.ts';
@@ -16,6 +17,10 @@ export interface AuditVerdict {
   readonly hasHead: boolean;
   /** Connections that were refused and have no record of their own, only a sum. */
   readonly refusedMore: number;
+  /** Bytes of a line at the end that is not whole: a crash cut it off, or it is being written. It answers for nothing. */
+  readonly tornBytes: number;
+  /** Lines that were cut off so and taken away at the next start. */
+  readonly tornBefore: number;
   /** The first bad record; `undefined`: there is none. */
   readonly bad: { readonly file: string; readonly line: number; readonly reason: string } | undefined;
 }
@@ -28,6 +33,7 @@ class Verification {
   head: Buffer = GENESIS;
   hasHead = false;
   refusedMore = 0;
+  tornBefore = 0;
   readonly #noted: string | undefined;
 
   constructor(noted: string | undefined) {
@@ -38,7 +44,7 @@ class Verification {
   take(text: string): string | undefined {
     const line = parseLine(text);
     if (line === undefined) return 'it is not a record';
-    const { seq, event, previous, connections } = line.body;
+    const { seq, event, previous, connections, tornBytes } = line.body;
     if (this.records === 0) this.#begin(seq, event === 'continued' ? String(previous) : undefined);
     if (seq !== this.seq + 1) return `it has the number ${seq}, after ${this.seq}`;
     if (event === 'continued' && previous !== this.head.toString('hex')) return 'it continues another file';
@@ -47,6 +53,7 @@ class Verification {
     this.head = line.digest;
     if (line.digest.toString('hex') === this.#noted) this.hasHead = true;
     if (event === 'refused-more' && typeof connections === 'number') this.refusedMore += connections;
+    if (event === 'opened' && tornBytes !== undefined) this.tornBefore += 1;
     this.seq = seq;
     this.records += 1;
     return undefined;
@@ -61,10 +68,33 @@ class Verification {
   }
 }
 
-async function firstBadLine(file: string, verification: Verification) {
+/** More than any record has. */
+const MAX_LINE_BYTES = 65_536;
+
+/**
+ * @returns bytes after the last line end, which a crash may have left: of a record, and no more than one. A record with something else than
+ *   its line end is none.
+ */
+async function tornBytesOf(path: string): Promise<number> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const end = Buffer.alloc(Math.min(size, MAX_LINE_BYTES));
+    await file.read(end, 0, end.length, size - end.length);
+    const torn = end.subarray(end.lastIndexOf(0x0a) + 1);
+    return parseLine(torn.subarray(0, -1).toString('utf8')) === undefined ? torn.length : 0;
+  } finally {
+    await file.close();
+  }
+}
+
+/** @param leftOut bytes at the end that are not looked at */
+async function firstBadLine(file: string, leftOut: number, verification: Verification) {
+  const bytes = statSync(file).size - leftOut;
+  if (bytes === 0) return undefined;
   let line = 0;
   for await (const text of createInterface({
-    input: createReadStream(file),
+    input: createReadStream(file, { end: bytes - 1 }),
     crlfDelay: Number.POSITIVE_INFINITY,
   })) {
     line += 1;
@@ -84,11 +114,13 @@ export async function verifyAudit(directory: string, noted?: string): Promise<Au
   if (files.length === 0)
     throw new KeylessError('ERR_KEYLESS_AUDIT', `There is no audit log in ${directory}.`);
   const verification = new Verification(noted);
+  const tornBytes = await tornBytesOf(files.at(-1)!);
   let bad: AuditVerdict['bad'];
   for (const file of files) {
-    bad = await firstBadLine(file, verification);
+    bad = await firstBadLine(file, file === files.at(-1) ? tornBytes : 0, verification);
     if (bad !== undefined) break;
   }
-  const { records, firstSeq, seq, head, hasHead, refusedMore } = verification;
-  return { records, firstSeq, lastSeq: seq, head: head.toString('hex'), hasHead, refusedMore, bad };
+  const { records, firstSeq, seq, head, hasHead, refusedMore, tornBefore } = verification;
+  const found = { records, firstSeq, lastSeq: seq, head: head.toString('hex'), hasHead, refusedMore };
+  return { ...found, tornBytes, tornBefore, bad };
 }

@@ -114,9 +114,12 @@ test('a line that was cut off in the middle is taken away at the next start, whi
   const [file] = auditFiles(directory) as [string];
   const whole = readFileSync(file).length;
   truncateSync(file, whole - 10);
+  const torn = await verifyAudit(directory);
+  assert.deepEqual([torn.bad, torn.records, torn.tornBefore], [undefined, 4, 0]);
+  assert.ok(torn.tornBytes > 0);
   write(directory, 1);
   const verdict = await verifyAudit(directory);
-  assert.equal(verdict.bad, undefined);
+  assert.deepEqual([verdict.bad, verdict.tornBytes, verdict.tornBefore], [undefined, 0, 1]);
   assert.match(readFileSync(file, 'utf8'), /"event":"opened","tornBytes":\d+/);
 });
 
