@@ -19,7 +19,7 @@ import {
 import { tryLockFile } from '../engine/file-lock.ts';
 import { KeylessError } from '../errors.ts';
 import { auditFile, auditFiles } from './audit-files.ts';
-import { chain, encodeLine, GENESIS, parseLine } from './audit-record.ts';
+import { AuditLines, GENESIS, parseLine } from './audit-record.ts';
 
 export interface AuditLogOptions {
   /** Made if it is not there; usable by its owner only. */
@@ -121,9 +121,10 @@ export class AuditLog {
   readonly #wallClock: () => number;
   #file: number;
   #bytes: number;
-  #head: Buffer;
   #seq: number;
-  #lines: string[] = [];
+  readonly #lines: AuditLines;
+  /** Records of one millisecond have the same text for it. */
+  #time = { ms: Number.NaN, text: '' };
   #open = true;
 
   /** @throws ERR_KEYLESS_AUDIT if another process writes it or its end cannot be read; what node:fs throws */
@@ -140,7 +141,7 @@ export class AuditLog {
       // Killed between the making of a file and its first record: the chain's end is in the file before.
       const previous = tail.bytes === 0 ? last.previous : undefined;
       const { head, seq } = previous === undefined ? tail : readTail(previous);
-      this.#head = head;
+      this.#lines = new AuditLines(head);
       this.#seq = seq;
       this.#bytes = tail.bytes;
       this.#goOn(tail, previous !== undefined);
@@ -152,35 +153,39 @@ export class AuditLog {
 
   #goOn({ bytes, tornBytes }: Tail, fromFileBefore: boolean): void {
     if (tornBytes > 0) ftruncateSync(this.#file, bytes);
-    if (fromFileBefore) this.append('continued', { previous: this.#head.toString('hex') });
+    if (fromFileBefore) this.append('continued', { previous: this.#lines.head.toString('hex') });
     this.append('opened', tornBytes > 0 ? { tornBytes } : {});
     this.flush();
   }
 
   /** The digest of the last record and its number: what to note elsewhere. */
   get head(): { readonly seq: number; readonly digest: string } {
-    return { seq: this.#seq, digest: this.#head.toString('hex') };
+    return { seq: this.#seq, digest: this.#lines.head.toString('hex') };
   }
 
-  /** Adds a record; it is in the file when this turn's immediates begin, or after {@link flush}. */
+  /** Adds a record, `event` being a word; it is in the file when this turn's immediates begin, or after {@link flush}. */
   append(event: string, fields: AuditFields): void {
+    this.appendJson(event, JSON.stringify(fields));
+  }
+
+  /** As {@link append}. @param json an object of the fields */
+  appendJson(event: string, json: string): void {
     if (!this.#open) return;
-    if (this.#lines.length === 0) process.nextTick(() => this.flush());
+    if (this.#lines.isEmpty) process.nextTick(() => this.flush());
     this.#seq += 1;
-    const json = JSON.stringify({
-      seq: this.#seq,
-      time: new Date(this.#wallClock()).toISOString(),
-      event,
-      ...fields,
-    });
-    this.#head = chain(this.#head, json);
-    this.#lines.push(encodeLine(this.#head, json));
+    const own = json === '{}' ? '}' : `,${json.slice(1)}`;
+    this.#lines.add(`{"seq":${this.#seq},"time":"${this.#timeText()}","event":"${event}"${own}`);
+  }
+
+  #timeText(): string {
+    const ms = this.#wallClock();
+    if (ms !== this.#time.ms) this.#time = { ms, text: new Date(ms).toISOString() };
+    return this.#time.text;
   }
 
   flush(): void {
-    if (this.#lines.length === 0 || !this.#open) return;
-    const bytes = Buffer.from(this.#lines.join(''));
-    this.#lines = [];
+    if (this.#lines.isEmpty || !this.#open) return;
+    const bytes = this.#lines.take();
     try {
       for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
       this.#bytes += bytes.length;
@@ -211,7 +216,7 @@ export class AuditLog {
   /** The chain goes on: the first record of a file builds on the last of the file before, and says so. */
   #rotate(): void {
     fsyncSync(this.#file);
-    const previous = this.#head.toString('hex');
+    const previous = this.#lines.head.toString('hex');
     const next = openLocked(auditFile(this.#directory, this.#seq + 1));
     // The next one is locked by now: at no time is the log anybody's.
     closeSync(this.#file);

@@ -3,7 +3,7 @@
  * (32 bytes) and the JSON's bytes. Whoever changes, removes or inserts a line breaks the chain after it; the head, noted
  * elsewhere from time to time, shows that the tail was not cut.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 
 export const DIGEST_BYTES = 32;
 /** What the first line of a log builds on. */
@@ -24,8 +24,62 @@ export function chain(previous: Uint8Array, json: string): Buffer {
   return createHash('sha256').update(previous).update(json).digest();
 }
 
-export function encodeLine(digest: Uint8Array, json: string): string {
-  return `${Buffer.from(digest).toString('hex')} ${json}\n`;
+const FIRST_BYTES = 65_536;
+const MAX_UTF8_BYTES = 3;
+/** Of a line, before and after its JSON. */
+const OTHER_BYTES = HEX_DIGITS + 2;
+const SPACE = 0x20;
+const NEWLINE = 0x0a;
+
+/** Lines that are to be written, each built on the one before it, in one piece of memory. */
+export class AuditLines {
+  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  #end = 0;
+  #head: Buffer;
+
+  /** @param head digest of the last line that there is */
+  constructor(head: Buffer) {
+    this.#head = head;
+  }
+
+  /** The digest of the last line. */
+  get head(): Buffer {
+    return this.#head;
+  }
+
+  get isEmpty(): boolean {
+    return this.#end === 0;
+  }
+
+  /** As {@link chain}, but where the line will be: the digest before it stands where its own will, while it is made. */
+  add(json: string): void {
+    this.#reserve(json.length * MAX_UTF8_BYTES + OTHER_BYTES);
+    const [bytes, start] = [this.#bytes, this.#end];
+    const jsonStart = start + HEX_DIGITS + 1;
+    const jsonEnd = jsonStart + bytes.write(json, jsonStart);
+    const hashed = jsonStart - DIGEST_BYTES;
+    this.#head.copy(bytes, hashed);
+    this.#head = hash('sha256', bytes.subarray(hashed, jsonEnd), 'buffer');
+    bytes.write(this.#head.toString('hex'), start, 'latin1');
+    bytes[jsonStart - 1] = SPACE;
+    bytes[jsonEnd] = NEWLINE;
+    this.#end = jsonEnd + 1;
+  }
+
+  /** @returns all of them, to be used before the next is added */
+  take(): Buffer {
+    const lines = this.#bytes.subarray(0, this.#end);
+    this.#end = 0;
+    return lines;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#end + bytes;
+    if (needed <= this.#bytes.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#bytes.length));
+    this.#bytes.copy(grown, 0, 0, this.#end);
+    this.#bytes = grown;
+  }
 }
 
 export interface AuditLine {

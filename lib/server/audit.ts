@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { AuditLog } from './audit-log.ts';
 import { RefusalRecords } from './audit-refusals.ts';
 import {
+  type Peer,
   type ServerConnection,
   type ServerConnectionRefused,
   type ServerOperation,
@@ -12,22 +13,36 @@ import {
   serverOperation,
 } from './channels.ts';
 
-function recordOperation(log: AuditLog, operation: ServerOperation): void {
+/** The same in each record of a connection. */
+const peers = new WeakMap<Peer, string>();
+
+function peerJson(peer: Peer): string {
+  let json = peers.get(peer);
+  if (json === undefined) {
+    const { client, fingerprint: certificate, address } = peer;
+    json = JSON.stringify({ client, certificate, address }).slice(0, -1);
+    peers.set(peer, json);
+  }
+  return json;
+}
+
+/** @param text a word of ours, or hexadecimal digits: it needs no escaping; `undefined`: left out */
+function field(name: string, text: string | undefined): string {
+  return text === undefined ? '' : `,"${name}":"${text}"`;
+}
+
+/** One for each signature: put together by hand in a third of the time that JSON.stringify takes. */
+function operationJson(operation: ServerOperation): string {
   const { peer, kind, method, keyId, context, transcript, servername, refusal, durationMs } = operation;
-  if (kind === 'ping' || kind === 'capabilities') return;
-  log.append('operation', {
-    client: peer.client,
-    certificate: peer.fingerprint,
-    address: peer.address,
-    kind,
-    key: keyId,
-    method,
-    context,
-    transcript,
-    sni: servername,
-    result: refusal ?? 'ok',
-    ms: Math.round(durationMs * 1000) / 1000,
-  });
+  const sni = servername === undefined ? '' : `,"sni":${JSON.stringify(servername)}`;
+  const words = field('key', keyId) + field('method', method) + field('context', context);
+  const rest = `${field('transcript', transcript)}${sni},"result":"${refusal ?? 'ok'}"`;
+  return `${peerJson(peer)},"kind":"${kind}"${words}${rest},"ms":${Math.round(durationMs * 1000) / 1000}}`;
+}
+
+function recordOperation(log: AuditLog, operation: ServerOperation): void {
+  const { kind } = operation;
+  if (kind !== 'ping' && kind !== 'capabilities') log.appendJson('operation', operationJson(operation));
 }
 
 /** @returns ends it */
