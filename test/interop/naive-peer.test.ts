@@ -10,11 +10,16 @@ import { after, before, test } from 'node:test';
 import tls, { type SecureVersion } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { connectKeyServers, createServer, leaseTicketKeys } from '../../lib/index.ts';
+import type { Answer } from '../../lib/protocol/answers.ts';
+import { pingRequest, signRequest, ticketKeysRequest } from '../../lib/protocol/request-encoder.ts';
+import type { Items } from '../../lib/protocol/tags.ts';
 import type { KeyServerOptions } from '../../lib/server/key-server.ts';
 import { identityOf } from '../../lib/server/peer-identity.ts';
 import { close, listen } from '../helpers/connections.ts';
+import { certificateVerify } from '../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
 import { decryptOperation } from '../helpers/operations.ts';
+import { connectPeer } from '../helpers/wire-peer.ts';
 
 const PEER = fileURLToPath(new URL('../../../test/interop/naive-peer.py', import.meta.url));
 
@@ -143,12 +148,16 @@ async function visit(
   return protocol;
 }
 
-/** Of clients that have encrypted nothing, or another version. */
+/** Of clients that have encrypted nothing, or another version, or a premaster with bad padding. */
 function badCiphertexts(): Buffer[] {
   const { publicKey: key } = setup.sites.rsa!;
   return [
     publicEncrypt({ key, padding: constants.RSA_NO_PADDING }, Buffer.alloc(256, 1)),
     publicEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, Buffer.alloc(48, 2)),
+    publicEncrypt(
+      { key, padding: constants.RSA_NO_PADDING },
+      Buffer.concat([Buffer.of(0, 1), Buffer.alloc(205, 5), Buffer.of(0, 3, 3), Buffer.alloc(46, 7)]),
+    ),
   ];
 }
 
@@ -170,6 +179,38 @@ test('as a key server: it makes of bad premasters what ours makes of them', asyn
       }),
     );
     assert.deepEqual(theirs, own);
+  } finally {
+    peer.kill('SIGKILL');
+  }
+});
+
+test('as a key server: it answers pings and refuses what ours refuses, with the same codes', async () => {
+  const { keyId } = setup.sites.p256!;
+  const message = certificateVerify();
+  const good = signRequest('ecdsa_secp256r1_sha256', message, { keyId });
+  const questions: readonly Items[] = [
+    pingRequest(Buffer.from('hello')),
+    pingRequest(),
+    { ...good, payload: Buffer.alloc(32) },
+    signRequest('ecdsa_secp256r1_sha256', message, { keyId: Buffer.alloc(20) }),
+    { ...ticketKeysRequest(), functionName: Buffer.from('nothing') },
+    { ...pingRequest(), opcode: Buffer.of(0x99) },
+  ];
+  const files = [at('server.crt'), at('server.key'), at('ca.crt'), at('p256.key')];
+  const peer = python('server', ...files, ski('p256'));
+  try {
+    const [port] = (await once(peer.stdout!, 'data')) as [Buffer];
+    await using ours = await setup.start();
+    const answers = await Promise.all(
+      [Number(String(port)), ours.port].map(async (each) => {
+        const wire = await connectPeer(each, setup.edgeOptions);
+        const heard: Answer[] = [];
+        for (const question of questions) heard.push(await wire.ask(question));
+        wire.close();
+        return heard;
+      }),
+    );
+    assert.deepEqual(answers[0], answers[1]);
   } finally {
     peer.kill('SIGKILL');
   }
