@@ -19,7 +19,7 @@ import {
 import { tryLockFile } from '../engine/file-lock.ts';
 import { KeylessError } from '../errors.ts';
 import { auditFile, auditFiles } from './audit-files.ts';
-import { AuditLines, GENESIS, parseLine } from './audit-record.ts';
+import { AuditLines, asciiJson, GENESIS, parseLine } from './audit-record.ts';
 
 export interface AuditLogOptions {
   /** Made if it is not there; usable by its owner only. */
@@ -165,10 +165,10 @@ export class AuditLog {
 
   /** Adds a record, `event` being a word; it is in the file when this turn's immediates begin, or after {@link flush}. */
   append(event: string, fields: AuditFields): void {
-    this.appendJson(event, JSON.stringify(fields));
+    this.appendJson(event, asciiJson(fields));
   }
 
-  /** As {@link append}. @param json an object of the fields */
+  /** As {@link append}. @param json an object of the fields, in ASCII */
   appendJson(event: string, json: string): void {
     if (!this.#open) return;
     if (this.#lines.isEmpty) process.nextTick(() => this.flush());

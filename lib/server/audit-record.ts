@@ -24,8 +24,13 @@ export function chain(previous: Uint8Array, json: string): Buffer {
   return createHash('sha256').update(previous).update(json).digest();
 }
 
+/** JSON in ASCII: whatever splits a text into lines, there is one record in each. */
+export function asciiJson(value: unknown): string {
+  const escapeUnit = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(value).replace(/[^ -~]/g, escapeUnit);
+}
+
 const FIRST_BYTES = 65_536;
-const MAX_UTF8_BYTES = 3;
 /** Of a line, before and after its JSON. */
 const OTHER_BYTES = HEX_DIGITS + 2;
 const SPACE = 0x20;
@@ -51,12 +56,12 @@ export class AuditLines {
     return this.#end === 0;
   }
 
-  /** As {@link chain}, but where the line will be: the digest before it stands where its own will, while it is made. */
+  /** @param json see {@link asciiJson}. As {@link chain}, but where the line will be: the digest before it stands where its own will, while it is made. */
   add(json: string): void {
-    this.#reserve(json.length * MAX_UTF8_BYTES + OTHER_BYTES);
+    this.#reserve(json.length + OTHER_BYTES);
     const [bytes, start] = [this.#bytes, this.#end];
     const jsonStart = start + HEX_DIGITS + 1;
-    const jsonEnd = jsonStart + bytes.write(json, jsonStart);
+    const jsonEnd = jsonStart + bytes.write(json, jsonStart, 'latin1');
     const hashed = jsonStart - DIGEST_BYTES;
     this.#head.copy(bytes, hashed);
     this.#head = hash('sha256', bytes.subarray(hashed, jsonEnd), 'buffer');

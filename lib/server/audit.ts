@@ -2,6 +2,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type Clock, systemClock } from '../clock.ts';
 import type { AuditLog } from './audit-log.ts';
+import { asciiJson } from './audit-record.ts';
 import { RefusalRecords } from './audit-refusals.ts';
 import {
   type Peer,
@@ -20,7 +21,7 @@ function peerJson(peer: Peer): string {
   let json = peers.get(peer);
   if (json === undefined) {
     const { client, fingerprint: certificate, address } = peer;
-    json = JSON.stringify({ client, certificate, address }).slice(0, -1);
+    json = asciiJson({ client, certificate, address }).slice(0, -1);
     peers.set(peer, json);
   }
   return json;
@@ -34,7 +35,7 @@ function field(name: string, text: string | undefined): string {
 /** One for each signature: put together by hand in a third of the time that JSON.stringify takes. */
 function operationJson(operation: ServerOperation): string {
   const { peer, kind, method, keyId, context, transcript, servername, refusal, durationMs } = operation;
-  const sni = servername === undefined ? '' : `,"sni":${JSON.stringify(servername)}`;
+  const sni = servername === undefined ? '' : `,"sni":${asciiJson(servername)}`;
   const words = field('key', keyId) + field('method', method) + field('context', context);
   const rest = `${field('transcript', transcript)}${sni},"result":"${refusal ?? 'ok'}"`;
   return `${peerJson(peer)},"kind":"${kind}"${words}${rest},"ms":${Math.round(durationMs * 1000) / 1000}}`;
