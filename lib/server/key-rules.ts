@@ -37,6 +37,8 @@ export function contextOf({ message, context }: SignRequest): RecognisedContext 
   return message === undefined ? 'digest' : context;
 }
 
+const KEY_ID = /^[0-9a-f]{40}$/;
+
 /** Without contexts of its own, a client may what the keys may. */
 function isWithin(context: AllowedContext, { contexts }: Scope): boolean {
   return contexts === undefined || (context !== 'tls12-client' && contexts.has(context));
@@ -47,8 +49,9 @@ export class KeyRules {
   readonly #policy: Policy;
   readonly #rules: ReadonlyMap<string, Rule>;
   readonly #contexts = new WeakMap<Scope, ReadonlySet<AllowedContext>>();
-  /** Those of which it is known: a label may get its key later. */
-  readonly #decrypts = new WeakSet<Scope>();
+  readonly #decrypts = new WeakMap<Scope, boolean>();
+  /** Whether a key may be named by its label, which it may get later. */
+  readonly #namesLabels: boolean;
   /** Whether any key may decrypt. */
   readonly decrypts: boolean;
 
@@ -56,6 +59,8 @@ export class KeyRules {
     this.#policy = policy;
     this.#rules = new Map(Object.entries(keys).map(([id, options]) => [id.toLowerCase(), ruleOf(options)]));
     const named = policy.allowDecrypt === 'every-key' || policy.allowDecrypt.size > 0;
+    this.#namesLabels =
+      policy.allowDecrypt !== 'every-key' && [...policy.allowDecrypt].some((name) => !KEY_ID.test(name));
     this.decrypts = named || [...this.#rules.values()].some(({ uses }) => uses?.has('decrypt'));
   }
 
@@ -87,9 +92,12 @@ export class KeyRules {
    */
   decryptsFor(scope: Scope, labelOf: (keyId: string) => string | undefined): boolean {
     if (!this.decrypts || !scope.decrypts) return false;
-    if (scope.keys === undefined || this.#decrypts.has(scope)) return true;
-    const decrypts = [...scope.keys].some((keyId) => this.#mayDecrypt(keyId, labelOf(keyId)));
-    if (decrypts) this.#decrypts.add(scope);
+    if (scope.keys === undefined) return true;
+    const known = this.#decrypts.get(scope);
+    if (known !== undefined) return known;
+    const label = this.#namesLabels ? labelOf : () => undefined;
+    const decrypts = [...scope.keys].some((keyId) => this.#mayDecrypt(keyId, label(keyId)));
+    if (decrypts || !this.#namesLabels) this.#decrypts.set(scope, decrypts);
     return decrypts;
   }
 
