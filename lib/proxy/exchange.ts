@@ -4,13 +4,10 @@
  *
  * States, one way: asked -> answered (the backend's head has come) -> done.
  */
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
 import { BackendTimeout, CLIENT_GONE, ClientGone, statusOf } from './failure.ts';
-
-export type FrontRequest = IncomingMessage | Http2ServerRequest;
-export type FrontResponse = ServerResponse | Http2ServerResponse;
+import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 
 /** The head of a backend's answer; the fields are end-to-end ones. */
 export interface AnswerHead {
@@ -34,14 +31,6 @@ export interface ExchangeResult {
   readonly status: number;
   readonly bytes: number;
   readonly error: Error | undefined;
-}
-
-/** RFC 9112 §6.1, RFC 9113 §8.1.1: whether a body follows a head. */
-export function hasBody(request: FrontRequest): boolean {
-  if (request.httpVersionMajor === 2) return !(request as Http2ServerRequest).stream.endAfterHeaders;
-  return (
-    request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
-  );
 }
 
 const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205]);
@@ -139,7 +128,7 @@ export class Exchange {
   }
 
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {
-    if (this.#closing() && this.#request.httpVersionMajor === 1) headers.connection = 'close';
+    if (this.#closing() && !isHttp2(this.#request)) headers.connection = 'close';
     // No body comes with these in HTTP/2, whatever the backend has announced (RFC 9110 §8.6, §15.3.6).
     if (WITHOUT_BODY.has(status)) delete headers['content-length'];
     (this.#response as ServerResponse).writeHead(status, headers);
@@ -195,14 +184,13 @@ export class Exchange {
   /** A connection whose request was not read to its end cannot carry another. */
   #refuse(status: number): void {
     const response = this.#response as ServerResponse;
-    const unread = this.#request.httpVersionMajor === 1 && !this.#request.complete;
+    const unread = !isHttp2(this.#request) && !this.#request.complete;
     response.writeHead(status, { 'content-length': 0, ...(unread ? { connection: 'close' } : {}) });
     response.end();
   }
 
   #breakOff(): void {
-    if (this.#request.httpVersionMajor === 2)
-      (this.#request as Http2ServerRequest).stream.close(INTERNAL_ERROR);
+    if (isHttp2(this.#request)) this.#request.stream.close(INTERNAL_ERROR);
     else this.#response.destroy();
   }
 

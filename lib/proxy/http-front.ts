@@ -6,8 +6,9 @@ import type { TLSSocket } from 'node:tls';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Backend } from './backend.ts';
 import type { RequestRecord } from './events.ts';
-import { Exchange, type FrontRequest, type FrontResponse, hasBody, type Sent } from './exchange.ts';
+import { Exchange, type Sent } from './exchange.ts';
 import { reasonOf } from './failure.ts';
+import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type Client, requestHeaders } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
 import { authorityOf, refusedRequest, refusedUpgrade } from './refused-request.ts';
@@ -100,7 +101,7 @@ export class HttpFront {
   }
 
   #visitOf(request: FrontRequest): Visit {
-    const key = 'stream' in request ? request.stream.session : request.socket;
+    const key = isHttp2(request) ? request.stream.session : request.socket;
     return this.#visits.get(key!)!;
   }
 
@@ -117,7 +118,7 @@ export class HttpFront {
     this.#watchIdle(request, response);
     const refused = this.#refusal(request, visit);
     if (refused !== undefined) {
-      const close = request.httpVersionMajor === 1 ? { connection: 'close' } : {};
+      const close = isHttp2(request) ? {} : { connection: 'close' };
       (response as import('node:http').ServerResponse).writeHead(refused, { 'content-length': 0, ...close });
       response.end();
       this.#record('http', request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
@@ -131,12 +132,13 @@ export class HttpFront {
     this.#record('http', request, visit, startedAt, result);
   }
 
-  #watchIdle({ socket, httpVersionMajor }: FrontRequest, response: FrontResponse): void {
-    if (httpVersionMajor !== 1) return;
-    this.#idle.delete(socket as TLSSocket);
+  #watchIdle(request: FrontRequest, response: FrontResponse): void {
+    if (isHttp2(request)) return;
+    const socket = request.socket as TLSSocket;
+    this.#idle.delete(socket);
     response.on('close', () => {
-      if (this.#closing) (socket as TLSSocket).destroySoon();
-      else if (!socket.destroyed) this.#idle.add(socket as TLSSocket);
+      if (this.#closing) socket.destroySoon();
+      else if (!socket.destroyed) this.#idle.add(socket);
     });
   }
 

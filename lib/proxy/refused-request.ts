@@ -3,14 +3,18 @@
  * ask. What Node's own parser refuses does not come this far.
  */
 import type { IncomingMessage } from 'node:http';
-import type { FrontRequest } from './exchange.ts';
+import { type FrontRequest, isHttp2 } from './front-request.ts';
 
 const BAD_REQUEST = 400;
 const NOT_IMPLEMENTED = 501;
+const VERSION_NOT_SUPPORTED = 505;
+
+/** What a connection without HTTP/2 speaks; Node's parser reads 0.9 and 2.0 there too. */
+const VERSIONS: ReadonlySet<string> = new Set(['1.0', '1.1']);
 
 /** Whom a request is for, as the client wrote it. */
 export function authorityOf(request: FrontRequest): string | undefined {
-  const pseudo = 'stream' in request ? request.authority : undefined;
+  const pseudo = isHttp2(request) ? request.authority : undefined;
   return pseudo || request.headers.host;
 }
 
@@ -30,9 +34,10 @@ function refusedFraming({ headers, headersDistinct, httpVersionMinor }: Incoming
 
 /** @returns the status of a request that goes nowhere; `undefined`: it may go */
 export function refusedRequest(request: FrontRequest): number | undefined {
+  if (!isHttp2(request) && !VERSIONS.has(request.httpVersion)) return VERSION_NOT_SUPPORTED;
   if (request.method === 'CONNECT' || request.method === 'TRACE') return NOT_IMPLEMENTED;
   if (!hasTarget(request) || authorityOf(request) === undefined) return BAD_REQUEST;
-  return 'stream' in request ? undefined : refusedFraming(request);
+  return isHttp2(request) ? undefined : refusedFraming(request);
 }
 
 /** Another version of HTTP, or TLS: the requests within would pass this proxy unseen. */

@@ -221,46 +221,6 @@ test('a client that goes takes its request to the backend with it', async () => 
   }
 });
 
-/** Everything that comes back, however the connection ends. */
-function raw(bytes: string): Promise<string> {
-  const socket = tls.connect({ port, servername: 'localhost', ca: folder.authority.certPem });
-  let got = '';
-  socket.setEncoding('latin1').on('data', (data: string) => {
-    got += data;
-  });
-  socket.on('error', () => undefined).write(bytes);
-  return new Promise((resolve) => socket.on('close', () => resolve(got)));
-}
-
-test('requests that could be read in two ways are refused, and nothing of them reaches the backend', async () => {
-  const head = 'POST / HTTP/1.1\r\nHost: localhost\r\n';
-  for (const bytes of [
-    `${head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
-    `${head}Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd`,
-    `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
-    `${head}Content-Length: 3 \n\r\nabc`.replace('POST / HTTP/1.1\r\n', 'POST / HTTP/1.1\n'),
-    `${head.replace('1.1', '1.0')}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
-    `${head}Host: other.test\r\n\r\n`,
-    'GET /a#b HTTP/1.1\r\nHost: localhost\r\n\r\n',
-    'GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n',
-    'GET / HTTP/1.1\r\n\r\n',
-  ]) {
-    assert.match(await raw(bytes), /^HTTP\/1\.1 400 /, JSON.stringify(bytes));
-  }
-  assert.match(
-    await raw('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n'),
-    /^(?:HTTP\/1\.1 [45]\d\d )?/,
-  );
-  for (const bytes of [
-    `${head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
-    `${head}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
-    `${head}Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n`,
-  ]) {
-    assert.match(await raw(bytes), /^HTTP\/1\.1 501 /, JSON.stringify(bytes));
-  }
-  assert.deepEqual(look(), []);
-});
-
 /** Requests go through another proxy, to that backend. @returns ends both */
 async function through(
   server: Server,

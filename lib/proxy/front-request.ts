@@ -1,0 +1,19 @@
+/** A client's request, of either version of HTTP. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+
+export type FrontRequest = IncomingMessage | Http2ServerRequest;
+export type FrontResponse = ServerResponse | Http2ServerResponse;
+
+/** By what carries it, never by the version it names: that is text, which a client of HTTP/1.1 writes as it likes. */
+export function isHttp2(request: FrontRequest): request is Http2ServerRequest {
+  return 'stream' in request;
+}
+
+/** RFC 9112 §6.1, RFC 9113 §8.1.1: whether a body follows a head. */
+export function hasBody(request: FrontRequest): boolean {
+  if (isHttp2(request)) return !request.stream.endAfterHeaders;
+  return (
+    request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
+  );
+}

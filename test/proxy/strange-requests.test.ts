@@ -1,0 +1,93 @@
+/** Requests over HTTP/1.1 that no usual client writes: `keyless-tls proxy` refuses them, and none reaches its backend. */
+import assert from 'node:assert/strict';
+import { createServer, type Server } from 'node:http';
+import { after, before, test } from 'node:test';
+import tls from 'node:tls';
+import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+
+let folder: HostsFolder;
+let proxy: ProxyProcess;
+let port: number;
+let backend: Server;
+/** What the backend was asked since the last look. */
+let seen: string[] = [];
+
+before(async () => {
+  folder = await HostsFolder.make();
+  await folder.add('www', ['localhost']);
+  backend = createServer(({ url = '' }, response) => {
+    seen.push(url);
+    response.end('ok');
+  });
+  proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(backend)}`]);
+  port = await proxy.port();
+});
+after(async () => {
+  assert.equal(await proxy.end(), 0);
+  backend.closeAllConnections();
+  backend.close();
+  folder.remove();
+});
+
+function look(): typeof seen {
+  const all = seen;
+  seen = [];
+  return all;
+}
+
+const FINE = 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+
+/** Everything that comes back, however the connection ends. */
+function raw(bytes: string): Promise<string> {
+  const socket = tls.connect({ port, servername: 'localhost', ca: folder.authority.certPem });
+  let got = '';
+  socket.setEncoding('latin1').on('data', (data: string) => {
+    got += data;
+  });
+  socket.on('error', () => undefined).write(bytes);
+  return new Promise((resolve) => socket.on('close', () => resolve(got)));
+}
+
+test('requests that could be read in two ways are refused, and nothing of them reaches the backend', async () => {
+  const head = 'POST / HTTP/1.1\r\nHost: localhost\r\n';
+  for (const bytes of [
+    `${head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    `${head}Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd`,
+    `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
+    `${head}Content-Length: 3 \n\r\nabc`.replace('POST / HTTP/1.1\r\n', 'POST / HTTP/1.1\n'),
+    `${head.replace('1.1', '1.0')}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    `${head}Host: other.test\r\n\r\n`,
+    'GET /a#b HTTP/1.1\r\nHost: localhost\r\n\r\n',
+    'GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n',
+    'GET / HTTP/1.1\r\n\r\n',
+  ]) {
+    assert.match(await raw(bytes), /^HTTP\/1\.1 400 /, JSON.stringify(bytes));
+  }
+  assert.match(
+    await raw('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n'),
+    /^(?:HTTP\/1\.1 [45]\d\d )?/,
+  );
+  for (const bytes of [
+    `${head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
+    `${head}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
+    `${head}Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n`,
+  ]) {
+    assert.match(await raw(bytes), /^HTTP\/1\.1 501 /, JSON.stringify(bytes));
+  }
+  assert.deepEqual(look(), []);
+});
+
+test('a version of HTTP that is only text is not supported, whatever the request is, and ends nobody else', async () => {
+  for (const version of ['2.0', '0.9'])
+    for (const [method, fields] of [
+      ['GET', ''],
+      ['POST', 'Content-Length: 4\r\n'],
+      ['GET', 'Connection: Upgrade\r\nUpgrade: websocket\r\n'],
+    ]) {
+      const bytes = `${method} / HTTP/${version}\r\nHost: localhost\r\n${fields}\r\n`;
+      assert.match(await raw(bytes), /^HTTP\/1\.1 505 .*\r\nConnection: close\r\n/is, JSON.stringify(bytes));
+    }
+  assert.deepEqual(look(), []);
+  assert.match(await raw(FINE), /^HTTP\/1\.1 200 /);
+  assert.deepEqual(look(), ['/']);
+});
