@@ -14,6 +14,7 @@ import { KeylessError } from '../errors.ts';
 import { HOLDERS, startAhead } from '../keepers/holder-child.ts';
 // Before the app may put others in their place.
 import '../timers.ts';
+import { preloadEvalWorkers } from './eval-workers.ts';
 
 const KEY_OPTIONS = ['key', 'pfx'] as const;
 
@@ -59,3 +60,4 @@ watchTls({
   },
 });
 patchTls();
+preloadEvalWorkers(import.meta.url);

@@ -7,6 +7,7 @@ import { installEngine } from '../engine/hook.ts';
 import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { readConfig } from './config.ts';
+import { preloadEvalWorkers } from './eval-workers.ts';
 import { readStub, type Stub } from './stub.ts';
 
 const config = readConfig(process.env, process.cwd());
@@ -86,3 +87,4 @@ function replaced(key: unknown): unknown {
 
 installEngine();
 replaceKeys((key) => (Array.isArray(key) ? key.map(replaced) : replaced(key)));
+preloadEvalWorkers(import.meta.url);

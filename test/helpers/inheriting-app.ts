@@ -52,6 +52,12 @@ async function startAll(): Promise<void> {
   const thread = new Worker(file, { argv: [cert, key] });
   await visit('worker_threads', thread);
   await thread.terminate();
+  const code = new Worker(`'use strict'; import(${JSON.stringify(import.meta.url)});`, {
+    eval: true,
+    argv: [cert, key],
+  });
+  await visit('worker_threads, evaluated', code);
+  await code.terminate();
   cluster.setupPrimary({ exec: file, args: [cert, key, 'cluster'] });
   const worker = cluster.fork();
   await visit('cluster', worker);

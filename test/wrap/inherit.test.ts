@@ -77,6 +77,7 @@ for (const [mode, key, holders, ways] of [
       assert.deepEqual(await printed(way, key), [
         `fork: ${told}`,
         `worker_threads: ${told}`,
+        `worker_threads, evaluated: ${told}`,
         `cluster: ${told}`,
       ]);
     });

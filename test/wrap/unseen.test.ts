@@ -175,3 +175,29 @@ test('with --expose-internals the keys move all the same', async () => {
   const { stdout } = await run(source, ['--import', moduleOf('isolate'), '--expose-internals']);
   assert.equal(stdout, '[ 2 ]\n');
 });
+
+sameAsNatively(
+  'code that threads evaluate: strict or not, behind a first line of its own, ES modules, in classes of the app, and what is none',
+  `const { Worker } = require('node:worker_threads');
+  const { once } = require('node:events');
+  const CODES = [
+    'console.log(this === globalThis, (function () { return this === globalThis; })(), module.id, __filename)',
+    "'use strict'; console.log((function () { return this; })(), new Error('here').stack.split('\\\\n')[2])",
+    '#!/usr/bin/env node\\n/* a * b *' + '/ // c\\n"use strict"; console.log((function () { return this; })())',
+    "\\n throw new Error('of the second line')",
+    "import { isMainThread } from 'node:worker_threads'; console.log(isMainThread, typeof require)",
+    'a b', 7,
+  ];
+  class Derived extends Worker {}
+  (async () => {
+    for (const code of CODES) {
+      try {
+        const thread = new Derived(code, { eval: true, execArgv: undefined });
+        thread.on('error', ({ message, stack }) => console.log(message, stack?.match(/worker eval.*/)?.[0]));
+        await once(thread, 'exit');
+        console.log(thread instanceof Worker, thread.constructor.name);
+      } catch ({ message }) { console.log(message); }
+    }
+    console.log(Worker.name, Worker.length, Worker.prototype.constructor === Worker);
+  })();`,
+);
