@@ -53,7 +53,7 @@ function problemOfCli([command = '', ...values]: readonly string[]): string | un
 }
 
 function problemOfNpm([name = '', script = '']: readonly string[]): string | undefined {
-  if (name === 'install' || name === 'ci') return undefined;
+  if (['install', 'ci', 'pack'].includes(name)) return undefined;
   const wanted = name === 'run' ? script : name;
   return wanted in scripts ? undefined : `no script ${wanted}`;
 }
