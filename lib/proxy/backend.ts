@@ -4,6 +4,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { KeylessError } from '../errors.ts';
+import { quiet } from './quiet.ts';
 
 /** `http` and `h2c`: HTTP/1.1 and HTTP/2 in clear; `https` and `h2`: over TLS; `tcp` and `tls`: bytes, whatever they are. */
 export type BackendProtocol = 'http' | 'https' | 'h2c' | 'h2' | 'tcp' | 'tls';
@@ -80,8 +81,8 @@ export function parseBackend(url: string, tls: BackendTls = {}): Backend {
 /** A connection of its own: for bytes, and for sessions of HTTP/2. */
 export function connectBackend(backend: Backend): Socket {
   const { protocol, host, port, tls } = backend;
-  if (tls === undefined) return connectTcp({ host, port, allowHalfOpen: true, noDelay: true });
+  if (tls === undefined) return quiet(connectTcp({ host, port, allowHalfOpen: true, noDelay: true }));
   const options = { host, port, ...tlsOptions(backend) };
   const halfOpen = { allowHalfOpen: true, ...(protocol === 'h2' ? { ALPNProtocols: ['h2'] } : {}) };
-  return connectTls({ ...options, ...halfOpen });
+  return quiet(connectTls({ ...options, ...halfOpen }));
 }

@@ -11,6 +11,7 @@ import { reasonOf } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type Client, requestHeaders } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
+import { quiet } from './quiet.ts';
 import { authorityOf, refusedRequest, refusedUpgrade } from './refused-request.ts';
 import { type OutgoingRequest, sendHttp1 } from './send-http1.ts';
 import { Http2Backend } from './send-http2.ts';
@@ -168,7 +169,7 @@ export class HttpFront {
       refusedUpgrade(request) ??
       (overHttp2 || hasBody(request) ? NOT_IMPLEMENTED : undefined);
     if (refused !== undefined) {
-      socket.on('error', () => undefined);
+      quiet(socket);
       socket.end(`HTTP/1.1 ${refused} \r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
       this.#record('upgrade', request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
       return;

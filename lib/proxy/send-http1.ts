@@ -9,6 +9,7 @@ import { request as httpsRequest } from 'node:https';
 import { type Backend, tlsOptions } from './backend.ts';
 import { type AnswerHead, type Sent, StaleConnection } from './exchange.ts';
 import { endToEnd } from './headers.ts';
+import { quiet } from './quiet.ts';
 
 export interface OutgoingRequest {
   readonly method: string;
@@ -55,22 +56,31 @@ export function startHttp1(
     setHost: false,
   });
   request.maxHeadersCount = 0;
+  request.on('socket', quiet);
   return request;
 }
 
-/** A body that is coded as no client has asked for (`TE` is not passed on) would be taken for something else. */
-function isCoded({ headers }: IncomingMessage): boolean {
+const SWITCHING_PROTOCOLS = 101;
+
+/**
+ * What cannot be passed on: a change to no protocol (101 without `Upgrade` is an answer to Node), and a body that is coded
+ * as no client has asked for (`TE` is not passed on), which would be taken for something else.
+ */
+export function faultIn({ statusCode, headers }: IncomingMessage): Error | undefined {
+  if (statusCode === SWITCHING_PROTOCOLS) return new Error('a change to no protocol');
   const coding = headers['transfer-encoding'];
-  return coding !== undefined && coding.toLowerCase() !== 'chunked';
+  if (coding === undefined || coding.toLowerCase() === 'chunked') return undefined;
+  return new Error('a transfer coding that nobody asked for');
 }
 
 export function sendHttp1(backend: Backend, outgoing: OutgoingRequest): Sent {
   const request = startHttp1(backend, outgoing);
   const answer = new Promise<AnswerHead>((resolve, reject) => {
     request.on('response', (message) => {
-      if (!isCoded(message)) return resolve(headOf(message));
+      const fault = faultIn(message);
+      if (fault === undefined) return resolve(headOf(message));
       request.destroy();
-      reject(new Error('a transfer coding that nobody asked for'));
+      reject(fault);
     });
     request.on('error', (error) => reject(explained(error, request)));
     // Nobody asked for another protocol: a backend that changes to one is broken.

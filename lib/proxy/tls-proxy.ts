@@ -21,6 +21,7 @@ import { HostNames } from './host-names.ts';
 import { HttpFront, type Visit } from './http-front.ts';
 import { type Endpoint, encodeProxyHeader, readProxyHeader } from './proxy-protocol.ts';
 import { pump } from './pump.ts';
+import { quiet } from './quiet.ts';
 
 export interface ProxyOptions {
   /** Of a host, by its label; `undefined`: it has none, and its connections are closed. */
@@ -182,7 +183,7 @@ export class TlsProxy {
     this.stats.connections += 1;
     this.#open.add(socket);
     const key = keyOf(socket);
-    socket.on('error', () => undefined);
+    quiet(socket);
     socket.on('close', () => {
       this.#open.delete(socket);
       this.#behind.delete(key);
@@ -216,7 +217,7 @@ export class TlsProxy {
   #welcome(socket: TLSSocket): void {
     // Only now: a client that ends in its handshake has nothing more to hear.
     socket.allowHalfOpen = true;
-    socket.on('error', () => undefined);
+    quiet(socket);
     const host = this.#hostFor(socket.servername || undefined);
     const backend = host && this.#options.backendOf(host);
     if (host === undefined || backend === undefined) {

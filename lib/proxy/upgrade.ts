@@ -7,7 +7,7 @@ import { BackendTimeout, CLIENT_GONE, ClientGone, statusOf } from './failure.ts'
 import { endToEndRaw } from './headers.ts';
 import { pump } from './pump.ts';
 import { readAhead } from './read-ahead.ts';
-import { startHttp1 } from './send-http1.ts';
+import { faultIn, startHttp1 } from './send-http1.ts';
 
 export interface UpgradeResult {
   readonly status: number;
@@ -80,6 +80,12 @@ export function upgrade(
     outgoing.on('error', fail);
     outgoing.on('response', (message) => {
       clearTimeout(alarm);
+      const fault = faultIn(message);
+      if (fault !== undefined) {
+        outgoing.destroy();
+        fail(fault);
+        return;
+      }
       client.off('end', gone);
       passRefusal(message, client);
       message.on('error', () => client.destroy());

@@ -76,6 +76,7 @@ for (const [what, answer, overBoth] of [
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nConnection: x\r\nTE: y\r\nKeep-Alive: z\r\n\r\n',
     [200, 200],
   ],
+  ['a change to no protocol', 'HTTP/1.1 101 S\r\n\r\n', [502, 502]],
   ['content that must not be', 'HTTP/1.1 205 No\r\nContent-Length: 2\r\n\r\nok', [205, 205]],
 ] as const) {
   test(`a backend answers with ${what}: the client is told, and the proxy goes on`, async () => {
@@ -90,4 +91,11 @@ test('of thousands of fields none is left out', async () => {
   const fields = Array.from({ length: 2_500 }, () => ['a', '']).flat();
   assert.equal(await statusOverHttp1([...fields, 'last', 'here']), 200);
   assert.match(asked, /^last: here\r$/im);
+});
+
+test('an upgrade is answered with a change to no protocol, or a coded refusal: the client is told', async () => {
+  for (const each of ['101 S\r\n', '403 No\r\nTransfer-Encoding: gzip, chunked\r\n']) {
+    words = `HTTP/1.1 ${each}\r\n`;
+    assert.equal(await statusOverHttp1(['Connection', 'Upgrade', 'Upgrade', 'foo']), 502, each);
+  }
 });
