@@ -26,12 +26,19 @@ std::atomic<int (*)(SSL*, SSL_SESSION*)> node_new_session{nullptr};
 using StatusCallback = int (*)(SSL*, void*);
 std::atomic<StatusCallback> node_status{nullptr};
 
+// The first that is found: later ones may be those of another copy of this addon, which has ours for Node's.
+template <typename Callback>
+void Remember(std::atomic<Callback>* first, Callback found) {
+  Callback none = nullptr;
+  first->compare_exchange_strong(none, found);
+}
+
 }  // namespace
 
 void DeferredCallbacks::Intercept(SSL* ssl, SSL_CTX* initial) {
   const auto info = SSL_get_info_callback(ssl);
   if (info != nullptr && info != OnInfo) {
-    node_info = info;
+    Remember(&node_info, info);
     SSL_set_info_callback(ssl, OnInfo);
   }
   InterceptContext(initial);
@@ -42,18 +49,18 @@ void DeferredCallbacks::Intercept(SSL* ssl, SSL_CTX* initial) {
 void DeferredCallbacks::InterceptContext(SSL_CTX* context) {
   const auto keylog = SSL_CTX_get_keylog_callback(context);
   if (keylog != nullptr && keylog != OnKeylog) {
-    node_keylog = keylog;
+    Remember(&node_keylog, keylog);
     SSL_CTX_set_keylog_callback(context, OnKeylog);
   }
   const auto new_session = SSL_CTX_sess_get_new_cb(context);
   if (new_session != nullptr && new_session != OnNewSession) {
-    node_new_session = new_session;
+    Remember(&node_new_session, new_session);
     SSL_CTX_sess_set_new_cb(context, OnNewSession);
   }
   StatusCallback status = nullptr;
   SSL_CTX_get_tlsext_status_cb(context, &status);
   if (status != nullptr && status != OnStatus) {
-    node_status = status;
+    Remember(&node_status, status);
     SSL_CTX_set_tlsext_status_cb(context, OnStatus);
   }
 }

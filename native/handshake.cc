@@ -224,6 +224,8 @@ HandshakeState Handshake::DecidePsk(const std::string& identity, const uint8_t* 
 HandshakeState Handshake::Refuse() {
   refused_ = true;
   cancelled_ = true;
+  // The job may read the client's second flight, whose RSA-PSK asks for the user's callback.
+  if (ssl_ != nullptr) PskDecision::Impose(ssl_);
   return Drive();
 }
 

@@ -31,7 +31,8 @@ function exchangeOf(handle: TlsHandle): Exchange | undefined {
 }
 
 function bytesOf(value: unknown): Uint8Array {
-  if (!ArrayBuffer.isView(value)) return NONE.psk;
+  // Of a buffer that was handed on to another thread nothing is left, and no view can be made.
+  if (!ArrayBuffer.isView(value) || value.byteLength === 0) return NONE.psk;
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 

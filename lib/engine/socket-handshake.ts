@@ -142,7 +142,7 @@ export class SocketHandshake implements ScopedOrigin {
 
   private drive(): void {
     const asksForAlpn = this.handle.ALPNCallback !== undefined && this.role === 'server';
-    const asksForPsk = internals(this.socket)._tlsOptions.pskCallback !== undefined;
+    const asksForPsk = Boolean(internals(this.socket)._tlsOptions.pskCallback);
     let step = addon().drive(this.id, asksForAlpn, asksForPsk);
     if (step >= 0 && (step & STEP_MASK) === HandshakeStep.WANT_ALPN) step = this.decideAlpn(step);
     if (step >= 0 && (step & STEP_MASK) === HandshakeStep.WANT_PSK) step = this.decidePsk(step);
