@@ -66,13 +66,14 @@ export function encodeProxyHeader({ source, destination }: ProxiedConnection): B
 export interface DecodedHeader {
   /** How many bytes it takes. */
   readonly bytes: number;
-  /** `undefined`: the neighbour itself (a health check), or a family that is not TCP's. */
+  /** `undefined`: the neighbour speaks for itself (LOCAL), a health check for one. */
   readonly source: Endpoint | undefined;
 }
 
-function sourceIn(bytes: Buffer, family: number, bodyBytes: number): Endpoint | undefined {
+/** A client that is passed on and not named (UNSPEC, UNIX, UDP) is not its neighbour, whose word would be believed. */
+function sourceIn(bytes: Buffer, family: number, bodyBytes: number): Endpoint {
+  if (family !== TCP4 && family !== TCP6) throw new Error('its PROXY header names no client of TCP');
   const size = family === TCP4 ? 4 : 16;
-  if (family !== TCP4 && family !== TCP6) return undefined;
   if (bodyBytes < (family === TCP4 ? TCP4_BYTES : TCP6_BYTES)) throw new Error('its addresses are cut off');
   const address = textOf(bytes.subarray(HEADER_BYTES, HEADER_BYTES + size));
   return { address, port: bytes.readUInt16BE(HEADER_BYTES + 2 * size) };

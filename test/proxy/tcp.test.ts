@@ -197,6 +197,9 @@ test('--trust: such a neighbour says who the client is; without a whole header i
         ['', /no PROXY header/],
         ['PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n', /no PROXY header/],
         ['\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04abcd', /cut off/],
+        ['\r\n\r\n\0\r\nQUIT\n\x21\x00\0\0', /no client of TCP/],
+        ['\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0cabcdefghijkl', /no client of TCP/],
+        [`\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8${'a'.repeat(216)}`, /no client of TCP/],
         ['\r\n\r\n\0\r\nQUIT\n\x2f\x11\0\x0cabcdefghijkl', /unknown command/],
         ['\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff', /too long/],
       ] as const) {

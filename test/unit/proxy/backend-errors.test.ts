@@ -23,14 +23,19 @@ for (const [what, own] of [
         .on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')),
     );
     const backend = parseBackend(`http://127.0.0.1:${await portOf(server)}`);
-    const outgoing = { method: 'GET', target: '/', headers: { host: 'localhost' }, hasBody: false };
+    const outgoing = {
+      method: 'GET',
+      target: '/',
+      headers: { host: 'localhost', connection: 'keep-alive' },
+      hasBody: false,
+    };
     const request = startHttp1(backend, outgoing, ...(own ? [false as const] : []));
     request
       .on('error', () => undefined)
       .on('response', (message) => {
+        message.on('error', () => undefined).resume();
         // Its end is on its way: when it comes, the connection has been destroyed, and its error is told after that.
         process.nextTick(() => request.destroy(new Error('the client has gone')));
-        message.on('error', () => undefined).resume();
       });
     request.end();
     const [socket] = (await once(request, 'socket')) as [Socket];
