@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
-import { KeylessError } from '../../lib/errors.ts';
+import type { KeylessError } from '../../lib/errors.ts';
 import { configureEngine, createServer, engineStats, localKey, type PrivateKey } from '../../lib/index.ts';
 import { makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';

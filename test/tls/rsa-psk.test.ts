@@ -104,8 +104,10 @@ const REFUSALS: Readonly<Record<string, Partial<Answers>>> = {
 
 for (const [name, answers] of Object.entries(REFUSALS)) {
   parity(`RSA-PSK and ${name}`, async (side) => {
+    // Under isolate, connections to the key server of the comparison count too.
+    const { handshakes } = engineStats();
     const told = await visit(side, { answers });
-    await until(() => engineStats().handshakes === 0);
+    await until(() => engineStats().handshakes <= handshakes);
     return told;
   });
 }
