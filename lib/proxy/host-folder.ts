@@ -3,10 +3,10 @@
  * those in the certificates.
  */
 import { X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
-import { readGuarded } from '../server/guarded-file.ts';
+import { readBounded, readGuarded } from '../server/guarded-file.ts';
 import { readStub } from '../wrap/stub.ts';
 import { dnsNamesOf, HostNames } from './host-names.ts';
 
@@ -52,13 +52,13 @@ const MAX_FILE_BYTES = 65_536;
 const SUFFIX = '.crt';
 
 function keyIn(path: string): { key: string | Buffer; isStub: boolean } {
-  const text = readFileSync(path, 'latin1');
+  const text = readBounded(path, MAX_FILE_BYTES).toString('latin1');
   if (readStub(text) !== undefined) return { key: text, isStub: true };
   return { key: readGuarded(path, MAX_FILE_BYTES), isStub: false };
 }
 
 function readPair(folder: string, file: string): Pair {
-  const certPem = readFileSync(join(folder, file), 'utf8');
+  const certPem = readBounded(join(folder, file), MAX_FILE_BYTES).toString('utf8');
   const certificate = new X509Certificate(certPem);
   const names = dnsNamesOf(certificate);
   if (names.length === 0) throw new Error('its certificate names no host (subjectAltName, DNS)');
@@ -70,6 +70,8 @@ function readPair(folder: string, file: string): Pair {
 function reasonOf(error: unknown): string {
   const { code, message, path } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT' && path?.endsWith('.key')) return 'there is no .key of its name beside it';
+  // A socket cannot even be opened.
+  if (code === 'ENXIO') return 'it is not a file';
   if (code === 'EACCES') return 'this process may not read it, or its key';
   return message;
 }

@@ -1,8 +1,9 @@
 /** Which certificate a client of `keyless-tls proxy` gets, from a folder that changes; stubs, isolate, workers. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, get as httpGet } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -132,6 +133,34 @@ test('a folder that changes: new, renewed and removed hosts; one that cannot be 
   unlinkSync(`${folder.hosts}/other.crt`);
   await proxy.event('host-removed', (each) => proxy.events.indexOf(each) >= from);
   refused(await visit(port, 'b.test'));
+  assert.equal(await proxy.end(), 0);
+});
+
+test('what is no file is a problem of its host: the proxy waits for no pipe, serves the others and ends', {
+  timeout: 30_000,
+}, async (context) => {
+  const folder = await makeFolder();
+  const fine = await folder.add('fine', ['a.test']);
+  await folder.add('piped-key', ['b.test']);
+  const socket = createServer();
+  socket.listen(`${folder.hosts}/socket.crt`);
+  await once(socket, 'listening');
+  rmSync(`${folder.hosts}/piped-key.key`);
+  execFileSync('mkfifo', [`${folder.hosts}/piped-key.key`, `${folder.hosts}/pipe.crt`]);
+  symlinkSync('/dev/zero', `${folder.hosts}/zero.crt`);
+  symlinkSync(folder.path, `${folder.hosts}/folder.crt`);
+  const proxy = new ProxyProcess(folder, ['--backend', url]);
+  context.after(() => {
+    proxy.child.kill('SIGKILL');
+    socket.close();
+  });
+  const port = await proxy.port();
+  assert.equal(await visit(port, 'a.test'), fingerprint(fine.certPem));
+  const problems = proxy.events.filter(({ event }) => event === 'host-problem');
+  assert.deepEqual(
+    problems.map(({ file, reason }) => `${file}: ${reason}`),
+    ['folder', 'pipe', 'piped-key', 'socket', 'zero'].map((name) => `${name}.crt: it is not a file`),
+  );
   assert.equal(await proxy.end(), 0);
 });
 
