@@ -1,4 +1,5 @@
 // Keys and the contexts they are given to.
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -12,7 +13,7 @@ namespace keyless {
 namespace {
 
 // The numbers are the contract with lib/engine/addon.ts.
-enum class KeyProblem : int { kNoContext = -1, kBadCertificate = -2, kUnsupportedKey = -3, kMismatch = -4 };
+enum class KeyProblem : int { kNoContext = -1, kUnsupportedKey = -3, kMismatch = -4 };
 
 Napi::Value Problem(const Napi::CallbackInfo& info, KeyProblem problem) {
   return Napi::Number::New(info.Env(), static_cast<int>(problem));
@@ -29,16 +30,19 @@ X509Owner ParseCertificate(const Napi::Uint8Array& der) {
   return X509Owner(d2i_X509(nullptr, &data, static_cast<long>(der.ByteLength())));  // NOLINT(runtime/int)
 }
 
-// useKey(certificateDer, digests, pss, decrypts, becomesCurrent): gives the last context a keyless key for the certificate it
-// already has, which becomes the current one or leaves that as it is.
+PkeyOwner ParsePublicKey(const Napi::Uint8Array& spki) {
+  const uint8_t* data = spki.Data();
+  return PkeyOwner(d2i_PUBKEY(nullptr, &data, static_cast<long>(spki.ByteLength())));  // NOLINT(runtime/int)
+}
+
+// useKey(spki, digests, pss, decrypts, becomesCurrent): gives the last context a keyless key for the certificate it already
+// has, or for one that it may get. It becomes the current one, or leaves the current certificate as it is.
 // Returns the key's number, or a KeyProblem.
 Napi::Value UseKey(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
   SSL_CTX* context = LastSslCtx();
   if (context == nullptr) return Problem(info, KeyProblem::kNoContext);
-  const X509Owner certificate = ParseCertificate(info[0].As<Napi::Uint8Array>());
-  if (certificate == nullptr) return Problem(info, KeyProblem::kBadCertificate);
-  PkeyOwner public_key(X509_get_pubkey(certificate.get()));
+  PkeyOwner public_key = ParsePublicKey(info[0].As<Napi::Uint8Array>());
   KeyType type;
   if (public_key == nullptr || !KeyTypeOf(public_key.get(), &type)) return Problem(info, KeyProblem::kUnsupportedKey);
 
@@ -85,22 +89,63 @@ void AddKey(Napi::Array found, X509* certificate, EVP_PKEY* key) {
   found[found.Length()] = key_der;
 }
 
+// A key without a certificate has no other way to become the current one.
+void SelectKey(SSL_CTX* context, EVP_PKEY* key) {
+  // OpenSSL lets go of the old key first, which is this one.
+  EVP_PKEY_up_ref(key);
+  const PkeyOwner owner(key);
+  SSL_CTX_use_PrivateKey(context, key);
+}
+
 // nativeKeys(): of the last context, the certificates that have a private key of OpenSSL's own, each with that key:
-// [certificate, PKCS#8, ...], DER. The context's current certificate comes last, and stays the current one.
+// [certificate, PKCS#8, ...], DER. The context's current certificate comes last; what is current stays so.
 Napi::Value NativeKeys(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
   Napi::Array found = Napi::Array::New(info.Env());
   SSL_CTX* context = LastSslCtx();
-  X509* const current = context == nullptr ? nullptr : SSL_CTX_get0_certificate(context);
-  if (current == nullptr) return found;
+  if (context == nullptr) return found;
+  X509* const current = SSL_CTX_get0_certificate(context);
   EVP_PKEY* const current_key = SSL_CTX_get0_privatekey(context);
   for (long which = SSL_CERT_SET_FIRST; SSL_CTX_set_current_cert(context, which) == 1;  // NOLINT(runtime/int)
        which = SSL_CERT_SET_NEXT) {
     X509* const certificate = SSL_CTX_get0_certificate(context);
     if (certificate != current) AddKey(found, certificate, SSL_CTX_get0_privatekey(context));
   }
-  SSL_CTX_select_current_cert(context, current);
-  if (current_key != nullptr) AddKey(found, current, current_key);
+  if (current != nullptr) SSL_CTX_select_current_cert(context, current);
+  if (current_key == nullptr) return found;
+  if (current != nullptr) {
+    AddKey(found, current, current_key);
+  } else {
+    SelectKey(context, current_key);
+  }
+  return found;
+}
+
+int CopyPassphrase(char* buffer, int size, int, void* given) {
+  const auto* passphrase = static_cast<const std::string*>(given);
+  if (passphrase == nullptr || passphrase->size() > static_cast<size_t>(size)) return -1;
+  passphrase->copy(buffer, passphrase->size());
+  return static_cast<int>(passphrase->size());
+}
+
+// keyOfPem(pem, passphrase): the private key in a text, [SPKI, PKCS#8], DER; empty: there is none. The caller wipes it.
+Napi::Value KeyOfPem(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  Napi::Array found = Napi::Array::New(info.Env());
+  const auto pem = info[0].As<Napi::Uint8Array>();
+  std::string passphrase = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : std::string();
+  const BioOwner bio(BIO_new_mem_buf(pem.Data(), static_cast<int>(pem.ByteLength())));
+  const PkeyOwner key(PEM_read_bio_PrivateKey(bio.get(), nullptr, CopyPassphrase, info[1].IsString() ? &passphrase : nullptr));
+  OPENSSL_cleanse(passphrase.data(), passphrase.size());
+  if (key == nullptr) return found;
+  uint8_t* spki = nullptr;
+  const int size = i2d_PUBKEY(key.get(), &spki);
+  const Napi::Value key_der = DerOfKey(info.Env(), key.get());
+  if (size > 0 && key_der.IsBuffer()) {
+    found[found.Length()] = Napi::Buffer<uint8_t>::Copy(info.Env(), spki, static_cast<size_t>(size));
+    found[found.Length()] = key_der;
+  }
+  OPENSSL_free(spki);
   return found;
 }
 
@@ -146,6 +191,7 @@ void ExportContexts(Napi::Object exports) {
   const Napi::Env env = exports.Env();
   exports.Set("beginContext", Napi::Function::New(env, BeginContext));
   exports.Set("useKey", Napi::Function::New(env, UseKey));
+  exports.Set("keyOfPem", Napi::Function::New(env, KeyOfPem));
   exports.Set("nativeKeys", Napi::Function::New(env, NativeKeys));
   exports.Set("nameContext", Napi::Function::New(env, NameLastContext));
   exports.Set("setTicketKeys", Napi::Function::New(env, SetTicketKeys));

@@ -39,7 +39,6 @@ export const ResultProblem = {
 /** Why a context took no key (native/binding_contexts.cc, KeyProblem). */
 export const KeyProblem = {
   NO_CONTEXT: -1,
-  BAD_CERTIFICATE: -2,
   UNSUPPORTED_KEY: -3,
   MISMATCH: -4,
 } as const;
@@ -82,13 +81,14 @@ export interface Addon {
   stats(): { handshakes: number; paused: number };
   beginContext(): void;
   useKey(
-    certificate: Uint8Array,
+    publicKey: Uint8Array,
     digests: number,
     pss: boolean,
     decrypts: boolean,
     becomesCurrent: boolean,
   ): number;
   nativeKeys(): Buffer[];
+  keyOfPem(pem: Uint8Array, passphrase: string | undefined): Buffer[];
   hardenProcess(): number;
   lockFile(descriptor: number): number;
   keyId(certificate: Uint8Array): Buffer | undefined;
@@ -151,6 +151,7 @@ const FUNCTIONS = [
   'beginContext',
   'useKey',
   'nativeKeys',
+  'keyOfPem',
   'hardenProcess',
   'lockFile',
   'keyId',

@@ -1,10 +1,10 @@
 /** SecureContexts with keyless keys: made by Node, given their keys by the addon. */
-import { X509Certificate } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { addon, KeyProblem } from './addon.ts';
-import { type KeyEntry, makeKeyEntry, rememberKey } from './key-entry.ts';
+import { type KeyEntry, type KeyOwner, makeKeyEntry, rememberKey } from './key-entry.ts';
 import { readKeyOption, withKey } from './key-option.ts';
 import type { ContextMaker } from './patches.ts';
 import { DEFAULT_SIGALGS, limitSigalgs, providerLimits } from './schemes.ts';
@@ -85,7 +85,8 @@ function keyFor(
   return isPrivateKey(candidate) && candidate.publicKey === undefined ? candidate : undefined;
 }
 
-function describe(certificate: X509Certificate): string {
+function describe(certificate: KeyOwner): string {
+  if (!(certificate instanceof X509Certificate)) return 'a key without a certificate';
   return `the certificate "${certificate.subject.replaceAll('\n', ', ')}"`;
 }
 
@@ -108,7 +109,7 @@ function pairs(
   );
 }
 
-function problem(code: number, certificate: X509Certificate): KeylessError {
+function problem(code: number, certificate: KeyOwner): KeylessError {
   if (code === KeyProblem.UNSUPPORTED_KEY) {
     return new KeylessError(
       'ERR_KEYLESS_UNSUPPORTED_KEY',
@@ -128,13 +129,14 @@ const SUPPORTED_TYPES: readonly unknown[] = ['rsa', 'rsa-pss', 'ec', 'ed25519', 
  * @param isLast of all keys: OpenSSL's current certificate is that of the last one, which is what Node takes of a context
  *   that is chosen by name
  */
-function giveKey(key: PrivateKey, certificate: X509Certificate, isLast: boolean): KeyEntry {
+function giveKey(key: PrivateKey, certificate: KeyOwner, isLast: boolean): KeyEntry {
   if (!SUPPORTED_TYPES.includes(certificate.publicKey.asymmetricKeyType)) {
     throw problem(KeyProblem.UNSUPPORTED_KEY, certificate);
   }
   const checked = makeKeyEntry(key, certificate);
   const { digests, pss } = providerLimits(checked.schemes);
-  const number = addon().useKey(certificate.raw, digests, pss, key.decrypt !== undefined, isLast);
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  const number = addon().useKey(spki, digests, pss, key.decrypt !== undefined, isLast);
   if (number <= 0) throw problem(number, certificate);
   const entry = { ...checked, number };
   rememberKey(entry);
@@ -226,7 +228,7 @@ function makeContext(
  *
  * @returns what signs in its place; `undefined`: the key stays where it is
  */
-export type KeyTaker = (certificate: X509Certificate, pkcs8: Buffer) => PrivateKey | undefined;
+export type KeyTaker = (owner: KeyOwner, pkcs8: Buffer) => PrivateKey | undefined;
 
 let takeKey: KeyTaker | undefined;
 
@@ -235,14 +237,86 @@ export function moveNativeKeys(taker: KeyTaker): void {
   takeKey = taker;
 }
 
-function replaceKey(taker: KeyTaker, der: Buffer, pkcs8: Buffer): KeyEntry | undefined {
+/** A private key of Node's own in a context. */
+interface NativeKey {
+  readonly owner: KeyOwner;
+  readonly pkcs8: Buffer;
+  /** It, or its certificate, is what OpenSSL has as the current one when all keys that come before it are replaced. */
+  readonly becomesCurrent: boolean;
+}
+
+function keysWithCertificates(): NativeKey[] {
+  const found = addon().nativeKeys();
+  return found.flatMap((der, index) =>
+    index % 2 === 0
+      ? [{ owner: new X509Certificate(der), pkcs8: found[index + 1]!, becomesCurrent: true }]
+      : [],
+  );
+}
+
+interface KeyText {
+  readonly pem: unknown;
+  readonly passphrase: unknown;
+  /** What Node loaded last is current. */
+  readonly isLast: boolean;
+}
+
+/** As Node reads them; it has taken them all. */
+function textsOf({ key, passphrase, pfx }: ContextOptions): KeyText[] {
+  const list: unknown[] = Array.isArray(key) ? key : [key];
+  return list.filter(Boolean).map((each, index, { length }) => {
+    const { pem = each, passphrase: own = passphrase } = each as { pem?: unknown; passphrase?: unknown };
+    return { pem, passphrase: own, isLast: !pfx && index === length - 1 };
+  });
+}
+
+function open({ pem, passphrase, isLast }: KeyText): NativeKey | undefined {
+  const text = ArrayBuffer.isView(pem)
+    ? Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength)
+    : Buffer.from(String(pem));
+  const [spki, pkcs8] = addon().keyOfPem(text, passphrase === undefined ? undefined : String(passphrase));
+  if (!ArrayBuffer.isView(pem)) text.fill(0);
+  if (spki === undefined || pkcs8 === undefined) return undefined;
+  const publicKey = createPublicKey({ key: spki, type: 'spki', format: 'der' });
+  return { owner: { publicKey, raw: Buffer.alloc(0) }, pkcs8, becomesCurrent: isLast };
+}
+
+/**
+ * OpenSSL has room for one key of each type, also where no certificate is (yet), and does not tell of those.
+ *
+ * @param taken the types of the keys with certificates
+ */
+function keysWithout(texts: readonly KeyText[], taken: ReadonlySet<unknown>): NativeKey[] {
+  const found = new Map<unknown, NativeKey>();
+  for (const key of texts.map(open)) {
+    if (key === undefined) continue;
+    const type = key.owner.publicKey.asymmetricKeyType;
+    const dropped = taken.has(type) ? key : found.get(type);
+    dropped?.pkcs8.fill(0);
+    if (dropped === key) continue;
+    found.delete(type);
+    found.set(type, key);
+  }
+  return [...found.values()];
+}
+
+function replaceKey(taker: KeyTaker, { owner, pkcs8, becomesCurrent }: NativeKey): KeyEntry | undefined {
   try {
-    const certificate = new X509Certificate(der);
-    const key = taker(certificate, pkcs8);
-    return key && giveKey(key, certificate, true);
+    const key = taker(owner, pkcs8);
+    return key && giveKey(key, owner, becomesCurrent);
   } finally {
     pkcs8.fill(0);
   }
+}
+
+function replaceAll(options: ContextOptions, taker: KeyTaker): KeyEntry[] {
+  const certified = keysWithCertificates();
+  const texts = textsOf(options);
+  const types = new Set<unknown>(certified.map(({ owner }) => owner.publicKey.asymmetricKeyType));
+  const others = texts.length > certified.length ? keysWithout(texts, types) : [];
+  return [...certified, ...others]
+    .map((key) => replaceKey(taker, key))
+    .filter((entry) => entry !== undefined);
 }
 
 /** The context is made by Node first: what is wrong with keys and certificates is said as natively. */
@@ -253,12 +327,7 @@ function moveContext(
 ) {
   addon().beginContext();
   const context = make(options);
-  const found = addon().nativeKeys();
-  const entries: KeyEntry[] = [];
-  for (let index = 0; index + 1 < found.length; index += 2) {
-    const entry = replaceKey(taker, found[index]!, found[index + 1]!);
-    if (entry !== undefined) entries.push(entry);
-  }
+  const entries = replaceAll(options ?? {}, taker);
   if (entries.length === 0) return context;
   remember(context.context, {
     entries,

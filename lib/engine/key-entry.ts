@@ -5,6 +5,9 @@ import type { PrivateKey, SignatureScheme, VerifyPolicy } from '../keys/private-
 import { addon } from './addon.ts';
 import { fittingSchemes, isSignatureScheme } from './schemes.ts';
 
+/** Whose key it is: a certificate, or what has none (`raw` is empty). */
+export type KeyOwner = Pick<X509Certificate, 'publicKey' | 'raw'>;
+
 /**
  * One PrivateKey in one context, for one certificate.
  *
@@ -15,6 +18,7 @@ export interface KeyEntry {
   readonly number: number;
   readonly key: PrivateKey;
   readonly keyId: Buffer;
+  /** DER; empty: it has none. */
   readonly certificate: Buffer;
   /** OpenSSL's name of an EC key's curve. */
   readonly curve: string | undefined;
@@ -52,7 +56,7 @@ function areSchemes(value: unknown): value is readonly SignatureScheme[] {
   return Array.isArray(value) && value.length > 0 && value.every((name) => isSignatureScheme(String(name)));
 }
 
-function checkedSchemes(value: unknown, { publicKey }: X509Certificate): KeyEntry['schemes'] {
+function checkedSchemes(value: unknown, { publicKey }: KeyOwner): KeyEntry['schemes'] {
   if (value === undefined) return undefined;
   if (!areSchemes(value)) {
     throw invalid(
@@ -70,7 +74,7 @@ function checkedSchemes(value: unknown, { publicKey }: X509Certificate): KeyEntr
 }
 
 /** @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT for options of the key that are out of range */
-export function makeKeyEntry(key: PrivateKey, certificate: X509Certificate): Omit<KeyEntry, 'number'> {
+export function makeKeyEntry(key: PrivateKey, certificate: KeyOwner): Omit<KeyEntry, 'number'> {
   const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
   return {
     key,

@@ -2,9 +2,9 @@
  * The rest of `isolate`, loaded with the first key of an app: every private key that it gives to TLS moves into a process
  * of its own, and this one keeps none.
  */
-import type { X509Certificate } from 'node:crypto';
 import { moveNativeKeys } from '../engine/contexts.ts';
 import { installEngine } from '../engine/hook.ts';
+import type { KeyOwner } from '../engine/key-entry.ts';
 import { canBeIsolated, isolate } from '../keepers/isolated-key.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 
@@ -12,7 +12,7 @@ import type { PrivateKey } from '../keys/private-key.ts';
 const isolated = new Map<string, PrivateKey>();
 
 /** @returns `undefined`: a kind of key that the key process does not sign with (DSA, other curves) stays with Node */
-function moveKey({ publicKey }: X509Certificate, pkcs8: Buffer): PrivateKey | undefined {
+function moveKey({ publicKey }: KeyOwner, pkcs8: Buffer): PrivateKey | undefined {
   if (!canBeIsolated(publicKey)) return undefined;
   const name = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
   const known = isolated.get(name);

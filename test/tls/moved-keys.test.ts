@@ -34,8 +34,10 @@ before(async () => {
   for (const kind of KINDS) sites.set(kind, await authority.issue({ type: kind }));
   // Under isolate its own mover comes with the first key, and must not come later than this one.
   tls.createSecureContext({ cert: site('rsa').certPem, key: site('rsa').keyPem });
-  moveNativeKeys((certificate, pkcs8) => {
-    taken.push({ fingerprint: certificate.fingerprint256, pkcs8 });
+  moveNativeKeys(({ raw, publicKey }, pkcs8) => {
+    const fingerprint =
+      raw.length === 0 ? `${publicKey.asymmetricKeyType} alone` : new X509Certificate(raw).fingerprint256;
+    taken.push({ fingerprint, pkcs8 });
     return counted(localKey(createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })));
   });
 });
@@ -130,4 +132,70 @@ test('a context without a key, or with a certificate alone, gives nothing away',
   tls.createSecureContext({ cert: site('p256').certPem });
   tls.createSecureContext({ ca: authority.certPem });
   assert.equal(taken.length, 0);
+});
+
+/** Keys that a context has no certificate for. @returns what a client of a server with this context is told */
+async function outcome(options: SecureContextOptions): Promise<string> {
+  const server = tls.createServer(options, (socket) => socket.end('hello'));
+  const failed = once(server, 'tlsClientError').then(([error]) => String(error.code));
+  const port = await listen(server);
+  const client = tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem });
+  client.on('error', () => undefined).resume();
+  const ended = once(client, 'secureConnect').then(() => client.getPeerCertificate().fingerprint256);
+  ended.catch(() => undefined);
+  const told = await Promise.race([failed, ended]);
+  client.destroy();
+  await close(server);
+  return told;
+}
+
+test('keys without a certificate move as well, and a server serves with the others as before', async () => {
+  const { keyPem: rsa } = site('rsa');
+  const { certPem: cert, keyPem: key } = site('p256');
+  const { fingerprint256 } = new X509Certificate(cert);
+  for (const [keys, moved] of [
+    [
+      [rsa, key],
+      ['rsa alone', fingerprint256],
+    ],
+    [
+      [key, rsa],
+      [fingerprint256, 'rsa alone'],
+    ],
+    [
+      [{ pem: encrypted(site('rsa'), 'secret'), passphrase: 'secret' }, key, site('ed25519').keyPem],
+      ['rsa alone', fingerprint256, 'ed25519 alone'],
+    ],
+  ] as const) {
+    taken.length = 0;
+    assert.equal(await outcome({ cert, key: keys as unknown as string[] }), fingerprint256);
+    assert.deepEqual(taken.map(({ fingerprint }) => fingerprint).sort(), [...moved].sort());
+    assert.ok(taken.every(({ pkcs8 }) => pkcs8.every((octet) => octet === 0)));
+  }
+});
+
+test('a context with a key alone: no handshake, as natively, until it gets the certificate', async () => {
+  for (const kind of KINDS) {
+    taken.length = 0;
+    operations = 0;
+    const { certPem, keyPem } = site(kind);
+    assert.match(await outcome({ key: keyPem }), /^ERR_SSL_NO_S/);
+    const context = tls.createSecureContext({ key: Buffer.from(keyPem) });
+    (context.context as { setCert(cert: string): void }).setCert(certPem);
+    const server = tls.createServer({ SNICallback: (_, done) => done(null, context) }, (socket) =>
+      socket.end('hello'),
+    );
+    assert.equal(await served(await listen(server), kind), new X509Certificate(certPem).fingerprint256);
+    await close(server);
+    assert.equal(operations, 1, kind);
+    assert.equal(taken.length, 2);
+  }
+});
+
+test('of keys of one type OpenSSL keeps the last, and so is it with those that move', () => {
+  const { keyPem } = site('p384');
+  tls.createSecureContext({ key: [site('p256').keyPem, keyPem] });
+  assert.equal(taken.length, 1);
+  assert.throws(() => tls.createSecureContext({ key: [keyPem, 'none'] }));
+  assert.equal(taken.length, 1);
 });
