@@ -75,7 +75,8 @@ function remoteKey({ publicKey, keyId }: Stub): PrivateKey {
 /** As node:tls takes it: PEM, or PEM with its passphrase. */
 function textOf(key: unknown): string | undefined {
   if (typeof key === 'string') return key;
-  if (key instanceof Uint8Array) return Buffer.from(key).toString('latin1');
+  if (ArrayBuffer.isView(key))
+    return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
   return typeof key === 'object' && key !== null && 'pem' in key ? textOf(key.pem) : undefined;
 }
 

@@ -79,6 +79,10 @@ async function seenByServer(visit) {
 const servers = {
   string: () => tls.createServer({ cert, key: stub }),
   buffer: () => https.createServer({ cert: Buffer.from(cert), key: Buffer.from(stub) }),
+  view: () => {
+    const bytes = Buffer.from('x' + stub);
+    return tls.createServer({ cert, key: new DataView(bytes.buffer, bytes.byteOffset + 1, stub.length) });
+  },
   array: () => tls.createServer({ cert: [cert], key: [stub] }),
   pem: () => tls.createServer({ cert, key: [{ pem: stub }] }),
   passphrase: () => tls.createServer({ cert, key: [{ pem: Buffer.from(stub), passphrase: 'ignored' }], passphrase: 'too' }),
@@ -119,6 +123,6 @@ test('a stub works in every form and place of a key, for servers and for clients
   assert.equal(status, 0, stderr);
   const { otherName, ...others } = JSON.parse(stdout) as Record<string, string>;
   assert.equal(otherName, 'another');
-  assert.equal(Object.keys(others).length, 13);
+  assert.equal(Object.keys(others).length, 14);
   assert.deepEqual(new Set(Object.values(others)), new Set(['stub']), stdout);
 });
