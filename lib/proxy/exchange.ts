@@ -46,6 +46,7 @@ export class Exchange {
   readonly #send: () => Sent;
   readonly #timeoutMs: number;
   readonly #closing: () => boolean;
+  readonly #lastAnswer: () => OutgoingHttpHeaders;
   #sent: Sent | undefined;
   #status = 0;
   #bytes = 0;
@@ -53,17 +54,31 @@ export class Exchange {
   #done = false;
   #watch: NodeJS.Timeout | undefined;
 
-  /** @param closing whether clients are asked to connect anew */
+  /**
+   * @param closing whether clients are asked to connect anew
+   * @param lastAnswer makes an answer the last one of its connection: fields that say so
+   */
   constructor(
     request: FrontRequest,
     response: FrontResponse,
-    { send, timeoutMs, closing }: { send: () => Sent; timeoutMs: number; closing: () => boolean },
+    {
+      send,
+      timeoutMs,
+      closing,
+      lastAnswer,
+    }: {
+      send: () => Sent;
+      timeoutMs: number;
+      closing: () => boolean;
+      lastAnswer: () => OutgoingHttpHeaders;
+    },
   ) {
     this.#request = request;
     this.#response = response;
     this.#send = send;
     this.#timeoutMs = timeoutMs;
     this.#closing = closing;
+    this.#lastAnswer = lastAnswer;
   }
 
   /** Never rejects. */
@@ -128,7 +143,7 @@ export class Exchange {
   }
 
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {
-    if (this.#closing() && !isHttp2(this.#request)) headers.connection = 'close';
+    if (this.#closing()) Object.assign(headers, this.#lastAnswer());
     // No body comes with these in HTTP/2, whatever the backend has announced (RFC 9110 §8.6, §15.3.6).
     if (WITHOUT_BODY.has(status)) delete headers['content-length'];
     (this.#response as ServerResponse).writeHead(status, headers);
@@ -185,7 +200,7 @@ export class Exchange {
   #refuse(status: number): void {
     const response = this.#response as ServerResponse;
     const unread = !isHttp2(this.#request) && !this.#request.complete;
-    response.writeHead(status, { 'content-length': 0, ...(unread ? { connection: 'close' } : {}) });
+    response.writeHead(status, { 'content-length': 0, ...(unread ? this.#lastAnswer() : {}) });
     response.end();
   }
 

@@ -1,5 +1,5 @@
 /** HTTP/1.1 and HTTP/2 with a client, over the TLS connections that are handed in; requests go to the host's backend. */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
@@ -32,6 +32,14 @@ export interface HttpFrontOptions {
   onRecord(record: RequestRecord): void;
 }
 
+/** A connection of HTTP/1.1. */
+interface Line {
+  /** Requests without their whole answer. */
+  underWay: number;
+  /** Whether an answer says that it is the last one: what comes behind it is not looked at (RFC 9112 §9.6). */
+  ending: boolean;
+}
+
 const MAX_STREAMS = 128;
 const MISDIRECTED = 421;
 const NOT_IMPLEMENTED = 501;
@@ -44,8 +52,7 @@ export class HttpFront {
   readonly #http2Backends = new Map<Backend, Http2Backend>();
   /** By socket for HTTP/1.1, by session for HTTP/2, which hides its socket. */
   readonly #visits = new WeakMap<object, Visit>();
-  /** Connections of HTTP/1.1 without a request under way. */
-  readonly #idle = new Set<TLSSocket>();
+  readonly #lines = new Map<TLSSocket, Line>();
   /** Whose connection is being handed to HTTP/2. */
   #arriving: Visit | undefined;
   #closing = false;
@@ -59,7 +66,9 @@ export class HttpFront {
     this.#http1.maxHeadersCount = 0;
     // It listens nowhere itself; with this it watches over connections that send their requests too slowly.
     this.#http1.emit('listening');
-    this.#http1.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    // CONNECT goes nowhere, but without a listener it would not even be answered.
+    for (const event of ['upgrade', 'connect'] as const)
+      this.#http1.on(event, (request, socket, head) => this.#upgrade(request, socket, head));
     this.#http2 = createHttp2Server(
       { settings: { maxConcurrentStreams: MAX_STREAMS } },
       (request, response) => this.#serve(request, response),
@@ -78,8 +87,8 @@ export class HttpFront {
   take(socket: TLSSocket, visit: Visit): void {
     this.#visits.set(socket, visit);
     if (socket.alpnProtocol !== 'h2') {
-      this.#idle.add(socket);
-      socket.on('close', () => this.#idle.delete(socket));
+      this.#lines.set(socket, { underWay: 0, ending: false });
+      socket.on('close', () => this.#lines.delete(socket));
       this.#http1.emit('connection', socket);
       return;
     }
@@ -91,7 +100,7 @@ export class HttpFront {
   /** Answers under way are finished; kept connections are closed, and others after their answer. */
   drain(): void {
     this.#closing = true;
-    for (const socket of this.#idle) socket.destroySoon();
+    for (const [socket, { underWay }] of this.#lines) if (underWay === 0) socket.destroySoon();
     for (const session of this.#sessions) session.close();
   }
 
@@ -116,11 +125,11 @@ export class HttpFront {
 
   async #serve(request: FrontRequest, response: FrontResponse): Promise<void> {
     const [startedAt, visit] = [performance.now(), this.#visitOf(request)];
-    this.#watchIdle(request, response);
+    if (!this.#begin(request, response)) return;
     const refused = this.#refusal(request, visit);
     if (refused !== undefined) {
-      const close = isHttp2(request) ? {} : { connection: 'close' };
-      (response as import('node:http').ServerResponse).writeHead(refused, { 'content-length': 0, ...close });
+      const headers = { 'content-length': 0, ...this.#lastAnswer(request) };
+      (response as import('node:http').ServerResponse).writeHead(refused, headers);
       response.end();
       this.#record('http', request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
       return;
@@ -129,18 +138,31 @@ export class HttpFront {
       send: () => this.#send(request, visit),
       timeoutMs: this.#options.backendTimeoutMs,
       closing: () => this.#closing,
+      lastAnswer: () => this.#lastAnswer(request),
     }).run();
     this.#record('http', request, visit, startedAt, result);
   }
 
-  #watchIdle(request: FrontRequest, response: FrontResponse): void {
-    if (isHttp2(request)) return;
+  /** @returns `false`: it comes behind the last one that its connection is for */
+  #begin(request: FrontRequest, response: FrontResponse): boolean {
+    if (isHttp2(request)) return true;
     const socket = request.socket as TLSSocket;
-    this.#idle.delete(socket);
+    const line = this.#lines.get(socket);
+    if (line === undefined || line.ending) return false;
+    line.underWay += 1;
     response.on('close', () => {
-      if (this.#closing) socket.destroySoon();
-      else if (!socket.destroyed) this.#idle.add(socket);
+      line.underWay -= 1;
+      if (line.underWay === 0 && (this.#closing || line.ending)) socket.destroySoon();
     });
+    return true;
+  }
+
+  /** Fields of an answer after which the connection ends; those of HTTP/2 go on. */
+  #lastAnswer(request: FrontRequest): OutgoingHttpHeaders {
+    if (isHttp2(request)) return {};
+    const line = this.#lines.get(request.socket as TLSSocket);
+    if (line !== undefined) line.ending = true;
+    return { connection: 'close' };
   }
 
   #send(request: FrontRequest, { backend, client }: Visit): Sent {
@@ -162,7 +184,14 @@ export class HttpFront {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const [startedAt, visit] = [performance.now(), this.#visitOf(request)];
     const { backend, client } = visit;
-    this.#idle.delete(request.socket as TLSSocket);
+    const line = this.#lines.get(request.socket as TLSSocket);
+    if (line === undefined || line.ending || line.underWay > 0) {
+      // The connection is not its own: it ends with the answers to those before.
+      if (line !== undefined) line.ending = true;
+      quiet(socket);
+      return;
+    }
+    this.#lines.delete(request.socket as TLSSocket);
     const overHttp2 = backend.protocol === 'h2' || backend.protocol === 'h2c';
     const refused =
       this.#refusal(request, visit) ??
@@ -171,7 +200,8 @@ export class HttpFront {
     if (refused !== undefined) {
       quiet(socket);
       socket.end(`HTTP/1.1 ${refused} \r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
-      this.#record('upgrade', request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
+      const kind = request.method === 'CONNECT' ? 'http' : 'upgrade';
+      this.#record(kind, request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
       return;
     }
     const result = await upgrade(request, socket, head, {

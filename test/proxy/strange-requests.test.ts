@@ -63,11 +63,9 @@ test('requests that could be read in two ways are refused, and nothing of them r
   ]) {
     assert.match(await raw(bytes), /^HTTP\/1\.1 400 /, JSON.stringify(bytes));
   }
-  assert.match(
-    await raw('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n'),
-    /^(?:HTTP\/1\.1 [45]\d\d )?/,
-  );
   for (const bytes of [
+    'CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n',
+    'TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n',
     `${head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
     `${head}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
     `${head}Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n`,
@@ -90,4 +88,29 @@ test('a version of HTTP that is only text is not supported, whatever the request
   assert.deepEqual(look(), []);
   assert.match(await raw(FINE), /^HTTP\/1\.1 200 /);
   assert.deepEqual(look(), ['/']);
+});
+
+const statusesIn = (answers: string) =>
+  [...answers.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status);
+
+test('nothing behind a refusal is looked at, and what is before it is answered', async () => {
+  const get = (path: string, fields = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`;
+  const upgrade = get('/upgrade', 'Connection: Upgrade\r\nUpgrade: foo\r\n');
+  const refused = 'GET /refused HTTP/1.1\r\nHost: other.test\r\n\r\n';
+  for (const [bytes, statuses, asked] of [
+    [get('/1') + refused + get('/2'), ['200', '421'], ['/1']],
+    [refused + get('/2') + get('/3'), ['421'], []],
+    [get('/1') + refused + upgrade, ['200', '421'], ['/1']],
+    // Its answer would come before those that it has to wait for.
+    [get('/1') + get('/2') + upgrade, ['200', '200'], ['/1', '/2']],
+    [`${get('/1')}CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n`, ['200'], ['/1']],
+  ] as const) {
+    assert.deepEqual([statusesIn(await raw(bytes)), look().sort()], [statuses, asked], JSON.stringify(bytes));
+  }
+});
+
+test('CONNECT is in the log', async () => {
+  await raw('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  const { status } = await proxy.event('request', ({ method }) => method === 'CONNECT');
+  assert.equal(status, 501);
 });
