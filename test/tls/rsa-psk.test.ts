@@ -89,6 +89,21 @@ parity(
   0,
 );
 
+/** @returns what is left of it here */
+function detached(): Uint8Array {
+  const bytes = new Uint8Array(32);
+  structuredClone(bytes, { transfer: [bytes.buffer] });
+  return bytes;
+}
+
+for (const pskCallback of [null, false]) {
+  const ciphers = `${RSA_PSK}:AES128-GCM-SHA256`;
+  const none = { pskCallback, ciphers } as unknown as TlsOptions;
+  parity(`a pskCallback that is ${pskCallback} is none`, (side) =>
+    visit(side, { server: none, client: { pskCallback: undefined, ciphers: 'AES128-GCM-SHA256' } }),
+  );
+}
+
 const REFUSALS: Readonly<Record<string, Partial<Answers>>> = {
   'a server that knows no such identity': { ofServer: () => null },
   'a server with another key': { ofServer: () => Buffer.alloc(32, 2) },
@@ -100,6 +115,8 @@ const REFUSALS: Readonly<Record<string, Partial<Answers>>> = {
     },
   },
   'an identity that is no text': { ofClient: () => ({ psk, identity: 'm\udc00e' }) },
+  "a server's key in a buffer that was handed on": { ofServer: detached },
+  "a client's key in a buffer that was handed on": { ofClient: () => ({ psk: detached(), identity: 'me' }) },
 };
 
 for (const [name, answers] of Object.entries(REFUSALS)) {

@@ -10,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as ours from '../../lib/index.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
+import { until } from '../helpers/edge.ts';
 
 type Copy = Pick<typeof ours, 'createServer' | 'createSecureContext' | 'localKey'>;
 
@@ -50,6 +51,24 @@ async function visit(server: tls.Server): Promise<unknown> {
 }
 
 const ALPNCallback = ({ protocols }: { protocols: string[] }) => protocols[0];
+test('a server that chooses contexts of both copies by name serves clients of both at once', async () => {
+  const contexts = [ours, theirs].map((copy) => copy.createSecureContext(own(copy)));
+  const SNICallback: TlsOptions['SNICallback'] = (name, done) =>
+    done(null, contexts[name === 'ours.example' ? 0 : 1]);
+  let served = 0;
+  const server = ours.createServer({ ...own(ours), SNICallback }, () => {
+    served += 1;
+  });
+  const port = await listen(server);
+  const names = Array.from({ length: 12 }, (_, at) => (at % 2 === 0 ? 'ours.example' : 'theirs.example'));
+  const clients = names.map((servername) =>
+    tls.connect({ port, host: '127.0.0.1', servername, rejectUnauthorized: false }),
+  );
+  await until(() => served === clients.length);
+  for (const client of clients) client.destroy();
+  await close(server);
+});
+
 test('each copy serves with its own keys, and with contexts of the other, whichever came last', async () => {
   assert.notEqual(ours.createServer, theirs.createServer);
   for (const [one, other] of [
