@@ -245,8 +245,10 @@ interface NativeKey {
   readonly becomesCurrent: boolean;
 }
 
-function keysWithCertificates(): NativeKey[] {
+/** @param copies takes all that is a copy of a key */
+function keysWithCertificates(copies: Buffer[]): NativeKey[] {
   const found = addon().nativeKeys();
+  copies.push(...found.filter((_, index) => index % 2 === 1));
   return found.flatMap((der, index) =>
     index % 2 === 0
       ? [{ owner: new X509Certificate(der), pkcs8: found[index + 1]!, becomesCurrent: true }]
@@ -270,13 +272,15 @@ function textsOf({ key, passphrase, pfx }: ContextOptions): KeyText[] {
   });
 }
 
-function open({ pem, passphrase, isLast }: KeyText): NativeKey | undefined {
+/** @param copies as of {@link keysWithCertificates} */
+function open({ pem, passphrase, isLast }: KeyText, copies: Buffer[]): NativeKey | undefined {
   const text = ArrayBuffer.isView(pem)
     ? Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength)
     : Buffer.from(String(pem));
   const [spki, pkcs8] = addon().keyOfPem(text, passphrase === undefined ? undefined : String(passphrase));
   if (!ArrayBuffer.isView(pem)) text.fill(0);
   if (spki === undefined || pkcs8 === undefined) return undefined;
+  copies.push(pkcs8);
   const publicKey = createPublicKey({ key: spki, type: 'spki', format: 'der' });
   return { owner: { publicKey, raw: Buffer.alloc(0) }, pkcs8, becomesCurrent: isLast };
 }
@@ -284,16 +288,14 @@ function open({ pem, passphrase, isLast }: KeyText): NativeKey | undefined {
 /**
  * OpenSSL has room for one key of each type, also where no certificate is (yet), and does not tell of those.
  *
- * @param taken the types of the keys with certificates
+ * @param taken the types of the keys with certificates; @param copies as of {@link keysWithCertificates}
  */
-function keysWithout(texts: readonly KeyText[], taken: ReadonlySet<unknown>): NativeKey[] {
+function keysWithout(texts: readonly KeyText[], taken: ReadonlySet<unknown>, copies: Buffer[]): NativeKey[] {
   const found = new Map<unknown, NativeKey>();
-  for (const key of texts.map(open)) {
-    if (key === undefined) continue;
-    const type = key.owner.publicKey.asymmetricKeyType;
-    const dropped = taken.has(type) ? key : found.get(type);
-    dropped?.pkcs8.fill(0);
-    if (dropped === key) continue;
+  for (const text of texts) {
+    const key = open(text, copies);
+    const type = key?.owner.publicKey.asymmetricKeyType;
+    if (key === undefined || taken.has(type)) continue;
     found.delete(type);
     found.set(type, key);
   }
@@ -301,22 +303,24 @@ function keysWithout(texts: readonly KeyText[], taken: ReadonlySet<unknown>): Na
 }
 
 function replaceKey(taker: KeyTaker, { owner, pkcs8, becomesCurrent }: NativeKey): KeyEntry | undefined {
-  try {
-    const key = taker(owner, pkcs8);
-    return key && giveKey(key, owner, becomesCurrent);
-  } finally {
-    pkcs8.fill(0);
-  }
+  const key = taker(owner, pkcs8);
+  return key && giveKey(key, owner, becomesCurrent);
 }
 
+/** Whoever throws meanwhile, no copy of a key is left. */
 function replaceAll(options: ContextOptions, taker: KeyTaker): KeyEntry[] {
-  const certified = keysWithCertificates();
-  const texts = textsOf(options);
-  const types = new Set<unknown>(certified.map(({ owner }) => owner.publicKey.asymmetricKeyType));
-  const others = texts.length > certified.length ? keysWithout(texts, types) : [];
-  return [...certified, ...others]
-    .map((key) => replaceKey(taker, key))
-    .filter((entry) => entry !== undefined);
+  const copies: Buffer[] = [];
+  try {
+    const certified = keysWithCertificates(copies);
+    const texts = textsOf(options);
+    const types = new Set<unknown>(certified.map(({ owner }) => owner.publicKey.asymmetricKeyType));
+    const others = texts.length > certified.length ? keysWithout(texts, types, copies) : [];
+    return [...certified, ...others]
+      .map((key) => replaceKey(taker, key))
+      .filter((entry) => entry !== undefined);
+  } finally {
+    for (const copy of copies) copy.fill(0);
+  }
 }
 
 /** The context is made by Node first: what is wrong with keys and certificates is said as natively. */

@@ -1,16 +1,19 @@
-/** What happens to a server between its own flight and its client's next one. */
+/** What happens to a server, or to what it is sent, between its own flight and its client's next one. */
 import net from 'node:net';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { close, listen } from './connections.ts';
 
-/** A link to a server. @param between is called when the server's flight is out and the client's answer not yet in */
-export async function linkTo(port: number, between: () => void): Promise<net.Server> {
+/** A link to a server. @param before is called with each flight of the client's, counted from 1, before the server has it */
+export async function linkTo(
+  port: number,
+  before: (flight: number, data: Buffer) => void,
+): Promise<net.Server> {
   const link = net.createServer((accepted) => {
     const onward = net.connect(port, '127.0.0.1');
     let flights = 0;
-    accepted.on('data', (data) => {
+    accepted.on('data', (data: Buffer) => {
       flights += 1;
-      if (flights === 2) between();
+      before(flights, data);
       onward.write(data);
     });
     onward.pipe(accepted);
@@ -47,7 +50,8 @@ export async function giveBetweenFlights(
     accepted = new tls.TLSSocket(socket, { isServer: true, secureContext: own, ...choice });
     accepted.on('error', (error) => log.push(error)).end('well');
   });
-  const link = await linkTo(await listen(raw as tls.Server), () => {
+  const link = await linkTo(await listen(raw as tls.Server), (flight) => {
+    if (flight !== 2) return;
     try {
       accepted?.setKeyCert(given);
     } catch (error) {

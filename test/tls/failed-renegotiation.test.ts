@@ -3,11 +3,12 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import net from 'node:net';
+import type net from 'node:net';
 import { before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import tls, { type TLSSocket } from 'node:tls';
 import { createServer, type PrivateKey } from '../../lib/index.ts';
+import { linkTo } from '../helpers/between-flights.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, describeError, listen } from '../helpers/connections.ts';
 import { parity, remoteKey } from '../helpers/parity.ts';
@@ -38,25 +39,7 @@ async function renegotiate(server: tls.Server, port: number): Promise<unknown[]>
   return told;
 }
 
-/** A link that spoils one flight of the client's, in its first record. */
-async function spoilingLink(port: number, flight: number): Promise<net.Server> {
-  const link = net.createServer((accepted) => {
-    const onward = net.connect(port, '127.0.0.1');
-    let flights = 0;
-    accepted.on('data', (data: Buffer) => {
-      flights += 1;
-      if (flights === flight) data.writeUInt8(data.readUInt8(20) ^ 1, 20);
-      onward.write(data);
-    });
-    onward.pipe(accepted);
-    accepted.on('close', () => onward.destroy()).on('error', () => {});
-    onward.on('error', () => {});
-  });
-  await listen(link as tls.Server);
-  return link;
-}
-
-/** Of the client's flights; the second of the second handshake begins with the premaster. */
+/** In its first record. Of the client's flights, the second of the second handshake begins with the premaster. */
 const SPOILT: Readonly<Record<string, number>> = { ClientHello: 3, 'second flight': 4 };
 
 for (const [name, flight] of Object.entries(SPOILT)) {
@@ -64,7 +47,9 @@ for (const [name, flight] of Object.entries(SPOILT)) {
     parity(`a renegotiation whose ${name} is spoilt, ${ciphers}`, async (side) => {
       const own = { cert: issued.certPem, key: side.key(issued), ciphers, maxVersion: 'TLSv1.2' } as const;
       const server = side.tls.createServer(own);
-      const link = await spoilingLink(await listen(server), flight);
+      const link = await linkTo(await listen(server), (each, data) => {
+        if (each === flight) data.writeUInt8(data.readUInt8(20) ^ 1, 20);
+      });
       const told = await renegotiate(server, (link.address() as net.AddressInfo).port);
       await close(link as tls.Server);
       await close(server);

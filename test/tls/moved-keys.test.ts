@@ -4,6 +4,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { before, beforeEach, test } from 'node:test';
 import tls, { type SecureContextOptions } from 'node:tls';
+import { addon } from '../../lib/engine/addon.ts';
 import { moveNativeKeys } from '../../lib/engine/contexts.ts';
 import { localKey, type PrivateKey } from '../../lib/index.ts';
 import { type Authority, type Issued, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
@@ -17,6 +18,7 @@ const sites = new Map<KeyKind, Issued>();
 const site = (kind: KeyKind) => sites.get(kind)!;
 const taken: { fingerprint: string; pkcs8: Buffer }[] = [];
 let operations = 0;
+let takes: (type: string | undefined) => boolean = () => true;
 
 function counted(key: PrivateKey): PrivateKey {
   const { decrypt } = key;
@@ -38,6 +40,7 @@ before(async () => {
     const fingerprint =
       raw.length === 0 ? `${publicKey.asymmetricKeyType} alone` : new X509Certificate(raw).fingerprint256;
     taken.push({ fingerprint, pkcs8 });
+    if (!takes(publicKey.asymmetricKeyType)) throw new Error('no room');
     return counted(localKey(createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })));
   });
 });
@@ -198,4 +201,30 @@ test('of keys of one type OpenSSL keeps the last, and so is it with those that m
   assert.equal(taken.length, 1);
   assert.throws(() => tls.createSecureContext({ key: [keyPem, 'none'] }));
   assert.equal(taken.length, 1);
+});
+
+test('where one key finds no taker, no copy of any key is left', (t) => {
+  const copies: Buffer[] = [];
+  const engine = addon();
+  const { nativeKeys, keyOfPem } = engine;
+  t.after(() => {
+    takes = () => true;
+    Object.assign(engine, { nativeKeys, keyOfPem });
+  });
+  engine.nativeKeys = () => {
+    const found = nativeKeys();
+    copies.push(...found.filter((_, index) => index % 2 === 1));
+    return found;
+  };
+  engine.keyOfPem = (...values) => {
+    const found = keyOfPem(...values);
+    copies.push(...found.slice(1));
+    return found;
+  };
+  takes = (type) => type !== 'ec';
+  const cert = [site('p256').certPem, site('rsa').certPem];
+  const key = [site('p256').keyPem, site('rsa').keyPem, site('ed25519').keyPem];
+  assert.throws(() => tls.createSecureContext({ cert, key }), /no room/);
+  assert.ok(copies.length > taken.length, 'there were keys that nobody was asked to take');
+  assert.ok(copies.every((copy) => copy.length > 0 && copy.every((octet) => octet === 0)));
 });

@@ -130,7 +130,9 @@ parity(
         return protocols[0];
       },
     } as unknown as TlsOptions);
-    const link = await linkTo(await listen(server), () => accepted?.setKeyCert(renewed));
+    const link = await linkTo(await listen(server), (flight) => {
+      if (flight === 2) accepted?.setKeyCert(renewed);
+    });
     const { port } = link.address() as net.AddressInfo;
     const story = await converse(side, server, port, {
       client: { ca: authority.certPem, ALPNProtocols: ['a'] },
