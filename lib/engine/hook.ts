@@ -17,6 +17,7 @@ import { findHandshake, holdHandshake } from './live-handshakes.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
 import { choosesLate, rememberAttached, setKeyCert } from './set-key-cert.ts';
 import { SocketHandshake } from './socket-handshake.ts';
+import { throwLater } from './throw-later.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
 /** In order, and whatever one of them throws (a user's event handler does) the others have their turn. */
@@ -79,6 +80,23 @@ function offStack({ id }: SocketHandshake, work: () => void): void {
   setImmediate(workOnce);
 }
 
+/**
+ * In a callback of one connection's user. Those that parked before it go first, as they would have natively; what their
+ * handlers throw is nothing to whoever called back.
+ */
+function driveWithin(own: SocketHandshake): void {
+  const ids = takeParked();
+  for (const id of ids) {
+    if (id === own.id) continue;
+    try {
+      findHandshake(id)?.parked();
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+  if (ids.includes(own.id)) findHandshake(own.id)?.parked();
+}
+
 /** As natively the flight leaves within certCbDone, where the key answers at once. */
 function goOn(handshake: SocketHandshake, socket: TLSSocket, chosen: KeylessContext, certCbDone: () => void) {
   if (handshake.disposed) return;
@@ -89,7 +107,7 @@ function goOn(handshake: SocketHandshake, socket: TLSSocket, chosen: KeylessCont
     socket.destroy(error as Error);
     return;
   }
-  driveAll(takeParked());
+  driveWithin(handshake);
 }
 
 /**

@@ -27,15 +27,9 @@ import { PendingOperation, type ScopedOrigin } from './operation.ts';
 import { ProcessHold } from './process-hold.ts';
 import { askForPsk, type PskAnswer } from './psk-question.ts';
 import { resultError } from './result-error.ts';
+import { throwLater } from './throw-later.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
-
-/** An exception of the user's event handlers goes where it would go natively, and never into a promise of ours. */
-function throwLater(error: unknown): void {
-  process.nextTick(() => {
-    throw error;
-  });
-}
 
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
 export class SocketHandshake implements ScopedOrigin {

@@ -1,0 +1,94 @@
+/** Connections that come to their keys in the same turn of the loop: what one's handlers do is none of another's. */
+import { once } from 'node:events';
+import net from 'node:net';
+import { before } from 'node:test';
+import tls, { type SecureContext, type TLSSocket } from 'node:tls';
+import { type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { close, listen } from '../helpers/connections.ts';
+import { until } from '../helpers/edge.ts';
+import { parity } from '../helpers/parity.ts';
+
+let issued: Issued;
+
+before(async () => {
+  issued = await (await makeAuthority()).issue({ type: 'rsa' });
+});
+
+/** Whosever the RSA key is, a job reads the flight for which the server's user is asked: RSA-PSK. */
+const psk = Buffer.alloc(32, 1);
+const RSA_PSK = { ciphers: 'RSA-PSK-AES128-GCM-SHA256', maxVersion: 'TLSv1.2' } as const;
+
+/** A client of a server under RSA-PSK. @returns sends its second flight */
+async function standing(port: number): Promise<() => void> {
+  const onward = net.connect(port, '127.0.0.1');
+  const link = net.createServer((accepted) => onward.pipe(accepted).on('error', () => {}));
+  const client = {
+    ...{ port: await listen(link as tls.Server), host: '127.0.0.1', rejectUnauthorized: false },
+    ...{ checkServerIdentity: () => undefined, pskCallback: () => ({ psk, identity: 'me' }) },
+  } as unknown as tls.ConnectionOptions;
+  tls.connect({ ...RSA_PSK, ...client }).on('error', () => {});
+  const [accepted] = (await once(link, 'connection')) as [net.Socket];
+  onward.on('error', () => {}).on('close', () => accepted.destroy());
+  link.close();
+  onward.write((await once(accepted, 'data'))[0]);
+  const [flight] = await once(accepted, 'data');
+  return () => onward.write(flight);
+}
+
+/** A client of a server that is asked for a context. @returns gives it one */
+async function asking(server: tls.Server): Promise<(context: SecureContext) => void> {
+  const port = await listen(server);
+  const client = tls.connect({ port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false });
+  client.on('error', () => {}).resume();
+  const [give] = (await once(server, 'asked')) as [(context: SecureContext) => void];
+  return give;
+}
+
+/** @param read is called when what is sent to the link has come */
+async function linkThatCalls(read: () => void): Promise<() => void> {
+  const link = net.createServer((accepted) => accepted.once('data', read));
+  const socket = net.connect(await listen(link as tls.Server), '127.0.0.1');
+  await Promise.all([once(link, 'connection'), once(socket, 'connect')]);
+  link.close();
+  return () => socket.end('now');
+}
+
+/** @returns the messages of what is thrown at nobody in particular until `work` has ended */
+async function uncaughtIn(work: () => Promise<void>): Promise<string[]> {
+  const thrown: string[] = [];
+  process.setUncaughtExceptionCaptureCallback((error: unknown) => thrown.push((error as Error).message));
+  try {
+    await work();
+  } finally {
+    process.setUncaughtExceptionCaptureCallback(null);
+  }
+  return thrown;
+}
+
+parity('a handler that throws is none of a connection that is given its context', async (side) => {
+  const log: unknown[] = [];
+  const context = side.tls.createSecureContext({ cert: issued.certPem, key: side.key(issued) });
+  const own = { cert: issued.certPem, key: issued.keyPem, pskCallback: () => psk };
+  const one = tls.createServer({ ...own, ...RSA_PSK } as tls.TlsOptions, (socket: TLSSocket) => {
+    log.push('one');
+    socket.destroy();
+    throw new Error('of one');
+  });
+  const other = side.tls.createServer(
+    { SNICallback: (_name, done) => other.emit('asked', (given: SecureContext) => done(null, given)) },
+    (socket: TLSSocket) => {
+      log.push('other');
+      socket.end();
+    },
+  );
+  const send = await standing(await listen(one));
+  const give = await asking(other);
+  const callLater = await linkThatCalls(() => give(context));
+  const thrown = await uncaughtIn(async () => {
+    send();
+    callLater();
+    await until(() => log.length === 2);
+  });
+  await Promise.all([close(one), close(other)]);
+  return { log, thrown };
+});
