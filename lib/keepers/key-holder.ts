@@ -7,9 +7,9 @@ import { decodeAnswer } from '../protocol/answers.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { encodeFrame } from '../protocol/frame-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
-import { clearInterval, setImmediate, setInterval } from '../timers.ts';
 import { CHANNEL_FD, takeHolderChild } from './holder-child.ts';
 import { keepRequest, MAX_UNANSWERED } from './key-channel.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 /** A process that has answered nothing for this long, though it was asked, is taken for stopped. */
 const SILENCE_MS = 1000;
@@ -51,10 +51,11 @@ export class KeyHolder {
   readonly #pending = new PendingRequests();
   readonly #decoder = new FrameDecoder();
   readonly #events: KeyHolderEvents;
+  readonly #watch = new SilenceWatch(SILENCE_MS, {
+    waits: () => !this.#ended && this.#pending.waiting > 0,
+    onSilence: () => this.#fallSilent(),
+  });
   #ended = false;
-  #watch: NodeJS.Timeout | undefined;
-  /** Whether something has come since the watch looked last. */
-  #heard = false;
   silent = false;
 
   /** @throws KeylessError ERR_KEYLESS_PLATFORM: the process cannot be started */
@@ -87,17 +88,17 @@ export class KeyHolder {
       onResult(full());
       return;
     }
+    this.#watch.asking();
     const id = this.#pending.add((answer) => {
       if (answer instanceof KeylessError) onResult(undefined);
       else if (answer.kind === 'result') onResult(answer.payload);
       else onResult(refused(answer.kind === 'error' ? answer.code : 0));
     });
     this.#channel.write(encodeFrame(id, items));
-    this.#watch ??= this.#startWatch();
   }
 
   #read(chunk: Buffer): void {
-    this.#heard = true;
+    this.#watch.heard();
     this.silent = false;
     this.#decoder.push(chunk);
     try {
@@ -110,27 +111,15 @@ export class KeyHolder {
     }
   }
 
-  #startWatch(): NodeJS.Timeout {
-    this.#heard = true;
-    // This process may have been the one that was busy or stopped: what has come meanwhile is read before it is judged.
-    return setInterval(() => setImmediate(() => this.#look()), SILENCE_MS).unref();
-  }
-
-  #look(): void {
-    if (this.#pending.waiting === 0 || this.#ended) {
-      clearInterval(this.#watch);
-      this.#watch = undefined;
-    } else if (!this.#heard) {
-      this.silent = true;
-      if (this.#events.onSilence()) this.#pending.abandon(keysGone());
-    }
-    this.#heard = false;
+  #fallSilent(): void {
+    this.silent = true;
+    if (this.#events.onSilence()) this.#pending.abandon(keysGone());
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    clearInterval(this.#watch);
+    this.#watch.stop();
     this.#channel.destroy();
     this.#child.kill('SIGKILL');
     this.#events.onEnd();

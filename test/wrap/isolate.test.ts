@@ -145,8 +145,10 @@ test('a stopped process is asked nothing for longer than a second: the other one
   assert.equal(await visit(port), 'hello');
   const [first, second] = childrenOf(child.pid!) as [number, number];
   process.kill(first, 'SIGSTOP');
+  const stopped = performance.now();
   assert.deepEqual(await Promise.all([visit(port), visit(port)]), ['hello', 'hello']);
   const began = performance.now();
+  assert.ok(began - stopped < 1900, `a second after the question, not ${began - stopped} ms`);
   assert.equal(await visit(port), 'hello');
   assert.ok(performance.now() - began < 900, 'one that is known to be stopped is not asked');
   // What it was asked before is answered now, to nobody.
