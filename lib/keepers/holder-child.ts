@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../errors.ts';
+import { inheritedDescriptors } from './descriptors.ts';
 
 /** The descriptor of the socket pair in such a process. */
 export const CHANNEL_FD = 3;
@@ -25,16 +26,25 @@ function notStarted(cause?: unknown): KeylessError {
   );
 }
 
-/** No argument and no environment of the app's: nothing to be seen in a process list, nothing to be configured. */
+/** No environment of the app's, and numbers as arguments: nothing to be seen in a process list, nothing to be configured. */
 function start(): ChildProcess {
   let child: ChildProcess;
   try {
-    child = spawn(process.execPath, [MAIN], {
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-      env: {},
-      cwd: '/',
-      windowsHide: true,
-    });
+    child = spawn(
+      process.execPath,
+      [
+        MAIN,
+        ...inheritedDescriptors()
+          .filter((fd) => fd !== CHANNEL_FD)
+          .map(String),
+      ],
+      {
+        stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+        env: {},
+        cwd: '/',
+        windowsHide: true,
+      },
+    );
   } catch (cause) {
     throw notStarted(cause);
   }

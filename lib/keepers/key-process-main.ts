@@ -16,6 +16,7 @@ import { type Asking, Operations, type Outcome } from '../server/operations.ts';
 import { pemKey } from '../server/pem-key.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
+import { closeDescriptors } from './descriptors.ts';
 import { CHANNEL_FD } from './holder-child.ts';
 import { keptKey, MAX_UNANSWERED } from './key-channel.ts';
 
@@ -81,6 +82,7 @@ function serve(socket: Socket): void {
   socket.on('close', () => process.exit());
 }
 
+closeDescriptors(process.argv.slice(2));
 process.title = 'keyless-tls keys';
 // Whoever ends the app decides when: a Ctrl-C in the terminal reaches this process too.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);

@@ -1,6 +1,8 @@
 /** Isolate where the system, or Node's permission model, does not give what it needs: said in one error, and no more. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { type StdioOptions, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { before, test } from 'node:test';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 
@@ -46,6 +48,34 @@ test('without a file descriptor left the context throws, the app lives, and the 
     64,
   );
   assert.match(printed, /^(?:ERR_KEYLESS_PLATFORM .*cannot be started.*\n){2}made\n$/);
+});
+
+/** What Node itself inherits below 16 and next to it, it hands on to nobody. */
+const INHERITED_FD = 40;
+
+test('what an app has inherited is not open in the processes with its keys', async () => {
+  const source = `
+    console.log(attempt());
+    require('node:fs').closeSync(${INHERITED_FD});
+    process.stdin.resume();`;
+  const stdio: StdioOptions = [
+    ...['pipe', 'pipe', 'inherit'],
+    ...new Array(INHERITED_FD - 3).fill('ignore'),
+    'pipe',
+  ];
+  const app = spawn(process.execPath, ['--import', ISOLATE.href, '-e', ATTEMPT + source], {
+    stdio,
+    env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem },
+  });
+  try {
+    const [said] = await once(app.stdout!, 'data');
+    assert.equal(String(said), 'made\n');
+    // The other end of a pipe ends when nobody has this one any more; the app lives on.
+    await once((app.stdio as unknown as Readable[])[INHERITED_FD]!.resume(), 'end');
+    assert.equal(app.exitCode, null);
+  } finally {
+    app.kill('SIGKILL');
+  }
 });
 
 const PERMISSION = ['--permission', '--experimental-permission'].find((flag) =>

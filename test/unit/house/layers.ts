@@ -39,8 +39,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 const READS_FILES_OR_ENVIRONMENT = ['cli', 'proxy', 'server', 'wrap'];
 const ADDON = 'engine/addon.ts';
-/** It looks whether the addon's binary is there. */
-const FINDS_ADDON = 'engine/binary.ts';
+/** Whether the addon's binary is there; what a process that holds keys has inherited. */
+const KNOWS_FILES = ['engine/binary.ts', 'keepers/descriptors.ts'];
 
 const IMPORTS = [
   /^\s*(?:import|export)\s(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm,
@@ -77,7 +77,7 @@ function checkImport(path: string, name: string, packages: readonly string[]): s
   }
   if (
     FILE_MODULES.test(name) &&
-    path !== FINDS_ADDON &&
+    !KNOWS_FILES.includes(path) &&
     !READS_FILES_OR_ENVIRONMENT.includes(layerOf(path))
   ) {
     return `${path} imports ${name}: only ${READS_FILES_OR_ENVIRONMENT.join(', ')} read files`;
