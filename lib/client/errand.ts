@@ -177,9 +177,14 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   }
 
   private onAnswer(attempt: Attempt, answer: Answer | KeylessError): void {
+    const now = this.clock.now();
+    // A key server answers what nobody waits for any more with an error, which may come before the alarm's turn.
+    if (now >= this.deadline && !(answer instanceof KeylessError) && answer.kind === 'error') {
+      this.timeOut();
+      return;
+    }
     if (attempt === this.first) this.first = this.second;
     this.second = undefined;
-    const now = this.clock.now();
     const { server } = attempt;
     const { lane } = this.request;
     if (answer instanceof KeylessError) {

@@ -226,6 +226,20 @@ test('an operation does not wait for the end of the back-off', async () => {
   await server.close();
 });
 
+test('an error that comes when the time is over is a time-out, also where it comes before the alarm', async () => {
+  const clock = new ManualClock();
+  // As a key server answers what nobody waits for any more.
+  const server = await rude(({ id }, socket) => {
+    clock.oversleep(200);
+    socket.write(encodeError(id, 8));
+  });
+  const keys = edge([server], { clock });
+  await keys.ready();
+  const operation = { ...signOperation(KEY_ID), deadline: clock.now() + 200 };
+  await assert.rejects(keys.sign(operation), { code: 'ERR_KEYLESS_TIMEOUT' });
+  assert.deepEqual(keys.stats().servers[0]!.errors, { ERR_KEYLESS_TIMEOUT: 1 });
+});
+
 test('a frozen key server is noticed by ping, and its operations go to the other', async () => {
   const frozen = await rude();
   const good = await rude();
