@@ -40,8 +40,8 @@ export interface Authority {
   readonly certPem: string;
   readonly keyPem: string;
   issue(options: IssueOptions): Promise<Issued>;
-  /** For a key of any type that was made elsewhere. */
-  issueFor(keyPem: string): Promise<Issued>;
+  /** For a key of any type that was made elsewhere. @param cn default `localhost` */
+  issueFor(keyPem: string, cn?: string): Promise<Issued>;
   /** For a key that nobody here has: `keyPem` is empty. */
   issueForPublic(publicPem: string): Promise<Issued>;
   /** A revocation list with these certificates, PEM. */
@@ -190,7 +190,7 @@ function authorityOf({ certPem, keyPem }: { certPem: string; keyPem: string }): 
   return {
     ...authority,
     issue: async (options) => issue(authority, await makeKey(options.type, options.bits), options),
-    issueFor: (key) => issue(authority, key, {}),
+    issueFor: (key, cn) => issue(authority, key, cn === undefined ? {} : { cn }),
     issueForPublic: (publicPem) => issueForPublic(authority, publicPem),
     revoke: (certificates) => revoke(authority, certificates),
     subordinate: (name, key, days) => subordinate(authority, name, key, days),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {
+import fs, {
   chmodSync,
   chownSync,
   closeSync,
@@ -14,9 +14,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, mock, test } from 'node:test';
 import { editPolicy, type PolicyDraft } from '../../../lib/cli/policy-edit.ts';
 import { tryLockFile } from '../../../lib/engine/file-lock.ts';
 
@@ -56,6 +57,25 @@ test('an edit waits for the one before it, and builds on what that has written',
   const revoked = revokedIn(path)!;
   assert.equal(revoked[0], 'DNS:first');
   assert.deepEqual([...revoked].sort(), ['DNS:a', 'DNS:b', 'DNS:c', 'DNS:first']);
+});
+
+test('a file that another edit has replaced since it was opened is not the one that is edited', async () => {
+  const open = fs.openSync;
+  const opened = mock.method(fs, 'openSync', (...args: Parameters<typeof open>) => {
+    const file = open(...args);
+    if (opened.mock.callCount() > 0) return file;
+    writeFileSync(join(folder, 'other'), text(['DNS:first']));
+    renameSync(join(folder, 'other'), path);
+    return file;
+  });
+  syncBuiltinESMExports();
+  try {
+    await revoke('DNS:a');
+  } finally {
+    opened.mock.restore();
+    syncBuiltinESMExports();
+  }
+  assert.deepEqual(revokedIn(path), ['DNS:first', 'DNS:a']);
 });
 
 test('what is no policy, before or after, leaves the file as it was', async () => {

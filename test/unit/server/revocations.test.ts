@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { KeyServer, KeyServerCredentials } from '../../../lib/server/key-server.ts';
 import { Authorities } from '../../../lib/server/peer-chain.ts';
+import { issuerAndSerial } from '../../../lib/server/revocation-list.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
@@ -133,18 +134,35 @@ test('an authority that has another certificate, which nobody revoked, still vou
   peer.close();
 });
 
+/** @param sent what the client has sent beside its own, in that order */
+function chainOf(...sent: readonly (string | Buffer)[]): readonly string[] | undefined {
+  const leaf = new X509Certificate(northern.certPem);
+  let last = leaf;
+  for (const value of sent.map((each) => new X509Certificate(each))) {
+    Object.defineProperty(last, 'issuerCertificate', { value });
+    last = value;
+  }
+  return new Authorities(root.certPem).chainOf(leaf);
+}
+
+const nameOf = ({ certPem }: { certPem: string }) => issuerAndSerial(new X509Certificate(certPem).raw);
+
 test('a certificate that says it is of the authority, and has no signature of it, leads nowhere', () => {
   const der = new X509Certificate(north.certPem).raw;
   const serial = Buffer.from(new X509Certificate(north.certPem).serialNumber, 'hex');
   der[der.indexOf(serial) + serial.length - 1]! ^= 1;
-  const leaf = new X509Certificate(northern.certPem);
-  const chain = (issuer: X509Certificate) => {
-    Object.defineProperty(leaf, 'issuerCertificate', { value: issuer, configurable: true });
-    return new Authorities(root.certPem).chainOf(leaf)?.length;
-  };
   assert.ok(new X509Certificate(der).checkIssued(new X509Certificate(root.certPem)));
-  assert.deepEqual(
-    [chain(new X509Certificate(north.certPem)), chain(new X509Certificate(der))],
-    [3, undefined],
-  );
+  assert.deepEqual([chainOf(north.certPem)?.length, chainOf(der)], [3, undefined]);
+});
+
+test('what has the name and the key of an authority, and has expired or is none, vouches for nobody', async () => {
+  const [expired, none] = await Promise.all([
+    root.subordinate('North', north.keyPem, -1),
+    root.issueFor(north.keyPem, 'North'),
+  ]);
+  for (const impostor of [expired, none]) {
+    assert.equal(chainOf(impostor.certPem), undefined);
+    const names = [northern, north, root].map(nameOf);
+    assert.deepEqual(chainOf(impostor.certPem, north.certPem), names);
+  }
 });
