@@ -54,6 +54,8 @@ export class KeyRules {
   readonly #namesLabels: boolean;
   /** Whether any key may decrypt. */
   readonly decrypts: boolean;
+  /** Whether any key may sign bare digests. */
+  readonly signsDigests: boolean;
 
   constructor(policy: Policy, keys: KeysOptions = {}) {
     this.#policy = policy;
@@ -61,6 +63,9 @@ export class KeyRules {
     const named = policy.allowDecrypt === 'every-key' || policy.allowDecrypt.size > 0;
     this.#namesLabels =
       policy.allowDecrypt !== 'every-key' && [...policy.allowDecrypt].some((name) => !KEY_ID.test(name));
+    this.signsDigests =
+      policy.contexts.has('digest') ||
+      [...this.#rules.values()].some(({ contexts }) => contexts?.has('digest'));
     this.decrypts = named || [...this.#rules.values()].some(({ uses }) => uses?.has('decrypt'));
   }
 

@@ -1,11 +1,10 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
 import { KeylessError } from '../errors.ts';
 import { encodeCapabilities } from '../protocol/capabilities.ts';
-import { digestOf } from '../protocol/digests.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
 import { CustomFunction } from '../protocol/opcodes.ts';
 import type { DecryptRequest, SignRequest } from '../protocol/request-decoder.ts';
-import { SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
+import { type HashName, SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
 import { canSign, canSignTls13 } from '../signing/key-kind.ts';
 import { serverKeyFailed } from './channels.ts';
 import type { Grant } from './grants.ts';
@@ -16,6 +15,7 @@ import { type Policy, refuseSign } from './policy.ts';
 import { MIN_BLOCK_BYTES, premasterOf } from './premaster.ts';
 import type { Refusal } from './refusals.ts';
 import type { ReplayGuard, ReplayTicket } from './replay-guard.ts';
+import { bareHashes, isLegacy, signedDigests } from './signed-digests.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 import type { Asker } from './turns.ts';
 import { Workplaces } from './workplaces.ts';
@@ -74,11 +74,6 @@ function guarded(key: StoredKey, work: () => Uint8Array | Promise<Uint8Array>): 
   } catch (error) {
     return refused(error);
   }
-}
-
-/** The one digest by which a message is known, whatever hash it is to be signed with. */
-function replayDigest({ method, message, digest }: SignRequest): Uint8Array {
-  return message === undefined || method.hash === 'sha256' ? digest! : digestOf('sha256', message);
 }
 
 /** A message that was not signed may be tried again. */
@@ -159,6 +154,7 @@ export class Operations {
   readonly #tickets: TicketKeys | undefined;
   readonly #workplaces: Workplaces;
   #rules!: KeyRules;
+  #bareHashes!: readonly HashName[];
 
   /**
    * @param replays `undefined`: a message may be signed again
@@ -186,13 +182,14 @@ export class Operations {
   /** What each key is for, from here on. @param keys `undefined`: what the policy says of all */
   setKeys(keys: KeysOptions | undefined): void {
     this.#rules = new KeyRules(this.#policy, keys);
+    this.#bareHashes = bareHashes(this.#rules.signsDigests, this.#policy.allowLegacyHashes);
   }
 
   /** What a client was not granted is not there. */
   capabilities(grant: Grant): Uint8Array {
     const { allowLegacyHashes } = this.#policy;
     const schemes = Object.entries(SIGNING_METHODS).filter(
-      ([, { hash }]) => allowLegacyHashes || (hash !== 'sha1' && hash !== 'md5-sha1'),
+      ([, method]) => allowLegacyHashes || !isLegacy(method),
     );
     const functions: string[] = [CustomFunction.CAPABILITIES, ...SIGNING_FUNCTIONS];
     if (this.#decryptsFor(grant)) functions.push(CustomFunction.RSA_PREMASTER);
@@ -230,7 +227,8 @@ export class Operations {
     if (denied !== undefined) return denied;
     const task: Task = { key, deny, work: () => guarded(key, () => signWith(key, request)) };
     if (this.#replays === undefined) return this.#inTurn(request, asking, task);
-    const ticket = this.#replays.take(replayDigest(request), asking.client);
+    const digests = signedDigests(request, this.#bareHashes);
+    const ticket = this.#replays.take(digests, asking.client);
     return ticket === undefined ? 'replayed' : releasing(ticket, this.#inTurn(request, asking, task));
   }
 

@@ -3,8 +3,8 @@ import { KeylessError } from '../errors.ts';
 import { digestOf } from '../protocol/digests.ts';
 import { fitsContext, SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
-import type { SigningMethod } from '../protocol/schemes.ts';
 import type { Refusal } from './refusals.ts';
+import { isLegacy } from './signed-digests.ts';
 
 export interface PolicyOptions {
   /**
@@ -68,10 +68,6 @@ export function policyOf(options: PolicyOptions): Policy {
     allowRawDecrypt: options.allowRawDecrypt === true,
     allowLegacyHashes: options.allowLegacyHashes === true,
   };
-}
-
-function isLegacy({ hash }: SigningMethod): boolean {
-  return hash === 'md5-sha1' || hash === 'sha1';
 }
 
 /** The message is what the digest says, and something that is signed with some key. */

@@ -1,10 +1,11 @@
 /**
- * One message is signed once: whoever has recorded a handshake cannot have it signed again by asking as another edge.
+ * One message is signed once: whoever has recorded a handshake cannot have it signed again by asking as another edge. It is
+ * known by one digest or several (signed-digests.ts).
  *
  * Fingerprints of 64 bits, keyed with a secret of this process: in one table, where they are looked for, and in blocks in the
  * order in which each client had them signed. Where there is no room for another, the client with the most loses its oldest
  * block: a flood makes the key server forget what it signed for the flood, and of nobody else more than its part. Memory is
- * bounded by construction: 19 bytes for each of `capacity` messages.
+ * bounded by construction: 19 bytes for each of `capacity` digests.
  */
 import { randomFillSync } from 'node:crypto';
 import type { Clock } from '../clock.ts';
@@ -22,7 +23,7 @@ const BLOCKS_AT_ONCE = 32;
 const TELLS = 10;
 
 export interface ReplayGuardOptions {
-  /** Messages remembered, 16 to 2^26. */
+  /** Digests remembered, 16 to 2^26. */
   readonly capacity: number;
   /** Milliseconds that a message is remembered, at least, if there is room. */
   readonly windowMs: number;
@@ -35,7 +36,7 @@ export interface ReplayTicket {
   release(): void;
 }
 
-/** Messages of one client that came one after the other. */
+/** Digests of one client's messages that came one after the other. */
 interface Block {
   readonly words: Uint32Array;
   readonly since: number;
@@ -73,15 +74,24 @@ export class ReplayGuard {
   }
 
   /**
-   * @param digest 16 bytes at least of a cryptographic digest of what is to be signed
+   * @param digests of what is to be signed, by different hashes; of each 16 bytes at least
    * @param client for whom
-   * @returns `undefined`: it has been signed before, for whomever
+   * @returns `undefined`: one of them has been signed before, for whomever
    */
-  take(digest: Uint8Array, client: string): ReplayTicket | undefined {
+  take(digests: readonly Uint8Array[], client: string): ReplayTicket | undefined {
     const now = this.#clock.now();
     if (now >= this.#lookAt) this.#forgetOld(now);
-    const [high, low] = this.#fingerprint(digest);
-    if (this.#table.has(high, low)) return undefined;
+    const fingerprints = digests.map((digest) => this.#fingerprint(digest));
+    if (fingerprints.some(([high, low]) => this.#table.has(high, low))) return undefined;
+    const kept = fingerprints.map(([high, low]) => this.#keep(high, low, client, now));
+    return {
+      release() {
+        for (const each of kept) each.release();
+      },
+    };
+  }
+
+  #keep(high: number, low: number, client: string, now: number): ReplayTicket {
     while (this.#table.full) this.#makeRoom(now);
     this.#table.add(high, low);
     const block = this.#blockOf(client, now);

@@ -86,6 +86,40 @@ test('digests are signed with the key that is for them, and with no other', asyn
   assert.equal(await sign('rsa', certificateVerify()), 'result');
 });
 
+/** One message, asked for in so many ways. */
+const WAYS: Readonly<Record<string, (message: Buffer) => Parameters<WirePeer['ask']>[0]>> = {
+  'by SHA-256': (message) => signRequest('rsa_pss_rsae_sha256', message, setup.sites.rsa!),
+  'by SHA-384': (message) => signRequest('rsa_pss_rsae_sha384', message, setup.sites.rsa!),
+  'by SHA-256, with the other key': (message) =>
+    signRequest('ecdsa_secp256r1_sha256', message, setup.sites.p256!),
+  'as a digest of SHA-256': (message) =>
+    signDigestRequest(0x15, createHash('sha256').update(message).digest(), setup.sites.p256!),
+  'as a digest of SHA-384': (message) =>
+    signDigestRequest(0x36, createHash('sha384').update(message).digest(), setup.sites.rsa!),
+};
+for (const [first, askFirst] of Object.entries(WAYS)) {
+  test(`a message that was signed ${first} is not signed in another way, nor again`, async () => {
+    const contexts = ['tls12-server', 'tls13-server', 'digest'] as const;
+    await serve({ [idOf('p256')]: { contexts }, [idOf('rsa')]: { contexts } });
+    for (const [second, askSecond] of Object.entries(WAYS)) {
+      const message = certificateVerify();
+      assert.equal(await result(askFirst(message)), 'result');
+      // Of a digest it is not known which message has it by another hash.
+      const isFree = /digest/.test(first) && /digest/.test(second) && first !== second;
+      assert.equal(await result(askSecond(message)), isFree ? 'result' : 6, second);
+    }
+  });
+}
+
+test('a message that was signed by SHA-384 when no digests were is known by that digest, too', async () => {
+  const message = certificateVerify();
+  await serve({});
+  assert.equal(await result(WAYS['by SHA-384']!(message)), 'result');
+  keyServer!.setGrants({ clients: [CLIENT], keys: { [idOf('rsa')]: { contexts: ['digest'] } } });
+  assert.equal(await result(WAYS['as a digest of SHA-384']!(message)), 6);
+  assert.equal(await result(WAYS['as a digest of SHA-384']!(certificateVerify())), 'result');
+});
+
 test('a client whose own contexts leave digests out has none signed', async () => {
   const keys = { [idOf('p256')]: { contexts: ['tls13-server', 'digest'] as const } };
   await serve(keys, { grants: { clients: [{ ...CLIENT, contexts: ['tls13-server'] }], keys } });

@@ -14,7 +14,7 @@ function digest(text: string | number): Buffer {
 function makeGuard(capacity = 1000) {
   const clock = new ManualClock();
   const all = new ReplayGuard({ capacity, windowMs: 10 * MINUTE, clock });
-  const guard = { take: (bytes: Uint8Array, client = 'edge') => all.take(bytes, client) };
+  const guard = { take: (bytes: Uint8Array, client = 'edge') => all.take([bytes], client) };
   return { clock, guard, all };
 }
 
@@ -49,6 +49,17 @@ test('a message whose signature failed may be taken again', () => {
   const { guard } = makeGuard();
   guard.take(digest('a'))!.release();
   assert.ok(guard.take(digest('a')));
+});
+
+test('a message is the same as another that has one of its digests, and is given free with all of them', () => {
+  const { all } = makeGuard();
+  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(digest) as [Buffer, Buffer, Buffer, Buffer];
+  const ticket = all.take([a, b], 'edge')!;
+  for (const each of [[a], [b], [c, b], [a, d]]) assert.equal(all.take(each, 'other'), undefined);
+  assert.ok(all.take([c, d], 'other'), 'what was refused left nothing behind');
+  ticket.release();
+  assert.ok(all.take([a], 'other'));
+  assert.ok(all.take([b], 'other'));
 });
 
 test('giving messages free leaves all others where they are found', () => {
