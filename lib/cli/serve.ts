@@ -70,7 +70,8 @@ The files of --keys, --cert, --key, --ca, --crl and --policy are watched: a chan
 cannot be used is told of, and what there was stays. --keys, --pkcs11 and --ssh-agent may be given together.
 
 Prints a line for each key, connection, refusal and operation; never a secret, never what was signed. SIGTERM and SIGINT
-end it when the answers under way have left; exit code 0. Note the lines "audit-head" elsewhere: they show later that nothing
+end it when the answers under way have left, within 5 s: what cannot be done by then is told to go elsewhere, and counted
+("ended"); exit code 0. Note the lines "audit-head" elsewhere: they show later that nothing
 was cut off the audit log.
 
 Example:
@@ -282,8 +283,8 @@ async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): P
     await server.close();
     extras.close();
   }
-  const { answered, refused } = server.stats();
-  print('ended', { answered, refused });
+  const { answered, refused, unfinished } = server.stats();
+  print('ended', { answered, refused, unfinished });
 }
 
 async function run(args: readonly string[]): Promise<number> {

@@ -45,7 +45,10 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly handshakeTimeoutMs?: number | undefined;
   /** Milliseconds without a whole request before a connection is closed; default 30,000. */
   readonly idleTimeoutMs?: number | undefined;
-  /** Milliseconds that `close()` waits for answers to leave; default 5,000. */
+  /**
+   * Milliseconds that `close()` takes at most; default 5,000. What is not done shortly before is answered with error 08, so that
+   * edges go elsewhere.
+   */
   readonly closeTimeoutMs?: number | undefined;
   /** Connections at once; where there are so many, the client with the most gives way; default 10,000. */
   readonly maxConnections?: number | undefined;
@@ -73,6 +76,8 @@ export interface KeyServerStats {
   readonly waiting: number;
   /** Requests answered, errors included. */
   readonly answered: number;
+  /** Those of them that were told to go elsewhere because the server was to end. */
+  readonly unfinished: number;
   /** Milliseconds in which a message is signed once only: below `replayWindowMs` where there were too many; 0: no such thing. */
   readonly replayWindowMs: number;
 }
@@ -126,6 +131,8 @@ function notServed(identity: PeerIdentity | undefined): KeylessError {
   return new KeylessError('ERR_KEYLESS_REFUSED', `${NOT_SERVED}: ${escapePeerText(names)}.`);
 }
 
+/** Before the end of `close()`: thousands of answers leave in it, across the world. */
+const LAST_WORDS_MS = 1000;
 const TOO_MANY = 'Too many connections.';
 const EXPIRED = 'The certificate of the client has expired since it connected.';
 
@@ -141,7 +148,8 @@ class KeyServer {
   #revocations: Revocations;
   #ca: string;
   #refused = 0;
-  #answeredBefore = 0;
+  /** Of connections that have ended. */
+  #before = { answered: 0, unfinished: 0 };
   #lastSessionEnded: (() => void) | undefined;
   #closing = false;
 
@@ -191,14 +199,15 @@ class KeyServer {
 
   stats(): KeyServerStats {
     let inFlight = 0;
-    let answered = this.#answeredBefore;
+    let { answered, unfinished } = this.#before;
     for (const session of this.#sessions) {
       inFlight += session.inFlight;
       answered += session.answered;
+      unfinished += session.unfinished;
     }
     const { waiting, replayWindowMs = 0 } = this.#operations;
     const [connections, refused] = [this.#sessions.size, this.#refused];
-    return { connections, refused, inFlight, waiting, answered, replayWindowMs };
+    return { connections, refused, inFlight, waiting, answered, unfinished, replayWindowMs };
   }
 
   /**
@@ -237,16 +246,25 @@ class KeyServer {
     }
   }
 
-  /** Takes no more connections and requests, lets the answers leave, ends. */
+  /**
+   * Takes no more connections and requests, lets the answers leave, ends. Shortly before its time is over, what has not begun
+   * is told to go elsewhere, then what is not done, and then whoever does not read that is disconnected.
+   */
   async close(): Promise<void> {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    const impatience = this.#clock.after(this.#numbers.closeTimeoutMs, () => this.#destroyAll());
-    impatience.ref();
+    const { closeTimeoutMs } = this.#numbers;
+    const lastMs = Math.min(LAST_WORDS_MS, closeTimeoutMs / 2);
+    const alarms = [
+      this.#clock.after(closeTimeoutMs - lastMs, () => this.#operations.end()),
+      this.#clock.after(closeTimeoutMs - lastMs / 2, () => this.#giveUpAll()),
+      this.#clock.after(closeTimeoutMs, () => this.#destroyAll()),
+    ];
+    for (const alarm of alarms) alarm.ref();
     for (const session of this.#sessions) session.close();
     await closed;
     await this.#noSession();
-    impatience.cancel();
+    for (const alarm of alarms) alarm.cancel();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -313,7 +331,8 @@ class KeyServer {
     socket.on('close', () => {
       forgetExpiry();
       this.#sessions.delete(fingerprint, session);
-      this.#answeredBefore += session.answered;
+      this.#before.answered += session.answered;
+      this.#before.unfinished += session.unfinished;
       if (this.#sessions.size === 0) this.#lastSessionEnded?.();
     });
     if (serverConnection.hasSubscribers) serverConnection.publish({ peer });
@@ -350,6 +369,10 @@ class KeyServer {
     return new Promise((resolve) => {
       this.#lastSessionEnded = resolve;
     });
+  }
+
+  #giveUpAll(): void {
+    for (const session of this.#sessions) session.giveUp();
   }
 
   #destroyAll(): void {

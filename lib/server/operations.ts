@@ -237,6 +237,11 @@ export class Operations {
     return this.#replays?.windowMs;
   }
 
+  /** What waits for its turn is not done any more, nor is what would have to wait. */
+  end(): void {
+    this.#workplaces.end();
+  }
+
   /** Operations that wait for their turn. */
   get waiting(): number {
     return this.#workplaces.waiting;

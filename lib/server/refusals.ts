@@ -2,8 +2,8 @@
 import { WireError, type WireErrorCode } from '../protocol/opcodes.ts';
 
 /**
- * What a client may not use answers exactly like what does not exist; `rate`, `overloaded`, `failed` and `store-unavailable` say that
- * another key server may do better. Nobody reads that a request was `abandoned`.
+ * What a client may not use answers exactly like what does not exist; `rate`, `overloaded`, `ending`, `failed` and `store-unavailable`
+ * say that another key server may do better. Nobody reads that a request was `abandoned`.
  */
 export const REFUSALS = {
   malformed: WireError.MALFORMED,
@@ -26,6 +26,7 @@ export const REFUSALS = {
   rate: WireError.INTERNAL,
   overloaded: WireError.INTERNAL,
   abandoned: WireError.INTERNAL,
+  ending: WireError.INTERNAL,
   'key-type': WireError.CRYPTOGRAPHY,
   'key-failed': WireError.CRYPTOGRAPHY,
   'store-unavailable': WireError.READ,

@@ -1,9 +1,9 @@
 /**
  * One connection of an edge.
  *
- * States, one way: open -> told goodbye -> closing (we take no new requests) or peer ended (it sends none), answers still leave ->
- * closed. A request that was read is answered unless the connection goes first. Reading stops while too much is in
- * flight or unread, of this connection or of its client ({@link ClientShare}).
+ * States, one way: open -> told goodbye -> closing (what comes from then on is refused) or peer ended (it sends none), answers still
+ * leave -> ended (what comes is not looked at) -> closed. A request that was read is answered unless the connection goes
+ * first. Reading stops while too much is in flight or unread, of this connection or of its client ({@link ClientShare}).
  */
 import type { TLSSocket } from 'node:tls';
 import type { Alarm, Clock } from '../clock.ts';
@@ -54,6 +54,15 @@ export interface SessionHost {
 /** An edge that has not read its answers for so long is not there for them. */
 const UNREAD_MS = 10_000;
 
+/** A request whose answer takes time. */
+interface Pending {
+  readonly id: number;
+  /** Of its frame. */
+  readonly bytes: number;
+  readonly record: OperationRecord;
+  readonly asking: Asking;
+}
+
 /** What an edge may still send while its connection ends, before it is not read any more. */
 const MAX_DROPPED_BYTES = 65_536;
 /** How long an edge has to hear a goodbye and to stop sending: several round trips across the world. */
@@ -74,8 +83,11 @@ export class Session implements Reader {
   readonly #outbox: Outbox;
   /** Of the decoder, as the client's share knows them. */
   #bytes = 0;
-  #pending = 0;
+  readonly #pending = new Set<Pending>();
   #closing = false;
+  /** Of requests that had come when it began to close: they are still served. */
+  #owedBytes = 0;
+  #ended = false;
   #droppedBytes = 0;
   #peerEnded = false;
   #reading = true;
@@ -89,6 +101,8 @@ export class Session implements Reader {
   #unread: Alarm | undefined;
   /** Requests answered, errors included. */
   answered = 0;
+  /** Those of them that were not looked at, or not done, because the connection was to end. */
+  unfinished = 0;
 
   constructor(socket: TLSSocket, client: SessionClient, { operations, rounds, limits, clock }: SessionHost) {
     this.#socket = socket;
@@ -110,7 +124,7 @@ export class Session implements Reader {
 
   /** Requests read whose answers have not left. */
   get inFlight(): number {
-    return this.#pending + this.#outbox.waiting;
+    return this.#pending.size + this.#outbox.waiting;
   }
 
   /** The policy has changed: from here on the client may this. */
@@ -119,21 +133,31 @@ export class Session implements Reader {
   }
 
   /**
-   * Ends when the last answer has left. Edges of ours are told, and what they had sent by then is still read; nobody
-   * else knows what a goodbye is, and is read no further.
+   * Ends when the last answer has left. Edges of ours are told, and have time to hear it; nobody else knows what a
+   * goodbye is. What has come by then is served, what comes afterwards is told to go elsewhere.
    */
   close(): void {
     if (this.#closing || this.#farewell !== undefined) return;
     if (this.#peer.profile === 'field' || !this.#socket.writable) {
-      this.#readNoMore();
+      this.#serveNoMore();
       return;
     }
     this.#outbox.add(GOODBYE_ID, goodbyeItems());
-    this.#farewell = this.#clock.after(GOODBYE_MS, () => this.#readNoMore());
+    this.#farewell = this.#clock.after(GOODBYE_MS, () => this.#serveNoMore());
   }
 
-  #readNoMore(): void {
+  /** There is no more time: what is still being done is answered as if it had not been begun, and so is what comes. */
+  giveUp(): void {
     this.#closing = true;
+    this.#owedBytes = 0;
+    for (const pending of this.#pending) this.#settle(pending, 'ending');
+    this.work();
+  }
+
+  #serveNoMore(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#owedBytes = this.#decoder.bufferedBytes;
     this.work();
   }
 
@@ -153,7 +177,7 @@ export class Session implements Reader {
   #listen(): void {
     const socket = this.#socket;
     socket.on('data', (chunk: Buffer) => {
-      if (this.#closing) this.#droppedBytes += chunk.length;
+      if (this.#ended) this.#droppedBytes += chunk.length;
       else this.#decoder.push(chunk);
       this.work();
     });
@@ -201,17 +225,18 @@ export class Session implements Reader {
     if (idle) this.#share.askToRead(this);
     else if (this.#mayTake()) this.#share.wait(this);
     else this.#share.leave(this);
-    if ((this.#closing || (this.#peerEnded && idle)) && this.inFlight === 0) this.#end();
+    if ((this.#closing || this.#peerEnded) && idle && this.inFlight === 0) this.#end();
   }
 
   /** Reads on, for the peer's own end; what comes before it is not looked at. */
   #end(): void {
+    this.#ended = true;
     this.#socket.end();
     if (this.#droppedBytes < MAX_DROPPED_BYTES) this.readOn();
   }
 
   #mayTake(): boolean {
-    return !this.#closing && this.inFlight < this.#limits.maxInFlight && !this.#outbox.congested;
+    return !this.#ended && this.inFlight < this.#limits.maxInFlight && !this.#outbox.congested;
   }
 
   #takeFrames(): void {
@@ -253,19 +278,32 @@ export class Session implements Reader {
     this.#silentSince = now;
     const asking = this.#asking(waitMsOf(items), now);
     const record = new OperationRecord(this.#peer, items, request, now);
-    const outcome = this.#perform(request, asking);
+    const outcome = this.#isOwed(bytes) ? this.#perform(request, asking) : 'ending';
     if (!(outcome instanceof Promise)) {
       this.#answer(id, record, outcome, asking.key);
       return;
     }
-    this.#pending += 1;
+    const pending = { id, bytes, record, asking };
+    this.#pending.add(pending);
     this.#share.begin(bytes);
-    const settle = (result: Outcome): void => {
-      this.#pending -= 1;
-      this.#share.end(bytes);
-      this.#answer(id, record, result, asking.key);
-    };
-    outcome.then(settle, () => settle('failed'));
+    outcome.then(
+      (result) => this.#settle(pending, result),
+      () => this.#settle(pending, 'failed'),
+    );
+  }
+
+  #isOwed(bytes: number): boolean {
+    if (!this.#closing) return true;
+    const isOwed = this.#owedBytes > 0;
+    this.#owedBytes -= bytes;
+    return isOwed;
+  }
+
+  #settle(pending: Pending, outcome: Outcome): void {
+    // It may have been given up.
+    if (!this.#pending.delete(pending)) return;
+    this.#share.end(pending.bytes);
+    this.#answer(pending.id, pending.record, outcome, pending.asking.key);
   }
 
   /** @param waitMs how long it waits for its answer; `undefined`: as long as the connection lasts */
@@ -294,7 +332,8 @@ export class Session implements Reader {
 
   #answer(id: number, record: OperationRecord, outcome: Outcome, key: StoredKey | undefined): void {
     this.answered += 1;
-    if (typeof outcome === 'string' && outcome !== 'abandoned') this.#share.refuse();
+    if (outcome === 'ending') this.unfinished += 1;
+    else if (typeof outcome === 'string' && outcome !== 'abandoned') this.#share.refuse();
     if (this.#socket.writable) this.#send(id, itemsOf(record.request, outcome));
     // Also where nobody is left to answer: a signature was made, and the audit log says so.
     if (serverOperation.hasSubscribers) serverOperation.publish(record.end(outcome, this.#clock.now(), key));
@@ -312,7 +351,7 @@ export class Session implements Reader {
   #checkIdle(): void {
     const silentMs = this.#clock.now() - this.#silentSince;
     const { idleTimeoutMs } = this.#limits;
-    if (silentMs >= idleTimeoutMs && this.#pending === 0 && this.#reading) {
+    if (silentMs >= idleTimeoutMs && this.#pending.size === 0 && this.#reading) {
       this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `No whole request within ${idleTimeoutMs} ms.`));
       return;
     }

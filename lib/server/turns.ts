@@ -11,10 +11,13 @@ export interface Asker {
   wanted(): boolean;
 }
 
+/** Why work was not begun: too much waits already; nobody waits for it any more; nothing is begun any more. */
+export type Unbegun = 'overloaded' | 'abandoned' | 'ending';
+
 interface Waiting {
   readonly asker: Asker;
   begin(): void;
-  drop(): void;
+  drop(why: Unbegun): void;
 }
 
 export class Turns {
@@ -24,6 +27,7 @@ export class Turns {
   readonly #queues = new Map<string, Waiting[]>();
   #running = 0;
   #waiting = 0;
+  #ended = false;
 
   /**
    * @param limit operations at once, now
@@ -40,15 +44,19 @@ export class Turns {
   }
 
   /** @param work begins now or later, or never; settles with what it settles with, or with why it never began */
-  run<T>(
-    asker: Asker,
-    work: () => T | Promise<T>,
-  ): T | Promise<T | 'overloaded' | 'abandoned'> | 'overloaded' {
+  run<T>(asker: Asker, work: () => T | Promise<T>): T | Unbegun | Promise<T | Unbegun> {
+    if (this.#ended) return 'ending';
     if (this.#running < this.#limit() && this.#waiting === 0) return this.#begin(work);
     if (this.#waiting >= this.#maxWaiting) return 'overloaded';
     return new Promise((resolve) => {
-      this.#add({ asker, begin: () => resolve(this.#begin(work)), drop: () => resolve('abandoned') });
+      this.#add({ asker, begin: () => resolve(this.#begin(work)), drop: resolve });
     });
+  }
+
+  /** Begins nothing any more, now or later; what has begun goes on. */
+  end(): void {
+    this.#ended = true;
+    for (let waiting = this.#take(); waiting !== undefined; waiting = this.#take()) waiting.drop('ending');
   }
 
   #begin<T>(work: () => T | Promise<T>): T | Promise<T> {
@@ -76,7 +84,7 @@ export class Turns {
       const waiting = this.#take();
       if (waiting === undefined) return;
       if (waiting.asker.wanted()) waiting.begin();
-      else waiting.drop();
+      else waiting.drop('abandoned');
     }
   }
 

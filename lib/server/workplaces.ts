@@ -1,7 +1,7 @@
 /** Turns for each place where operations take long: threads of this process, a token, an agent. */
 import { signingDepth } from '../engine/signing-threads.ts';
 import type { StoredKey, Workplace } from './key-store.ts';
-import { type Asker, Turns } from './turns.ts';
+import { type Asker, Turns, type Unbegun } from './turns.ts';
 
 /** Of this process: see pem-key.ts. */
 export const SIGNING_THREADS: Workplace = { atOnce: signingDepth };
@@ -9,6 +9,7 @@ export const SIGNING_THREADS: Workplace = { atOnce: signingDepth };
 export class Workplaces {
   readonly #maxWaiting: number;
   readonly #turns = new Map<Workplace, Turns>();
+  #ended = false;
 
   /** @param maxWaiting operations that wait at each, of all clients */
   constructor(maxWaiting: number) {
@@ -30,11 +31,17 @@ export class Workplaces {
     { workplace }: StoredKey,
     asker: Asker & { waitedMs(): number },
     work: () => T | Promise<T>,
-  ): T | Unbegun | Promise<T | Unbegun> {
+  ): T | NotDone | Promise<T | NotDone> {
     if (workplace === undefined) return work();
     const { patienceMs = Number.POSITIVE_INFINITY } = workplace;
     const inTime = () => (asker.waitedMs() < patienceMs ? work() : 'store-unavailable');
-    return this.#at(workplace).run<T | Unbegun>(asker, inTime);
+    return this.#at(workplace).run<T | NotDone>(asker, inTime);
+  }
+
+  /** As {@link Turns.end}, everywhere. */
+  end(): void {
+    this.#ended = true;
+    for (const turns of this.#turns.values()) turns.end();
   }
 
   #at(workplace: Workplace): Turns {
@@ -42,9 +49,10 @@ export class Workplaces {
     if (turns === undefined) {
       turns = new Turns(workplace.atOnce, this.#maxWaiting);
       this.#turns.set(workplace, turns);
+      if (this.#ended) turns.end();
     }
     return turns;
   }
 }
 
-type Unbegun = 'overloaded' | 'abandoned' | 'store-unavailable';
+type NotDone = Unbegun | 'store-unavailable';

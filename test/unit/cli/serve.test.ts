@@ -108,7 +108,7 @@ test('it says which keys it holds and where it listens, answers an edge, and end
     2,
   );
   assert.equal(shapes.at(-2), 'draining reason=SIGTERM');
-  assert.equal(shapes.at(-1), 'ended answered=4 refused=0'); // greetings too
+  assert.equal(shapes.at(-1), 'ended answered=4 refused=0 unfinished=0'); // greetings too
   assertNothingSecret(stdout, secrets());
 });
 
@@ -239,7 +239,7 @@ test('an edge that stays connected does not keep it from ending', async (t) => {
   t.after(() => keys.close());
   const { code, stdout } = await keyServer.program.end();
   assert.equal(code, 0);
-  assert.match(stdout, /ended answered=1 refused=0\n$/);
+  assert.match(stdout, /ended answered=1 refused=0 unfinished=0\n$/);
 });
 
 test('no private key is in its arguments or its environment', async (t) => {

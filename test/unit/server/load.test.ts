@@ -14,11 +14,10 @@ import {
 } from '../../../lib/protocol/request-encoder.ts';
 import { type ServerOperation, serverOperation } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
-import type { KeyStore, StoredKey } from '../../../lib/server/key-store.ts';
 import { identityOf } from '../../../lib/server/peer-identity.ts';
-import { SIGNING_THREADS } from '../../../lib/server/workplaces.ts';
 import type { Issued } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
+import { heldKey } from '../../helpers/held-key.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
@@ -67,25 +66,6 @@ test('ECDSA does not wait behind RSA, and a client not behind another’s flood'
   await server.close();
 });
 
-/** An RSA key whose signatures wait until they are let go. */
-function heldKey(): { keys: KeyStore; begun: () => number; release: () => void } {
-  const { kind, keyId } = {
-    kind: { type: 'rsa', modulusBytes: 256 },
-    keyId: setup.sites.rsa!.keyId,
-  } as const;
-  const held: (() => void)[] = [];
-  const key: StoredKey = {
-    ...{ keyId, kind: kind as StoredKey['kind'], label: 'held', workplace: SIGNING_THREADS },
-    sign: () => new Promise((resolve) => held.push(() => resolve(new Uint8Array(256)))),
-  };
-  let begun = 0;
-  const release = () => {
-    begun += held.length;
-    for (const each of held.splice(0)) each();
-  };
-  return { keys: { find: () => key }, begun: () => begun + held.length, release };
-}
-
 /** Lets signatures go until all is answered. */
 async function finish(answers: Promise<unknown>, release: () => void): Promise<void> {
   let answered = false;
@@ -109,7 +89,7 @@ async function occupy(server: KeyServer, peer: WirePeer): Promise<{ readonly ans
 }
 
 test('a client has no more in hand over many connections than it may, and another one is served meanwhile', async () => {
-  const { keys, begun, release } = heldKey();
+  const { keys, begun, release } = heldKey(setup.sites.rsa!.keyId);
   const server = await setup.start({ keys, maxInFlight: 10, maxInFlightPerClient: 20 });
   const flood = await Promise.all(Array.from({ length: 8 }, () => connect(server.port)));
   const peer = await connect(server.port, other);
@@ -142,7 +122,7 @@ test('a flood over many connections holds the event loop no longer than one over
 });
 
 test('work is not begun when the time that its asker waits for it is over; the message may be signed later', async () => {
-  const { keys, begun, release } = heldKey();
+  const { keys, begun, release } = heldKey(setup.sites.rsa!.keyId);
   const clock = new ManualClock();
   const server = await setup.start({ keys, clock });
   const [flood, peer] = [await connect(server.port, other), await connect(server.port)];
@@ -168,7 +148,7 @@ test('work is not begun when the time that its asker waits for it is over; the m
 });
 
 test('an edge of ours says how long it waits, and what it has given up is not begun', async () => {
-  const { keys, begun, release } = heldKey();
+  const { keys, begun, release } = heldKey(setup.sites.rsa!.keyId);
   const clock = new ManualClock();
   const server = await setup.start({ keys, clock });
   const told: (string | undefined)[] = [];
@@ -209,7 +189,7 @@ test('an edge of ours says how long it waits, and what it has given up is not be
 });
 
 test('work that waits when its client may not do it any more, or the key is gone, is not begun', async () => {
-  const { keys, begun, release } = heldKey();
+  const { keys, begun, release } = heldKey(setup.sites.rsa!.keyId);
   const keyId = setup.sites.rsa!.keyId.toString('hex');
   const { pin } = identityOf(new X509Certificate(setup.edge.certPem));
   const client = { name: 'edge', identities: [pin] };
@@ -244,7 +224,7 @@ test('work that waits when its client may not do it any more, or the key is gone
 });
 
 test('the work of a connection that is gone is dropped, and its messages may be signed for another', async () => {
-  const { keys, begun, release } = heldKey();
+  const { keys, begun, release } = heldKey(setup.sites.rsa!.keyId);
   const server = await setup.start({ keys, maxInFlight: 1000 });
   const told: (string | undefined)[] = [];
   const listener = (message: unknown) => {
