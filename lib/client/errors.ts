@@ -89,7 +89,7 @@ export function noKeyServer(cause: KeylessError | undefined): KeylessError {
 
 /** Too many wait for a key server already. @param there whether there is one, which does not keep up */
 export function lineFull(most: number, there: boolean): KeylessError {
-  const why = `${most} operations wait already, and this one had waited longest.`;
+  const why = `${most} operations wait already, and this one had the least time left.`;
   return there
     ? new KeylessError('ERR_KEYLESS_OVERLOADED', `The key servers do not keep up. ${why}`)
     : new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached. ${why}`);

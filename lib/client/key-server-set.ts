@@ -208,9 +208,9 @@ export class KeyServerSet {
     this.#lineOf(errand).add(errand);
     if (isThere) this.#serveLine(errand.request.lane);
     if (this.#waiting <= this.#settings.maxWaiting) return;
-    // Of the longer line, and who has waited longest in it has the least time left to be served in.
+    // Of the longer line, who has the least time left to be served in.
     this.#shed += 1;
-    this.#longestLine.takeOldest()!.settle(lineFull(this.#settings.maxWaiting, isThere));
+    this.#longestLine.takeFirst()!.settle(lineFull(this.#settings.maxWaiting, isThere));
   }
 
   #lineOf({ request }: Errand): WaitingLine<Errand> {
@@ -335,7 +335,7 @@ export class KeyServerSet {
       return;
     }
     if (ready.length > 0 && !this.#closed) this.#serveLines();
-    else while (this.#waiting > 0) this.#longestLine.takeOldest()!.settle(this.#nobody());
+    else while (this.#waiting > 0) this.#longestLine.takeFirst()!.settle(this.#nobody());
     this.#tellWaiters(ready.length > 0);
   }
 

@@ -1,9 +1,11 @@
 /**
- * Operations that wait until a key server is there, or has room for them.
+ * Operations that wait until a key server is there, or has room for them, in the order of their deadlines: with equal time-outs
+ * that is the order in which they came.
  *
  * In turn, as long as that serves everybody in time. When the first one has waited for half of its time, more come than can be
- * done: then the newest is next. In turn, each would be answered when its client is about to give up, or has; so most are
- * answered at once, and those that cannot be served run out of time without having cost a key server anything.
+ * done: then who has the most time left is next, the newest as a rule. In turn, each would be answered when its client is about to
+ * give up, or has; so most are answered at once, and those that cannot be served run out of time without having cost a key
+ * server anything.
  */
 
 export interface Waiting {
@@ -14,15 +16,15 @@ export interface Waiting {
 
 /** Of an operation's time: who has waited for so much of it is at risk. */
 const RISKY_SHARE = 0.5;
-/** What has been taken at the head is let go of when there is so much. */
-const COMPACT_AT = 1024;
+/** Those who have gone are let go of when there are so many more of them than of those who wait. */
+const COMPACT_AT = 64;
 
 function isAtRisk({ startedAt, request }: Waiting, now: number): boolean {
   return now - startedAt > (request.deadline - startedAt) * RISKY_SHARE;
 }
 
 export class WaitingLine<T extends Waiting> {
-  /** In the order in which they came; who is in no {@link #waiting} any more has gone. */
+  /** In the order of their deadlines; who is in no {@link #waiting} any more has gone. */
   #line: T[] = [];
   #head = 0;
   readonly #waiting = new Set<T>();
@@ -33,44 +35,63 @@ export class WaitingLine<T extends Waiting> {
 
   add(operation: T): void {
     this.#waiting.add(operation);
-    this.#line.push(operation);
+    const at = this.#placeOf(operation);
+    if (at === this.#line.length) this.#line.push(operation);
+    else this.#line.splice(at, 0, operation);
   }
 
   /** It has settled, whether it was waiting or not. */
   remove(operation: T): void {
-    this.#waiting.delete(operation);
+    if (this.#waiting.delete(operation)) this.#letGo();
   }
 
   /** @returns who is next; `undefined`: nobody waits */
   take(now: number): T | undefined {
-    const oldest = this.#oldest();
-    if (oldest === undefined || !isAtRisk(oldest, now)) return this.takeOldest();
-    let newest = this.#line.pop()!;
-    while (!this.#waiting.has(newest)) newest = this.#line.pop()!;
-    this.#waiting.delete(newest);
-    return newest;
+    const first = this.#first();
+    if (first === undefined || !isAtRisk(first, now)) return this.takeFirst();
+    let last = this.#line.pop()!;
+    while (!this.#waiting.has(last)) last = this.#line.pop()!;
+    return this.#take(last);
   }
 
-  /** @returns who came first; `undefined`: nobody waits */
-  takeOldest(): T | undefined {
-    const oldest = this.#oldest();
-    if (oldest === undefined) return undefined;
+  /** @returns whose deadline is the next; `undefined`: nobody waits */
+  takeFirst(): T | undefined {
+    const first = this.#first();
+    if (first === undefined) return undefined;
     this.#head += 1;
-    this.#waiting.delete(oldest);
-    return oldest;
+    return this.#take(first);
   }
 
-  #oldest(): T | undefined {
-    if (this.#waiting.size === 0) {
-      this.#line = [];
-      this.#head = 0;
-      return undefined;
-    }
+  #take(operation: T): T {
+    this.#waiting.delete(operation);
+    this.#letGo();
+    return operation;
+  }
+
+  #first(): T | undefined {
+    if (this.#waiting.size === 0) return undefined;
     while (!this.#waiting.has(this.#line[this.#head]!)) this.#head += 1;
-    if (this.#head >= COMPACT_AT) {
-      this.#line = this.#line.slice(this.#head);
-      this.#head = 0;
-    }
     return this.#line[this.#head];
+  }
+
+  /** Behind all whose deadlines are not later: nearly always at the end. Elsewhere the rest moves up: some 5 µs where 10,000 wait. */
+  #placeOf({ request: { deadline } }: T): number {
+    let [from, to] = [this.#head, this.#line.length];
+    if (to > from && this.#line[to - 1]!.request.deadline <= deadline) return to;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if (this.#line[middle]!.request.deadline <= deadline) from = middle + 1;
+      else to = middle;
+    }
+    return from;
+  }
+
+  /** Rarely, and then all at once: nobody's going costs more than a few steps. */
+  #letGo(): void {
+    const gone = this.#line.length - this.#waiting.size;
+    if (this.#waiting.size > 0 && gone < this.#waiting.size + COMPACT_AT) return;
+    this.#line =
+      this.#waiting.size === 0 ? [] : this.#line.slice(this.#head).filter((each) => this.#waiting.has(each));
+    this.#head = 0;
   }
 }

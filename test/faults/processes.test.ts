@@ -131,7 +131,7 @@ test('row 1: alone and gone for good: handshakes fail at their deadline, by our 
   assert.equal(edge.keys.stats().waiting, 0);
 });
 
-test('row 1: more than may wait: who has waited longest fails at once, the others are served', async () => {
+test('row 1: more than may wait: who has the least time left fails at once, the others are served', async () => {
   const server = await serve();
   const edge = await edgeOf([server], { maxWaiting: 5 });
   await server.end('SIGKILL');

@@ -1,9 +1,8 @@
-/** How many operations a key server has at once, and who is next when it has room. */
+/** How many operations a key server has at once. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Congestion } from '../../../lib/client/congestion.ts';
 import { PendingRequests } from '../../../lib/client/pending-requests.ts';
-import { type Waiting, WaitingLine } from '../../../lib/client/waiting-line.ts';
 
 /** As many answers as there are operations at once, each of which took so long. @returns the time after them */
 function answers(congestion: Congestion, ms: number, now: number): number {
@@ -61,44 +60,6 @@ test('a network that has become slower is no queue after a minute', () => {
   const { limit } = congestion;
   answers(congestion, 500, 101_000);
   assert.ok(congestion.limit > limit);
-});
-
-class Somebody implements Waiting {
-  readonly startedAt: number;
-  readonly request: { readonly deadline: number };
-
-  constructor(startedAt: number, ms: number) {
-    this.startedAt = startedAt;
-    this.request = { deadline: startedAt + ms };
-  }
-}
-
-test('who waits has a turn; the newest is first when the oldest has waited for half of its time', () => {
-  const line = new WaitingLine<Somebody>();
-  const [one, two, three, four] = [0, 100, 200, 300].map((at) => new Somebody(at, 1000)) as [
-    Somebody,
-    Somebody,
-    Somebody,
-    Somebody,
-  ];
-  for (const each of [one, two, three, four]) line.add(each);
-  assert.equal(line.take(400), one);
-  assert.equal(line.take(601), four);
-  line.remove(three);
-  assert.equal(line.size, 1);
-  assert.equal(line.take(601), two);
-  assert.equal(line.take(601), undefined);
-});
-
-test('the line forgets who has gone, wherever they stood', () => {
-  const line = new WaitingLine<Somebody>();
-  const all = Array.from({ length: 5000 }, (_, at) => new Somebody(at, 100_000));
-  for (const each of all) line.add(each);
-  for (const each of all.slice(10, 4990)) line.remove(each);
-  const left: (Somebody | undefined)[] = [];
-  while (line.size > 0) left.push(line.take(5000));
-  assert.deepEqual(left, [...all.slice(0, 10), ...all.slice(4990)]);
-  assert.equal(line.takeOldest(), undefined);
 });
 
 test('what was given up keeps a key server busy until it is answered, or forgotten', () => {
