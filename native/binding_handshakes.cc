@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "binding.h"
 #include "openssl/error_guard.h"
@@ -57,6 +58,33 @@ Napi::Value MayTakeKey(const Napi::CallbackInfo& info) {
 Napi::Value IsPutOff(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->IsPutOff());
+}
+
+// peekRead(id): what Node has read from the peer and OpenSSL has not; undefined: nothing, or more than kMaxAheadBytes.
+// Node's BIO, a queue of bytes, has no way to look but to take them out and put them back: nobody else may read meanwhile,
+// as while Node (before 24.22) holds a ClientHello back.
+Napi::Value PeekRead(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  BIO* bio = handshake == nullptr || handshake->ssl() == nullptr ? nullptr : SSL_get_rbio(handshake->ssl());
+  const int size = bio == nullptr ? 0 : BIO_pending(bio);
+  if (size <= 0 || size > kMaxAheadBytes || BIO_get_callback_ex(bio) != nullptr) return info.Env().Undefined();
+  std::vector<uint8_t> bytes(static_cast<size_t>(size));
+  const int taken = BIO_read(bio, bytes.data(), size);
+  if (taken <= 0 || BIO_write(bio, bytes.data(), taken) != taken) return info.Env().Undefined();
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), bytes.data(), static_cast<size_t>(taken));
+}
+
+// helloExtension(id, type): the content of a ClientHello's extension, while OpenSSL tells of the message (Node 24.22, 26.12
+// and later look at it then); undefined: it does not, or there is no such extension.
+Napi::Value HelloExtension(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake == nullptr || handshake->ssl() == nullptr) return info.Env().Undefined();
+  const unsigned char* content = nullptr;
+  size_t size = 0;
+  const unsigned int type = info[1].As<Napi::Number>().Uint32Value();
+  if (SSL_client_hello_get0_ext(handshake->ssl(), type, &content, &size) != 1) return info.Env().Undefined();
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), content, size);
 }
 
 // arm(id): the handshake parks before its private-key operation.
@@ -231,6 +259,8 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("attachLast", Napi::Function::New(env, AttachLast));
   exports.Set("limitSignatures", Napi::Function::New(env, LimitSignaturesOf));
   exports.Set("mayTakeKey", Napi::Function::New(env, MayTakeKey));
+  exports.Set("helloExtension", Napi::Function::New(env, HelloExtension));
+  exports.Set("peekRead", Napi::Function::New(env, PeekRead));
   exports.Set("isPutOff", Napi::Function::New(env, IsPutOff));
   exports.Set("arm", Napi::Function::New(env, Arm));
   exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));

@@ -99,6 +99,8 @@ export interface Addon {
   limitSignatures(id: number, own: string, peers: string): void;
   mayTakeKey(id: number): boolean;
   isPutOff(id: number): boolean;
+  helloExtension(id: number, type: number): Buffer | undefined;
+  peekRead(id: number): Buffer | undefined;
   arm(id: number): void;
   alpnOffer(id: number): Buffer | undefined;
   decideAlpn(id: number, offset: number): number;
@@ -162,6 +164,8 @@ const FUNCTIONS = [
   'limitSignatures',
   'mayTakeKey',
   'isPutOff',
+  'helloExtension',
+  'peekRead',
   'arm',
   'alpnOffer',
   'decideAlpn',

@@ -15,6 +15,7 @@ import {
 } from './contexts.ts';
 import { findHandshake, holdHandshake } from './live-handshakes.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
+import { askByIdentity } from './session-identity.ts';
 import { choosesLate, rememberAttached, setKeyCert } from './set-key-cert.ts';
 import { SocketHandshake } from './socket-handshake.ts';
 import { throwLater } from './throw-later.ts';
@@ -152,6 +153,7 @@ function attach(socket: TLSSocket, handle: TlsHandle): void {
   if (context === undefined && !internals(socket)._tlsOptions.isServer) return;
   const id = addon().attachLast();
   if (id === 0) return;
+  askByIdentity(socket, handle, id);
   const late = choosesLate(socket);
   if (context === undefined && !late) {
     rememberAttached(handle, id);

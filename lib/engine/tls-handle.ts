@@ -6,6 +6,13 @@
 import type { EventEmitter } from 'node:events';
 import type { Server, TLSSocket } from 'node:tls';
 
+/** What Node's own parser makes of a ClientHello. */
+export interface ParsedHello {
+  readonly sessionId: Buffer;
+  readonly servername?: string;
+  readonly tlsTicket: boolean;
+}
+
 /** Node's native TLSWrap object, as lib/_tls_wrap.js uses it. */
 export interface TlsHandle {
   destroySSL(): void;
@@ -22,6 +29,8 @@ export interface TlsHandle {
   reading: boolean;
   onerror: (error: Error) => void;
   onnewsession: (...values: unknown[]) => unknown;
+  /** A server's: asks its `resumeSession` listeners; called only if it has some. */
+  onclienthello: (hello: ParsedHello) => unknown;
   /** Node's wrapper of the user's ALPNCallback: takes a ProtocolNameList, returns an offset in it or undefined. */
   ALPNCallback?: (offer: Buffer) => number | undefined;
   /** The native context an SNICallback has chosen. */

@@ -1,13 +1,16 @@
 /**
- * TLS 1.2 sessions that clients resume by id (RFC 5246 §7.4.1.2), shared by the edges of a fleet. Clients that take
- * tickets have no need of it; TLS 1.3 sessions that lie on the server are something Node cannot look up.
+ * Sessions that lie on the server, shared by the edges of a fleet: those that clients resume by id (TLS 1.2, RFC 5246
+ * §7.4.1.2), and those whose tickets are nothing but an id (TLS 1.3 without tickets that hold a session, RFC 8446 §4.6.1).
+ * Clients that take tickets of the other kind have no need of it.
  *
  * A store that is slow, gone or lies costs a full handshake and nothing more.
  */
 import type { Server } from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
+import { asksByIdentity } from '../engine/session-identity.ts';
 import { serverInternals } from '../engine/tls-handle.ts';
 import { KeylessError } from '../errors.ts';
+import { INTEGER, readElement, SEQUENCE } from '../protocol/der.ts';
 import { openSession, sealSession, sessionName } from './sealed-session.ts';
 import { MemorySessions, type RedisClient, RedisSessions, type SessionBackend } from './session-backends.ts';
 import type { TicketLease } from './ticket-lease.ts';
@@ -65,6 +68,14 @@ function backendOf({ redis, prefix, maxEntries }: SessionStoreOptions, clock: Cl
   throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"redis" must be a client of the package "redis".');
 }
 
+const TLS_1_3 = Buffer.from([0x03, 0x04]);
+
+/** OpenSSL's SSL_SESSION in DER begins with the version of its structure, and that of TLS. */
+function isTls13(session: Buffer): boolean {
+  const { content } = readElement(session, SEQUENCE);
+  return readElement(readElement(content, INTEGER).rest, INTEGER).content.equals(TLS_1_3);
+}
+
 class SessionStore {
   readonly #lease: TicketLease;
   readonly #backend: SessionBackend;
@@ -93,8 +104,13 @@ class SessionStore {
     this.#lease.use(server);
     if (this.#servers.has(server)) return;
     this.#servers.add(server);
+    asksByIdentity(server);
     server.on('newSession', (id: Buffer, session: Buffer, done: () => void) => {
-      void this.#store(server, id, session).then(() => done());
+      const stored = this.#store(server, id, session);
+      // A TLS 1.3 server has said that it is connected by now. What it ends with is lost, and the tickets, where a session
+      // waits (Node 20 and 22); and a client that is faster than the store has a full handshake.
+      if (isTls13(session)) done();
+      else void stored.then(() => done());
     });
     server.on('resumeSession', (id: Buffer, done: (error: Error | null, session: Buffer | null) => void) => {
       void this.#find(id).then((session) => done(null, session ?? null));
@@ -159,7 +175,7 @@ class SessionStore {
 export type { SessionStore };
 
 /**
- * A store of TLS 1.2 sessions for servers with a lease.
+ * A store of sessions for servers with a lease.
  *
  * @throws ERR_KEYLESS_INVALID_ARGUMENT for options that are missing or wrong
  */

@@ -1,11 +1,22 @@
 /** Sessions that resume by id, where the store is this process, or a client that does not answer. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { type RedisClient, type SessionStore, sessionStore } from '../../lib/index.ts';
-import { firstVisit } from '../helpers/returning-client.ts';
+import { FaultProxy } from '../helpers/fault-proxy.ts';
+import { comeBack, firstVisit } from '../helpers/returning-client.ts';
 import { resumes, SessionEdges } from '../helpers/session-edges.ts';
 
 let edges: SessionEdges;
+
+/** What two edges share. */
+function sharedMemory(): RedisClient {
+  const entries = new Map<string, string>();
+  return {
+    isReady: true,
+    get: async (key) => entries.get(key) ?? null,
+    set: async (key, value) => entries.set(key, value),
+  };
+}
 
 before(async () => {
   edges = await SessionEdges.make();
@@ -36,6 +47,68 @@ test('without Redis sessions resume on the servers of one process', async () => 
   const session = await firstVisit(one.goal);
   assert.equal(await resumes(one, session), true);
   assert.equal(one.operations, 1);
+});
+
+describe('TLS 1.3 sessions that lie on the servers', () => {
+  const version = 'TLSv1.3';
+
+  test('resume without an operation, one after the other, and each is stored once', async () => {
+    const one = await edges.edge();
+    let session = await firstVisit({ ...one.goal, version });
+    const { stored } = one.sessions.stats();
+    for (let visit = 0; visit < 3; visit += 1) {
+      const returned = await comeBack({ ...one.goal, version, session });
+      assert.equal(returned.reused, true, `visit ${visit}`);
+      session = returned.session!;
+    }
+    assert.equal(one.operations, 1);
+    const stats = one.sessions.stats();
+    assert.deepEqual([stats.found, stats.stored], [3, stored + 3]);
+  });
+
+  test('resume however the first message comes', async () => {
+    const one = await edges.edge();
+    const session = await firstVisit({ ...one.goal, version });
+    const proxy = new FaultProxy(one.goal.port);
+    await proxy.listen();
+    proxy.faults.sliceBytes = 1;
+    assert.equal((await comeBack({ ...one.goal, port: proxy.port, version, session })).reused, true);
+    await proxy.close();
+  });
+
+  test('resume where the name chooses the context', async () => {
+    const one = await edges.edge({}, { SNICallback: (_, done) => done(null) });
+    const session = await firstVisit({ ...one.goal, version });
+    assert.equal(await resumes(one, session, version), true);
+    assert.equal(one.operations, 1);
+  });
+
+  test('do not resume after a hello-retry, where they are not stored, or in TLS 1.2: the handshake is a full one', async () => {
+    const redis = sharedMemory();
+    const one = await edges.edge({ redis });
+    const retrying = await edges.edge({ redis }, { ecdhCurve: 'P-384' });
+    const old = await edges.edge({ redis }, { maxVersion: 'TLSv1.2' });
+    const session = await firstVisit({ ...one.goal, version });
+    assert.equal(await resumes(retrying, session, version), false);
+    assert.equal(await resumes(await edges.edge(), session, version), false);
+    const both = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+    const returned = await comeBack({ ...old.goal, version, session, more: both });
+    assert.equal(returned.reused, false);
+  });
+
+  test('of a server without a store are asked for as Node does: by an id that says nothing', async () => {
+    const asked: Buffer[] = [];
+    const one = await edges.edge();
+    const session = await firstVisit({ ...one.goal, version });
+    const { server, goal } = await edges.withoutStore();
+    server.on('resumeSession', (id: Buffer, done: (error: null, session: null) => void) => {
+      asked.push(id);
+      done(null, null);
+    });
+    await comeBack({ ...goal, version, session });
+    assert.equal(asked.length, 1);
+    assert.ok(!session.includes(asked[0]!));
+  });
 });
 
 test('options that are wrong are refused', async () => {

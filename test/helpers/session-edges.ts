@@ -1,5 +1,5 @@
-/** Servers in this process that find TLS 1.2 sessions by id, in a store of each. */
-import type { Server } from 'node:tls';
+/** Servers in this process that find sessions by id, in a store of each. */
+import type { SecureVersion, Server, TlsOptions } from 'node:tls';
 import {
   createServer,
   leaseTicketKeys,
@@ -44,12 +44,21 @@ export class SessionEdges {
     return new SessionEdges(authority, await authority.issue({ type: 'p256' }));
   }
 
-  /** @param sessionTimeout seconds; default Node's */
-  async edge(store: Partial<SessionStoreOptions> = {}, sessionTimeout?: number): Promise<SessionEdge> {
+  /** @param more of the server */
+  async edge(store: Partial<SessionStoreOptions> = {}, more: TlsOptions = {}): Promise<SessionEdge> {
     const clock = new ManualClock();
     const source = new TicketSource();
     const lease = leaseTicketKeys(source, { clock });
     await lease.ready();
+    const { server, goal, counts } = await this.withoutStore(more);
+    const sessions = sessionStore({ lease, ...store });
+    sessions.use(server);
+    sessions.use(server);
+    return Object.assign(counts, { sessions, lease, clock, source, server, goal });
+  }
+
+  /** A server that gives no tickets but ids, and has nobody to ask for them. */
+  async withoutStore(more: TlsOptions = {}) {
     const key = localKey(this.#issued.keyPem);
     const counts = { operations: 0 };
     const sign: typeof key.sign = (operation) => {
@@ -57,15 +66,10 @@ export class SessionEdges {
       return key.sign(operation);
     };
     const options = { cert: this.#issued.certPem, key: { ...key, sign }, secureOptions: SSL_OP_NO_TICKET };
-    const server = createServer({ ...options, ...(sessionTimeout ? { sessionTimeout } : {}) }, (socket) =>
-      socket.end('x'),
-    );
-    const sessions = sessionStore({ lease, ...store });
-    sessions.use(server);
-    sessions.use(server);
+    const server = createServer({ ...options, ...more }, (socket) => socket.end('x'));
     this.#servers.push(server);
     const goal = { port: await listen(server), ca: this.#authority.certPem, version: 'TLSv1.2' } as const;
-    return Object.assign(counts, { sessions, lease, clock, source, server, goal });
+    return { server, goal, counts };
   }
 
   close(): Promise<unknown> {
@@ -73,7 +77,11 @@ export class SessionEdges {
   }
 }
 
-/** @returns whether the edge resumes a session of another's */
-export async function resumes({ goal }: SessionEdge, session: Buffer): Promise<boolean> {
-  return (await comeBack({ ...goal, session })).reused;
+/** @returns whether the edge resumes a session of another's; @param version default TLS 1.2 */
+export async function resumes(
+  { goal }: SessionEdge,
+  session: Buffer,
+  version: SecureVersion = goal.version,
+): Promise<boolean> {
+  return (await comeBack({ ...goal, version, session })).reused;
 }

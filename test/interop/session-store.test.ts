@@ -23,7 +23,10 @@ afterEach(async () => {
 after(() => edges.close());
 
 test('a session resumes on another edge by its id, without an operation, and expires with sessionTimeout', async () => {
-  const [one, two] = [await edges.edge({ redis: client }, 100), await edges.edge({ redis: client })];
+  const [one, two] = [
+    await edges.edge({ redis: client }, { sessionTimeout: 100 }),
+    await edges.edge({ redis: client }),
+  ];
   const session = await firstVisit(one.goal);
   assert.equal(await resumes(two, session), true);
   assert.deepEqual([one.operations, two.operations], [1, 0]);
@@ -32,6 +35,14 @@ test('a session resumes on another edge by its id, without an operation, and exp
   const [name] = await client.keys('keyless-tls:session:*');
   const ttl = await client.ttl(name!);
   assert.ok(ttl > 90 && ttl <= 100, String(ttl));
+});
+
+test('a TLS 1.3 session that lies in Redis resumes on another edge, without an operation', async () => {
+  const [one, two] = [await edges.edge({ redis: client }), await edges.edge({ redis: client })];
+  const session = await firstVisit({ ...one.goal, version: 'TLSv1.3' });
+  assert.equal(await resumes(two, session, 'TLSv1.3'), true);
+  assert.deepEqual([one.operations, two.operations], [1, 0]);
+  assert.equal(two.sessions.stats().found, 1);
 });
 
 test('the store learns neither ids nor secrets', async () => {

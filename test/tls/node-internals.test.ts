@@ -48,6 +48,7 @@ const HANDLE_MEMBERS: Readonly<
   reading: ['own', 'boolean'],
   onerror: ['own', 'function'],
   onnewsession: ['own', 'function'],
+  onclienthello: ['own', 'function'],
   ALPNCallback: ['own', 'function'],
   sni_context: ['own', 'object'],
   _secureContext: ['own', 'object'],
