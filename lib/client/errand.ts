@@ -13,7 +13,7 @@ import { waitItem } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { type ClientOperation, clientOperation } from './channels.ts';
 import type { Connection, Profile } from './connection.ts';
-import { goesElsewhere, wireError } from './errors.ts';
+import { isFault, mayDifferElsewhere, wireError } from './errors.ts';
 import type { Hedgeable } from './hedging.ts';
 import type { KnownServer } from './known-server.ts';
 import type { LaneName } from './lane.ts';
@@ -22,6 +22,10 @@ import type { Waiting } from './waiting-line.ts';
 export interface ErrandRequest {
   readonly kind: ClientOperation['kind'];
   readonly lane: LaneName;
+  /** The scheme of a signature, or otherwise what is to be done. */
+  readonly method: string;
+  /** `undefined`: it is for no key. */
+  readonly keyId: Uint8Array | undefined;
   /** The request in the words of either profile. @throws what makes it impossible there */
   items(profile: Profile): Items;
   /** Milliseconds on the clock. */
@@ -55,6 +59,8 @@ export interface ErrandEvents {
    * @returns whether another attempt is made, now or later
    */
   onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean;
+  /** @returns whether somebody else is there than those that it avoids */
+  hasOthers(errand: Errand): boolean;
   onSettled(errand: Errand, result: ErrandResult): void;
 }
 
@@ -100,6 +106,9 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   server: KnownServer | undefined;
   private attempts = 0;
   private firstError: KeylessError | undefined;
+  /** Key servers that answered with an error which need not be that of others. */
+  private refusedBy: readonly KnownServer[] = NOBODY;
+  private ownSubject: string | undefined;
   /** Key servers that are not asked (again). */
   avoid: readonly KnownServer[];
   /** Only connections made since are good for it, milliseconds on the clock. */
@@ -121,6 +130,13 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
 
   get deadline(): number {
     return this.request.deadline;
+  }
+
+  /** Which key, and what is to be done with it: of two with the same, a key server does both or neither. */
+  get subject(): string {
+    const { method, keyId } = this.request;
+    this.ownSubject ??= `${method} ${keyId === undefined ? '' : Buffer.from(keyId).toString('latin1')}`;
+    return this.ownSubject;
   }
 
   /** Settles at once if it is cancelled already. */
@@ -192,14 +208,29 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       this.onFailed(server, answer, true, answer.code !== 'ERR_KEYLESS_CLOSED');
     } else if (answer.kind === 'error') {
       const error = wireError(answer.code, server.name);
-      const elsewhere = goesElsewhere(answer.code);
-      server.fail(lane, error.code, elsewhere, now - attempt.sentAt, now);
-      this.onFailed(server, error, false, elsewhere || this.isRepetition(error));
+      server.fail(lane, error.code, isFault(answer.code), now - attempt.sentAt, now);
+      this.onFailed(server, error, false, this.mayDiffer(answer.code, error, server));
     } else {
       server.succeed(lane, now - attempt.sentAt, now);
+      if (!server.refusals.isEmpty) server.refusals.forget(this.subject);
+      this.remember(now);
       this.abandon(now);
       this.settle(answer.payload ?? new Uint8Array(0), server);
     }
+  }
+
+  /** Whether another key server may do what this one answered with an error. */
+  private mayDiffer(code: number, error: KeylessError, server: KnownServer): boolean {
+    if (isFault(code) || this.isRepetition(error)) return true;
+    if (!mayDifferElsewhere(this.request.kind, code)) return false;
+    this.refusedBy = [...this.refusedBy, server];
+    this.avoid = [...this.avoid, server];
+    return true;
+  }
+
+  /** Somebody else did it, or may: those that did not are not asked first for the next one. */
+  private remember(now: number): void {
+    for (const server of this.refusedBy) server.refusals.note(this.subject, now);
   }
 
   /** Signed already on a connection that died since: this key server signs it once only, others still do. */
@@ -211,7 +242,9 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.firstError ??= error;
     if (this.first !== undefined) return;
     this.avoid = [...this.avoid, server];
-    if (mayRepeat && this.mayTryAgain(lost) && this.events.onFailed(this, error, lost)) return;
+    if (mayRepeat && this.mayTryAgain(lost)) {
+      if (this.events.onFailed(this, error, lost)) return;
+    } else if (this.events.hasOthers(this)) this.remember(this.clock.now());
     this.settle(this.isRepetition(error) ? this.firstError : error, server);
   }
 
@@ -219,8 +252,18 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     if (this.attempts < ATTEMPTS_AT_ONCE) return true;
     if (!lost || this.renewedSince > Number.NEGATIVE_INFINITY) return false;
     this.renewedSince = this.clock.now();
-    this.avoid = this.request.avoid ?? NOBODY;
+    this.forgive();
     return true;
+  }
+
+  /** Those that failed at it may be asked again; those that refused it would refuse it again. */
+  forgive(): void {
+    this.avoid = [...(this.request.avoid ?? NOBODY), ...this.refusedBy];
+  }
+
+  /** Some key server answered with an error that need not be another's. */
+  get isRefused(): boolean {
+    return this.refusedBy.length > 0;
   }
 
   timeOut(): void {
@@ -229,7 +272,9 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       this.server === undefined
         ? 'No key server was there, or had room for it,'
         : `The key server ${this.server.name} did not answer`;
-    const error = new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`);
+    const error = new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`, {
+      cause: this.firstError,
+    });
     this.giveUp(error, true);
   }
 

@@ -1,5 +1,6 @@
 /** What goes wrong between an edge and a key server, as errors of ours. */
 import { KeylessError, type KeylessErrorCode } from '../errors.ts';
+import type { ClientOperation } from './channels.ts';
 
 /** Each error of the wire is one code of ours. */
 const WIRE_CODES: Readonly<Record<number, KeylessErrorCode>> = {
@@ -14,12 +15,24 @@ const WIRE_CODES: Readonly<Record<number, KeylessErrorCode>> = {
   9: 'ERR_KEYLESS_CERTIFICATE_NOT_FOUND',
 };
 
-/** Of this key server's making, not of the request's: another one may do better. */
-const GO_ELSEWHERE: ReadonlySet<number> = new Set([3, 8]);
+/** Of this key server's making, whatever was asked: they count against it. */
+const FAULTS: ReadonlySet<number> = new Set([3, 8]);
+/** Of errors to decryption, those that say nothing of what the ciphertext holds. */
+const BLIND: ReadonlySet<number> = new Set([2, 4, 5, 9]);
 
 /** @param code the byte of an error answer */
-export function goesElsewhere(code: number): boolean {
-  return GO_ELSEWHERE.has(code);
+export function isFault(code: number): boolean {
+  return FAULTS.has(code);
+}
+
+/**
+ * Whether another key server may answer otherwise, which has the key, or can do more. Not asked of a decryption that failed
+ * for what may be the padding: asking again would take time, by which a client could tell (Bleichenbacher).
+ *
+ * @param code the byte of an error answer that is no fault
+ */
+export function mayDifferElsewhere(kind: ClientOperation['kind'], code: number): boolean {
+  return kind !== 'decrypt' || BLIND.has(code);
 }
 
 const ADVICE: Readonly<Record<number, string>> = {

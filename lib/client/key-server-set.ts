@@ -101,6 +101,7 @@ export class KeyServerSet {
       deadlines: new Deadlines(settings.clock),
       events: {
         onFailed: (errand, error, lost) => this.#onFailed(errand, error, lost),
+        hasOthers: ({ avoid }) => this.hasOthers(avoid),
         onSettled: (errand, result) => this.#count(errand, result),
       },
     };
@@ -251,8 +252,8 @@ export class KeyServerSet {
 
   /** @returns one that is not to be avoided and has room; if none of them is sound, any: better than nobody */
   #pick(errand: Errand): KnownServer | undefined {
-    const avoid = this.#unfit(errand);
     const now = this.#clock.now();
+    const avoid = this.#unfit(errand, now);
     const { lane } = errand.request;
     const chosen = choose(this.#usable, avoid, lane, now, this.#random);
     if (chosen !== undefined) return chosen;
@@ -266,8 +267,16 @@ export class KeyServerSet {
     return best;
   }
 
+  /** Those that it cannot be sent to, and, unless nobody else is there, those that are known to refuse it. */
+  #unfit(errand: Errand, now: number): readonly KnownServer[] {
+    const unfit = this.#impossible(errand);
+    if (this.#servers.every(({ refusals }) => refusals.isEmpty)) return unfit;
+    const refusing = this.#servers.filter(({ refusals }) => refusals.has(errand.subject, now));
+    return this.hasOthers([...unfit, ...refusing]) ? [...unfit, ...refusing] : unfit;
+  }
+
   /** Those that it avoids, and those that have no connection yet that is good for it. */
-  #unfit({ avoid, renewedSince, request: { lane } }: Errand): readonly KnownServer[] {
+  #impossible({ avoid, renewedSince, request: { lane } }: Errand): readonly KnownServer[] {
     if (renewedSince === Number.NEGATIVE_INFINITY) return avoid;
     const old = this.#servers.filter((server) => server.connectionFor(lane, renewedSince) === undefined);
     return [...avoid, ...old];
@@ -277,12 +286,19 @@ export class KeyServerSet {
     return this.#servers.filter((server) => server.ready && !avoid.includes(server));
   }
 
+  /** All that are there refused it, and another key server may have the key, which is being restarted. */
+  #mayBeDoneSoon({ isRefused, avoid }: Errand): boolean {
+    const now = this.#clock.now();
+    return isRefused && this.#servers.some((server) => !avoid.includes(server) && server.isReturning(now));
+  }
+
   /** @returns whether it is asked again, elsewhere, or after a lost connection also there */
   #onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean {
     if (this.#closed || error.code === 'ERR_KEYLESS_CLOSED') return false;
-    const hasOthers = this.#others(errand.avoid).length > 0;
-    if (!hasOthers && !lost) return false;
-    if (!hasOthers) errand.avoid = errand.request.avoid ?? NOBODY;
+    if (!this.hasOthers(errand.avoid)) {
+      if (!lost && !this.#mayBeDoneSoon(errand)) return false;
+      errand.forgive();
+    }
     const other = this.#pick(errand);
     // It has had its turn already.
     if (other !== undefined) this.#send(errand, other);
@@ -295,7 +311,7 @@ export class KeyServerSet {
     const now = this.#clock.now();
     const other = choose(
       this.#usable,
-      [...this.#unfit(errand), slow],
+      [...this.#unfit(errand, now), slow],
       errand.request.lane,
       now,
       this.#random,

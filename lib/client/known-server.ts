@@ -11,6 +11,7 @@ import type { Connection, ConnectionSettings } from './connection.ts';
 import { Lane, type LaneName } from './lane.ts';
 import { Latency } from './latency.ts';
 import { Link, type LinkState } from './link.ts';
+import { Refusals } from './refusals.ts';
 import type { ServerAddress } from './server-address.ts';
 
 /** What is known of one key server. */
@@ -61,6 +62,8 @@ const SHARE_FROM = 32;
 const WITHOUT_ROOM = 2 ** 32;
 /** A key server that answers nothing for so long, while operations wait, stands still. */
 const STANDSTILL_MS = 500;
+/** A key server that is restarted is there again within it. */
+const RESTART_MS = 10_000;
 /** Answers before the percentiles mean something. */
 const ENOUGH_KNOWN = 20;
 
@@ -82,6 +85,9 @@ export class KnownServer implements Candidate {
   #answered = 0;
   readonly #errors: Partial<Record<KeylessErrorCode, number>> = {};
   hedges = 0;
+  readonly refusals = new Refusals();
+  #wasReady = false;
+  #lostAt = Number.NEGATIVE_INFINITY;
   /** Lower ones are asked first, others only when none of them is there (RFC 2782). */
   readonly priority: number;
 
@@ -126,6 +132,13 @@ export class KnownServer implements Candidate {
 
   get hopeless(): boolean {
     return this.#links[0]!.hopeless;
+  }
+
+  /** It is not there, and may be soon: it was there a moment ago, or has never been tried before. */
+  isReturning(now: number): boolean {
+    const [link] = this.#links;
+    const isTriedFirst = link!.failures === 0 && link!.promising;
+    return !this.ready && !this.hopeless && (isTriedFirst || now - this.#lostAt < RESTART_MS);
   }
 
   get lastError(): KeylessError | undefined {
@@ -289,7 +302,8 @@ export class KnownServer implements Candidate {
     if (this.ready) {
       this.#breaker.onReachable();
       for (const link of this.#links) link.wake();
-    }
+    } else if (this.#wasReady) this.#lostAt = this.#clock.now();
+    this.#wasReady = this.ready;
     this.#events.onChange();
   }
 

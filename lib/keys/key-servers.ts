@@ -86,7 +86,7 @@ class KeyServers implements PrivateKey {
   #sign(operation: SignOperation, avoid?: readonly KnownServer[]): Promise<Uint8Array> {
     const { scheme, message } = operation;
     const items = (profile: Profile) => signRequest(scheme, message, this.#context(operation, profile));
-    return this.#ask(operation, { kind: 'sign', lane: laneOf(scheme), items, avoid });
+    return this.#ask(operation, { kind: 'sign', method: scheme, lane: laneOf(scheme), items, avoid });
   }
 
   #context(operation: Operation, profile: Profile): RequestContext {
@@ -101,7 +101,7 @@ class KeyServers implements PrivateKey {
       if (profile === 'ours') return premasterRequest(ciphertext, clientVersion, context);
       return rawDecryptRequest(ciphertext, context);
     };
-    return this.#ask(operation, { kind: 'decrypt', lane: 'slow', items });
+    return this.#ask(operation, { kind: 'decrypt', method: 'decrypt', lane: 'slow', items });
   }
 
   /**
@@ -125,8 +125,15 @@ class KeyServers implements PrivateKey {
   /** The session-ticket keys of this edge's group, as the key servers give them: see `leaseTicketKeys`. Secret. */
   ticketKeys(): Promise<Uint8Array> {
     const deadline = this.#clock.now() + this.timeoutMs;
-    const request = { kind: 'ticket-keys', lane: 'quick', items: ticketKeysRequest } as const;
-    return this.#request({ ...request, deadline, signal: undefined });
+    return this.#request({
+      kind: 'ticket-keys',
+      method: 'ticket-keys',
+      keyId: undefined,
+      lane: 'quick',
+      items: ticketKeysRequest,
+      deadline,
+      signal: undefined,
+    });
   }
 
   /**
@@ -155,11 +162,12 @@ class KeyServers implements PrivateKey {
 
   #ask(
     operation: Operation,
-    what: Pick<ErrandRequest, 'kind' | 'lane' | 'items' | 'avoid'>,
+    what: Pick<ErrandRequest, 'kind' | 'method' | 'lane' | 'items' | 'avoid'>,
   ): Promise<Uint8Array> {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);
-    return this.#request({ ...what, deadline, signal: cancelSignalOf(operation) }, operation);
+    const { keyId } = operation;
+    return this.#request({ ...what, keyId, deadline, signal: cancelSignalOf(operation) }, operation);
   }
 
   #request(request: ErrandRequest, operation?: NotedOperation): Promise<Uint8Array> {

@@ -1,0 +1,153 @@
+/** Key servers that answer with an error what others do: who is asked then, and who the next time. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Refusals } from '../../../lib/client/refusals.ts';
+import type { KeylessError } from '../../../lib/errors.ts';
+import { encodeError } from '../../../lib/protocol/answers.ts';
+import { until } from '../../helpers/edge.ts';
+import { decryptOperation, signOperation } from '../../helpers/operations.ts';
+import { answer, KEY_ID, RudeEdges, sign } from '../../helpers/rude-edges.ts';
+import type { OnRequest } from '../../helpers/rude-key-server.ts';
+
+let edges: RudeEdges;
+const edge: RudeEdges['edge'] = (...args) => edges.edge(...args);
+
+before(async () => {
+  edges = await RudeEdges.make();
+});
+after(() => edges.close());
+
+/** A key server, and how often it was asked. @param refuses the error it answers with; default: it does what it is asked */
+async function counted(refuses?: (keyId: Buffer) => 1 | 2 | 7 | 8 | undefined) {
+  const onRequest: OnRequest = (frame, socket) => {
+    it.asked += 1;
+    const error = refuses?.(Buffer.from(frame.items.keyId ?? []));
+    if (error === undefined) answer(frame, socket);
+    else socket.write(encodeError(frame.id, error));
+  };
+  const it = Object.assign(await edges.rude(onRequest), { asked: 0 });
+  return it;
+}
+
+async function edgeOf(servers: Parameters<RudeEdges['edge']>[0]) {
+  const keys = edge(servers);
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  return keys;
+}
+
+test('a refusal is remembered for 30 s, or until the same is done; the oldest of 4,097 is forgotten', () => {
+  const refusals = new Refusals();
+  refusals.note('a', 1000);
+  assert.deepEqual([refusals.has('a', 30_999), refusals.has('b', 1000)], [true, false]);
+  assert.equal(refusals.has('a', 31_000), false);
+  assert.ok(refusals.isEmpty);
+  for (let at = 0; at <= 4096; at += 1) refusals.note(`${at}`, at);
+  assert.deepEqual(
+    [refusals.has('0', 4096), refusals.has('1', 4096), refusals.has('4096', 4096)],
+    [false, true, true],
+  );
+  refusals.forget('1');
+  assert.equal(refusals.has('1', 4096), false);
+});
+
+test('who does not have one key is asked for the others all the same', async () => {
+  const other = Buffer.alloc(20, 7);
+  const lacking = await counted((keyId) => (keyId.equals(KEY_ID) ? 2 : undefined));
+  const having = await counted();
+  const keys = await edgeOf([lacking, having]);
+  const stats = () => keys.stats().servers[0]!;
+  while (stats().errors.ERR_KEYLESS_KEY_NOT_FOUND === undefined) await sign(keys);
+  for (let times = 0; times < 10; times += 1) await sign(keys);
+  assert.equal(stats().errors.ERR_KEYLESS_KEY_NOT_FOUND, 1);
+  await Promise.all(Array.from({ length: 40 }, () => keys.sign(signOperation(other))));
+  assert.ok(stats().answered > 0);
+});
+
+test('who has got the key meanwhile, and was asked because nobody else was there, is asked again', async () => {
+  let error: 2 | undefined = 2;
+  const [one, other] = [await counted(() => error), await counted()];
+  const keys = await edgeOf([one, other]);
+  while (keys.stats().servers[0]!.errors.ERR_KEYLESS_KEY_NOT_FOUND === undefined) await sign(keys);
+  const { port } = other;
+  await other.close();
+  await until(() => keys.stats().servers[1]!.ready === 0);
+  error = undefined;
+  await sign(keys);
+  await edges.rude(answer, { port });
+  await until(() => keys.stats().servers[1]!.ready === 2);
+  const { asked } = one;
+  await Promise.all(Array.from({ length: 40 }, () => sign(keys)));
+  assert.ok(one.asked > asked);
+});
+
+test('what all key servers refuse is the fault of none: each is asked for the next one', async () => {
+  let error: 2 | undefined = 2;
+  const servers = [await counted(() => error), await counted(() => error)];
+  const keys = await edgeOf(servers);
+  await assert.rejects(sign(keys), { code: 'ERR_KEYLESS_KEY_NOT_FOUND' });
+  error = undefined;
+  await Promise.all(Array.from({ length: 40 }, () => sign(keys)));
+  assert.ok(servers.every(({ asked }) => asked > 1));
+});
+
+test('three are asked at most; the next time, first those that were not', async () => {
+  const refusing = await Promise.all([2, 2, 2, 2].map(() => counted(() => 2)));
+  const keys = await edgeOf([...refusing, await counted()]);
+  const asked = () => refusing.reduce((sum, each) => sum + each.asked, 0);
+  const outcomes: unknown[] = [];
+  for (let times = 0; times < 3; times += 1) {
+    const before = asked();
+    outcomes.push(await sign(keys).catch(({ code }) => code));
+    assert.ok(asked() - before <= 3);
+  }
+  assert.ok(outcomes[2] instanceof Uint8Array, String(outcomes[2]));
+});
+
+test('a decryption is asked for elsewhere where the key is not there, and not where the padding may be wrong', async () => {
+  for (const [error, isAskedElsewhere] of [
+    [2, true],
+    [1, false],
+    [7, false],
+  ] as const) {
+    const servers = [await counted(() => error), await counted(() => error)];
+    const keys = await edgeOf(servers);
+    await assert.rejects(keys.decrypt!(decryptOperation(KEY_ID, Buffer.alloc(256, 1))));
+    assert.equal(servers[0]!.asked + servers[1]!.asked, isAskedElsewhere ? 2 : 1, `error ${error}`);
+  }
+});
+
+test('where the others are being restarted, an operation waits for them', async () => {
+  const lacking = await counted(() => 2);
+  const having = await counted();
+  const keys = await edgeOf([lacking, having]);
+  const { port } = having;
+  await having.close();
+  await until(() => keys.stats().servers[1]!.ready === 0);
+  const signed = sign(keys);
+  await until(() => lacking.asked === 1);
+  await edges.rude(answer, { port });
+  assert.ok((await signed) instanceof Uint8Array);
+});
+
+test('where they do not come back in time, its error says who refused it', async () => {
+  const lacking = await counted(() => 2);
+  const having = await counted();
+  const keys = await edgeOf([lacking, having]);
+  await having.close();
+  await until(() => keys.stats().servers[1]!.ready === 0);
+  await assert.rejects(sign(keys, 200), (error: KeylessError) => {
+    assert.equal(error.code, 'ERR_KEYLESS_TIMEOUT');
+    assert.equal((error.cause as KeylessError).code, 'ERR_KEYLESS_KEY_NOT_FOUND');
+    return true;
+  });
+});
+
+test('others that were never there are not waited for', async () => {
+  const lacking = await counted(() => 2);
+  const gone = await counted();
+  const { address } = gone;
+  await gone.close();
+  const keys = edge([lacking, address]);
+  await until(() => keys.stats().servers[0]!.ready === 2 && keys.stats().servers[1]!.failures > 0);
+  await assert.rejects(sign(keys), { code: 'ERR_KEYLESS_KEY_NOT_FOUND' });
+});
