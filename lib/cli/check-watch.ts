@@ -47,17 +47,38 @@ function tellLease(lease: TicketLease, print: Print): void {
   });
 }
 
-async function signAll({ keys, sites, timeoutMs }: Watched, print: Print): Promise<void> {
-  await Promise.all(
-    [...sites].map(async ([path, site]) => {
-      try {
-        await checkSignature(keys, site, timeoutMs);
-      } catch (error) {
-        const { code, message } = error as NodeJS.ErrnoException;
-        print('site-problem', { site: path, reason: code ?? message });
-      }
-    }),
-  );
+/** Each site signs once a second, or as soon as its last signature has come or failed. */
+class Signatures {
+  readonly #watched: Watched;
+  readonly #print: Print;
+  readonly #awaited = new Set<string>();
+  #hasEnded = false;
+
+  constructor(watched: Watched, print: Print) {
+    this.#watched = watched;
+    this.#print = print;
+  }
+
+  begin(): void {
+    for (const [path, site] of this.#watched.sites) if (!this.#awaited.has(path)) void this.#sign(path, site);
+  }
+
+  /** Says nothing more. */
+  end(): void {
+    this.#hasEnded = true;
+  }
+
+  async #sign(path: string, site: X509Certificate): Promise<void> {
+    const { keys, timeoutMs } = this.#watched;
+    this.#awaited.add(path);
+    try {
+      await checkSignature(keys, site, timeoutMs);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (!this.#hasEnded) this.#print('site-problem', { site: path, reason: code ?? message });
+    }
+    this.#awaited.delete(path);
+  }
 }
 
 /** Prints until it is told to end (SIGINT, SIGTERM). @param json as `eventLines` has it */
@@ -65,10 +86,11 @@ export async function watch(watched: Watched, json: boolean): Promise<void> {
   const lines = eventLines(json);
   const lease = leaseTicketKeys(watched.keys);
   const ending = new AbortController();
+  const signatures = new Signatures(watched, lines.print);
   const ended = endingSignal(['SIGINT', 'SIGTERM']).then(() => ending.abort());
   try {
     while (!ending.signal.aborted) {
-      await signAll(watched, lines.print);
+      signatures.begin();
       for (const server of watched.keys.stats().servers) tellServer(server, lines.print);
       tellLease(lease, lines.print);
       await Promise.race([ended, sleep(INTERVAL_MS, undefined, { signal: ending.signal })]).catch(
@@ -76,6 +98,7 @@ export async function watch(watched: Watched, json: boolean): Promise<void> {
       );
     }
   } finally {
+    signatures.end();
     lease.close();
     await lines.end();
   }

@@ -3,9 +3,9 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Host, type HostFolder, indexHosts, readHostFolder } from '../proxy/host-folder.ts';
 import type { TlsProxy } from '../proxy/tls-proxy.ts';
+import type { WatchedFile } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
-import type { WatchedFile } from './watched-file.ts';
 
 /** Polling finds files that were replaced, on any file system. */
 const POLL_MS = 500;

@@ -1,10 +1,10 @@
 /** `keyless-tls serve`: its certificate, its key, the CA of the edges and the revocation list, from files that may change. */
 import { readFileSync } from 'node:fs';
 import type { KeyServer, KeyServerCredentials } from '../server/key-server.ts';
+import { watchedFiles } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
 import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
-import { watchedFiles } from './watched-file.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 

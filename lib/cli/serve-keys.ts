@@ -3,9 +3,9 @@ import { readGuarded } from '../server/guarded-file.ts';
 import type { LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import type { KeyProblem } from '../server/pem-directory.ts';
 import { ReloadingDirectory } from '../server/reloading-directory.ts';
+import type { WatchedFile } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
-import type { WatchedFile } from './watched-file.ts';
 
 const HINT = 'keyless-tls serve --help';
 const MAX_SECRET_BYTES = 4096;

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import type { GrantsOptions } from '../server/grants.ts';
 import type { KeyServer } from '../server/key-server.ts';
 import { parsePolicy } from '../server/policy-file.ts';
+import { type WatchedFile, watchedFile } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
-import { type WatchedFile, watchedFile } from './watched-file.ts';
 
 /** @throws UsageError if the file cannot be read or used: a key server does not start without the policy it was given */
 export function readPolicy(path: string): GrantsOptions {

@@ -5,6 +5,7 @@ import type { ServerKeyFailed } from '../server/channels.ts';
 import type { KeyProblem, KeyStore, LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import { pkcs11Token } from '../server/stores/pkcs11-token.ts';
 import { sshAgent } from '../server/stores/ssh-agent.ts';
+import { type WatchedFile, watchedFiles } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
 import { askPassphrase } from './passphrase-prompt.ts';
@@ -18,7 +19,6 @@ import {
   tellProblems,
   watchKeys,
 } from './serve-keys.ts';
-import { type WatchedFile, watchedFiles } from './watched-file.ts';
 
 const HINT = 'keyless-tls serve --help';
 /** Asking an agent for its keys costs it nothing; keys that are added count within this time. */

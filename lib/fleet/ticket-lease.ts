@@ -48,6 +48,8 @@ export interface TicketLeaseStats {
 
 /** Fractions of the period: when it is renewed, and how long at most between attempts that fail. */
 const RENEW_AFTER = { least: 0.2, most: 0.3 };
+/** Whatever period a key server claims. */
+const MIN_RENEWAL_MS = 100;
 const LONGEST_RETRY = 1 / 20;
 const RETRY = { minMs: 250, maxMs: 30_000 };
 const MAX_TIMER_MS = 2_147_483_647;
@@ -192,7 +194,8 @@ class TicketLease {
     this.#failuresInARow = 0;
     this.#lastError = undefined;
     const { least, most } = RENEW_AFTER;
-    this.#renewIn(ring.periodMs * (least + (most - least) * this.#random()));
+    const share = least + (most - least) * this.#random();
+    this.#renewIn(Math.max(MIN_RENEWAL_MS, ring.periodMs * share));
     this.#change();
     this.#tell('renewed');
     this.#tellWaiters(undefined);

@@ -20,7 +20,7 @@ export interface EdgeCredentials {
   readonly ca: tls.SecureContextOptions['ca'];
 }
 
-/** Options of {@link connectKeyServers}: `servers`, `srv` or both. */
+/** Options of {@link connectKeyServers}: `servers` or `srv`. */
 export interface KeyServersOptions extends EdgeCredentials {
   /** `host:port`, `[IPv6 address]:port`, or a host alone for port 2407. */
   readonly servers?: readonly string[] | undefined;

@@ -1,12 +1,11 @@
 /** Where `register` finds its key servers: `keyless-tls.json`, or the environment. */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { parseServerAddress } from '../client/server-address.ts';
 import { KeylessError } from '../errors.ts';
 import type { KeyServersOptions } from '../keys/key-servers.ts';
-import { readStub } from './stub.ts';
+import { type IdentityFiles, readIdentity } from './identity.ts';
 
 const VERSION = 1;
 
@@ -19,9 +18,10 @@ const address = z.string().superRefine((text, { addIssue }) => {
   }
 });
 
-const file = z.strictObject({
+const members = z.strictObject({
   version: z.literal(VERSION),
-  servers: z.array(address).min(1),
+  servers: z.array(address).min(1).optional(),
+  srv: z.string().min(1).optional(),
   cert: z.string().min(1),
   key: z.string().min(1),
   ca: z.string().min(1),
@@ -32,11 +32,17 @@ const file = z.strictObject({
   startup: z.enum(['wait', 'fail']).optional(),
 });
 
+const file = members.refine(({ servers, srv }) => (servers === undefined) !== (srv === undefined), {
+  message: 'it must name key servers, in either "servers" or "srv"',
+});
+
 type ConfigFile = z.infer<typeof file>;
 
 export interface Config extends KeyServersOptions {
   /** What happens when no key server can be reached at the start: go on trying, or end the process. Default `wait`. */
   readonly startup: 'wait' | 'fail';
+  /** Where `cert`, `key` and `ca` are from. */
+  readonly identityFiles: IdentityFiles;
 }
 
 const DEFAULT_FILE = 'keyless-tls.json';
@@ -75,14 +81,16 @@ function parseFile(path: string): ConfigFile {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 function fromEnvironment(env: Environment): ConfigFile | undefined {
-  const { KEYLESS_TLS_SERVERS: servers, KEYLESS_TLS_SERVERNAME: servername } = env;
-  if (!servers) return undefined;
+  const { KEYLESS_TLS_SERVERS: servers, KEYLESS_TLS_SRV: srv, KEYLESS_TLS_SERVERNAME: servername } = env;
+  if (!servers && !srv) return undefined;
+  const named = servers ? 'KEYLESS_TLS_SERVERS' : 'KEYLESS_TLS_SRV';
   for (const name of ['KEYLESS_TLS_CERT', 'KEYLESS_TLS_KEY', 'KEYLESS_TLS_CA']) {
-    if (!env[name]) throw invalid(`KEYLESS_TLS_SERVERS is set, so ${name} must name a file as well.`);
+    if (!env[name]) throw invalid(`${named} is set, so ${name} must name a file as well.`);
   }
   return parse('The environment (KEYLESS_TLS_*)', {
     version: VERSION,
-    servers: servers.split(/[\s,]+/).filter(Boolean),
+    ...(servers ? { servers: servers.split(/[\s,]+/).filter(Boolean) } : {}),
+    ...(srv ? { srv } : {}),
     cert: env.KEYLESS_TLS_CERT,
     key: env.KEYLESS_TLS_KEY,
     ca: env.KEYLESS_TLS_CA,
@@ -91,48 +99,16 @@ function fromEnvironment(env: Environment): ConfigFile | undefined {
   });
 }
 
-function readPem(name: string, directory: string, path: string): Buffer {
-  try {
-    return readFileSync(resolve(directory, path));
-  } catch (cause) {
-    throw invalid(`The file of "${name}" cannot be read: ${(cause as Error).message}.`, cause);
-  }
-}
-
-function checked<T>(name: string, what: string, look: () => T): T {
-  try {
-    return look();
-  } catch (cause) {
-    throw invalid(`The file of "${name}" holds no ${what} (PEM): ${(cause as Error).message}.`, cause);
-  }
-}
-
-/** What this edge shows to key servers: OpenSSL would say what is wrong, and not of what. */
-function checkIdentity({ cert, key, ca }: Readonly<Record<'cert' | 'key' | 'ca', Buffer>>): void {
-  if (readStub(key.toString('latin1')) !== undefined) {
-    throw invalid(
-      'The file of "key" is a stub: towards the key servers, this edge needs a private key of its own.',
-    );
-  }
-  const certificate = checked('cert', 'certificate', () => new X509Certificate(cert));
-  const privateKey = checked('key', 'private key without a passphrase', () => createPrivateKey(key));
-  checked('ca', 'certificate', () => new X509Certificate(ca));
-  if (!certificate.checkPrivateKey(privateKey))
-    throw invalid(
-      'The private key in the file of "key" does not belong to the certificate in the file of "cert".',
-    );
-}
-
 function load({ version: _, cert, key, ca, startup, ...rest }: ConfigFile, directory: string): Config {
-  const identity = {
-    cert: readPem('cert', directory, cert),
-    key: readPem('key', directory, key),
-    ca: readPem('ca', directory, ca),
+  const identityFiles = {
+    cert: resolve(directory, cert),
+    key: resolve(directory, key),
+    ca: resolve(directory, ca),
   };
-  checkIdentity(identity);
   return {
     ...rest,
-    ...identity,
+    ...readIdentity(identityFiles),
+    identityFiles,
     // A server that does not offer RSA key exchange has no use for it, and key servers have it switched off.
     decrypt: rest.decrypt ?? false,
     startup: startup ?? 'wait',
@@ -140,7 +116,7 @@ function load({ version: _, cert, key, ca, startup, ...rest }: ConfigFile, direc
 }
 
 /**
- * `KEYLESS_TLS_SERVERS` and its like; else the file of `KEYLESS_TLS_CONFIG`, else `keyless-tls.json` of the working
+ * `KEYLESS_TLS_SERVERS` or `KEYLESS_TLS_SRV` and their like; else the file of `KEYLESS_TLS_CONFIG`, else `keyless-tls.json` of the working
  * directory. Paths in a file are relative to it. A variable that is empty is not set.
  *
  * @throws ERR_KEYLESS_INVALID_ARGUMENT that says what is missing or wrong, and where
@@ -151,7 +127,7 @@ export function readConfig(env: Environment, directory: string): Config {
   const path = resolve(directory, env.KEYLESS_TLS_CONFIG || DEFAULT_FILE);
   if (!env.KEYLESS_TLS_CONFIG && !existsSync(path)) {
     throw invalid(
-      `There is no ${DEFAULT_FILE} in ${directory}, and neither KEYLESS_TLS_CONFIG nor KEYLESS_TLS_SERVERS is set.`,
+      `There is no ${DEFAULT_FILE} in ${directory}, and none of KEYLESS_TLS_CONFIG, KEYLESS_TLS_SERVERS and KEYLESS_TLS_SRV is set.`,
     );
   }
   return load(parseFile(path), dirname(path));

@@ -8,6 +8,7 @@ import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { readConfig } from './config.ts';
 import { preloadEvalWorkers } from './eval-workers.ts';
+import { watchIdentity } from './identity.ts';
 import { readStub, type Stub } from './stub.ts';
 
 const config = readConfig(process.env, process.cwd());
@@ -19,8 +20,9 @@ let isTaken = false;
 function connected(): KeyServers {
   if (keyServers !== undefined) return keyServers;
   // Whether the app starts without key servers is decided here; its handshakes do not wait for them.
-  const { startup, ...options } = config;
+  const { startup, identityFiles, ...options } = config;
   const keys = connectKeyServers(options);
+  watchIdentity(identityFiles, (identity) => keys.setCredentials(identity));
   keyServers = keys;
   if (startup === 'fail') {
     start = keys.ready();

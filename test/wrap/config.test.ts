@@ -63,6 +63,12 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
     /it is 7, and this keyless-tls knows 1/,
   ],
   ['with a startup nobody knows', JSON.stringify({ ...GOOD, startup: 'maybe' }), /startup: .*"wait"\|"fail"/],
+  [
+    'with neither servers nor a record of them',
+    JSON.stringify({ ...GOOD, servers: undefined }),
+    /either "servers" or "srv"/,
+  ],
+  ['with both', JSON.stringify({ ...GOOD, srv: '_keys._tcp.internal' }), /either "servers" or "srv"/],
   ['without a server', JSON.stringify({ ...GOOD, servers: [] }), /servers: /],
   [
     'with a server that is no address',
@@ -128,9 +134,11 @@ test('a byte order mark is no fault, and a variable that is empty is not set', (
 });
 
 test('what a configuration does not say: it waits for key servers, and offers no RSA key exchange', () => {
-  const { startup, decrypt, ...rest } = read(JSON.stringify(GOOD));
+  const { startup, decrypt, identityFiles, ...rest } = read(JSON.stringify(GOOD));
   assert.deepEqual({ startup, decrypt }, { startup: 'wait', decrypt: false });
   assert.deepEqual(Object.keys(rest).sort(), ['ca', 'cert', 'key', 'servers']);
+  const { cert, key, ca } = GOOD;
+  assert.deepEqual(identityFiles, { cert: path(cert), key: path(key), ca: path(ca) });
 });
 
 test('what it says is what is used', () => {
@@ -138,9 +146,20 @@ test('what it says is what is used', () => {
     ...{ servername: 'keys', timeoutMs: 5, decrypt: true, verify: 'never', startup: 'fail' },
     servers: ['a', '[::1]:5'],
   };
-  const { cert, key, ca, ...rest } = read(JSON.stringify({ ...GOOD, ...said }));
+  const { cert, key, ca, identityFiles: _, ...rest } = read(JSON.stringify({ ...GOOD, ...said }));
   assert.deepEqual(rest, said);
   assert.deepEqual([cert, key, ca].map(String), [edge.certPem, edge.keyPem, authority.certPem]);
+});
+
+test('key servers may be named by an SRV record, in the file and in the environment', () => {
+  const srv = '_keyless._tcp.internal';
+  assert.equal(read(JSON.stringify({ ...GOOD, servers: undefined, srv })).srv, srv);
+  const files = { KEYLESS_TLS_CERT: 'edge.crt', KEYLESS_TLS_KEY: 'edge.key', KEYLESS_TLS_CA: 'ca.crt' };
+  const config = readConfig({ ...files, KEYLESS_TLS_SRV: srv }, folder);
+  assert.deepEqual([config.srv, config.servers], [srv, undefined]);
+  assert.throws(() => readConfig({ ...files, KEYLESS_TLS_SRV: srv, KEYLESS_TLS_SERVERS: 'a:1' }, folder), {
+    message: /either "servers" or "srv"/,
+  });
 });
 
 test('its paths are relative to its own folder', () => {

@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import https from 'node:https';
+import type { Readable } from 'node:stream';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { makeStub, readStub } from '../../lib/wrap/stub.ts';
+import { makeAuthority } from '../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
 import { MAIN, type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-process.ts';
 
@@ -80,11 +83,21 @@ async function start(certs: string[], keys: string[], env: NodeJS.ProcessEnv = {
   const child = spawn(process.execPath, args, {
     cwd: files.folder,
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   children.push(child);
+  child.stderr.on('data', (text: Buffer) => process.stderr.write(text));
   const [line] = (await once(child.stdout!, 'data')) as [Buffer];
   return { child, port: (JSON.parse(String(line)) as { port: number }).port };
+}
+
+/** Resolves when a stream has said it. */
+async function textIn(stream: Readable, pattern: RegExp): Promise<void> {
+  let text = '';
+  for await (const [chunk] of on(stream, 'data') as AsyncIterable<[Buffer]>) {
+    text += String(chunk);
+    if (pattern.test(text)) return;
+  }
 }
 
 function visit(target: number, options: https.RequestOptions = {}): Promise<string> {
@@ -308,4 +321,22 @@ test('run gives its program its own arguments, --help among them', () => {
     { encoding: 'utf8' },
   );
   assert.deepEqual([stdout, status], ['--help,-h\n', 0]);
+});
+
+test('an identity whose files are renewed counts without a restart; one that is no good is told of, and changes nothing', async () => {
+  const stranger = await (await makeAuthority()).issue({ type: 'p256', usage: 'client' });
+  writeFileSync(files.path('renewed.crt'), stranger.certPem);
+  writeFileSync(files.path('renewed.key'), stranger.keyPem, { mode: 0o600 });
+  writeFileSync(files.path('renewed.json'), config({ cert: 'renewed.crt', key: 'renewed.key' }));
+  const app = await start(['p256.crt'], ['p256.stub'], { KEYLESS_TLS_CONFIG: 'renewed.json' });
+  assert.notEqual(await visit(app.port), 'hello');
+  writeFileSync(files.path('renewed.crt'), setup.edge.certPem);
+  const warned = textIn(app.child.stderr!, /KeylessWarning: .*does not belong to the certificate/);
+  await warned;
+  assert.notEqual(await visit(app.port), 'hello');
+  writeFileSync(files.path('renewed.key'), setup.edge.keyPem);
+  while ((await visit(app.port)) !== 'hello') await pause(50);
+  writeFileSync(files.path('renewed.crt'), 'nothing of the kind');
+  await textIn(app.child.stderr!, /holds no certificate/);
+  assert.equal(await visit(app.port), 'hello');
 });

@@ -43,6 +43,14 @@ test('it is renewed after a quarter of the period', async () => {
   assert.deepEqual(epochs(lease), [20, 21, 19, 18], 'all keys are those of the answer');
 });
 
+test('it is renewed no more often than ten times a second, whatever period a key server claims', async () => {
+  const source = Object.assign(new TicketSource(), { periodMs: 1, remainingMs: 1 });
+  const { lease, pass } = make(source);
+  await lease.ready();
+  for (let ms = 0; ms < 1000; ms += 1) await pass(1);
+  assert.equal(source.asked, 11);
+});
+
 test('without key servers it moves on to the next epoch by itself, and ends one period after it was asked for', async () => {
   const { lease, source, pass } = make();
   await lease.ready();
