@@ -31,3 +31,31 @@ export function atEndOfTurn(task: () => void): void {
   if (isRunning) putOff.push(task);
   else setImmediate(task);
 }
+
+/** In order, and whatever one of them throws (a user's event handler does) the others have their turn. */
+export function inOrder<T>(items: readonly T[], work: (item: T) => void): void {
+  let next = 0;
+  try {
+    while (next < items.length) {
+      const item = items[next] as T;
+      next += 1;
+      work(item);
+    }
+  } finally {
+    if (next < items.length) setImmediate(() => inOrder(items.slice(next), work));
+  }
+}
+
+let ofNextTurn: (() => void)[] = [];
+
+function doNextTurn(): void {
+  const due = ofNextTurn;
+  ofNextTurn = [];
+  asTurn(() => inOrder(due, (each) => each()));
+}
+
+/** @param task is called in the next turn of Node's event loop; all that is put off to it is one turn of the engine's */
+export function inNextTurn(task: () => void): void {
+  if (ofNextTurn.length === 0) setImmediate(doNextTurn);
+  ofNextTurn.push(task);
+}

@@ -1,7 +1,7 @@
 // A user's ALPNCallback is JavaScript, and in TLS 1.2 OpenSSL asks for it in the middle of a job. (In TLS 1.3 it asks
 // before the handshake parks, on Node's own stack.) So a callback of ours takes Node's place for one step: it pauses the
-// job as an operation would, TypeScript asks the user and decides, and lets Node put its own callback back
-// (handle.enableALPNCb()).
+// job as an operation would, TypeScript lets Node put its own callback back (handle.enableALPNCb()), which other connections of
+// the context need, asks the user and decides.
 #ifndef NATIVE_ALPN_DECISION_H_
 #define NATIVE_ALPN_DECISION_H_
 

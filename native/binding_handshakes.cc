@@ -153,18 +153,24 @@ Napi::Value TakeFlooded(const Napi::CallbackInfo& info) {
   return WriteIds(info, Environment::Of(info)->TakeFlooded(kScratchIds));
 }
 
-// drive(id, asksForAlpn, asksForPsk): see Handshake::Drive, alpn_decision.h and psk_decision.h.
+UserCallbacks UserCallbacksOf(const Napi::CallbackInfo& info) {
+  return {info[1].As<Napi::Boolean>().Value(), info[2].As<Napi::Boolean>().Value()};
+}
+
+// drive(id, asksForAlpn, asksForPsk): see Handshake::set_user_callbacks and Handshake::Drive.
 Napi::Value Drive(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   if (handshake == nullptr || handshake->ssl() == nullptr) return Gone(info);
-  if (info[1].As<Napi::Boolean>().Value()) AlpnDecision::Impose(handshake->ssl());
-  if (info[2].As<Napi::Boolean>().Value()) PskDecision::Impose(handshake->ssl());
+  handshake->set_user_callbacks(UserCallbacksOf(info));
   return State(info, handshake->Drive(), *handshake);
 }
 
+// refuse(id, asksForAlpn, asksForPsk): see Handshake::Refuse.
 Napi::Value Refuse(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  return handshake == nullptr ? Gone(info) : State(info, handshake->Refuse(), *handshake);
+  if (handshake == nullptr) return Gone(info);
+  handshake->set_user_callbacks(UserCallbacksOf(info));
+  return State(info, handshake->Refuse(), *handshake);
 }
 
 void WriteUint32(uint8_t* out, uint32_t value) { std::memcpy(out, &value, sizeof(value)); }

@@ -224,8 +224,6 @@ HandshakeState Handshake::DecidePsk(const std::string& identity, const uint8_t* 
 HandshakeState Handshake::Refuse() {
   refused_ = true;
   cancelled_ = true;
-  // The job may read the client's second flight, whose RSA-PSK asks for the user's callback.
-  if (ssl_ != nullptr) PskDecision::Impose(ssl_);
   return Drive();
 }
 
@@ -243,7 +241,14 @@ HandshakeState Handshake::Step() {
   return state;
 }
 
+// With each step, for between two of them Node's own are there.
+void Handshake::StandInForUser() {
+  if (user_callbacks_.alpn) AlpnDecision::Impose(ssl_);
+  if (user_callbacks_.psk) PskDecision::Impose(ssl_);
+}
+
 HandshakeState Handshake::RunJob() {
+  StandInForUser();
   Handshake* const outer = std::exchange(driving, this);
   driving_ = true;
   // Never on the SSL_CTX, and only from here until the job is over: a job that Node's own SSL_read started would keep
@@ -344,6 +349,7 @@ void Handshake::Abandon() {
   if (operation_ != nullptr) operation_->state = Operation::State::kFailed;
   alpn_.Decide(-1);
   if (psk_.pending()) psk_.Decide({}, nullptr, 0);
+  if (user_callbacks_.psk) PskDecision::Impose(ssl_);  // nobody puts them back; an ALPN callback is its context's
   driving_ = true;  // what the peer has sent meanwhile is not read any more
   reads_in_job_ = false;
   const BioOwner discarded(SSL_get_wbio(ssl_));

@@ -36,6 +36,13 @@ enum class HandshakeState : int {
 
 class Handshake;
 
+// Callbacks of a user's, which are JavaScript, and for which OpenSSL may ask in the middle of a job: see AlpnDecision and
+// PskDecision.
+struct UserCallbacks {
+  bool alpn = false;
+  bool psk = false;
+};
+
 // What Node may have read of a peer's bytes while its handshake waits: far more than any handshake has. Node itself goes
 // on reading, into memory, for as long as a private-key operation takes.
 inline constexpr int kMaxAheadBytes = 64 * 1024;
@@ -86,6 +93,9 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool IsPutOff() const;
   // Makes the SSL park at its next certificate callback.
   void Arm();
+  // Ours stand in the places of these in every step of a job, and are there when the step is over: the caller lets Node put
+  // its own back.
+  void set_user_callbacks(UserCallbacks callbacks) { user_callbacks_ = callbacks; }
   // Runs the handshake until it yields. Main stack only.
   HandshakeState Drive();
   // Says which protocol is chosen, in kWantAlpn, and goes on; see AlpnDecision::Decide.
@@ -132,6 +142,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState Step();
   HandshakeState RunJob();
   HandshakeState StateAfter(int value);
+  void StandInForUser();
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
   bool WaitsForPeer() const;
@@ -155,6 +166,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   DeferredCallbacks deferred_;
   AlpnDecision alpn_;
   PskDecision psk_;
+  UserCallbacks user_callbacks_;
   std::unique_ptr<Operation> operation_;
   std::unique_ptr<Operation> last_;
   bool armed_ = false;

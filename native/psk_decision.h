@@ -1,7 +1,7 @@
 // A user's pskCallback is JavaScript, and under RSA-PSK (RFC 4279 §4) OpenSSL asks for it in the middle of a job: a server
 // in the message that it needs its RSA key for, a client in the flight that it signs. So callbacks of ours take Node's
-// places for one step: they pause the job as an operation would, TypeScript asks the user and decides, and lets Node put
-// its own callbacks back (handle.enablePskCallback()).
+// places for one step: they pause the job as an operation would, TypeScript lets Node put its own callbacks
+// back (handle.enablePskCallback()), asks the user and decides.
 #ifndef NATIVE_PSK_DECISION_H_
 #define NATIVE_PSK_DECISION_H_
 

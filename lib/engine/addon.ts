@@ -109,7 +109,7 @@ export interface Addon {
   takeParked(): number;
   takeFlooded(): number;
   drive(id: number, asksForAlpn: boolean, asksForPsk: boolean): number;
-  refuse(id: number): number;
+  refuse(id: number, asksForAlpn: boolean, asksForPsk: boolean): number;
   readonly scratchBytes: number;
   setScratch(scratch: Uint8Array): void;
   operation(id: number): number;

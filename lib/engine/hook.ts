@@ -4,7 +4,7 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { nextTick, setImmediate } from '../timers.ts';
-import { asTurn } from '../turn.ts';
+import { asTurn, inOrder } from '../turn.ts';
 import { addon, takeFlooded, takeParked } from './addon.ts';
 import {
   contextMaker,
@@ -21,18 +21,8 @@ import { SocketHandshake } from './socket-handshake.ts';
 import { throwLater } from './throw-later.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
-/** In order, and whatever one of them throws (a user's event handler does) the others have their turn. */
 function driveAll(ids: readonly number[]): void {
-  let next = 0;
-  try {
-    while (next < ids.length) {
-      const id = ids[next] as number;
-      next += 1;
-      findHandshake(id)?.parked();
-    }
-  } finally {
-    if (next < ids.length) setImmediate(() => driveAll(ids.slice(next)));
-  }
+  inOrder(ids, (id) => findHandshake(id)?.parked());
 }
 
 let turnIsSet = false;
@@ -64,28 +54,30 @@ function listenToAddon(): void {
  * As soon as OpenSSL's own stack is gone, on which the choice may have been made: in the next tick, if Node has not emptied the
  * queue of ticks on that stack, or else in the next turn. Both are asked for now: what the user puts off (calling back again,
  * destroying the socket) comes after it.
+ *
+ * @param work is told whether it is done within this call
  */
-function offStack({ id }: SocketHandshake, work: () => void): void {
+function offStack({ id }: SocketHandshake, work: (within: boolean) => void): void {
   let done = false;
-  const workOnce = () => {
+  const workOnce = (within = false) => {
     if (done) return;
     done = true;
-    work();
+    work(within);
   };
-  const workIfPutOff = () => {
-    if (!done && addon().isPutOff(id)) workOnce();
+  const workIfPutOff = (within = false) => {
+    if (!done && addon().isPutOff(id)) workOnce(within);
   };
-  workIfPutOff();
+  workIfPutOff(true);
   if (done) return;
   nextTick(workIfPutOff);
   setImmediate(workOnce);
 }
 
 /**
- * In a callback of one connection's user. Those that parked before it go first, as they would have natively; what their
+ * Perhaps in a callback of one connection's user. Those that parked before it go first, as they would have natively; what their
  * handlers throw is nothing to whoever called back.
  */
-function driveWithin(own: SocketHandshake): void {
+function driveOwn(own: SocketHandshake, within: boolean): void {
   const ids = takeParked();
   for (const id of ids) {
     if (id === own.id) continue;
@@ -95,11 +87,19 @@ function driveWithin(own: SocketHandshake): void {
       throwLater(error);
     }
   }
-  if (ids.includes(own.id)) findHandshake(own.id)?.parked();
+  if (own.disposed || !ids.includes(own.id)) return;
+  if (within) own.parkedWithin();
+  else own.parked();
 }
 
 /** As natively the flight leaves within certCbDone, where the key answers at once. */
-function goOn(handshake: SocketHandshake, socket: TLSSocket, chosen: KeylessContext, certCbDone: () => void) {
+function goOn(
+  handshake: SocketHandshake,
+  socket: TLSSocket,
+  chosen: KeylessContext,
+  certCbDone: () => void,
+  within: boolean,
+): void {
   if (handshake.disposed) return;
   handshake.arm(chosen);
   try {
@@ -108,7 +108,7 @@ function goOn(handshake: SocketHandshake, socket: TLSSocket, chosen: KeylessCont
     socket.destroy(error as Error);
     return;
   }
-  driveWithin(handshake);
+  driveOwn(handshake, within);
 }
 
 /**
@@ -133,7 +133,7 @@ function armWhenChosen(
       certCbDone.call(handle);
       return;
     }
-    offStack(handshake, () => goOn(handshake, socket, chosen, () => certCbDone.call(handle)));
+    offStack(handshake, (within) => goOn(handshake, socket, chosen, () => certCbDone.call(handle), within));
   });
 }
 

@@ -9,6 +9,8 @@ import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
+import { nextTick } from '../timers.ts';
+import { inNextTurn } from '../turn.ts';
 import {
   addon,
   FLAG_NEW_SESSION,
@@ -52,6 +54,7 @@ export class SocketHandshake implements ScopedOrigin {
   /** It was to ask nobody, has come to a keyless key all the same, and waits for its turn with a job. */
   private queuesPaused = false;
   private isDisposed = false;
+  private isWithinUser = false;
   private awaitsNewSession = false;
   private heldBack = false;
   /** Node has told of the failure that it is woken to. */
@@ -120,6 +123,16 @@ export class SocketHandshake implements ScopedOrigin {
     if (!this.awaitsChoice) this.arm(context);
   }
 
+  /** As {@link parked}, in JavaScript of the user's that would natively have brought the handshake on. */
+  parkedWithin(): void {
+    this.isWithinUser = true;
+    try {
+      this.parked();
+    } finally {
+      this.isWithinUser = false;
+    }
+  }
+
   /** The handshake stands parked. */
   parked(): void {
     this.error = undefined;
@@ -135,14 +148,18 @@ export class SocketHandshake implements ScopedOrigin {
   }
 
   private drive(): void {
-    const asksForAlpn = this.handle.ALPNCallback !== undefined && this.role === 'server';
+    this.after(this.step((alpn, psk) => addon().drive(this.id, alpn, psk)));
+  }
+
+  /** A step of the job, in which OpenSSL may ask for callbacks of the user's; see native/handshake.h, UserCallbacks. */
+  private step(work: (asksForAlpn: boolean, asksForPsk: boolean) => number): number {
+    const { handle } = this;
+    const asksForAlpn = handle.ALPNCallback !== undefined && this.role === 'server';
     const asksForPsk = Boolean(internals(this.socket)._tlsOptions.pskCallback);
-    let step = addon().drive(this.id, asksForAlpn, asksForPsk);
-    if (step >= 0 && (step & STEP_MASK) === HandshakeStep.WANT_ALPN) step = this.decideAlpn(step);
-    if (step >= 0 && (step & STEP_MASK) === HandshakeStep.WANT_PSK) step = this.decidePsk(step);
-    if (!this.isDisposed && asksForAlpn) this.handle.enableALPNCb();
-    if (!this.isDisposed && asksForPsk) this.handle.enablePskCallback();
-    this.after(step);
+    const step = work(asksForAlpn, asksForPsk);
+    if (asksForAlpn) handle.enableALPNCb();
+    if (asksForPsk) handle.enablePskCallback();
+    return step;
   }
 
   /** The peer sends ahead of a handshake that waits: it is not read from until then, as natively a slow reader does. */
@@ -153,7 +170,8 @@ export class SocketHandshake implements ScopedOrigin {
 
   refuse(error: KeylessError): void {
     this.error = error;
-    const step = this.queuesPaused ? addon().fail(this.id) : addon().refuse(this.id);
+    const { id, queuesPaused } = this;
+    const step = this.step((alpn, psk) => (queuesPaused ? addon().fail(id) : addon().refuse(id, alpn, psk)));
     this.scope.runInAsyncScope(this.after, this, step);
   }
 
@@ -182,37 +200,71 @@ export class SocketHandshake implements ScopedOrigin {
     }
   }
 
-  /** Node's ALPN callback is JavaScript, so the job has paused for it; see native/alpn_decision.h. */
-  private decideAlpn(step: number): number {
-    if ((step & FLAG_REPLAY) !== 0) this.replay(false);
-    const offer = this.isDisposed ? undefined : addon().alpnOffer(this.id);
+  /**
+   * The job has paused for a callback of the user's. Node does what that puts off (ticks, microtasks) before OpenSSL goes on,
+   * but not where the handshake goes on within JavaScript of the user's.
+   *
+   * @param question asks the user; @returns tells OpenSSL the answer
+   */
+  private ask(question: () => () => number): void {
+    if (this.isWithinUser || this.handle._parentWrap?.stream !== undefined) {
+      this.goOn(question());
+      return;
+    }
+    this.holdBackForNow();
+    let tell: (() => number) | undefined;
+    const goOn = () => {
+      const due = tell;
+      tell = undefined;
+      if (due !== undefined) this.goOn(due);
+    };
+    // It is asked for first, and so comes before what the user puts off to the same time.
+    inNextTurn(goOn);
+    tell = question();
+    // In the next turn there may be nothing left that could tell how its handshake has failed.
+    if (this.socket.destroyed) nextTick(goOn);
+  }
+
+  private goOn(tell: () => number): void {
+    if (!this.isDisposed) this.scope.runInAsyncScope(() => this.after(this.step(tell)));
+  }
+
+  /** See native/alpn_decision.h. */
+  private askForAlpn(): () => number {
+    const offer = addon().alpnOffer(this.id);
     let offset: number | undefined;
     try {
       offset = offer && this.handle.ALPNCallback?.(offer);
     } catch (error) {
       throwLater(error);
     }
-    return this.isDisposed ? ResultProblem.GONE : addon().decideAlpn(this.id, offset ?? -1);
+    return () => addon().decideAlpn(this.id, offset ?? -1);
   }
 
-  /** As {@link decideAlpn}; see native/psk_decision.h. */
-  private decidePsk(step: number): number {
-    if ((step & FLAG_REPLAY) !== 0) this.replay(false);
-    const question = this.isDisposed ? undefined : addon().pskQuestion(this.id);
+  /** See native/psk_decision.h. */
+  private askForPsk(): () => number {
+    const question = addon().pskQuestion(this.id);
     let answer: PskAnswer | undefined;
     try {
       answer = question && askForPsk(this.handle, question);
     } catch (error) {
       throwLater(error);
     }
-    if (this.isDisposed) return ResultProblem.GONE;
-    return addon().decidePsk(this.id, answer?.identity ?? '', answer?.psk ?? new Uint8Array());
+    return () => addon().decidePsk(this.id, answer?.identity ?? '', answer?.psk ?? new Uint8Array());
   }
 
   private after(step: number): void {
     if ((step & FLAG_REPLAY) !== 0 && step >= 0) this.replay((step & FLAG_NEW_SESSION) !== 0);
     if (this.isDisposed || step < 0) return;
     const state = step & STEP_MASK;
+    if (state === HandshakeStep.WANT_ALPN) {
+      this.ask(() => this.askForAlpn());
+      return;
+    }
+    if (state === HandshakeStep.WANT_PSK) {
+      this.ask(() => this.askForPsk());
+      return;
+    }
     if (state === HandshakeStep.WANT_SIGN || state === HandshakeStep.WANT_DECRYPT) {
       this.queuesPaused = !this.admitted;
       if (this.admitted) this.perform();
@@ -281,7 +333,7 @@ export class SocketHandshake implements ScopedOrigin {
     operation: PendingOperation | undefined,
   ): number {
     if (!isUint8Array(result)) return this.fail(result);
-    const step = addon().supply(this.id, result, verify);
+    const step = this.step(() => addon().supply(this.id, result, verify));
     if (step >= 0) return step;
     const error = resultError(step, result);
     this.operation = operation;
@@ -295,7 +347,7 @@ export class SocketHandshake implements ScopedOrigin {
 
   private fail(error: KeylessError): number {
     this.error = error;
-    return addon().fail(this.id);
+    return this.step(() => addon().fail(this.id));
   }
 
   /** Hands Node what OpenSSL reported while the job ran, in order, however the user's handlers behave. */

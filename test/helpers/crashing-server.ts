@@ -1,12 +1,16 @@
-/** A process with a TLS server one of whose handlers throws: `node crashing-server.js where native|sync|delayed`. */
-
+/**
+ * A process with a TLS server one of whose handlers throws: `node crashing-server.js where native|sync|delayed`. Natively it does
+ * not load the library.
+ */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import nodeTls, { type TlsOptions } from 'node:tls';
-import * as keyless from '../../lib/index.ts';
+import type { SignOperation } from '../../lib/index.ts';
 import { makeAuthority } from './certificates.ts';
 
 const [where, mode] = process.argv.slice(2) as [string, 'native' | 'sync' | 'delayed'];
+
+const keyless = mode === 'native' ? undefined : await import('../../lib/index.ts');
 
 let exceptions = 0;
 process.on('uncaughtException', (error) => {
@@ -20,18 +24,18 @@ function fail(): never {
 
 /** Typed as what node:tls takes, whatever it is. */
 function keyOf(keyPem: string): string {
-  if (mode === 'native') return keyPem;
+  if (keyless === undefined) return keyPem;
   const local = keyless.localKey(keyPem, { sync: true });
-  const delayed = (operation: keyless.SignOperation) =>
+  const delayed = (operation: SignOperation) =>
     new Promise<Uint8Array>((resolve) => setTimeout(() => resolve(local.sign(operation) as Uint8Array), 20));
   return {
-    sign: mode === 'sync' ? (operation: keyless.SignOperation) => local.sign(operation) : delayed,
+    sign: mode === 'sync' ? (operation: SignOperation) => local.sign(operation) : delayed,
   } as unknown as string;
 }
 
 const authority = await makeAuthority();
 const issued = await authority.issue({ type: 'p256' });
-const tls = (mode === 'native' ? nodeTls : keyless) as typeof nodeTls;
+const tls = (keyless ?? nodeTls) as typeof nodeTls;
 const options: TlsOptions = { cert: issued.certPem, key: keyOf(issued.keyPem), maxVersion: 'TLSv1.2' };
 if (where === 'SNICallback') options.SNICallback = fail;
 if (where === 'ALPNCallback') options.ALPNCallback = fail;
