@@ -13,6 +13,7 @@ import {
   keylessContext,
   NODE_CONTEXT,
 } from './contexts.ts';
+import { LateChoice } from './late-choice.ts';
 import { findHandshake, holdHandshake } from './live-handshakes.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
 import { askByIdentity } from './session-identity.ts';
@@ -92,28 +93,39 @@ function driveOwn(own: SocketHandshake, within: boolean): void {
   else own.parked();
 }
 
+/** As Node does with what certCbDone throws. @returns whether nothing was thrown */
+function orDestroy(socket: TLSSocket, work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch (error) {
+    socket.destroy(error as Error);
+    return false;
+  }
+}
+
 /** As natively the flight leaves within certCbDone, where the key answers at once. */
 function goOn(
   handshake: SocketHandshake,
   socket: TLSSocket,
-  chosen: KeylessContext,
-  certCbDone: () => void,
+  context: () => KeylessContext | undefined,
+  tellNode: () => void,
   within: boolean,
 ): void {
-  if (handshake.disposed) return;
+  const chosen = handshake.disposed ? undefined : context();
+  if (chosen === undefined) return;
   handshake.arm(chosen);
-  try {
-    certCbDone();
-  } catch (error) {
-    socket.destroy(error as Error);
-    return;
-  }
-  driveOwn(handshake, within);
+  if (orDestroy(socket, tellNode)) driveOwn(handshake, within);
+}
+
+/** What the user does in the callback that has chosen, or puts off to ticks and microtasks, comes before. */
+function afterTicks(work: () => void): void {
+  nextTick(() => queueMicrotask(() => nextTick(work)));
 }
 
 /**
- * The choice is made (handle.sni_context) and Node is told to go on. If the chosen context is keyless, the handshake is made to
- * park first.
+ * The choice is made (handle.sni_context) and Node is told to go on. If the handshake comes to a keyless key, it is made to park
+ * first. If not, Node is told on OpenSSL's own stack where it may be: as long as that is there, setKeyCert() may change that.
  */
 function armWhenChosen(
   handshake: SocketHandshake,
@@ -122,18 +134,24 @@ function armWhenChosen(
   initial?: KeylessContext,
 ) {
   const { certCbDone } = handle;
-  handshake.awaitsChoice = true;
+  const choice = new LateChoice();
+  handshake.choice = choice;
+  const context = () => choice.context(handle.sni_context, handshake.given ?? initial);
+  const tellNode = () => {
+    handshake.choice = undefined;
+    certCbDone.call(handle);
+    choice.replace();
+  };
+  const decide = () => {
+    if (handshake.disposed) return;
+    if (context() !== undefined)
+      offStack(handshake, (within) => goOn(handshake, socket, context, tellNode, within));
+    else tellNode();
+  };
   standIn(handle, 'certCbDone', () => {
-    const initially = handshake.given ?? initial;
-    // Where the chosen one is Node's, keys of the initial one are still there for other kinds of certificates.
-    const chosen = handle.sni_context ? (keylessContext(handle.sni_context) ?? NODE_CONTEXT) : initially;
-    const isNodes = chosen === undefined || (chosen === NODE_CONTEXT && initially === undefined);
-    if (isNodes || isAnotherCopys(handle.sni_context)) {
-      handshake.awaitsChoice = false;
-      certCbDone.call(handle);
-      return;
-    }
-    offStack(handshake, (within) => goOn(handshake, socket, chosen, () => certCbDone.call(handle), within));
+    choice.isMade = true;
+    if (context() !== undefined || addon().isPutOff(handshake.id)) decide();
+    else afterTicks(() => orDestroy(socket, decide));
   });
 }
 

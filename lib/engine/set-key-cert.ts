@@ -60,10 +60,21 @@ function exchange(
   setNative: () => void,
 ): void {
   const known = handshakeOf(handle);
-  if (known?.awaitsChoice === false) checkInTime(known.id);
+  if (known !== undefined && known.choice === undefined) checkInTime(known.id);
   const handshake = known ?? takeOver(socket, handle);
+  if (handshake.choice?.isMade) {
+    handshake.keep(context);
+    handshake.choice.follow(setNative, context);
+    return;
+  }
   setNative();
   handshake.give(context);
+}
+
+function exchangeNative(handle: TlsHandle, setNative: () => void): void {
+  const choice = handshakeOf(handle)?.choice;
+  if (choice?.isMade) choice.follow(setNative);
+  else setNative();
 }
 
 function madeContext(given: SecureContextOptions | SecureContext): SecureContext {
@@ -87,6 +98,6 @@ export const setKeyCert: KeyCertSetter = (socket, given, original) => {
     original(secureContext);
   };
   // A client of Node's does not send the certificate either.
-  if (context === undefined || !internals(socket)._tlsOptions.isServer) setNative();
+  if (context === undefined || !internals(socket)._tlsOptions.isServer) exchangeNative(handle, setNative);
   else exchange(socket, handle, context, setNative);
 };

@@ -24,6 +24,7 @@ import { enter, leave, withdraw } from './admission.ts';
 import { standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
 import { findKey, type KeyEntry } from './key-entry.ts';
+import type { LateChoice } from './late-choice.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
 import { PendingOperation, type ScopedOrigin } from './operation.ts';
 import { ProcessHold } from './process-hold.ts';
@@ -49,8 +50,8 @@ export class SocketHandshake implements ScopedOrigin {
   private admitted = false;
   /** Its keys are Node's, so it is to wait for no key's holder, and for no turn. */
   private asksNobody = false;
-  /** Node has yet to ask for a context, which must not be passed over: the handshake is armed then. */
-  awaitsChoice = false;
+  /** Node has yet to ask for a context, or to be told of it, which must not be passed over: the handshake is armed then. */
+  choice: LateChoice | undefined;
   /** It was to ask nobody, has come to a keyless key all the same, and waits for its turn with a job. */
   private queuesPaused = false;
   private isDisposed = false;
@@ -63,7 +64,7 @@ export class SocketHandshake implements ScopedOrigin {
   private limits: ContextLimits | undefined;
   /** The context that setKeyCert() has given the connection in the place of its own. */
   given: KeylessContext | undefined;
-  /** Of all such contexts, which may be held by nobody else: OpenSSL has kept the last key of each type. */
+  /** Of all contexts that it was given: OpenSSL has kept the last key of each type. */
   private givenKeys: Map<string | undefined, KeyEntry> | undefined;
 
   /** @param id what the addon's attachLast() returned for this socket */
@@ -94,7 +95,7 @@ export class SocketHandshake implements ScopedOrigin {
   /** From here on the handshake parks before its private-key operation. */
   arm(context: KeylessContext): void {
     this.asksNobody = context === NODE_CONTEXT;
-    this.awaitsChoice = false;
+    this.choice = undefined;
     addon().arm(this.id);
   }
 
@@ -115,12 +116,17 @@ export class SocketHandshake implements ScopedOrigin {
     this.limits = undefined;
   }
 
-  /** By setKeyCert(). */
+  /** By setKeyCert(), in the place of what there is. */
   give(context: KeylessContext): void {
     this.given = context;
+    this.keep(context);
+    if (this.choice === undefined) this.arm(context);
+  }
+
+  /** A context that setKeyCert() gives may be held by nobody else. */
+  keep(context: KeylessContext): void {
     this.givenKeys ??= new Map();
     for (const entry of context.entries) this.givenKeys.set(entry.type, entry);
-    if (!this.awaitsChoice) this.arm(context);
   }
 
   /** As {@link parked}, in JavaScript of the user's that would natively have brought the handshake on. */

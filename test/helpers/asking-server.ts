@@ -1,32 +1,13 @@
 /**
  * A process whose TLS callbacks put something off, or throw: `node asking-server.js native|sync|delayed`. It tells what became of
- * each connection, as JSON. Natively it does not load the library, which takes part in connections with such callbacks even where
- * their keys are Node's.
+ * each connection, as JSON.
  */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import nodeTls, { type ConnectionOptions, type TLSSocket, type TlsOptions } from 'node:tls';
-import { type Issued, makeAuthority } from './certificates.ts';
+import type { ConnectionOptions, Server, TLSSocket, TlsOptions } from 'node:tls';
+import { makeAuthority } from './certificates.ts';
 import { close } from './connections.ts';
-
-const mode = process.argv[2] as 'native' | 'sync' | 'delayed';
-const keyless = mode === 'native' ? undefined : await import('../../lib/index.ts');
-const tls = (keyless ?? nodeTls) as typeof nodeTls;
-
-/** Typed as what node:tls takes, whatever it is. */
-function keyOf({ keyPem }: Issued): string {
-  if (keyless === undefined) return keyPem;
-  const local = keyless.localKey(keyPem, { sync: true });
-  const answered = <T>(work: (operation: T) => unknown) =>
-    mode === 'sync'
-      ? work
-      : (operation: T) => new Promise((resolve) => setTimeout(() => resolve(work(operation)), 20));
-  const sign = answered<Parameters<typeof local.sign>[0]>((operation) => local.sign(operation));
-  const decrypt = answered<Parameters<NonNullable<typeof local.decrypt>>[0]>((operation) =>
-    local.decrypt?.(operation),
-  );
-  return { publicKey: local.publicKey, sign, decrypt: local.decrypt && decrypt } as unknown as string;
-}
+import { keyOf, tls } from './process-side.ts';
 
 const authority = await makeAuthority();
 const [issued, ofClient] = await Promise.all([
@@ -97,7 +78,7 @@ const CALLBACKS: Readonly<Record<string, Callback>> = {
 
 const tellTo = (log: string[]) => (error: NodeJS.ErrnoException) => log.push(error.code ?? error.message);
 
-function watchServer(server: nodeTls.Server, log: string[]): Promise<void> {
+function watchServer(server: Server, log: string[]): Promise<void> {
   return new Promise((resolve) => {
     server.on('keylog', () => log.push('keylog')).on('tlsClientError', tellTo(log));
     server.on('tlsClientError', () => resolve());

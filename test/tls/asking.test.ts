@@ -1,6 +1,7 @@
 /**
- * Callbacks of a user's for which OpenSSL asks in the middle of a job (ALPNCallback, pskCallback): what they put off, and what they
- * throw, comes in the order of node:tls, in a process of its own without this library.
+ * What users do in callbacks of a handshake comes in the order of node:tls, in a process of its own without this library. Callbacks
+ * for which OpenSSL asks in the middle of a job (ALPNCallback, pskCallback) put something off, or throw; callbacks that choose a
+ * context (SNICallback) exchange it, too.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -8,20 +9,21 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const PROGRAM = fileURLToPath(new URL('../helpers/asking-server.js', import.meta.url));
-
 type Stories = Record<string, unknown>;
 
-async function stories(mode: string): Promise<Stories> {
-  const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, mode], { timeout: 60_000 });
+async function stories(program: string, mode: string): Promise<Stories> {
+  const path = fileURLToPath(new URL(`../helpers/${program}.js`, import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [path, mode], { timeout: 60_000 });
   return JSON.parse(stdout) as Stories;
 }
 
-const native = await stories('native');
-
-for (const mode of ['sync', 'delayed']) {
-  const told = await stories(mode);
-  for (const [name, story] of Object.entries(native)) {
-    test(`${name}, the key answers ${mode}`, () => assert.deepEqual(told[name], story));
+for (const program of ['asking-server', 'choosing-server']) {
+  const native = await stories(program, 'native');
+  assert.ok(Object.keys(native).length > 0);
+  for (const mode of ['sync', 'delayed']) {
+    const told = await stories(program, mode);
+    for (const [name, story] of Object.entries(native)) {
+      test(`${name}, the key answers ${mode}`, () => assert.deepEqual(told[name], story));
+    }
   }
 }
