@@ -9,8 +9,6 @@ import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
-import { nextTick } from '../timers.ts';
-import { inNextTurn } from '../turn.ts';
 import {
   addon,
   FLAG_NEW_SESSION,
@@ -28,11 +26,11 @@ import type { LateChoice } from './late-choice.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
 import { PendingOperation, type ScopedOrigin } from './operation.ts';
 import { ProcessHold } from './process-hold.ts';
-import { askForPsk, type PskAnswer } from './psk-question.ts';
 import { resultError } from './result-error.ts';
 import { throwLater } from './throw-later.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
+import { askAndGoOnLater, type Tell, userQuestion } from './user-callbacks.ts';
 
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
 export class SocketHandshake implements ScopedOrigin {
@@ -206,69 +204,26 @@ export class SocketHandshake implements ScopedOrigin {
     }
   }
 
-  /**
-   * The job has paused for a callback of the user's. Node does what that puts off (ticks, microtasks) before OpenSSL goes on,
-   * but not where the handshake goes on within JavaScript of the user's.
-   *
-   * @param question asks the user; @returns tells OpenSSL the answer
-   */
-  private ask(question: () => () => number): void {
+  /** The job has paused for a callback of the user's; within JavaScript of the user's, nothing comes in between natively. */
+  private ask(question: () => Tell): void {
+    const goOn = (tell: Tell) => {
+      if (!this.isDisposed) this.scope.runInAsyncScope(() => this.after(this.step(tell)));
+    };
     if (this.isWithinUser || this.handle._parentWrap?.stream !== undefined) {
-      this.goOn(question());
+      goOn(question());
       return;
     }
     this.holdBackForNow();
-    let tell: (() => number) | undefined;
-    const goOn = () => {
-      const due = tell;
-      tell = undefined;
-      if (due !== undefined) this.goOn(due);
-    };
-    // It is asked for first, and so comes before what the user puts off to the same time.
-    inNextTurn(goOn);
-    tell = question();
-    // In the next turn there may be nothing left that could tell how its handshake has failed.
-    if (this.socket.destroyed) nextTick(goOn);
-  }
-
-  private goOn(tell: () => number): void {
-    if (!this.isDisposed) this.scope.runInAsyncScope(() => this.after(this.step(tell)));
-  }
-
-  /** See native/alpn_decision.h. */
-  private askForAlpn(): () => number {
-    const offer = addon().alpnOffer(this.id);
-    let offset: number | undefined;
-    try {
-      offset = offer && this.handle.ALPNCallback?.(offer);
-    } catch (error) {
-      throwLater(error);
-    }
-    return () => addon().decideAlpn(this.id, offset ?? -1);
-  }
-
-  /** See native/psk_decision.h. */
-  private askForPsk(): () => number {
-    const question = addon().pskQuestion(this.id);
-    let answer: PskAnswer | undefined;
-    try {
-      answer = question && askForPsk(this.handle, question);
-    } catch (error) {
-      throwLater(error);
-    }
-    return () => addon().decidePsk(this.id, answer?.identity ?? '', answer?.psk ?? new Uint8Array());
+    askAndGoOnLater(question, goOn, () => this.socket.destroyed);
   }
 
   private after(step: number): void {
     if ((step & FLAG_REPLAY) !== 0 && step >= 0) this.replay((step & FLAG_NEW_SESSION) !== 0);
     if (this.isDisposed || step < 0) return;
     const state = step & STEP_MASK;
-    if (state === HandshakeStep.WANT_ALPN) {
-      this.ask(() => this.askForAlpn());
-      return;
-    }
-    if (state === HandshakeStep.WANT_PSK) {
-      this.ask(() => this.askForPsk());
+    const question = userQuestion(state, this.id, this.handle);
+    if (question !== undefined) {
+      this.ask(question);
       return;
     }
     if (state === HandshakeStep.WANT_SIGN || state === HandshakeStep.WANT_DECRYPT) {
