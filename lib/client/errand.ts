@@ -26,6 +26,8 @@ export interface ErrandRequest {
   readonly method: string;
   /** `undefined`: it is for no key. */
   readonly keyId: Uint8Array | undefined;
+  /** The custom function that it is to a key server of the profile; `undefined`: none. Default: none. */
+  readonly functionFor?: ((profile: Profile) => string | undefined) | undefined;
   /** The request in the words of either profile. @throws what makes it impossible there */
   items(profile: Profile): Items;
   /** Milliseconds on the clock. */

@@ -267,12 +267,15 @@ export class KeyServerSet {
     return best;
   }
 
-  /** Those that it cannot be sent to, and, unless nobody else is there, those that are known to refuse it. */
+  /** Those that it cannot be sent to, and, unless nobody else is there, those that are known not to do it. */
   #unfit(errand: Errand, now: number): readonly KnownServer[] {
     const unfit = this.#impossible(errand);
-    if (this.#servers.every(({ refusals }) => refusals.isEmpty)) return unfit;
-    const refusing = this.#servers.filter(({ refusals }) => refusals.has(errand.subject, now));
-    return this.hasOthers([...unfit, ...refusing]) ? [...unfit, ...refusing] : unfit;
+    const { functionFor } = errand.request;
+    if (functionFor === undefined && this.#servers.every(({ refusals }) => refusals.isEmpty)) return unfit;
+    const doNot = this.#servers.filter(
+      (server) => server.refusals.has(errand.subject, now) || !server.offers(functionFor),
+    );
+    return this.hasOthers([...unfit, ...doNot]) ? [...unfit, ...doNot] : unfit;
   }
 
   /** Those that it avoids, and those that have no connection yet that is good for it. */

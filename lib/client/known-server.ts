@@ -8,6 +8,7 @@ import { Breaker, type BreakerState } from './breaker.ts';
 import { clientBreaker } from './channels.ts';
 import type { Candidate } from './choice.ts';
 import type { Connection, ConnectionSettings } from './connection.ts';
+import type { ErrandRequest } from './errand.ts';
 import { Lane, type LaneName } from './lane.ts';
 import { Latency } from './latency.ts';
 import { Link, type LinkState } from './link.ts';
@@ -139,6 +140,14 @@ export class KnownServer implements Candidate {
     const [link] = this.#links;
     const isTriedFirst = link!.failures === 0 && link!.promising;
     return !this.ready && !this.hopeless && (isTriedFirst || now - this.#lostAt < RESTART_MS);
+  }
+
+  /** @param functionFor see {@link ErrandRequest}; @returns whether it says that it has it; not connected, it may */
+  offers(functionFor: ErrandRequest['functionFor']): boolean {
+    if (functionFor === undefined) return true;
+    const connection = this.#links.find((link) => link.connection !== undefined)?.connection;
+    const name = connection && functionFor(connection.profile);
+    return name === undefined || connection?.capabilities?.functions.includes(name) === true;
   }
 
   get lastError(): KeylessError | undefined {

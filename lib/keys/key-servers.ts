@@ -7,6 +7,7 @@ import { laneOf } from '../client/lane.ts';
 import type { SrvWatch } from '../client/srv-watch.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
+import { CustomFunction } from '../protocol/opcodes.ts';
 import {
   premasterRequest,
   type RequestContext,
@@ -14,7 +15,7 @@ import {
   signRequest,
   ticketKeysRequest,
 } from '../protocol/request-encoder.ts';
-import { SIGNING_METHODS } from '../protocol/schemes.ts';
+import { functionOfScheme, SIGNING_METHODS } from '../protocol/schemes.ts';
 import { kAnsweredBy } from './answered-by.ts';
 import { cancelSignalOf } from './cancel-signal.ts';
 import {
@@ -86,7 +87,16 @@ class KeyServers implements PrivateKey {
   #sign(operation: SignOperation, avoid?: readonly KnownServer[]): Promise<Uint8Array> {
     const { scheme, message } = operation;
     const items = (profile: Profile) => signRequest(scheme, message, this.#context(operation, profile));
-    return this.#ask(operation, { kind: 'sign', method: scheme, lane: laneOf(scheme), items, avoid });
+    const functionFor =
+      SIGNING_METHODS[scheme].opcode === undefined ? () => functionOfScheme(scheme) : undefined;
+    return this.#ask(operation, {
+      kind: 'sign',
+      method: scheme,
+      lane: laneOf(scheme),
+      functionFor,
+      items,
+      avoid,
+    });
   }
 
   #context(operation: Operation, profile: Profile): RequestContext {
@@ -101,7 +111,13 @@ class KeyServers implements PrivateKey {
       if (profile === 'ours') return premasterRequest(ciphertext, clientVersion, context);
       return rawDecryptRequest(ciphertext, context);
     };
-    return this.#ask(operation, { kind: 'decrypt', method: 'decrypt', lane: 'slow', items });
+    return this.#ask(operation, {
+      kind: 'decrypt',
+      method: 'decrypt',
+      lane: 'slow',
+      functionFor: (profile) => (profile === 'ours' ? CustomFunction.RSA_PREMASTER : undefined),
+      items,
+    });
   }
 
   /**
@@ -130,6 +146,7 @@ class KeyServers implements PrivateKey {
       method: 'ticket-keys',
       keyId: undefined,
       lane: 'quick',
+      functionFor: () => CustomFunction.TICKET_KEYS,
       items: ticketKeysRequest,
       deadline,
       signal: undefined,
@@ -162,7 +179,7 @@ class KeyServers implements PrivateKey {
 
   #ask(
     operation: Operation,
-    what: Pick<ErrandRequest, 'kind' | 'method' | 'lane' | 'items' | 'avoid'>,
+    what: Pick<ErrandRequest, 'kind' | 'method' | 'lane' | 'functionFor' | 'items' | 'avoid'>,
   ): Promise<Uint8Array> {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);

@@ -3,7 +3,12 @@ import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../.
 import { encodeResult } from '../../lib/protocol/answers.ts';
 import { type KeyServerSetup, makeKeyServers } from './key-servers.ts';
 import { signOperation } from './operations.ts';
-import { type OnRequest, type RudeKeyServer, startRudeKeyServer } from './rude-key-server.ts';
+import {
+  type OnRequest,
+  type RudeKeyServer,
+  type RudeOptions,
+  startRudeKeyServer,
+} from './rude-key-server.ts';
 
 export const KEY_ID = Buffer.alloc(20, 9);
 export const SIGNATURE = Buffer.alloc(70, 1);
@@ -24,7 +29,7 @@ export class RudeEdges {
   /** A key server. @param onRequest default: it answers each request */
   async rude(
     onRequest: OnRequest = answer,
-    options: { profile?: 'field'; port?: number } = {},
+    options: Pick<RudeOptions, 'profile' | 'port' | 'functions'> = {},
   ): Promise<RudeKeyServer> {
     const { server, authority } = this.setup;
     const keyServer = await startRudeKeyServer({ server, ca: authority.certPem, onRequest, ...options });

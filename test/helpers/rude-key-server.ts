@@ -7,13 +7,15 @@ import { type Frame, FrameDecoder } from '../../lib/protocol/frame-decoder.ts';
 import { ALPN_PROTOCOL, CustomFunction, Opcode } from '../../lib/protocol/opcodes.ts';
 import type { Issued } from './certificates.ts';
 
-const CAPABILITIES = encodeCapabilities({
-  versions: [1],
-  schemes: [],
-  functions: [],
-  contexts: [],
-  limits: { inFlight: 100, bodyBytes: 65_535 },
-});
+function capabilities(functions: readonly string[]): Buffer {
+  return encodeCapabilities({
+    versions: [1],
+    schemes: [],
+    functions,
+    contexts: [],
+    limits: { inFlight: 100, bodyBytes: 65_535 },
+  });
+}
 
 export type OnRequest = (frame: Frame, socket: tls.TLSSocket) => void;
 
@@ -24,6 +26,8 @@ export interface RudeOptions {
   readonly onRequest: OnRequest;
   /** `field`: no ALPN, TLS 1.2. */
   readonly profile?: 'ours' | 'field';
+  /** Custom functions that it says it has; default none. */
+  readonly functions?: readonly string[];
   /** 0: any. */
   readonly port?: number;
 }
@@ -40,9 +44,11 @@ export class RudeKeyServer {
   frozen = false;
   readonly #server: tls.Server;
   readonly #onRequest: OnRequest;
+  readonly #capabilities: Buffer;
 
-  constructor({ server, ca, onRequest, profile = 'ours' }: RudeOptions) {
+  constructor({ server, ca, onRequest, profile = 'ours', functions = [] }: RudeOptions) {
     this.#onRequest = onRequest;
+    this.#capabilities = capabilities(functions);
     const words =
       profile === 'ours' ? { ALPNProtocols: [ALPN_PROTOCOL] } : { maxVersion: 'TLSv1.2' as const };
     this.#server = tls.createServer({
@@ -105,7 +111,7 @@ export class RudeKeyServer {
       functionName !== undefined &&
       Buffer.from(functionName).toString() === CustomFunction.CAPABILITIES
     ) {
-      socket.write(encodeResult(frame.id, CAPABILITIES));
+      socket.write(encodeResult(frame.id, this.#capabilities));
     } else this.#onRequest(frame, socket);
   }
 }

@@ -9,6 +9,8 @@ import { decryptOperation, signOperation } from '../../helpers/operations.ts';
 import { answer, KEY_ID, RudeEdges, sign } from '../../helpers/rude-edges.ts';
 import type { OnRequest } from '../../helpers/rude-key-server.ts';
 
+/** At once, than one key server has room for at first: all that may be asked are. */
+const MORE_THAN_ROOM = 100;
 let edges: RudeEdges;
 const edge: RudeEdges['edge'] = (...args) => edges.edge(...args);
 
@@ -18,14 +20,17 @@ before(async () => {
 after(() => edges.close());
 
 /** A key server, and how often it was asked. @param refuses the error it answers with; default: it does what it is asked */
-async function counted(refuses?: (keyId: Buffer) => 1 | 2 | 7 | 8 | undefined) {
+async function counted(
+  refuses?: (keyId: Buffer) => 1 | 2 | 5 | 7 | undefined,
+  options: Parameters<RudeEdges['rude']>[1] = {},
+) {
   const onRequest: OnRequest = (frame, socket) => {
     it.asked += 1;
     const error = refuses?.(Buffer.from(frame.items.keyId ?? []));
     if (error === undefined) answer(frame, socket);
     else socket.write(encodeError(frame.id, error));
   };
-  const it = Object.assign(await edges.rude(onRequest), { asked: 0 });
+  const it = Object.assign(await edges.rude(onRequest, options), { asked: 0 });
   return it;
 }
 
@@ -59,7 +64,7 @@ test('who does not have one key is asked for the others all the same', async () 
   while (stats().errors.ERR_KEYLESS_KEY_NOT_FOUND === undefined) await sign(keys);
   for (let times = 0; times < 10; times += 1) await sign(keys);
   assert.equal(stats().errors.ERR_KEYLESS_KEY_NOT_FOUND, 1);
-  await Promise.all(Array.from({ length: 40 }, () => keys.sign(signOperation(other))));
+  await Promise.all(Array.from({ length: MORE_THAN_ROOM }, () => keys.sign(signOperation(other))));
   assert.ok(stats().answered > 0);
 });
 
@@ -76,7 +81,7 @@ test('who has got the key meanwhile, and was asked because nobody else was there
   await edges.rude(answer, { port });
   await until(() => keys.stats().servers[1]!.ready === 2);
   const { asked } = one;
-  await Promise.all(Array.from({ length: 40 }, () => sign(keys)));
+  await Promise.all(Array.from({ length: MORE_THAN_ROOM }, () => sign(keys)));
   assert.ok(one.asked > asked);
 });
 
@@ -86,7 +91,8 @@ test('what all key servers refuse is the fault of none: each is asked for the ne
   const keys = await edgeOf(servers);
   await assert.rejects(sign(keys), { code: 'ERR_KEYLESS_KEY_NOT_FOUND' });
   error = undefined;
-  await Promise.all(Array.from({ length: 40 }, () => sign(keys)));
+  await sign(keys);
+  await Promise.all(Array.from({ length: MORE_THAN_ROOM }, () => sign(keys)));
   assert.ok(servers.every(({ asked }) => asked > 1));
 });
 
@@ -150,4 +156,37 @@ test('others that were never there are not waited for', async () => {
   const keys = edge([lacking, address]);
   await until(() => keys.stats().servers[0]!.ready === 2 && keys.stats().servers[1]!.failures > 0);
   await assert.rejects(sign(keys), { code: 'ERR_KEYLESS_KEY_NOT_FOUND' });
+});
+
+test('a custom function is asked for where it is said to be: never of the field beside one that has it', async () => {
+  const servers = [
+    await counted(() => 5, { profile: 'field' }),
+    await counted(() => 5),
+    await counted(undefined, { functions: ['ticket-keys', 'rsa-premaster', 'sign:ed448'] }),
+  ];
+  const keys = await edgeOf(servers);
+  for (let times = 0; times < 5; times += 1) {
+    await keys.ticketKeys();
+    await keys.sign(signOperation(KEY_ID, 'ed448'));
+  }
+  assert.deepEqual(
+    servers.map(({ asked }) => asked),
+    [0, 0, 10],
+  );
+  for (let times = 0; times < 5; times += 1)
+    await keys.decrypt!(decryptOperation(KEY_ID, Buffer.alloc(256, 1)));
+  assert.equal(servers[1]!.asked, 0, 'which has no function, and those of the field need none');
+});
+
+test('where nobody says that it has it, somebody is asked all the same: its error says why', async () => {
+  const keys = await edgeOf([await counted(() => 5, { profile: 'field' }), await counted(() => 5)]);
+  await assert.rejects(keys.ticketKeys(), { code: 'ERR_KEYLESS_REFUSED' });
+});
+
+test('ticket keys are not given by one that says it has them, to this edge: another one is asked, and the next time first', async () => {
+  const functions = ['ticket-keys'];
+  const refusing = await counted(() => 5, { functions });
+  const keys = await edgeOf([refusing, await counted(undefined, { functions })]);
+  for (let times = 0; times < 10; times += 1) await keys.ticketKeys();
+  assert.ok(refusing.asked <= 1, `${refusing.asked}`);
 });
