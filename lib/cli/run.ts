@@ -32,7 +32,7 @@ const EXIT_BY_SIGNAL: Readonly<Record<string, number>> = {
 
 /** Not `--import`: with any of those, Node loads CommonJS in another way, which stacks and async ids show. */
 function nodeOptions(isolate: boolean): string {
-  const module = new URL(isolate ? '../wrap/isolate.js' : '../wrap/register.js', import.meta.url);
+  const module = new URL(isolate ? '../wrap/isolate.cjs' : '../wrap/register.cjs', import.meta.url);
   const quoted = fileURLToPath(module).replace(/[\\"]/g, '\\$&');
   return `${process.env.NODE_OPTIONS ?? ''} --require="${quoted}"`.trim();
 }

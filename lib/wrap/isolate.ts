@@ -28,16 +28,25 @@ function mayHoldKey(options: unknown): boolean {
   });
 }
 
+function notLoaded(cause: unknown): KeylessError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const why =
+    code === 'ERR_REQUIRE_ESM'
+      ? 'Node.js does not load ES modules by require(): start it without --no-experimental-require-module.'
+      : `a file cannot be read: ${message}.`;
+  return new KeylessError(
+    'ERR_KEYLESS_PLATFORM',
+    `The process that is to hold the keys cannot be started, because ${why}`,
+    { cause },
+  );
+}
+
 /** @throws KeylessError ERR_KEYLESS_PLATFORM; the next key tries again */
 function loadMover(): void {
   try {
     createRequire(import.meta.url)('./move-keys.js');
   } catch (cause) {
-    throw new KeylessError(
-      'ERR_KEYLESS_PLATFORM',
-      `The process that is to hold the keys cannot be started, because a file cannot be read: ${(cause as Error).message}.`,
-      { cause },
-    );
+    throw notLoaded(cause);
   }
 }
 

@@ -55,7 +55,7 @@ for (const [mode, key, holders, ways] of [
     2,
     [
       ['--import', ISOLATE.href],
-      ['--require', fileURLToPath(ISOLATE)],
+      ['--require', fileURLToPath(ISOLATE).replace(/js$/, 'cjs')],
       [MAIN, 'run', '--isolate', '--', process.execPath],
     ],
   ],
@@ -65,7 +65,7 @@ for (const [mode, key, holders, ways] of [
     0,
     [
       ['--import', REGISTER.href],
-      ['--require', fileURLToPath(REGISTER)],
+      ['--require', fileURLToPath(REGISTER).replace(/js$/, 'cjs')],
       [MAIN, 'run', '--', process.execPath],
     ],
   ],

@@ -4,7 +4,9 @@ import { type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { MAIN } from '../helpers/serve-process.ts';
 
 const ISOLATE = new URL('../../lib/wrap/isolate.js', import.meta.url);
 const ATTEMPT = `
@@ -81,8 +83,14 @@ test('what an app has inherited is not open in the processes with its keys', asy
 const PERMISSION = ['--permission', '--experimental-permission'].find((flag) =>
   process.allowedNodeEnvironmentFlags.has(flag),
 );
+const NO_REQUIRE = '--no-experimental-require-module';
 const DENIED: readonly [what: string, flags: readonly string[], says: RegExp][] = [
   ['--no-addons', ['--no-addons'], /without --no-addons/],
+  [
+    NO_REQUIRE,
+    [NO_REQUIRE],
+    /started, because Node\.js does not load .* without --no-experimental-require-module\.$/m,
+  ],
   ['the permission model', [PERMISSION!, '--allow-fs-read=*'], /--allow-addons/],
   [
     'the permission model that allows addons',
@@ -96,5 +104,20 @@ for (const [what, flags, says] of DENIED) {
     const printed = run(flags, 'console.log(attempt())');
     assert.match(printed, /^ERR_KEYLESS_PLATFORM /);
     assert.match(printed, says);
+  });
+}
+
+for (const [name, way] of [
+  ...['isolate', 'register'].map((name) => [
+    `--require of ${name}`,
+    [NO_REQUIRE, '--require', fileURLToPath(new URL(`../../lib/wrap/${name}.cjs`, import.meta.url))],
+  ]),
+  ['run', [MAIN, 'run', '--', process.execPath, NO_REQUIRE]],
+] as const) {
+  test(`${name} where Node.js loads no ES modules by require() says so, and what to do`, () => {
+    const { stderr, status } = spawnSync(process.execPath, [...way, '-e', ''], { encoding: 'utf8' });
+    assert.equal(status, 1);
+    assert.match(stderr, /start it without --no-experimental-require-module\./);
+    assert.match(stderr, /code: 'ERR_KEYLESS_PLATFORM'/);
   });
 }

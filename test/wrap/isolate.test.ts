@@ -94,7 +94,7 @@ async function hardened(pid: number): Promise<void> {
 test('an app serves as before, by --import and by --require', async () => {
   for (const execArgv of [
     ['--import', ISOLATE.href],
-    ['--require', fileURLToPath(ISOLATE)],
+    ['--require', fileURLToPath(ISOLATE).replace(/js$/, 'cjs')],
   ]) {
     const { port, child } = await start(rsa, execArgv);
     assert.equal(await visit(port), 'hello');
