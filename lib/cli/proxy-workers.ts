@@ -54,6 +54,8 @@ class Workers {
   #keys = randomBytes(TICKET_KEYS_BYTES);
   #ending = false;
   #firstExit: number | undefined;
+  /** Whether one of them has ever served. */
+  #served = false;
   readonly #rotation = setInterval(() => this.#rotate(), ROTATION_MS).unref();
   readonly ended: Promise<number>;
   #settle: (code: number) => void = () => undefined;
@@ -72,25 +74,28 @@ class Workers {
       clearInterval(this.#rotation);
     }
     for (const worker of this.#workers) worker.process.kill(name);
+    this.#endIfAllHave();
   }
 
   #start(): void {
     const worker = cluster.fork();
-    const startedAt = performance.now();
     this.#workers.add(worker);
+    worker.on('listening', () => {
+      this.#served = true;
+    });
     worker.on('message', (message) => {
       if (message === WANT_TICKET_KEYS) this.#tellKeys(worker);
     });
     worker.on('error', () => undefined);
     worker.on('exit', (code, signal) => {
       this.#workers.delete(worker);
-      this.#gone(code ?? 1, signal, performance.now() - startedAt);
+      this.#gone(code ?? 1, signal);
     });
   }
 
-  /** One that cannot even start (a port that is taken) ends them all; one that ends later is replaced. */
-  #gone(code: number, signal: string | null, livedMs: number): void {
-    if (!this.#ending && livedMs < RESTART_MS && signal === null) {
+  /** If none can even start (a port that is taken), all end; one that ends later is replaced. */
+  #gone(code: number, signal: string | null): void {
+    if (!this.#ending && !this.#served && signal === null) {
       this.#firstExit = code;
       this.signal('SIGTERM');
     }
@@ -99,7 +104,11 @@ class Workers {
       setTimeout(() => this.#ending || this.#start(), RESTART_MS);
       return;
     }
-    if (this.#workers.size === 0) this.#settle(this.#firstExit ?? 0);
+    this.#endIfAllHave();
+  }
+
+  #endIfAllHave(): void {
+    if (this.#ending && this.#workers.size === 0) this.#settle(this.#firstExit ?? 0);
   }
 
   #rotate(): void {

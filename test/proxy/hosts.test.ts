@@ -1,17 +1,17 @@
-/** Which certificate a client of `keyless-tls proxy` gets, from a folder that changes; stubs, isolate, workers. */
+/** Which certificate a client of `keyless-tls proxy` gets, from a folder that changes; stubs, isolate. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
-import { createServer as createHttpServer, get as httpGet } from 'node:http';
+import { get as httpGet } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { makeStub } from '../../lib/wrap/stub.ts';
 import { makeKeyServers } from '../helpers/key-servers.ts';
-import { childrenOf, runCommand } from '../helpers/programs.ts';
+import { runCommand } from '../helpers/programs.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 let echo: Server;
@@ -195,57 +195,6 @@ test('a stub’s host is signed for by the key servers; without a configuration 
   const without = await runCommand(args, { cwd: folder.path });
   assert.equal(without.code, 1);
   assert.match(without.stderr, /There is no keyless-tls\.json/);
-});
-
-test('--workers: one port, tickets of each for all, one page of metrics; a worker that dies is replaced', async () => {
-  const folder = await makeFolder();
-  await folder.add('www', ['localhost']);
-  const server = createHttpServer((_, response) => response.end('hello'));
-  const backend = `http://127.0.0.1:${await portOf(server)}`;
-  const proxy = new ProxyProcess(folder, [
-    '--backend',
-    backend,
-    '--workers',
-    '2',
-    '--metrics',
-    '0',
-    '--max-connections',
-    '50',
-  ]);
-  const port = await proxy.port();
-  await proxy.event(
-    'listening',
-    (event) => event !== proxy.events.find(({ event: name }) => name === 'listening'),
-  );
-  let session: Buffer | undefined;
-  const resumed: boolean[] = [];
-  for (let visits = 0; visits < 6; visits += 1) {
-    const socket = tls.connect({
-      port,
-      servername: 'localhost',
-      ca: folder.authority.certPem,
-      ...(session && { session }),
-    });
-    socket.on('session', (data: Buffer) => {
-      session = data;
-    });
-    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
-    socket.on('secureConnect', () => resumed.push(socket.isSessionReused()));
-    assert.match(await text(socket), /hello$/);
-  }
-  assert.deepEqual(resumed, [false, true, true, true, true, true]);
-  const { port: metrics } = await proxy.event('metrics');
-  const [response] = await once(httpGet({ port: metrics as number, path: '/metrics' }), 'response');
-  assert.match(await text(response), /keyless_tls_proxy_requests_total\{host="www",status="2xx"\} 6\n/);
-  const [first] = childrenOf(proxy.child.pid!) as [number];
-  const listening = () => proxy.events.filter(({ event }) => event === 'listening').length;
-  const before = listening();
-  process.kill(first, 'SIGKILL');
-  await proxy.event('worker-problem');
-  await proxy.event('listening', () => listening() > before);
-  assert.match(await visit(port, 'localhost'), /^[\dA-F:]+$/);
-  assert.equal(await proxy.end(), 0);
-  server.close();
 });
 
 test('a folder without a usable host, and options that make no sense, are said at once', async () => {

@@ -1,0 +1,109 @@
+/** `keyless-tls proxy --workers`: processes that share a port, ticket keys and a page of metrics, and come and go. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, get, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { after, before, test } from 'node:test';
+import tls from 'node:tls';
+import { childrenOf } from '../helpers/programs.ts';
+import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+
+const WORKERS = 2;
+
+let folder: HostsFolder;
+let backend: Server;
+let args: string[];
+before(async () => {
+  folder = await HostsFolder.make();
+  await folder.add('www', ['localhost']);
+  backend = createServer((_, response) => response.end('hello'));
+  const url = `http://127.0.0.1:${await portOf(backend)}`;
+  args = ['--backend', url, '--workers', String(WORKERS), '--metrics', '0', '--max-connections', '50'];
+});
+after(() => {
+  backend.close();
+  folder.remove();
+});
+
+function count(proxy: ProxyProcess, name: string): number {
+  return proxy.events.filter(({ event }) => event === name).length;
+}
+
+/** Resolves when so many workers have begun to listen. */
+async function listening(proxy: ProxyProcess, workers: number): Promise<void> {
+  await proxy.event('listening', () => count(proxy, 'listening') >= workers);
+}
+
+interface Visit {
+  readonly resumed: boolean;
+  readonly session: Buffer;
+}
+
+/** A request on a connection of its own. */
+async function visit(port: number, session?: Buffer): Promise<Visit> {
+  const trust = { servername: 'localhost', ca: folder.authority.certPem };
+  const socket = tls.connect({ port, host: '127.0.0.1', ...trust, ...(session && { session }) });
+  const sessions: Buffer[] = [];
+  socket.on('session', (data: Buffer) => sessions.push(data));
+  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+  const secured = once(socket, 'secureConnect').then(() => socket.isSessionReused());
+  assert.match(await text(socket), /hello$/);
+  return { resumed: await secured, session: sessions[0]! };
+}
+
+/** One after the other, so that the workers have them in turn. */
+async function visits(port: number, times: number, session: Buffer): Promise<boolean[]> {
+  const resumed: boolean[] = [];
+  for (let time = 0; time < times; time += 1) resumed.push((await visit(port, session)).resumed);
+  return resumed;
+}
+
+test('one port, tickets of each for all, one page of metrics', async () => {
+  const proxy = new ProxyProcess(folder, args);
+  const port = await proxy.port();
+  await listening(proxy, WORKERS);
+  const { session, resumed } = await visit(port);
+  assert.equal(resumed, false);
+  assert.deepEqual(await visits(port, 4, session), [true, true, true, true]);
+  const { port: metrics } = await proxy.event('metrics');
+  const [response] = await once(get({ port: metrics as number, path: '/metrics' }), 'response');
+  assert.match(await text(response), /keyless_tls_proxy_requests_total\{host="www",status="2xx"\} 5\n/);
+  assert.equal(await proxy.end(), 0);
+});
+
+test('a worker that dies is replaced, by one that takes the tickets of before; the others serve meanwhile', async () => {
+  const proxy = new ProxyProcess(folder, args);
+  const port = await proxy.port();
+  await listening(proxy, WORKERS);
+  const { session } = await visit(port);
+  for (const [index, pid] of childrenOf(proxy.child.pid!).entries()) {
+    process.kill(pid, 'SIGKILL');
+    await proxy.event('worker-problem', ({ reason }) => {
+      assert.equal(reason, 'SIGKILL');
+      return count(proxy, 'worker-problem') > index;
+    });
+    assert.equal((await visit(port)).resumed, false);
+    await listening(proxy, WORKERS + 1 + index);
+  }
+  assert.equal(childrenOf(proxy.child.pid!).length, WORKERS);
+  assert.deepEqual(await visits(port, 4, session), [true, true, true, true]);
+  assert.equal(await proxy.end(), 0);
+});
+
+test('told to end while no worker is there, it ends, and starts none', async () => {
+  const proxy = new ProxyProcess(folder, args);
+  await listening(proxy, WORKERS);
+  for (const pid of childrenOf(proxy.child.pid!)) process.kill(pid, 'SIGKILL');
+  await proxy.event('worker-problem', () => count(proxy, 'worker-problem') === WORKERS);
+  assert.equal(await proxy.end(), 0);
+  assert.equal(count(proxy, 'listening'), WORKERS);
+});
+
+test('workers that cannot start end it, with their exit code', async () => {
+  const { port } = backend.address() as AddressInfo;
+  const proxy = new ProxyProcess(folder, [...args, '--listen', `127.0.0.1:${port}`]);
+  assert.equal(await proxy.ended, 1);
+  assert.match(proxy.stderr, /EADDRINUSE/);
+  assert.equal(count(proxy, 'worker-problem'), 0);
+});
