@@ -161,6 +161,13 @@ test('RSA key exchange is offered where the configuration says so, and nowhere e
   assert.equal(await visit(app.port, keyExchange), 'hello');
 });
 
+test('a key that is given twice is as good as once, as natively', async () => {
+  for (const key of ['native.key', 'p256.stub']) {
+    const app = await start(['p256.crt'], [key, key]);
+    assert.equal(await visit(app.port), 'hello', key);
+  }
+});
+
 test('the environment alone is enough', async () => {
   const app = await start(['p256.crt'], ['p256.stub'], {
     KEYLESS_TLS_SERVERS: `127.0.0.1:${port}`,
