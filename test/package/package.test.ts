@@ -95,6 +95,7 @@ test('the package holds the library, its binary and its documents, and nothing e
     /^dist\/lib\/.+\.(js|d\.ts|js\.map)$/,
     /^dist\/lib\/keepers\/(key-process-main|raw-rsa-worker)\.cjs$/,
     /^dist\/lib\/(isolate|move-keys)-chunk\.mjs(\.map)?$/,
+    /^dist\/lib\/wrap\/.+\.(cjs|d\.cts|cjs\.map)$/,
     /^prebuilds\/[a-z0-9]+-[a-z0-9]+\/keyless_tls(\.glibc|\.musl)?\.node$/,
   ];
   assert.deepEqual(
@@ -105,16 +106,24 @@ test('the package holds the library, its binary and its documents, and nothing e
   for (const path of ['package.json', 'README.md', 'LICENSE']) assert.ok(packed.includes(path), path);
 });
 
+/** By scripts/bundle.mjs. */
+const BUNDLED = /^dist\/lib\/(?:keepers\/.+\.cjs|.+-chunk\.mjs(?:\.map)?)$/;
+
 test('the package holds all of the library: code and types of every source, and a map of what is not in a chunk', () => {
-  const sources = readdirSync(`${ROOT}lib`, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
-    .map((path) => `dist/lib/${path.replace(/\.ts$/, '')}`);
+  const sourcesOf = (extension: string) =>
+    readdirSync(`${ROOT}lib`, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith(extension))
+      .map((path) => `dist/lib/${path.slice(0, -extension.length)}`);
   const handsOn = (path: string) => !readFileSync(`${ROOT}${path}.js`, 'utf8').includes('sourceMappingURL');
   assert.deepEqual(
-    sources
-      .flatMap((path) => [`${path}.js`, `${path}.d.ts`, ...(handsOn(path) ? [] : [`${path}.js.map`])])
-      .sort(),
-    packed.filter((path) => path.startsWith('dist/') && !/\.(?:cjs|mjs|mjs\.map)$/.test(path)),
+    [
+      ...sourcesOf('.ts').flatMap((path) => [
+        ...[`${path}.js`, `${path}.d.ts`],
+        ...(handsOn(path) ? [] : [`${path}.js.map`]),
+      ]),
+      ...sourcesOf('.cts').flatMap((path) => [`${path}.cjs`, `${path}.d.cts`, `${path}.cjs.map`]),
+    ].sort(),
+    packed.filter((path) => path.startsWith('dist/') && !BUNDLED.test(path)),
   );
 });
 
