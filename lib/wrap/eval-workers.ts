@@ -17,8 +17,15 @@ function preloading(file: string, code: string): string {
   });
 }
 
+/** `--require` reaches all threads, and Node's class stays what it is. */
+function importsAhead(): boolean {
+  const words = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/[\s"]+/)];
+  return words.some((word) => /^--import(?:=|$)/.test(word));
+}
+
 /** @param url of the module that threads have to load before their code */
 export function preloadEvalWorkers(url: string): void {
+  if (!importsAhead()) return;
   const file = fileURLToPath(url);
   const threads = process.getBuiltinModule('node:worker_threads') as { Worker: typeof Worker };
   threads.Worker = new Proxy(threads.Worker, {

@@ -155,9 +155,13 @@ sameAsNatively(
   process.on('beforeExit', (code) => say('beforeExit', code)).on('exit', (code) => say('exit', code));`,
 );
 
-test('run loads an app as Node does: its stack is the same', async () => {
+test('run loads an app as Node does: its stack is the same, and so are its classes', async () => {
   const app = join(folder, 'app.cjs');
-  writeFileSync(app, "console.log(new Error('here').stack, typeof require.main, process.execArgv);");
+  writeFileSync(
+    app,
+    `console.log(new Error('here').stack, typeof require.main, process.execArgv);
+    console.log(require('node:util').inspect(require('node:worker_threads').Worker, { showHidden: true, showProxy: true }));`,
+  );
   const options = { cwd: folder, env };
   const native = await start(process.execPath, [app], options).ended;
   assert.match(native.stdout, /Error: here/);
