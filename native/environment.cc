@@ -96,17 +96,17 @@ void Environment::HoldForSigning(bool hold) {
   }
 }
 
-void Environment::OnParked(Handshake* handshake) {
+void Environment::OnParked(Handshake* handshake, bool at_gate) {
   if (closing_) return;
   parked_.push_back(handshake->id());
   if (park_listener_.IsEmpty()) return;
   const Napi::HandleScope scope(env_);
   // Where JavaScript may not run any more (a worker is being terminated) this fails, and nothing is to be driven. It
   // also fails near the end of a deep stack: the next that parks tells of both, and the exception is nobody else's.
-  const napi_value id = Napi::Number::New(env_, handshake->id());
+  const napi_value told[] = {Napi::Number::New(env_, handshake->id()), Napi::Boolean::New(env_, at_gate)};
   const Napi::Object global = Napi::Env(env_).Global();
   napi_value ignored = nullptr;
-  if (napi_call_function(env_, global, park_listener_.Value(), 1, &id, nullptr) != napi_ok) {
+  if (napi_call_function(env_, global, park_listener_.Value(), 2, told, nullptr) != napi_ok) {
     napi_get_and_clear_last_exception(env_, &ignored);
   }
 }

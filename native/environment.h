@@ -61,7 +61,7 @@ class Environment final : public HandshakeOwner {
   const std::shared_ptr<ReleasedKeys>& released_keys() const { return released_keys_; }
   const std::shared_ptr<ContextNames>& context_names() const { return context_names_; }
 
-  void OnParked(Handshake* handshake) override;
+  void OnParked(Handshake* handshake, bool at_gate) override;
   void OnFlooded(Handshake* handshake) override;
   void OnDisposed(Handshake* handshake) override;
 

@@ -87,7 +87,7 @@ int Handshake::OnCertificate(SSL* ssl, void*) {
   handshake->operated_ = false;
   handshake->awaits_answer_ = false;
   handshake->LimitChoice();
-  handshake->Park();
+  handshake->Park(false);
   handshake->WatchAhead();
   return -1;
 }
@@ -136,11 +136,11 @@ void Handshake::LimitChoice() {
   LimitCiphers(ssl_);
 }
 
-void Handshake::Park() {
+void Handshake::Park(bool at_gate) {
   if (parked_ || disposed_) return;
   parked_ = true;
   SetGate(true);
-  owner_->OnParked(this);
+  owner_->OnParked(this, at_gate);
 }
 
 // Node's every attempt to read comes by here while a handshake waits, so what piles up is seen.
@@ -172,7 +172,7 @@ bool Handshake::MayRead(BIO* bio) {
   // therefore read on Node's stack, but for the flight that leads to an operation, and of that what comes before it.
   if (driving_) return reads_in_job_ && !operated_;
   if (!gate_closed_) return true;
-  if (BIO_pending(bio) > 0) Park();
+  if (BIO_pending(bio) > 0) Park(true);
   WatchAhead();
   return false;
 }

@@ -55,8 +55,9 @@ struct EngineCounters {
 // Where handshakes live. Owner and thread: the environment's.
 class HandshakeOwner {
  public:
-  // Called inside OpenSSL, inside Node's SSL_read: must do no more than take note.
-  virtual void OnParked(Handshake* handshake) = 0;
+  // Called inside OpenSSL, inside Node's SSL_read: must do no more than take note, and see to it that nothing more is read.
+  // `at_gate`: what the peer has sent is not read yet.
+  virtual void OnParked(Handshake* handshake, bool at_gate) = 0;
   // A peer sends ahead of a handshake that waits, more than kMaxAheadBytes: somebody should stop reading from it. Called
   // on any stack, also a job's: must not enter JavaScript. Once for each wait.
   virtual void OnFlooded(Handshake* handshake) = 0;
@@ -150,7 +151,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool AwaitsOwnSignature() const;
   void Count();
   void LimitChoice();
-  void Park();
+  void Park(bool at_gate);
   void WatchAhead();
   void SetGate(bool in_place);
   void HoldSsl();

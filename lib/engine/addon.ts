@@ -76,7 +76,7 @@ export type RawDigestSigner = { readonly [RAW_DIGEST_SIGNER]: true };
 /** The addon's functions; each is described where it is defined, in native/binding*.cc. */
 export interface Addon {
   readonly platformProblem: string;
-  setParkListener(listener: (id: number) => void): void;
+  setParkListener(listener: (id: number, atGate: boolean) => void): void;
   setFloodListener(listener: () => void): boolean;
   stats(): { handshakes: number; paused: number };
   beginContext(): void;

@@ -39,11 +39,12 @@ let listens = false;
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
 function listenToAddon(): void {
   if (listens) return;
-  addon().setParkListener((id) => {
+  addon().setParkListener((id, atGate) => {
     // In this order: near the end of a deep stack each call may fail, and the next that parks tries again.
     if (!turnIsSet) setImmediate(driveParked);
     turnIsSet = true;
     holdHandshake(id);
+    if (atGate) findHandshake(id)?.holdBackAtGate();
   });
   addon().setFloodListener(() => {
     for (const id of takeFlooded()) findHandshake(id)?.holdBack();

@@ -21,6 +21,7 @@ import {
 import { enter, leave, withdraw } from './admission.ts';
 import { standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
+import { refusedSignature, unexplainedFailure, withCause } from './handshake-failure.ts';
 import { findKey, type KeyEntry } from './key-entry.ts';
 import type { LateChoice } from './late-choice.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
@@ -268,11 +269,19 @@ export class SocketHandshake implements ScopedOrigin {
     this.holdBackForNow();
   }
 
+  /**
+   * What the peer has sent leads to an operation, and natively its end is found out after that: Node reads nothing once it has
+   * seen it. One that ends its side only may wait for our answer; from any other it is found out that it has gone.
+   */
+  holdBackAtGate(): void {
+    this.holdBackForNow(this.socket.allowHalfOpen);
+  }
+
   /** A stream of the user's would tell of it ("pause"), and is read from all the same. */
-  private holdBackForNow(): void {
+  private holdBackForNow(untilItGoesOn = false): void {
     if (this.heldBack || this.handle._parentWrap?.stream !== undefined) return;
     this.holdBack();
-    waitUnread(this);
+    if (!untilItGoesOn) waitUnread(this);
   }
 
   private settle(result: Uint8Array | KeylessError, verify = false): void {
@@ -362,7 +371,8 @@ export class SocketHandshake implements ScopedOrigin {
       this.wake();
     } finally {
       addon().clearErrors();
-      if (!this.isTold && !socket.destroyed && !this.isDisposed) socket.destroy(error ?? handshakeFailed());
+      if (!this.isTold && !socket.destroyed && !this.isDisposed)
+        socket.destroy(error ?? unexplainedFailure());
       if (error !== undefined) Reflect.deleteProperty(socket, 'destroy');
     }
   }
@@ -371,26 +381,7 @@ export class SocketHandshake implements ScopedOrigin {
   explain(error: Error): Error {
     this.isTold = true;
     if (this.isDisposed) return error;
-    if (this.error !== undefined) return this.withCause(this.error, error);
-    if (!addon().lastSignatureIsBad(this.id)) return error;
-    return new KeylessError(
-      'ERR_KEYLESS_BAD_SIGNATURE',
-      "The peer refused the handshake because the PrivateKey's signature does not verify with the certificate.",
-      { cause: error },
-    );
+    if (this.error !== undefined) return withCause(this.error, error);
+    return addon().lastSignatureIsBad(this.id) ? refusedSignature(error) : error;
   }
-
-  /** What OpenSSL says of a failed operation is the consequence; it is kept for whoever looks closer. */
-  private withCause(error: KeylessError, consequence: Error): KeylessError {
-    try {
-      error.cause ??= consequence;
-    } catch {
-      // A PrivateKey's own error may be frozen, or worse: it is what it is.
-    }
-    return error;
-  }
-}
-
-function handshakeFailed(): KeylessError {
-  return new KeylessError('ERR_KEYLESS_HANDSHAKE', 'The TLS handshake failed and OpenSSL does not say why.');
 }

@@ -6,19 +6,19 @@ import { close, listen } from './connections.ts';
 /** A link to a server. @param before is called with each flight of the client's, counted from 1, before the server has it */
 export async function linkTo(
   port: number,
-  before: (flight: number, data: Buffer) => void,
+  before: (flight: number, data: Buffer, onward: net.Socket) => void,
 ): Promise<net.Server> {
   const link = net.createServer((accepted) => {
     const onward = net.connect(port, '127.0.0.1');
     let flights = 0;
     accepted.on('data', (data: Buffer) => {
       flights += 1;
-      before(flights, data);
+      before(flights, data, onward);
       onward.write(data);
     });
     onward.pipe(accepted);
     accepted.on('close', () => onward.destroy()).on('error', () => {});
-    onward.on('error', () => {});
+    onward.on('close', () => accepted.destroySoon()).on('error', () => {});
   });
   await listen(link as tls.Server);
   return link;
