@@ -5,6 +5,7 @@
       "sources": [
         "native/alpn_decision.cc",
         "native/psk_decision.cc",
+        "native/audit_chain.cc",
         "native/binding.cc",
         "native/binding_contexts.cc",
         "native/binding_endpoints.cc",

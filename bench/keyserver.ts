@@ -1,7 +1,8 @@
 /**
  * How much of the cryptography's speed does the key server reach? Operations for each second of its CPU beside
- * `openssl speed` on the same core in the same run; then what one client sees: latency at depth 1, ECDSA beside a flood of
- * RSA, speed and memory under a flood. `node dist/bench/keyserver.js [rounds] [seconds a round]`
+ * `openssl speed` on the same core in the same run, of the key server alone and of `keyless-tls serve` with a policy, an audit log and
+ * metrics; then what one client sees: latency at depth 1, ECDSA beside a flood of RSA, over a few connections and over many;
+ * speed and memory under a flood. `node dist/bench/keyserver.js [rounds] [seconds a round]`
  *
  * The key server is a process of its own, on the first core; this process, on the second, asks over one connection each. For ECDSA
  * beside RSA it is another one, on both cores.
@@ -9,8 +10,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Asker } from '../lib/cli/bench/asker.ts';
 import { createKeyServer } from '../lib/server/key-server.ts';
@@ -19,6 +21,7 @@ import { pemKey } from '../lib/server/pem-key.ts';
 import { type Issued, makeAuthority } from '../test/helpers/certificates.ts';
 
 const SELF = fileURLToPath(import.meta.url);
+const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
 const TICKS_PER_SECOND = 100;
 const WINDOW = 96;
 /** A key server runs for months: what is measured is code that V8 has compiled. RSA comes too seldom for less. */
@@ -100,6 +103,29 @@ async function startServer(setup: Setup, core: number | undefined): Promise<Serv
   return { child, pid: child.pid!, port };
 }
 
+/** `keyless-tls serve` as people run it. Its files are in a folder that is there until {@link Serving} ends. */
+async function startServe({ ca, server, keys }: Setup, core: number): Promise<Serving> {
+  const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-bench-'));
+  const file = (name: string, text: string) => {
+    const path = join(folder, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    return path;
+  };
+  const rate = { perSecond: 1_000_000 };
+  const client = { name: 'edge', identities: ['DNS:localhost'], rate, ratePerKey: rate };
+  const policy = JSON.stringify({ version: 1, clients: [{ ...client, contexts: ['tls13-server'] }] });
+  mkdirSync(join(folder, 'keys'), { mode: 0o700 });
+  for (const [name, { keyPem }] of Object.entries(keys)) file(`keys/${name}.key`, keyPem);
+  const own = ['--cert', file('server.crt', server.certPem), '--key', file('server.pem', server.keyPem)];
+  const who = ['--ca', file('ca.crt', ca), '--keys', join(folder, 'keys'), '--listen', '127.0.0.1:0'];
+  const extras = ['--policy', file('policy', policy), '--audit', join(folder, 'audit'), '--metrics', '0'];
+  const [program, ...args] = [...pinned(core), process.execPath, MAIN, 'serve', ...own, ...who, ...extras];
+  const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  child.on('exit', () => rmSync(folder, { recursive: true }));
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  return { child, pid: child.pid!, port };
+}
+
 function opensslRate(kind: Kind, seconds: number): number {
   const [program, ...args] = [
     ...pinned(0),
@@ -117,8 +143,8 @@ function opensslRate(kind: Kind, seconds: number): number {
 }
 
 async function speeds(
-  port: number,
-  pid: number,
+  what: string,
+  { port, pid }: Serving,
   setup: Setup,
   rounds: number,
   seconds: number,
@@ -134,7 +160,7 @@ async function speeds(
     }
     const [a, b] = [percentile(ours, 0.5), percentile(theirs, 0.5)];
     console.log(
-      `${kind}: ${a.toFixed(0)} operations for a second of CPU, openssl speed ${b.toFixed(0)}: ${(a / b).toFixed(2)} x (${asker.failed} failed)`,
+      `${kind}, ${what}: ${a.toFixed(0)} operations for a second of CPU, openssl speed ${b.toFixed(0)}: ${(a / b).toFixed(2)} x (${asker.failed} failed)`,
     );
     asker.close();
     speed[kind] = a;
@@ -183,8 +209,15 @@ async function latency(port: number, setup: Setup, seconds: number): Promise<voi
   }
 }
 
-async function beside(port: number, pid: number, setup: Setup, seconds: number): Promise<void> {
-  const flood = await Promise.all(Array.from({ length: 4 }, () => ask(port, setup, 'rsa', 1000)));
+/** @param connections of one client, with so many requests each in the air, that ask for RSA */
+async function beside(
+  { port, pid }: Serving,
+  setup: Setup,
+  seconds: number,
+  connections: number,
+  window: number,
+): Promise<void> {
+  const flood = await Promise.all(Array.from({ length: connections }, () => ask(port, setup, 'rsa', window)));
   const ecdsa = await ask(port, setup, 'p256', 4);
   for (const asker of [...flood, ecdsa]) asker.start();
   await pause(1);
@@ -196,9 +229,10 @@ async function beside(port: number, pid: number, setup: Setup, seconds: number):
     (flood.reduce((sum, each) => sum + each.answered, 0) - answered) / (performance.now() - startedAt);
   const [median, p99] = [percentile(ecdsa.latencies, 0.5), percentile(ecdsa.latencies, 0.99)];
   console.log(
-    `ECDSA beside 4 clients with 1,000 RSA requests each in the air: median ${median.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms; RSA ${(rate * 1000).toFixed(0)}/s; resident ${before.toFixed(0)} -> ${residentMegabytes(pid).toFixed(0)} MB`,
+    `ECDSA beside ${connections} connections with ${window} RSA requests each in the air: median ${median.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms; RSA ${(rate * 1000).toFixed(0)}/s; resident ${before.toFixed(0)} -> ${residentMegabytes(pid).toFixed(0)} MB`,
   );
   for (const asker of [...flood, ecdsa]) asker.close();
+  await pause(1);
 }
 
 async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void> {
@@ -216,15 +250,20 @@ async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void>
     keys: { p256: p256!, rsa: rsa! },
   };
   if (availableParallelism() > 1) execFileSync('taskset', ['-a', '-p', '-c', '1', String(process.pid)]);
-  const { child, pid, port } = await startServer(setup, 0);
-  const speed = await speeds(port, pid, setup, rounds, seconds);
+  const alone = await startServer(setup, 0);
+  const { child, pid, port } = alone;
+  const speed = await speeds('alone', alone, setup, rounds, seconds);
+  const served = await startServe(setup, 0);
+  await speeds('serve with policy, audit log and metrics', served, setup, rounds, seconds);
+  served.child.disconnect();
   await flooded(port, pid, setup, speed, seconds);
   await latency(port, setup, seconds);
   child.disconnect();
   const both = await startServer(setup, undefined);
   if (availableParallelism() > 1)
     execFileSync('taskset', ['-a', '-p', '-c', '0,1', String(both.pid)], { stdio: 'ignore' });
-  await beside(both.port, both.pid, setup, seconds);
+  await beside(both, setup, seconds, 4, 1000);
+  await beside(both, setup, seconds, 200, 100);
   both.child.disconnect();
   process.exit();
 }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "audit_chain.h"
 #include "file_lock.h"
 #include "hardening.h"
 #include "platform.h"
@@ -41,6 +42,17 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), TryLockFile(info[0].As<Napi::Number>().Int32Value()));
 }
 
+// chainLines(lines, ends, count, head): see ChainLines().
+Napi::Value Chain(const Napi::CallbackInfo& info) {
+  auto lines = info[0].As<Napi::Uint8Array>();
+  const auto ends = info[1].As<Napi::Uint32Array>();
+  const size_t count = info[2].As<Napi::Number>().Uint32Value();
+  auto head = info[3].As<Napi::Uint8Array>();
+  const bool fits = count <= ends.ElementLength() && head.ByteLength() == 32;
+  const bool done = fits && ChainLines(lines.Data(), lines.ByteLength(), ends.Data(), count, head.Data());
+  return Napi::Boolean::New(info.Env(), done);
+}
+
 #ifdef KEYLESS_SANITIZER_CANARY
 // sanitizerCanary(kind): does what the sanitizers of this build must find, to prove that they would.
 Napi::Value SanitizerCanary(const Napi::CallbackInfo& info) {
@@ -70,6 +82,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
   exports.Set("hardenProcess", Napi::Function::New(env, Harden));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
+  exports.Set("chainLines", Napi::Function::New(env, Chain));
   exports.Set("stats", Napi::Function::New(env, Stats));
   ExportContexts(exports);
   ExportHandshakes(exports);

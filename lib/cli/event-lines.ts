@@ -3,8 +3,10 @@ import { type DestinationStream, pino } from 'pino';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Rate, TokenBucket } from '../server/token-bucket.ts';
 
-/** Fields that are `undefined` are left out. */
-export type Print = (event: string, fields: Readonly<Record<string, string | number | undefined>>) => void;
+/** Those that are `undefined` are left out. */
+export type Fields = Readonly<Record<string, string | number | undefined>>;
+/** @param fields or what makes them, if the line is printed at all */
+export type Print = (event: string, fields: Fields | (() => Fields)) => void;
 
 /** Words as they are, anything else as a JSON string in ASCII: a line can be taken apart again, and is one line. */
 function quoted(value: string | number): string {
@@ -15,7 +17,7 @@ function quoted(value: string | number): string {
   return JSON.stringify(text).replace(/[^ -~]/g, escapeCharacter);
 }
 
-function textLine(event: string, fields: Parameters<Print>[1]): string {
+function textLine(event: string, fields: Fields): string {
   const words = Object.entries(fields).flatMap(([name, value]) =>
     value === undefined ? [] : `${name}=${quoted(value)}`,
   );
@@ -29,7 +31,7 @@ const MAX_UNREAD_BYTES = 1_048_576;
 const END_MS = 1000;
 const PROBLEM = /problem|refused/;
 
-type Write = (event: string, fields: Parameters<Print>[1]) => void;
+type Write = (event: string, fields: Fields) => void;
 
 function jsonWriter(destination: DestinationStream): Write {
   const logger = pino(
@@ -68,7 +70,7 @@ class LimitedLines {
       return;
     }
     this.#tellLeft(event, state);
-    this.#write(event, fields);
+    this.#write(event, typeof fields === 'function' ? fields() : fields);
   }
 
   end(): void {

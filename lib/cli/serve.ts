@@ -21,7 +21,7 @@ import {
   parseOptions,
   UsageError,
 } from './command.ts';
-import { eventLines, type Print } from './event-lines.ts';
+import { eventLines, type Fields, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
 import { readCredentials, watchCredentials } from './serve-credentials.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
@@ -108,21 +108,24 @@ const LOOPBACK = '127.0.0.1';
 
 function tellOperations(print: Print): void {
   subscribe('keyless-tls:server:operation', (message) => {
-    const { peer, kind, method, keyId, context, servername, errorCode, durationMs } =
-      message as ServerOperation;
-    if (kind === 'ping' || kind === 'capabilities') return; // nobody's key was asked for
-    const result = errorCode === undefined ? 'ok' : `error-${errorCode.toString(16).padStart(2, '0')}`;
-    print('operation', {
-      kind,
-      method,
-      key: keyId,
-      context,
-      sni: servername,
-      result,
-      ms: durationMs.toFixed(2),
-      edge: peer.subject,
-    });
+    const operation = message as ServerOperation;
+    if (operation.kind === 'ping' || operation.kind === 'capabilities') return; // nobody's key was asked for
+    print('operation', () => operationFields(operation));
   });
+}
+
+function operationFields(operation: ServerOperation): Fields {
+  const { peer, kind, method, keyId, context, servername, errorCode, durationMs } = operation;
+  return {
+    kind,
+    method,
+    key: keyId,
+    context,
+    sni: servername,
+    result: errorCode === undefined ? 'ok' : `error-${errorCode.toString(16).padStart(2, '0')}`,
+    ms: durationMs.toFixed(2),
+    edge: peer.subject,
+  };
 }
 
 function tellConnections(print: Print): void {

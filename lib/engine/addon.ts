@@ -91,6 +91,7 @@ export interface Addon {
   keyOfPem(pem: Uint8Array, passphrase: string | undefined): Buffer[];
   hardenProcess(): number;
   lockFile(descriptor: number): number;
+  chainLines(lines: Uint8Array, ends: Uint32Array, count: number, head: Uint8Array): boolean;
   keyId(certificate: Uint8Array): Buffer | undefined;
   nameContext(): number;
   setTicketKeys(context: number, keys: Uint8Array): boolean;
@@ -156,6 +157,7 @@ const FUNCTIONS = [
   'keyOfPem',
   'hardenProcess',
   'lockFile',
+  'chainLines',
   'keyId',
   'nameContext',
   'setTicketKeys',

@@ -25,16 +25,17 @@ export function brokenFrame(what: string): KeylessError {
 /** Items of one byte, opcodes most of all, are the same everywhere: shared, and never written to. */
 const ONE_BYTE: readonly Buffer[] = Array.from({ length: 256 }, (_, value) => Buffer.of(value));
 
-function itemData(body: Buffer, start: number, end: number): Buffer {
-  return end - start === 1 ? ONE_BYTE[body[start]!]! : body.subarray(start, end);
+function itemData(bytes: Buffer, start: number, end: number): Buffer {
+  return end - start === 1 ? ONE_BYTE[bytes[start]!]! : bytes.subarray(start, end);
 }
 
 /**
  * The items of a frame's body.
  *
+ * @param bytes that have it from `start` up to `bodyEnd`
  * @throws ERR_KEYLESS_PROTOCOL if an item overruns the body or a known tag comes twice
  */
-export function decodeItems(body: Buffer): Items {
+export function decodeItems(bytes: Buffer, start = 0, bodyEnd = bytes.length): Items {
   const items: Items = {
     opcode: undefined,
     payload: undefined,
@@ -42,29 +43,32 @@ export function decodeItems(body: Buffer): Items {
     keyId: undefined,
     functionName: undefined,
   };
-  let offset = 0;
-  while (offset < body.length) {
-    if (offset + 3 > body.length) throw brokenFrame('an item overruns the body');
-    const tag = body[offset]!;
-    const end = offset + 3 + (body[offset + 1]! << 8) + body[offset + 2]!;
-    if (end > body.length) throw brokenFrame('an item overruns the body');
+  let offset = start;
+  while (offset < bodyEnd) {
+    if (offset + 3 > bodyEnd) throw brokenFrame('an item overruns the body');
+    const tag = bytes[offset]!;
+    const end = offset + 3 + (bytes[offset + 1]! << 8) + bytes[offset + 2]!;
+    if (end > bodyEnd) throw brokenFrame('an item overruns the body');
     const name = ITEM_NAMES[tag];
     if (name !== undefined) {
       if (items[name] !== undefined) throw brokenFrame(`a second item 0x${tag.toString(16)}`);
-      items[name] = tag === Tag.PADDING ? NO_BYTES : itemData(body, offset + 3, end);
+      items[name] = tag === Tag.PADDING ? NO_BYTES : itemData(bytes, offset + 3, end);
     }
     offset = end;
   }
   return items;
 }
 
-function decodeFrame(bytes: Buffer): Frame {
-  return { id: bytes.readUInt32BE(4), items: decodeItems(bytes.subarray(HEADER_BYTES)) };
+/** @param start of the frame, @param end after it */
+function decodeFrame(bytes: Buffer, start: number, end: number): Frame {
+  return { id: bytes.readUInt32BE(start + 4), items: decodeItems(bytes, start + HEADER_BYTES, end) };
 }
 
 /** Cuts a stream of bytes into frames. Not to be used any more once {@link next} has thrown. */
 export class FrameDecoder {
   #chunk: Buffer = NO_BYTES;
+  /** What of it was taken. */
+  #taken = 0;
   /** Came after it. */
   #later: Buffer[] = [];
   #chunkBytes = 0;
@@ -103,28 +107,27 @@ export class FrameDecoder {
    * @throws ERR_KEYLESS_PROTOCOL if the frame is broken
    */
   next(): Frame | undefined {
-    if (this.#partialBytes === 0) {
-      const whole = this.#wholeFrame();
-      if (whole !== undefined) return decodeFrame(whole);
-    }
-    return this.#completePartial();
+    const whole = this.#partialBytes === 0 ? this.#wholeFrame() : undefined;
+    return whole ?? this.#completePartial();
   }
 
-  /** The frame at the start of the chunk, without a copy. */
-  #wholeFrame(): Buffer | undefined {
-    const chunk = this.#chunk;
-    if (chunk.length < HEADER_BYTES) return undefined;
-    const bytes = HEADER_BYTES + chunk.readUInt16BE(2);
-    if (chunk.length < bytes) return undefined;
+  /** The frame that the rest of the chunk begins with, without a copy. */
+  #wholeFrame(): Frame | undefined {
+    const [chunk, start] = [this.#chunk, this.#taken];
+    if (chunk.length - start < HEADER_BYTES) return undefined;
+    const bytes = HEADER_BYTES + chunk.readUInt16BE(start + 2);
+    if (chunk.length - start < bytes) return undefined;
     this.#skip(bytes);
-    return chunk.subarray(0, bytes);
+    return decodeFrame(chunk, start, start + bytes);
   }
 
   /** What was taken of the chunk; the next one takes the place of one that is used up. */
   #skip(bytes: number): void {
     this.#chunkBytes -= bytes;
-    this.#chunk =
-      this.#chunk.length > bytes ? this.#chunk.subarray(bytes) : (this.#later.shift() ?? NO_BYTES);
+    this.#taken += bytes;
+    if (this.#taken < this.#chunk.length) return;
+    this.#chunk = this.#later.shift() ?? NO_BYTES;
+    this.#taken = 0;
   }
 
   #completePartial(): Frame | undefined {
@@ -137,15 +140,15 @@ export class FrameDecoder {
     const frame = this.#partial.subarray(0, bytes);
     this.#partial = NO_BYTES;
     this.#partialBytes = 0;
-    return decodeFrame(frame);
+    return decodeFrame(frame, 0, bytes);
   }
 
   /** Moves bytes from the chunks until the incomplete frame has `bytes` of them. */
   #takeUpTo(bytes: number): void {
     while (this.#partialBytes < bytes && this.#chunk.length > 0) {
-      const taken = Math.min(bytes - this.#partialBytes, this.#chunk.length);
+      const taken = Math.min(bytes - this.#partialBytes, this.#chunk.length - this.#taken);
       this.#reserve(this.#partialBytes + taken);
-      this.#chunk.copy(this.#partial, this.#partialBytes, 0, taken);
+      this.#chunk.copy(this.#partial, this.#partialBytes, this.#taken, this.#taken + taken);
       this.#partialBytes += taken;
       this.#skip(taken);
     }

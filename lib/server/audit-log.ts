@@ -1,8 +1,8 @@
 /**
  * The audit log: append-only, hash-chained, in a directory of files.
  *
- * Owner: one process (a lock file says so). A turn's records are in the file before its answers leave the process: when
- * it is killed, no answer is without its record. A line that was cut off in the middle by a crash of the machine is taken
+ * Owner: one process (a lock file says so). Whoever lets answers leave the process flushes it before (audit.ts): when it is
+ * killed, no answer is without its record. A line that was cut off in the middle by a crash of the machine is taken
  * away at the next start, which is itself a record. States, one way: open -> failed | closed; a log that cannot be
  * written takes no more records, and its owner must not go on signing.
  */
@@ -153,28 +153,29 @@ export class AuditLog {
 
   #goOn({ bytes, tornBytes }: Tail, fromFileBefore: boolean): void {
     if (tornBytes > 0) ftruncateSync(this.#file, bytes);
-    if (fromFileBefore) this.append('continued', { previous: this.#lines.head.toString('hex') });
+    if (fromFileBefore) this.append('continued', { previous: this.#lines.head });
     this.append('opened', tornBytes > 0 ? { tornBytes } : {});
     this.flush();
   }
 
   /** The digest of the last record and its number: what to note elsewhere. */
   get head(): { readonly seq: number; readonly digest: string } {
-    return { seq: this.#seq, digest: this.#lines.head.toString('hex') };
+    this.flush();
+    return { seq: this.#seq, digest: this.#lines.head };
   }
 
-  /** Adds a record, `event` being a word; it is in the file when this turn's immediates begin, or after {@link flush}. */
+  /** Adds a record, `event` being a word; it is in the file after {@link flush}, or when this turn's immediates are done. */
   append(event: string, fields: AuditFields): void {
-    this.appendJson(event, asciiJson(fields));
+    const json = asciiJson(fields);
+    this.appendMembers(event, json === '{}' ? '' : `,${json.slice(1, -1)}`);
   }
 
-  /** As {@link append}. @param json an object of the fields, in ASCII */
-  appendJson(event: string, json: string): void {
+  /** As {@link append}. @param members of the JSON object, in ASCII, each after a comma */
+  appendMembers(event: string, members: string): void {
     if (!this.#open) return;
-    if (this.#lines.isEmpty) process.nextTick(() => this.flush());
+    if (this.#lines.isEmpty) setImmediate(() => this.flush());
     this.#seq += 1;
-    const own = json === '{}' ? '}' : `,${json.slice(1)}`;
-    this.#lines.add(`{"seq":${this.#seq},"time":"${this.#timeText()}","event":"${event}"${own}`);
+    this.#lines.add(`{"seq":${this.#seq},"time":"${this.#timeText()}","event":"${event}"${members}}`);
   }
 
   #timeText(): string {
@@ -185,8 +186,8 @@ export class AuditLog {
 
   flush(): void {
     if (this.#lines.isEmpty || !this.#open) return;
-    const bytes = this.#lines.take();
     try {
+      const bytes = this.#lines.take();
       for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
       this.#bytes += bytes.length;
       if (this.#bytes >= this.#maxFileBytes) this.#rotate();
@@ -216,7 +217,7 @@ export class AuditLog {
   /** The chain goes on: the first record of a file builds on the last of the file before, and says so. */
   #rotate(): void {
     fsyncSync(this.#file);
-    const previous = this.#lines.head.toString('hex');
+    const previous = this.#lines.head;
     const next = openLocked(auditFile(this.#directory, this.#seq + 1));
     // The next one is locked by now: at no time is the log anybody's.
     closeSync(this.#file);

@@ -3,7 +3,8 @@
  * (32 bytes) and the JSON's bytes. Whoever changes, removes or inserts a line breaks the chain after it; the head, noted
  * elsewhere from time to time, shows that the tail was not cut.
  */
-import { createHash, hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import { chainLines } from '../engine/audit-chain.ts';
 
 export const DIGEST_BYTES = 32;
 /** What the first line of a log builds on. */
@@ -30,60 +31,60 @@ export function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(/[^ -~]/g, escapeUnit);
 }
 
+/** Where a line's digest and the space after it will be. */
+const ROOM = ' '.repeat(HEX_DIGITS + 1);
 const FIRST_BYTES = 65_536;
-/** Of a line, before and after its JSON. */
-const OTHER_BYTES = HEX_DIGITS + 2;
-const SPACE = 0x20;
-const NEWLINE = 0x0a;
+const FIRST_LINES = 256;
 
-/** Lines that are to be written, each built on the one before it, in one piece of memory. */
+/** Twice as much, or what is needed. */
+const grown = (length: number, needed: number) => Math.max(needed, 2 * length);
+
+/** Lines that are to be written, each built on the one before it; their digests are made when all are taken, in one go. */
 export class AuditLines {
+  #text = '';
+  #count = 0;
+  /** Where each of them is over. */
+  #ends = new Uint32Array(FIRST_LINES);
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);
-  #end = 0;
-  #head: Buffer;
+  /** Not shared with other Buffers: the addon writes to it. */
+  readonly #head = Buffer.alloc(DIGEST_BYTES);
 
   /** @param head digest of the last line that there is */
   constructor(head: Buffer) {
-    this.#head = head;
+    head.copy(this.#head);
   }
 
-  /** The digest of the last line. */
-  get head(): Buffer {
-    return this.#head;
+  /** The digest of the last line that was taken, hexadecimal. */
+  get head(): string {
+    return this.#head.toString('hex');
   }
 
   get isEmpty(): boolean {
-    return this.#end === 0;
+    return this.#count === 0;
   }
 
-  /** @param json see {@link asciiJson}. As {@link chain}, but where the line will be: the digest before it stands where its own will, while it is made. */
+  /** @param json see {@link asciiJson} */
   add(json: string): void {
-    this.#reserve(json.length + OTHER_BYTES);
-    const [bytes, start] = [this.#bytes, this.#end];
-    const jsonStart = start + HEX_DIGITS + 1;
-    const jsonEnd = jsonStart + bytes.write(json, jsonStart, 'latin1');
-    const hashed = jsonStart - DIGEST_BYTES;
-    this.#head.copy(bytes, hashed);
-    this.#head = hash('sha256', bytes.subarray(hashed, jsonEnd), 'buffer');
-    bytes.write(this.#head.toString('hex'), start, 'latin1');
-    bytes[jsonStart - 1] = SPACE;
-    bytes[jsonEnd] = NEWLINE;
-    this.#end = jsonEnd + 1;
+    if (this.#count === this.#ends.length) {
+      const ends = new Uint32Array(grown(this.#count, 0));
+      ends.set(this.#ends);
+      this.#ends = ends;
+    }
+    this.#text += `${ROOM}${json}\n`;
+    this.#ends[this.#count] = this.#text.length;
+    this.#count += 1;
   }
 
-  /** @returns all of them, to be used before the next is added */
+  /** @returns all of them, to be used before the next is taken. @throws ERR_KEYLESS_AUDIT where OpenSSL has no memory */
   take(): Buffer {
-    const lines = this.#bytes.subarray(0, this.#end);
-    this.#end = 0;
+    const [text, count] = [this.#text, this.#count];
+    if (text.length > this.#bytes.length)
+      this.#bytes = Buffer.allocUnsafe(grown(this.#bytes.length, text.length));
+    const lines = this.#bytes.subarray(0, this.#bytes.write(text, 'latin1'));
+    this.#text = '';
+    this.#count = 0;
+    chainLines(lines, this.#ends, count, this.#head);
     return lines;
-  }
-
-  #reserve(bytes: number): void {
-    const needed = this.#end + bytes;
-    if (needed <= this.#bytes.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#bytes.length));
-    this.#bytes.copy(grown, 0, 0, this.#end);
-    this.#bytes = grown;
   }
 }
 

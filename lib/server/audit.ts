@@ -9,19 +9,20 @@ import {
   type ServerConnection,
   type ServerConnectionRefused,
   type ServerOperation,
+  serverAnswers,
   serverConnection,
   serverConnectionRefused,
   serverOperation,
 } from './channels.ts';
 
-/** The same in each record of a connection. */
+/** The same in each record of a connection: members after commas. */
 const peers = new WeakMap<Peer, string>();
 
 function peerJson(peer: Peer): string {
   let json = peers.get(peer);
   if (json === undefined) {
     const { client, fingerprint: certificate, address } = peer;
-    json = asciiJson({ client, certificate, address }).slice(0, -1);
+    json = `,${asciiJson({ client, certificate, address }).slice(1, -1)}`;
     peers.set(peer, json);
   }
   return json;
@@ -32,24 +33,34 @@ function field(name: string, text: string | undefined): string {
   return text === undefined ? '' : `,"${name}":"${text}"`;
 }
 
+const MICROSECONDS = 1000;
+
+/** By whole numbers: the text of a fraction is the most expensive part of a record. */
+function milliseconds(ms: number): string {
+  const micros = Math.round(ms * MICROSECONDS);
+  const rest = micros % MICROSECONDS;
+  return `${(micros - rest) / MICROSECONDS}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}`;
+}
+
 /** One for each signature: put together by hand in a third of the time that JSON.stringify takes. */
-function operationJson(operation: ServerOperation): string {
+function operationMembers(operation: ServerOperation): string {
   const { peer, kind, method, keyId, context, transcript, servername, refusal, durationMs } = operation;
   const sni = servername === undefined ? '' : `,"sni":${asciiJson(servername)}`;
   const words = field('key', keyId) + field('method', method) + field('context', context);
   const rest = `${field('transcript', transcript)}${sni},"result":"${refusal ?? 'ok'}"`;
-  return `${peerJson(peer)},"kind":"${kind}"${words}${rest},"ms":${Math.round(durationMs * 1000) / 1000}}`;
+  return `${peerJson(peer)},"kind":"${kind}"${words}${rest},"ms":${milliseconds(durationMs)}`;
 }
 
 function recordOperation(log: AuditLog, operation: ServerOperation): void {
   const { kind } = operation;
-  if (kind !== 'ping' && kind !== 'capabilities') log.appendJson('operation', operationJson(operation));
+  if (kind !== 'ping' && kind !== 'capabilities') log.appendMembers('operation', operationMembers(operation));
 }
 
 /** @returns ends it */
 export function auditOperations(log: AuditLog, clock: Clock = systemClock): () => void {
   const refusals = new RefusalRecords(log, clock);
   const listeners = [
+    [serverAnswers.name, () => log.flush()],
     [serverOperation.name, (message: unknown) => recordOperation(log, message as ServerOperation)],
     [
       serverConnection.name,

@@ -73,6 +73,9 @@ export interface ServerOperation {
   readonly durationMs: number;
 }
 
+/** Message of `keyless-tls:server:answers`: answers are about to leave. What must be kept of them first is kept now. */
+export type ServerAnswers = Readonly<Record<string, never>>;
+
 /** Message of `keyless-tls:server:key-failed`: a key that could not sign what it was asked to. */
 export interface ServerKeyFailed {
   /** 40 hexadecimal digits. */
@@ -97,5 +100,6 @@ export const serverConnection = channel('keyless-tls:server:connection');
 export const serverConnectionEnd = channel('keyless-tls:server:connection:end');
 export const serverConnectionRefused = channel('keyless-tls:server:connection:refused');
 export const serverOperation = channel('keyless-tls:server:operation');
+export const serverAnswers = channel('keyless-tls:server:answers');
 export const serverKeyFailed = channel('keyless-tls:server:key-failed');
 export const serverReplayWindow = channel('keyless-tls:server:replay-window');

@@ -1,26 +1,38 @@
 /** What there is to tell about one request, without a byte of what was signed or decrypted. */
 import { handshakeTranscript } from '../protocol/handshake-message.ts';
+import { KEY_ID_BYTES } from '../protocol/key-id.ts';
 import type { WireErrorCode } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Request, SignRequest } from '../protocol/request-decoder.ts';
+import type { SigningMethod } from '../protocol/schemes.ts';
 import type { Items } from '../protocol/tags.ts';
 import type { Peer, ServerOperation } from './channels.ts';
+import { hex, idOf } from './key-names.ts';
 import { contextOf } from './key-rules.ts';
 import type { StoredKey } from './key-store.ts';
 import type { Outcome } from './operations.ts';
 import { REFUSALS } from './refusals.ts';
 
-function methodName({ method }: SignRequest): string {
-  return method.hash === undefined ? method.algorithm : `${method.algorithm} ${method.hash}`;
-}
+/** Methods are a few constants. */
+const methodNames = new Map<SigningMethod, string>();
 
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
+function methodName({ method }: SignRequest): string {
+  let name = methodNames.get(method);
+  if (name === undefined) {
+    name = method.hash === undefined ? method.algorithm : `${method.algorithm} ${method.hash}`;
+    methodNames.set(method, name);
+  }
+  return name;
 }
 
 /** Of a blind digest nothing else is known. */
 function transcriptOf(context: NonNullable<ServerOperation['context']>, { message, digest }: SignRequest) {
   return hex(context === 'digest' ? digest! : handshakeTranscript(context, message!));
+}
+
+/** As a peer says it: there may be no such key. */
+function idAsked({ keyId }: Items): string | undefined {
+  return keyId?.length === KEY_ID_BYTES ? hex(keyId) : undefined;
 }
 
 export class OperationRecord {
@@ -40,14 +52,14 @@ export class OperationRecord {
   /** @param key that it came to; `undefined`: none was found */
   end(outcome: Outcome, now: number, key: StoredKey | undefined): ServerOperation {
     const { request } = this;
-    const { keyId = key?.keyId, servername } = this.#items;
+    const { servername } = this.#items;
     const sign = typeof request !== 'number' && request.kind === 'sign' ? request : undefined;
     const context = sign && contextOf(sign);
     return {
       peer: this.#peer,
       kind: typeof request === 'number' ? 'invalid' : request.kind,
       method: sign && methodName(sign),
-      keyId: keyId?.length === 20 ? hex(keyId) : undefined,
+      keyId: key === undefined ? idAsked(this.#items) : idOf(key),
       keyFound: key !== undefined,
       context,
       transcript: context && transcriptOf(context, sign),

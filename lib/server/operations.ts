@@ -3,12 +3,14 @@ import { KeylessError } from '../errors.ts';
 import { encodeCapabilities } from '../protocol/capabilities.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
 import { CustomFunction } from '../protocol/opcodes.ts';
+import { latin1Of } from '../protocol/peer-text.ts';
 import type { DecryptRequest, SignRequest } from '../protocol/request-decoder.ts';
 import { type HashName, SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
 import { canSign, canSignTls13 } from '../signing/key-kind.ts';
 import { serverKeyFailed } from './channels.ts';
 import type { Grant } from './grants.ts';
 import { rejectionOf } from './implicit-rejection.ts';
+import { idOf } from './key-names.ts';
 import { contextOf, KeyRules, type KeysOptions } from './key-rules.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
 import { type Policy, refuseSign } from './policy.ts';
@@ -51,8 +53,9 @@ function outcomeOf(value: unknown): Outcome {
   return value instanceof Uint8Array ? value : 'failed';
 }
 
-function tellOf({ keyId, label }: StoredKey, error: unknown): void {
-  if (serverKeyFailed.hasSubscribers) serverKeyFailed.publish({ keyId: hex(keyId), label, error });
+function tellOf(key: StoredKey, error: unknown): void {
+  const { label } = key;
+  if (serverKeyFailed.hasSubscribers) serverKeyFailed.publish({ keyId: idOf(key), label, error });
 }
 
 /** Errors of keys are not the peer's business: it learns that the cryptography failed, or that it should go elsewhere. */
@@ -117,12 +120,8 @@ function premaster(key: StoredKey, { ciphertext, clientVersion }: DecryptRequest
   return Promise.resolve(guarded(key, answer));
 }
 
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
-}
-
 function textOf(servername: Uint8Array | undefined): string | undefined {
-  return servername && Buffer.from(servername).toString('latin1');
+  return servername && latin1Of(servername);
 }
 
 /** One request's asker. */
@@ -219,7 +218,7 @@ export class Operations {
     const key = this.#keys.find(request.selector);
     if (key === undefined) return 'unknown-key';
     asking.key = key;
-    const keyId = hex(key.keyId);
+    const keyId = idOf(key);
     const servername = textOf(request.servername);
     const asked = { kind: 'sign', keyId, servername, context: contextOf(request) } as const;
     const deny = () => this.#rules.refuseSign(keyId, request) ?? asking.grant().deny(asked);
@@ -254,7 +253,7 @@ export class Operations {
     const key = this.#keys.find(request.selector);
     if (key === undefined) return this.#refusalFor(asking.grant(), 'unknown-key');
     asking.key = key;
-    const keyId = hex(key.keyId);
+    const keyId = idOf(key);
     const servername = textOf(request.servername);
     const asked = { kind: 'decrypt', keyId, servername, context: undefined } as const;
     const deny = () => this.#rules.refuseDecrypt(keyId, key) ?? asking.grant().deny(asked);
@@ -282,10 +281,11 @@ export class Operations {
     asking: Asking,
     { key, deny, work }: Task,
   ): Outcome | Promise<Outcome> {
+    if (key.workplace === undefined) return work();
     let waited = false;
     const again = () => (this.#keys.find(selector) === undefined ? 'unknown-key' : deny());
     const outcome = this.#workplaces.run<Outcome>(
-      key,
+      key.workplace,
       asking,
       () => (waited ? again() : undefined) ?? work(),
     );

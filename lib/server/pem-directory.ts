@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeylessError } from '../errors.ts';
 import { readGuarded } from './guarded-file.ts';
+import { hex, namesOf } from './key-names.ts';
 import type { KeyProblem, KeySelector, KeyStore, StoredKey } from './key-store.ts';
 import { pemKey } from './pem-key.ts';
 
@@ -147,24 +148,6 @@ function listKeyFiles(directory: string): string[] {
       { cause },
     );
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
-}
-
-/** Of each key once: of thousands it takes milliseconds, each time that one of them changes. */
-const names = new WeakMap<StoredKey, readonly [id: string, digest?: string]>();
-
-/** In hexadecimal: its id first. */
-export function namesOf(key: StoredKey): readonly [id: string, digest?: string] {
-  let both = names.get(key);
-  if (both === undefined) {
-    const { keyId, certificateDigest } = key;
-    both = certificateDigest === undefined ? [hex(keyId)] : [hex(keyId), hex(certificateDigest)];
-    names.set(key, both);
-  }
-  return both;
 }
 
 /** Every key by each of its names. */

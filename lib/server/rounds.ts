@@ -4,9 +4,12 @@
  * no flood puts off what another client sends, or a change of the policy, for longer than a round takes.
  */
 
+import { type ServerAnswers, serverAnswers } from './channels.ts';
+
 /** Requests in a round, of all clients: 2 ms of ECDSA. Many together cost less each, in system calls above all. */
 const ROUND_SIZE = 64;
 const MIN_TURN_SIZE = 16;
+const ANSWERS: ServerAnswers = {};
 
 /** Something to send at the end of the turn. */
 export interface Flushed {
@@ -61,6 +64,7 @@ export class Rounds {
     this.#ready = [];
     this.#next = new Set();
     this.#turnSize = Math.max(MIN_TURN_SIZE, Math.floor(ROUND_SIZE / Math.max(1, clients.size)));
+    if (ready.length > 0 && serverAnswers.hasSubscribers) serverAnswers.publish(ANSWERS);
     for (const each of ready) each.flush();
     for (const each of clients) each.turn();
   }

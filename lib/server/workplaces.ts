@@ -1,6 +1,6 @@
 /** Turns for each place where operations take long: threads of this process, a token, an agent. */
 import { signingDepth } from '../engine/signing-threads.ts';
-import type { StoredKey, Workplace } from './key-store.ts';
+import type { Workplace } from './key-store.ts';
 import { type Asker, Turns, type Unbegun } from './turns.ts';
 
 /** Of this process: see pem-key.ts. */
@@ -28,11 +28,10 @@ export class Workplaces {
    * @returns what the work does, or why it never began
    */
   run<T>(
-    { workplace }: StoredKey,
+    workplace: Workplace,
     asker: Asker & { waitedMs(): number },
     work: () => T | Promise<T>,
   ): T | NotDone | Promise<T | NotDone> {
-    if (workplace === undefined) return work();
     const { patienceMs = Number.POSITIVE_INFINITY } = workplace;
     const inTime = () => (asker.waitedMs() < patienceMs ? work() : 'store-unavailable');
     return this.#at(workplace).run<T | NotDone>(asker, inTime);

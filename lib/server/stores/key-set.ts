@@ -1,8 +1,7 @@
 /** The keys that a store has now, and what another look at them has changed. */
+import { idOf } from '../key-names.ts';
 import type { KeyChange, KeySelector, KeyStore, StoredKey } from '../key-store.ts';
-import { keyStoreOf, namesOf } from '../pem-directory.ts';
-
-const idOf = (key: StoredKey) => namesOf(key)[0];
+import { keyStoreOf } from '../pem-directory.ts';
 
 export class KeySet implements KeyStore {
   #keys: readonly StoredKey[];

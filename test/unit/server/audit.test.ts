@@ -10,6 +10,7 @@ import { AuditLog } from '../../../lib/server/audit-log.ts';
 import { parseLine } from '../../../lib/server/audit-record.ts';
 import { verifyAudit } from '../../../lib/server/audit-verify.ts';
 import { type Peer, type ServerOperation, serverOperation } from '../../../lib/server/channels.ts';
+import { Rounds } from '../../../lib/server/rounds.ts';
 
 const STRANGE = 'a"b\\c\n\u2028é😀';
 const PEER: Peer = {
@@ -79,6 +80,26 @@ test('a record says what the operation was, and what there is not is left out; t
     const { bad, records } = await verifyAudit(directory);
     assert.deepEqual([bad, records], [undefined, 504]);
   } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('a record is in the file when the answer of its operation leaves', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'keyless-tls-audit-'));
+  const log = new AuditLog({ directory, onFailure: (error) => assert.fail(error) });
+  const stop = auditOperations(log);
+  try {
+    // The log writes what it says of its own beginning.
+    await new Promise(setImmediate);
+    const rounds = new Rounds();
+    const written = new Promise<string>((resolve) => {
+      rounds.addFlush({ flush: () => resolve(readFileSync(auditFiles(directory)[0]!, 'utf8')) });
+    });
+    serverOperation.publish(FULL);
+    assert.match(await written, /"event":"operation"/);
+  } finally {
+    stop();
+    log.close();
     rmSync(directory, { recursive: true, force: true });
   }
 });
