@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "binding.h"
@@ -208,21 +209,27 @@ Napi::Value Input(const Napi::CallbackInfo& info) {
   return Napi::Buffer<uint8_t>::Copy(info.Env(), operation->input.data(), operation->input.size());
 }
 
-// supply(id, bytes, verify): the state, or why the result was not taken (a ResultCheck; the operation still waits).
+// Of RSA with the 16,384 bits that OpenSSL takes at most.
+constexpr size_t kMostResultBytes = 2048;
+
+ResultCheck CheckResult(const Operation& operation, const uint8_t* data, size_t size, bool verify) {
+  const ResultCheck shape = CheckShape(operation, data, size);
+  if (shape != ResultCheck::kAccepted || !verify) return shape;
+  return VerifySignature(operation, data, size) ? ResultCheck::kAccepted : ResultCheck::kBadSignature;
+}
+
+// supply(id, bytes, verify): a copy is looked at and used: other threads may write to the caller's memory. The state, or why the result was not taken (a ResultCheck; the operation still waits).
 Napi::Value Supply(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   const Operation* operation = handshake == nullptr ? nullptr : handshake->pending();
   if (operation == nullptr) return Gone(info);
   const auto bytes = info[1].As<Napi::Uint8Array>();
-  const uint8_t* data = bytes.Data();
-  const size_t size = bytes.ByteLength();
-  const ResultCheck shape = CheckShape(*operation, data, size);
-  if (shape != ResultCheck::kAccepted) return Napi::Number::New(info.Env(), static_cast<int>(shape));
+  std::vector<uint8_t> result(bytes.Data(), bytes.Data() + std::min(bytes.ByteLength(), kMostResultBytes + 1));
   const bool verify = operation->kind == OperationKind::kSign && info[2].As<Napi::Boolean>().Value();
-  if (verify && !VerifySignature(*operation, data, size)) {
-    return Napi::Number::New(info.Env(), static_cast<int>(ResultCheck::kBadSignature));
-  }
-  return State(info, handshake->Supply(data, size), *handshake);
+  const ResultCheck check = CheckResult(*operation, result.data(), result.size(), verify);
+  if (check == ResultCheck::kAccepted) return State(info, handshake->Supply(std::move(result)), *handshake);
+  OPENSSL_cleanse(result.data(), result.size());
+  return Napi::Number::New(info.Env(), static_cast<int>(check));
 }
 
 Napi::Value Fail(const Napi::CallbackInfo& info) {

@@ -200,8 +200,8 @@ HandshakeState Handshake::Drive() {
   return Step();
 }
 
-HandshakeState Handshake::Supply(const uint8_t* data, size_t size) {
-  operation_->result.assign(data, data + size);
+HandshakeState Handshake::Supply(std::vector<uint8_t> result) {
+  operation_->result = std::move(result);
   operation_->state = Operation::State::kSucceeded;
   return Step();
 }

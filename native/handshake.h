@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "alpn_decision.h"
 #include "deferred_callbacks.h"
@@ -103,8 +104,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState DecideAlpn(int offset);
   // Says which key is shared, in kWantPsk, and goes on; see PskDecision::Decide.
   HandshakeState DecidePsk(const std::string& identity, const uint8_t* psk, size_t psk_size);
-  // Hands the pending operation its result and goes on. `data` must have passed CheckShape.
-  HandshakeState Supply(const uint8_t* data, size_t size);
+  // Hands the pending operation its result and goes on. It must have passed CheckShape.
+  HandshakeState Supply(std::vector<uint8_t> result);
   // Ends the pending operation without a result and goes on.
   HandshakeState Fail();
   // Ends a parked handshake that must not be driven (too many wait): the peer gets an internal_error alert.
