@@ -111,10 +111,10 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   /** Key servers that answered with an error which need not be that of others. */
   private refusedBy: readonly KnownServer[] = NOBODY;
   private ownSubject: string | undefined;
-  /** Key servers that are not asked (again). */
-  avoid: readonly KnownServer[];
-  /** Only connections made since are good for it, milliseconds on the clock. */
-  renewedSince = Number.NEGATIVE_INFINITY;
+  /** Where it came to nothing: only connections made since are good for it there, milliseconds on the clock. */
+  private failedAt: Map<KnownServer, number> | undefined;
+  /** Only connections made since are good for it anywhere. */
+  private renewedSince = Number.NEGATIVE_INFINITY;
   sentAt = 0;
   settled = false;
 
@@ -126,7 +126,6 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.deadlines = deadlines;
     this.events = events;
     this.onSettled = onSettled;
-    this.avoid = request.avoid ?? NOBODY;
     this.startedAt = clock.now();
   }
 
@@ -155,6 +154,28 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     return this.firstError !== undefined && this.attempts > 1;
   }
 
+  /** Not every connection to every key server is good for it. */
+  get isChoosy(): boolean {
+    return (
+      this.failedAt !== undefined ||
+      this.isRefused ||
+      this.request.avoid !== undefined ||
+      this.renewedSince > Number.NEGATIVE_INFINITY
+    );
+  }
+
+  /** @returns a connection to the key server that is good for it; `undefined`: there is none */
+  connectionAt(server: KnownServer): Connection | undefined {
+    if (this.isRefusedBy(server)) return undefined;
+    const failedAt = this.failedAt?.get(server) ?? Number.NEGATIVE_INFINITY;
+    return server.connectionFor(this.request.lane, Math.max(failedAt, this.renewedSince));
+  }
+
+  /** Those that failed at it may be asked again; those that refused it would refuse it again. */
+  forgive(): void {
+    this.failedAt = undefined;
+  }
+
   standsStill(now: number): boolean {
     return this.first?.server.standsStill(this.request.lane, now) === true;
   }
@@ -165,7 +186,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.server = server;
     const sentAt = this.clock.now();
     const { lane } = this.request;
-    const connection = server.connectionFor(lane, this.renewedSince)!;
+    const connection = this.connectionAt(server)!;
     const attempt: Attempt = { server, connection, sentAt, id: 0 };
     try {
       const items = this.request.items(connection.profile);
@@ -226,7 +247,6 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     if (isFault(code) || this.isRepetition(error)) return true;
     if (!mayDifferElsewhere(this.request.kind, code)) return false;
     this.refusedBy = [...this.refusedBy, server];
-    this.avoid = [...this.avoid, server];
     return true;
   }
 
@@ -242,8 +262,11 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
 
   private onFailed(server: KnownServer, error: KeylessError, lost: boolean, mayRepeat: boolean): void {
     this.firstError ??= error;
+    this.failedAt ??= new Map();
+    // What one connection has lost the next one may bring; what two have lost, or an error denies, no connection will.
+    const mayBring = lost && !this.failedAt.has(server);
+    this.failedAt.set(server, mayBring ? this.clock.now() : Number.POSITIVE_INFINITY);
     if (this.first !== undefined) return;
-    this.avoid = [...this.avoid, server];
     if (mayRepeat && this.mayTryAgain(lost)) {
       if (this.events.onFailed(this, error, lost)) return;
     } else if (this.events.hasOthers(this)) this.remember(this.clock.now());
@@ -258,9 +281,9 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     return true;
   }
 
-  /** Those that failed at it may be asked again; those that refused it would refuse it again. */
-  forgive(): void {
-    this.avoid = [...(this.request.avoid ?? NOBODY), ...this.refusedBy];
+  /** It is not asked, or not again, whoever else is there. */
+  isRefusedBy(server: KnownServer): boolean {
+    return this.refusedBy.includes(server) || this.request.avoid?.includes(server) === true;
   }
 
   /** Some key server answered with an error that need not be another's. */

@@ -21,9 +21,8 @@ import {
 import { closedError, lineFull, noKeyServer } from './errors.ts';
 import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
-import { LANES, type LaneName } from './lane.ts';
 import type { ServerAddress } from './server-address.ts';
-import { WaitingLine } from './waiting-line.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 export interface SetStats {
   readonly servers: readonly ServerStats[];
@@ -64,10 +63,10 @@ export class KeyServerSet {
   readonly #settings: SetSettings;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #lines: Readonly<Record<LaneName, WaitingLine<Errand>>> = {
-    slow: new WaitingLine(),
-    quick: new WaitingLine(),
-  };
+  readonly #room = new WaitingRoom<Errand>({
+    destinationOf: (errand) => this.#destinationOf(errand),
+    send: (errand) => this.#sendWaiting(errand),
+  });
   readonly #waiters = new Set<Waiter>();
   readonly #hedging: Hedging<Errand>;
   readonly #surroundings: Surroundings;
@@ -101,7 +100,7 @@ export class KeyServerSet {
       deadlines: new Deadlines(settings.clock),
       events: {
         onFailed: (errand, error, lost) => this.#onFailed(errand, error, lost),
-        hasOthers: ({ avoid }) => this.hasOthers(avoid),
+        hasOthers: (errand) => this.hasOthers(this.#impossible(errand)),
         onSettled: (errand, result) => this.#count(errand, result),
       },
     };
@@ -156,7 +155,7 @@ export class KeyServerSet {
   stats(): SetStats {
     return {
       servers: this.#servers.map((server) => server.stats()),
-      waiting: this.#waiting,
+      waiting: this.#room.size,
       succeeded: this.#succeeded,
       failed: this.#failed,
       retried: this.#retried,
@@ -178,13 +177,13 @@ export class KeyServerSet {
     const settings = { ...this.#settings, address, secureContext: this.#secureContext };
     return new KnownServer(settings, {
       onChange: () => this.#onChange(),
-      onAnswers: () => this.#serveLines(),
+      onAnswers: () => this.#room.serve(this.#clock.now()),
     });
   }
 
   #dispatch(errand: Errand): void {
     if (errand.settled) return;
-    const mustWait = this.#lineOf(errand).size > 0 && !isUrgent(errand);
+    const mustWait = this.#room.isBefore(errand) && !isUrgent(errand);
     const server = this.#closed || mustWait ? undefined : this.#pick(errand);
     if (server !== undefined) this.#send(errand, server);
     else this.#park(errand);
@@ -206,44 +205,25 @@ export class KeyServerSet {
       errand.settle(this.#nobody());
       return;
     }
-    this.#lineOf(errand).add(errand);
-    if (isThere) this.#serveLine(errand.request.lane);
-    if (this.#waiting <= this.#settings.maxWaiting) return;
-    // Of the longer line, who has the least time left to be served in.
+    this.#room.add(errand);
+    if (isThere) this.#room.serve(this.#clock.now());
+    if (this.#room.size <= this.#settings.maxWaiting) return;
     this.#shed += 1;
-    this.#longestLine.takeFirst()!.settle(lineFull(this.#settings.maxWaiting, isThere));
+    this.#room.takeLast()!.settle(lineFull(this.#settings.maxWaiting, isThere));
   }
 
-  #lineOf({ request }: Errand): WaitingLine<Errand> {
-    return this.#lines[request.lane];
+  #destinationOf(errand: Errand): string {
+    const unfit = this.#unfit(errand, this.#clock.now());
+    const { lane } = errand.request;
+    if (unfit.length === 0) return lane;
+    return `${lane} ${this.#servers.map((server) => (unfit.includes(server) ? 0 : 1)).join('')}`;
   }
 
-  get #waiting(): number {
-    return this.#lines.slow.size + this.#lines.quick.size;
-  }
-
-  get #longestLine(): WaitingLine<Errand> {
-    const { slow, quick } = this.#lines;
-    return quick.size > slow.size ? quick : slow;
-  }
-
-  #serveLines(): void {
-    for (const lane of LANES) this.#serveLine(lane);
-  }
-
-  /** There may be room: those who wait go on. */
-  #serveLine(lane: LaneName): void {
-    const line = this.#lines[lane];
-    if (line.size === 0) return;
-    const stay: Errand[] = [];
-    const now = this.#clock.now();
-    while (line.size > 0 && this.#servers.some((server) => server.hasRoom(lane))) {
-      const errand = line.take(now)!;
-      const server = this.#pick(errand);
-      if (server === undefined) stay.push(errand);
-      else this.#send(errand, server);
-    }
-    for (const errand of stay) line.add(errand);
+  #sendWaiting(errand: Errand): boolean {
+    this.#forgive(errand);
+    const server = this.#pick(errand);
+    if (server !== undefined) this.#send(errand, server);
+    return server !== undefined;
   }
 
   #hurry(): void {
@@ -278,11 +258,16 @@ export class KeyServerSet {
     return this.hasOthers([...unfit, ...doNot]) ? [...unfit, ...doNot] : unfit;
   }
 
-  /** Those that it avoids, and those that have no connection yet that is good for it. */
-  #impossible({ avoid, renewedSince, request: { lane } }: Errand): readonly KnownServer[] {
-    if (renewedSince === Number.NEGATIVE_INFINITY) return avoid;
-    const old = this.#servers.filter((server) => server.connectionFor(lane, renewedSince) === undefined);
-    return [...avoid, ...old];
+  /** Those without a connection that is good for it. */
+  #impossible(errand: Errand): readonly KnownServer[] {
+    if (!errand.isChoosy) return NOBODY;
+    return this.#servers.filter((server) => errand.connectionAt(server) === undefined);
+  }
+
+  /** What failed somewhere is asked there again, rather than waiting for others of which none is there and does well. */
+  #forgive(errand: Errand): void {
+    if (errand.isChoosy && !this.#others(this.#impossible(errand)).some(({ sound }) => sound))
+      errand.forgive();
   }
 
   #others(avoid: readonly KnownServer[]): readonly KnownServer[] {
@@ -290,15 +275,18 @@ export class KeyServerSet {
   }
 
   /** All that are there refused it, and another key server may have the key, which is being restarted. */
-  #mayBeDoneSoon({ isRefused, avoid }: Errand): boolean {
+  #mayBeDoneSoon(errand: Errand): boolean {
     const now = this.#clock.now();
-    return isRefused && this.#servers.some((server) => !avoid.includes(server) && server.isReturning(now));
+    return (
+      errand.isRefused &&
+      this.#servers.some((server) => !errand.isRefusedBy(server) && server.isReturning(now))
+    );
   }
 
   /** @returns whether it is asked again, elsewhere, or after a lost connection also there */
   #onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean {
     if (this.#closed || error.code === 'ERR_KEYLESS_CLOSED') return false;
-    if (!this.hasOthers(errand.avoid)) {
+    if (!this.hasOthers(this.#impossible(errand))) {
       if (!lost && !this.#mayBeDoneSoon(errand)) return false;
       errand.forgive();
     }
@@ -353,8 +341,8 @@ export class KeyServerSet {
       this.#tellWaiters(false);
       return;
     }
-    if (ready.length > 0 && !this.#closed) this.#serveLines();
-    else while (this.#waiting > 0) this.#longestLine.takeFirst()!.settle(this.#nobody());
+    if (ready.length > 0 && !this.#closed) this.#room.serve(this.#clock.now());
+    else while (this.#room.size > 0) this.#room.takeLast()!.settle(this.#nobody());
     this.#tellWaiters(ready.length > 0);
   }
 
@@ -374,7 +362,7 @@ export class KeyServerSet {
   }
 
   #count(errand: Errand, result: ErrandResult): void {
-    this.#lineOf(errand).remove(errand);
+    this.#room.remove(errand);
     if (errand.retried) this.#retried += 1;
     if (result instanceof KeylessError) this.#failed += 1;
     else this.#succeeded += 1;

@@ -1,6 +1,6 @@
 /**
- * Operations that wait until a key server is there, or has room for them, in the order of their deadlines: with equal time-outs
- * that is the order in which they came.
+ * Operations that wait for the same key servers, in the order of their deadlines: with equal time-outs that is the order in which
+ * they came.
  *
  * In turn, as long as that serves everybody in time. When the first one has waited for half of its time, more come than can be
  * done: then who has the most time left is next, the newest as a rule. In turn, each would be answered when its client is about to
@@ -45,30 +45,16 @@ export class WaitingLine<T extends Waiting> {
     if (this.#waiting.delete(operation)) this.#letGo();
   }
 
-  /** @returns who is next; `undefined`: nobody waits */
-  take(now: number): T | undefined {
-    const first = this.#first();
-    if (first === undefined || !isAtRisk(first, now)) return this.takeFirst();
-    let last = this.#line.pop()!;
-    while (!this.#waiting.has(last)) last = this.#line.pop()!;
-    return this.#take(last);
+  /** Who is next to be served, and does not leave by that; `undefined`: nobody waits. */
+  next(now: number): T | undefined {
+    const { first } = this;
+    if (first === undefined || !isAtRisk(first, now)) return first;
+    while (!this.#waiting.has(this.#line.at(-1)!)) this.#line.pop();
+    return this.#line.at(-1);
   }
 
-  /** @returns whose deadline is the next; `undefined`: nobody waits */
-  takeFirst(): T | undefined {
-    const first = this.#first();
-    if (first === undefined) return undefined;
-    this.#head += 1;
-    return this.#take(first);
-  }
-
-  #take(operation: T): T {
-    this.#waiting.delete(operation);
-    this.#letGo();
-    return operation;
-  }
-
-  #first(): T | undefined {
+  /** Whose deadline is the next; `undefined`: nobody waits. */
+  get first(): T | undefined {
     if (this.#waiting.size === 0) return undefined;
     while (!this.#waiting.has(this.#line[this.#head]!)) this.#head += 1;
     return this.#line[this.#head];

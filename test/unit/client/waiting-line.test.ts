@@ -24,6 +24,14 @@ function lineOf(...all: readonly Somebody[]): WaitingLine<Somebody> {
   return line;
 }
 
+function leave(line: WaitingLine<Somebody>, who: Somebody | undefined): Somebody | undefined {
+  if (who !== undefined) line.remove(who);
+  return who;
+}
+
+const take = (line: WaitingLine<Somebody>, now: number) => leave(line, line.next(now));
+const takeFirst = (line: WaitingLine<Somebody>) => leave(line, line.first);
+
 function drain(line: WaitingLine<Somebody>, next: () => Somebody | undefined): (Somebody | undefined)[] {
   return Array.from({ length: line.size }, next);
 }
@@ -34,25 +42,25 @@ test('who waits has a turn; the newest is first when the oldest has waited for h
   const three = new Somebody(200, 1000);
   const four = new Somebody(300, 1000);
   const line = lineOf(one, two, three, four);
-  assert.equal(line.take(400), one);
-  assert.equal(line.take(601), four);
+  assert.equal(take(line, 400), one);
+  assert.equal(take(line, 601), four);
   line.remove(three);
   assert.equal(line.size, 1);
-  assert.equal(line.take(601), two);
-  assert.equal(line.take(601), undefined);
+  assert.equal(take(line, 601), two);
+  assert.equal(take(line, 601), undefined);
 });
 
 test('where time-outs differ, whose deadline is the next is first: to be served, and to go', () => {
   const [long, short, middle] = [new Somebody(0, 10_000), new Somebody(1, 50), new Somebody(2, 1000)];
   const line = lineOf(long, short, middle);
   assert.deepEqual(
-    drain(line, () => line.takeFirst()),
+    drain(line, () => takeFirst(line)),
     [short, middle, long],
   );
   for (const each of [long, short, middle]) line.add(each);
-  assert.equal(line.take(10), short);
-  assert.equal(line.take(600), long, 'the middle one is at risk: who has the most time left');
-  assert.equal(line.take(600), middle);
+  assert.equal(take(line, 10), short);
+  assert.equal(take(line, 600), long, 'the middle one is at risk: who has the most time left');
+  assert.equal(take(line, 600), middle);
 });
 
 test('equal deadlines go in the order in which they came, and after all that are earlier', () => {
@@ -60,7 +68,7 @@ test('equal deadlines go in the order in which they came, and after all that are
   const line = lineOf(...all);
   const order = [0, 1, 2].flatMap((rest) => all.filter((_, at) => at % 3 === rest));
   assert.deepEqual(
-    drain(line, () => line.takeFirst()),
+    drain(line, () => takeFirst(line)),
     order,
   );
 });
@@ -69,21 +77,21 @@ test('the line forgets who has gone, wherever they stood', () => {
   const all = Array.from({ length: 5000 }, (_, at) => new Somebody(at, 100_000));
   const line = lineOf(...all);
   for (const each of all.slice(10, 4990)) line.remove(each);
-  const left = drain(line, () => line.take(5000));
+  const left = drain(line, () => take(line, 5000));
   assert.deepEqual(left, [...all.slice(0, 10), ...all.slice(4990)]);
-  assert.equal(line.takeFirst(), undefined);
+  assert.equal(takeFirst(line), undefined);
 });
 
-/** @returns how many of a thousand who left, each by `leave`, are still in memory while `stay` others wait on */
+/** @returns how many of a thousand who left, each by `go`, are still in memory while `stay` others wait on */
 async function remembered(
   stay: number,
-  leave: (line: WaitingLine<Somebody>, who: Somebody) => unknown,
+  go: (line: WaitingLine<Somebody>, who: Somebody) => unknown,
 ): Promise<number> {
   const line = lineOf(...Array.from({ length: stay }, () => new Somebody(0, 1e9)));
   const gone = Array.from({ length: 1000 }, () => {
     const somebody = new Somebody(0, 1000);
     line.add(somebody);
-    leave(line, somebody);
+    go(line, somebody);
     return new WeakRef(somebody);
   });
   // A WeakRef holds what it refers to until the turn in which it was made is over.
@@ -93,13 +101,13 @@ async function remembered(
   return gone.filter((each) => each.deref() !== undefined).length;
 }
 
-for (const [how, leave] of [
+for (const [how, go] of [
   ['run out of time', (line, who) => line.remove(who)],
-  ['are shed', (line) => line.takeFirst()],
+  ['are shed', takeFirst],
 ] as readonly [string, (line: WaitingLine<Somebody>, who: Somebody) => unknown][]) {
   test(`those who ${how} while nobody is served are let go of`, async () => {
-    assert.ok((await remembered(0, leave)) <= 1, 'when nobody waits any more');
-    const left = await remembered(100, leave);
+    assert.ok((await remembered(0, go)) <= 1, 'when nobody waits any more');
+    const left = await remembered(100, go);
     assert.ok(left <= 170, `${left}: no more than those who wait on, and a few`);
   });
 }
