@@ -61,6 +61,12 @@ export class Breaker {
     else if (this.state === 'closed' && this.#isTooMuch) this.#open();
   }
 
+  /** What counted as a success was none: the newest one becomes a failure. */
+  onTakenBack(): void {
+    this.#outcomes = (this.#outcomes | (this.#outcomes + 1)) & ((1 << LAST) - 1);
+    if (this.state === 'half-open' || (this.state === 'closed' && this.#isTooMuch)) this.#open();
+  }
+
   /** A new connection was made and has answered: as good as a ping. */
   onReachable(): void {
     if (this.state !== 'open') return;

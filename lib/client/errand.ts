@@ -17,6 +17,7 @@ import { isFault, mayDifferElsewhere, wireError } from './errors.ts';
 import type { Hedgeable } from './hedging.ts';
 import type { KnownServer } from './known-server.ts';
 import type { LaneName } from './lane.ts';
+import { subjectOf } from './refusals.ts';
 import type { Waiting } from './waiting-line.ts';
 
 export interface ErrandRequest {
@@ -133,10 +134,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     return this.request.deadline;
   }
 
-  /** Which key, and what is to be done with it: of two with the same, a key server does both or neither. */
   get subject(): string {
-    const { method, keyId } = this.request;
-    this.ownSubject ??= `${method} ${keyId === undefined ? '' : Buffer.from(keyId).toString('latin1')}`;
+    this.ownSubject ??= subjectOf(this.request.method, this.request.keyId);
     return this.ownSubject;
   }
 

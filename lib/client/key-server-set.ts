@@ -8,7 +8,7 @@
 import type tls from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { Deadlines } from '../deadlines.ts';
-import { KeylessError } from '../errors.ts';
+import { KeylessError, type KeylessErrorCode } from '../errors.ts';
 import { clientHedge } from './channels.ts';
 import { choose } from './choice.ts';
 import {
@@ -22,6 +22,7 @@ import { closedError, lineFull, noKeyServer } from './errors.ts';
 import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
 import type { ServerAddress } from './server-address.ts';
+import { Tally } from './tally.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
 export interface SetStats {
@@ -77,10 +78,7 @@ export class KeyServerSet {
   /** More may become known: `undefined`: they are; an error: why they could not be found yet. */
   #unresolved: 'not yet' | KeylessError | undefined;
   #wasReady = false;
-  #succeeded = 0;
-  #failed = 0;
-  #retried = 0;
-  #shed = 0;
+  readonly #tally = new Tally();
   #closed = false;
 
   /** @param settings `addresses` may be empty where {@link update} will be called */
@@ -113,6 +111,17 @@ export class KeyServerSet {
     const errand = new Errand(request, this.#surroundings, onSettled);
     errand.begin();
     this.#dispatch(errand);
+  }
+
+  /**
+   * A result that was used, or was to be, is wrong.
+   *
+   * @param subject see `subjectOf`
+   * @param isOver nobody else is asked for a right one
+   */
+  takeBack(server: KnownServer, subject: string, code: KeylessErrorCode, isOver: boolean): void {
+    server.takeBack(code, subject);
+    this.#tally.takeBack(isOver);
   }
 
   /** @returns whether somebody else could be asked than these */
@@ -156,11 +165,11 @@ export class KeyServerSet {
     return {
       servers: this.#servers.map((server) => server.stats()),
       waiting: this.#room.size,
-      succeeded: this.#succeeded,
-      failed: this.#failed,
-      retried: this.#retried,
+      succeeded: this.#tally.succeeded,
+      failed: this.#tally.failed,
+      retried: this.#tally.retried,
       hedged: this.#hedging.sent,
-      shed: this.#shed,
+      shed: this.#tally.shed,
     };
   }
 
@@ -208,7 +217,7 @@ export class KeyServerSet {
     this.#room.add(errand);
     if (isThere) this.#room.serve(this.#clock.now());
     if (this.#room.size <= this.#settings.maxWaiting) return;
-    this.#shed += 1;
+    this.#tally.shed += 1;
     this.#room.takeLast()!.settle(lineFull(this.#settings.maxWaiting, isThere));
   }
 
@@ -363,9 +372,7 @@ export class KeyServerSet {
 
   #count(errand: Errand, result: ErrandResult): void {
     this.#room.remove(errand);
-    if (errand.retried) this.#retried += 1;
-    if (result instanceof KeylessError) this.#failed += 1;
-    else this.#succeeded += 1;
+    this.#tally.count(result, errand.retried);
   }
 }
 

@@ -65,6 +65,8 @@ const WITHOUT_ROOM = 2 ** 32;
 const STANDSTILL_MS = 500;
 /** A key server that is restarted is there again within it. */
 const RESTART_MS = 10_000;
+/** How long the signatures of one that has signed wrongly are checked before use, whatever their kind. */
+const SUSPECT_MS = 600_000;
 /** Answers before the percentiles mean something. */
 const ENOUGH_KNOWN = 20;
 
@@ -88,6 +90,7 @@ export class KnownServer implements Candidate {
   hedges = 0;
   readonly refusals = new Refusals();
   #wasReady = false;
+  #suspectUntil = Number.NEGATIVE_INFINITY;
   #lostAt = Number.NEGATIVE_INFINITY;
   /** Lower ones are asked first, others only when none of them is there (RFC 2782). */
   readonly priority: number;
@@ -245,9 +248,17 @@ export class KnownServer implements Candidate {
     if (this.#lanes[lane].abandon(ms, now)) this.#latency.record(ms, now);
   }
 
-  /** What it answered with cannot be used. */
-  blame(code: KeylessErrorCode): void {
-    this.#note(code, true);
+  /** What it answered with cannot be used: it is not asked the same first, and what else it answers is looked at. */
+  takeBack(code: KeylessErrorCode, subject: string): void {
+    const now = this.#clock.now();
+    this.#suspectUntil = now + SUSPECT_MS;
+    this.refusals.note(subject, now);
+    this.#errors[code] = (this.#errors[code] ?? 0) + 1;
+    this.#breaker.onTakenBack();
+  }
+
+  get isSuspect(): boolean {
+    return this.#clock.now() < this.#suspectUntil;
   }
 
   hurry(): void {

@@ -9,7 +9,7 @@ import { isUint8Array } from 'node:util/types';
 import { systemClock } from '../clock.ts';
 import { Deadlines, type Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
-import { kAnsweredBy } from '../keys/answered-by.ts';
+import { type Answerer, kAnsweredBy } from '../keys/answered-by.ts';
 import { type CancelSignal, kCancelSignal, OperationCancelSignal } from '../keys/cancel-signal.ts';
 import type {
   DecryptOperation,
@@ -48,7 +48,7 @@ export class OperationView {
   readonly clientVersion: number;
   readonly deadline: number;
   /** Key servers note here which of them it was. */
-  [kAnsweredBy]: unknown = undefined;
+  [kAnsweredBy]: Answerer | undefined = undefined;
   readonly #input: Buffer;
   readonly #name: Buffer | undefined;
   readonly #entry: KeyEntry;
@@ -120,6 +120,11 @@ function orElse<T>(look: () => T, otherwise: T): T {
   } catch {
     return otherwise;
   }
+}
+
+/** @param look at a member that a PrivateKey may have */
+function isFunction(look: () => unknown): boolean {
+  return orElse(() => typeof look() === 'function', false);
 }
 
 function describeValue(value: unknown): string {
@@ -198,13 +203,15 @@ export class PendingOperation implements Timed {
    */
   startAgain(refused: KeylessError): boolean {
     const { key } = this.entry;
-    if (this.view.kind !== 'sign') return false;
-    if (this.repeats >= MOST_REPEATS || performance.now() >= this.view.deadline) return false;
+    const mayRepeat = this.repeats < MOST_REPEATS && performance.now() < this.view.deadline;
+    if (this.view.kind !== 'sign' || !mayRepeat || !isFunction(() => key.signAgain)) {
+      this.tellRefused(refused);
+      return false;
+    }
     this.repeats += 1;
     let answer: unknown;
     try {
-      if (typeof key.signAgain !== 'function') return false;
-      answer = key.signAgain(this.operation as SignOperation, refused);
+      answer = key.signAgain!(this.operation as SignOperation, refused);
     } catch {
       return false;
     }
@@ -213,6 +220,25 @@ export class PendingOperation implements Timed {
     if (operationStart.hasSubscribers) operationStart.publish({ operation: this.operation });
     this.receive(answer);
     return true;
+  }
+
+  /** The PrivateKey wants to know of answers that are refused, and of signatures that the peer refuses later. */
+  get hearsOfRefusals(): boolean {
+    return isFunction(() => this.entry.key.onRefused);
+  }
+
+  /** Whatever it throws, the handshake has failed already. */
+  tellRefused(refused: KeylessError): void {
+    if (!this.hearsOfRefusals) return;
+    const tell = () => this.entry.key.onRefused!(this.operation, refused);
+    this.scope.runInAsyncScope(() => orElse(tell, undefined));
+  }
+
+  /** Its result is checked with the certificate before use. */
+  get verifies(): boolean {
+    const { verify, isRsa } = this.entry;
+    if (verify !== 'rsa') return verify === 'always';
+    return isRsa || this.view[kAnsweredBy]?.isSuspect === true;
   }
 
   /** The connection has gone: the PrivateKey is told, its answer is ignored. */

@@ -45,6 +45,8 @@ export class SocketHandshake implements ScopedOrigin {
   /** What Node had put where ours stands now. */
   readonly nodeOnError: TlsHandle['onerror'];
   private operation: PendingOperation | undefined;
+  /** Whose answer was used last, for whoever wants to know if it was wrong. */
+  private used: PendingOperation | undefined;
   private error: KeylessError | undefined;
   private admitted = false;
   /** Its keys are Node's, so it is to wait for no key's holder, and for no turn. */
@@ -260,9 +262,7 @@ export class SocketHandshake implements ScopedOrigin {
       this.settle(new KeylessError('ERR_KEYLESS_STATE', 'The PrivateKey of this handshake is gone.'));
       return;
     }
-    const { verify, isRsa } = entry;
-    const verifies = verify === 'always' || (verify === 'rsa' && isRsa);
-    this.operation = new PendingOperation(raw, entry, this, (result) => this.settle(result, verifies));
+    this.operation = new PendingOperation(raw, entry, this, (result) => this.settle(result));
     this.operation.start();
     if (this.operation === undefined) return;
     this.processHold.hold(this.handle);
@@ -284,27 +284,27 @@ export class SocketHandshake implements ScopedOrigin {
     if (!untilItGoesOn) waitUnread(this);
   }
 
-  private settle(result: Uint8Array | KeylessError, verify = false): void {
+  private settle(result: Uint8Array | KeylessError): void {
     const { operation } = this;
     this.operation = undefined;
     this.processHold.letGo();
     if (this.isDisposed) return;
     try {
-      this.after(this.hand(result, verify, operation));
+      this.after(this.hand(result, operation));
     } catch (error) {
       throwLater(error);
     }
   }
 
   /** @returns the handshake's next step; negative: it waits still, for another answer */
-  private hand(
-    result: Uint8Array | KeylessError,
-    verify: boolean,
-    operation: PendingOperation | undefined,
-  ): number {
+  private hand(result: Uint8Array | KeylessError, operation: PendingOperation | undefined): number {
     if (!isUint8Array(result)) return this.fail(result);
+    const verify = operation?.verifies === true;
     const step = this.step(() => addon().supply(this.id, result, verify));
-    if (step >= 0) return step;
+    if (step >= 0) {
+      this.used = operation?.hearsOfRefusals === true ? operation : undefined;
+      return step;
+    }
     const error = resultError(step, result);
     this.operation = operation;
     if (step !== ResultProblem.GONE && operation?.startAgain(error) === true) {
@@ -382,6 +382,10 @@ export class SocketHandshake implements ScopedOrigin {
     this.isTold = true;
     if (this.isDisposed) return error;
     if (this.error !== undefined) return withCause(this.error, error);
-    return addon().lastSignatureIsBad(this.id) ? refusedSignature(error) : error;
+    if (!addon().lastSignatureIsBad(this.id)) return error;
+    const refused = refusedSignature(error);
+    this.used?.tellRefused(refused);
+    this.used = undefined;
+    return refused;
   }
 }

@@ -4,6 +4,7 @@ import type { ErrandRequest, ErrandResult } from '../client/errand.ts';
 import type { KeyServerSet, SetStats } from '../client/key-server-set.ts';
 import type { KnownServer } from '../client/known-server.ts';
 import { laneOf } from '../client/lane.ts';
+import { subjectOf } from '../client/refusals.ts';
 import type { SrvWatch } from '../client/srv-watch.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
@@ -78,10 +79,19 @@ class KeyServers implements PrivateKey {
   signAgain(operation: SignOperation, refused: KeylessError): Promise<Uint8Array> | undefined {
     const wrong = (operation as NotedOperation)[kAnsweredBy];
     if (wrong === undefined) return undefined;
-    wrong.blame(refused.code);
     const avoid = [...(this.#wrong.get(operation) ?? []), wrong];
     this.#wrong.set(operation, avoid);
-    return this.#set.hasOthers(avoid) ? this.#sign(operation, avoid) : undefined;
+    const isOver = !this.#set.hasOthers(avoid);
+    this.#set.takeBack(wrong, subjectOf(operation.scheme, operation.keyId), refused.code, isOver);
+    return isOver ? undefined : this.#sign(operation, avoid);
+  }
+
+  /** The handshake has failed by it; the next ones need not. */
+  onRefused(operation: Operation, refused: KeylessError): void {
+    const wrong = (operation as NotedOperation)[kAnsweredBy];
+    if (wrong === undefined) return;
+    const method = operation.kind === 'sign' ? operation.scheme : operation.kind;
+    this.#set.takeBack(wrong, subjectOf(method, operation.keyId), refused.code, true);
   }
 
   #sign(operation: SignOperation, avoid?: readonly KnownServer[]): Promise<Uint8Array> {

@@ -78,7 +78,10 @@ export type Operation = SignOperation | DecryptOperation;
 /** Bytes, or a promise of bytes. */
 export type OperationResult = Uint8Array | PromiseLike<Uint8Array>;
 
-/** When a result is checked with the certificate before use. `rsa` (the default): RSA signatures only. */
+/**
+ * When a result is checked with the certificate before use. `rsa` (the default): RSA signatures, and those of key servers that
+ * have signed wrongly lately.
+ */
 export type VerifyPolicy = 'always' | 'rsa' | 'never';
 
 /** A private key that is somewhere else. Give it to `tls.createServer` as `key`. */
@@ -94,6 +97,11 @@ export interface PrivateKey {
   readonly signAgain?:
     | ((operation: SignOperation, refused: KeylessError) => OperationResult | undefined)
     | undefined;
+  /**
+   * Called when what it answered was refused and no other answer is asked for, as {@link signAgain} would; also when the peer
+   * refused a signature that was not checked before, and it does not verify. The handshake has failed.
+   */
+  readonly onRefused?: ((operation: Operation, refused: KeylessError) => void) | undefined;
   /** Without it, RSA key exchange is not offered. */
   readonly decrypt?: ((operation: DecryptOperation) => OperationResult) | undefined;
   /** What it can sign; `undefined`: all that the certificate's key can. The handshake offers only those. */

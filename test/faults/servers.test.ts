@@ -76,6 +76,56 @@ for (const manner of WRONG) {
   });
 }
 
+test('row 9: ECDSA, another key at one of two: one client sees it, and its key server is asked no more', async () => {
+  const [bad, good] = [await badServer('other-key'), await badServer()];
+  const edge = await edgeOf('p256', [bad, good]);
+  const wrong = () => edge.keys.stats().servers[0]!.errors.ERR_KEYLESS_BAD_SIGNATURE ?? 0;
+  let outcome = 'ok';
+  while (outcome === 'ok') outcome = await edge.visit();
+  await until(() => edge.errors.length > 0);
+  assert.deepEqual([edge.errors, wrong()], [['ERR_KEYLESS_BAD_SIGNATURE'], 1]);
+  const { asked } = bad;
+  await visitOneByOne(edge, 40);
+  assert.equal(bad.asked, asked);
+});
+
+test('row 9: ECDSA, the only key server has another key: the first client is told by its own, the others by ours; all count', async () => {
+  const edge = await edgeOf('p256', [await badServer('other-key')]);
+  const outcomes: string[] = [];
+  for (let visits = 1; visits <= 8; visits += 1) {
+    outcomes.push(await edge.visit());
+    await until(() => edge.errors.length === visits);
+  }
+  const [first, ...others] = outcomes;
+  assert.deepEqual(new Set(others), new Set(['ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR']));
+  assert.notEqual(first, others[0]);
+  assert.deepEqual(new Set(edge.errors), new Set(['ERR_KEYLESS_BAD_SIGNATURE']));
+  const { servers, succeeded, failed } = edge.keys.stats();
+  assert.deepEqual([failed, servers[0]!.errors], [8, { ERR_KEYLESS_BAD_SIGNATURE: 8 }]);
+  assert.ok(succeeded <= 1);
+  assert.equal(servers[0]!.breakerOpened, 1);
+});
+
+test("row 9: with verify: 'never' nothing is checked before use, and all is learned of clients", async () => {
+  const edge = await edgeOf('p256', [await badServer('other-key')], { verify: 'never' });
+  const outcomes = [await edge.visit(), await edge.visit(), await edge.visit()];
+  await until(() => edge.errors.length === 3);
+  assert.equal(new Set(outcomes).size, 1);
+  assert.ok(!outcomes.includes('ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR'));
+  assert.equal(edge.keys.stats().servers[0]!.errors.ERR_KEYLESS_BAD_SIGNATURE, 3);
+});
+
+test('row 9: RSA, an operation that is asked for elsewhere counts once', async () => {
+  const [bad, good] = [await badServer('other-key'), await badServer()];
+  const edge = await edgeOf('rsa', [bad, good]);
+  const wrong = () => edge.keys.stats().servers[0]!.errors.ERR_KEYLESS_BAD_SIGNATURE ?? 0;
+  let visits = 0;
+  for (; wrong() === 0; visits += 1) assert.equal(await edge.visit(), 'ok');
+  await visitOneByOne(edge, 10);
+  const { succeeded, failed } = edge.keys.stats();
+  assert.deepEqual([succeeded, failed], [visits + 10, 0]);
+});
+
 test('row 9: RSA, all key servers answer wrongly: our error, and each was asked once', async () => {
   const servers = [await badServer('flipped'), await badServer('other-key')];
   const edge = await edgeOf('rsa', servers);

@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import { localKey, type PrivateKey } from '../../lib/index.ts';
 import * as keyless from '../../lib/tls.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { until } from '../helpers/edge.ts';
 
 let authority: Authority;
 const sites: Record<string, Issued> = {};
@@ -21,14 +22,24 @@ after(() => {
 });
 
 /** @returns what the client sees, and the codes of the server's errors */
-async function shakeHands(type: 'rsa' | 'p256', key: PrivateKey): Promise<{ met: boolean; codes: string[] }> {
+async function shakeHands(
+  type: 'rsa' | 'p256',
+  key: PrivateKey,
+  options: tls.ConnectionOptions = {},
+): Promise<{ met: boolean; codes: string[] }> {
   const codes: string[] = [];
   const server = keyless.createServer({ cert: sites[type]!.certPem, key }, (socket) => socket.end('hello'));
   open.push(server);
   server.on('tlsClientError', (error: NodeJS.ErrnoException) => codes.push(String(error.code)));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
-  const socket = tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.certPem });
+  const socket = tls.connect({
+    port,
+    host: '127.0.0.1',
+    servername: 'localhost',
+    ca: authority.certPem,
+    ...options,
+  });
   let met = false;
   socket.on('data', () => {
     met = true;
@@ -101,4 +112,48 @@ test('a rejection of the second answer is the error, and a deadline holds for bo
   });
   assert.deepEqual(slow.codes, ['ERR_KEYLESS_TIMEOUT']);
   assert.ok(performance.now() - startedAt < 1000);
+});
+
+function told(key: Partial<PrivateKey>): { readonly key: PrivateKey; readonly refusals: string[] } {
+  const refusals: string[] = [];
+  const onRefused: PrivateKey['onRefused'] = (operation, refused) =>
+    void refusals.push(`${operation.kind} ${refused.code}`);
+  return { key: { sign: () => WRONG.rsa, ...key, onRefused }, refusals };
+}
+
+test('who cannot answer again, or not any more, is told that its answer was refused, once for each', async () => {
+  const [once, thrice] = [told({}), told({ signAgain: () => WRONG.rsa })];
+  await shakeHands('rsa', once.key);
+  await shakeHands('rsa', thrice.key);
+  for (const { refusals } of [once, thrice]) assert.deepEqual(refusals, ['sign ERR_KEYLESS_BAD_SIGNATURE']);
+  const asked = told({ signAgain: () => undefined });
+  await shakeHands('rsa', asked.key);
+  assert.deepEqual(asked.refusals, [], 'who was asked for another answer knows');
+});
+
+test('a signature that was not checked, and that the peer refuses, is told of; a right one is not, whatever the peer does', async () => {
+  const other = localKey((await authority.issue({ type: 'p256' })).keyPem);
+  const wrong = told({ sign: (operation) => other.sign(operation) });
+  const { codes } = await shakeHands('p256', wrong.key);
+  await until(() => codes.length > 0);
+  assert.deepEqual(
+    [wrong.refusals, codes],
+    [['sign ERR_KEYLESS_BAD_SIGNATURE'], ['ERR_KEYLESS_BAD_SIGNATURE']],
+  );
+  const own = localKey(sites.p256!.keyPem);
+  const right = told({ sign: (operation) => own.sign(operation) });
+  const distrusting = await shakeHands('p256', right.key, { ca: [] });
+  await until(() => distrusting.codes.length > 0);
+  assert.equal(distrusting.met, false);
+  assert.deepEqual(right.refusals, []);
+});
+
+test('what it throws when it is told changes nothing', async () => {
+  const { codes } = await shakeHands('rsa', {
+    sign: () => WRONG.rsa,
+    onRefused: () => {
+      throw new Error('no');
+    },
+  });
+  assert.deepEqual(codes, ['ERR_KEYLESS_BAD_SIGNATURE']);
 });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Congestion } from '../../../lib/client/congestion.ts';
 import { PendingRequests } from '../../../lib/client/pending-requests.ts';
+import { Tally } from '../../../lib/client/tally.ts';
 
 /** As many answers as there are operations at once, each of which took so long. @returns the time after them */
 function answers(congestion: Congestion, ms: number, now: number): number {
@@ -77,4 +78,16 @@ test('what was given up keeps a key server busy until it is answered, or forgott
   pending.settle(two, { kind: 'result', payload: new Uint8Array(1) });
   pending.settle(three, { kind: 'result', payload: new Uint8Array(1) });
   assert.deepEqual([pending.occupying, pending.unanswered, pending.late], [0, 0, 2]);
+});
+
+test('results that turn out to be wrong are made up for by the next ones: no count goes back', () => {
+  const tally = new Tally();
+  const counts = () => [tally.succeeded, tally.failed];
+  tally.count(new Uint8Array(1), false);
+  tally.count(new Uint8Array(1), false);
+  tally.takeBack(true);
+  assert.deepEqual(counts(), [2, 1]);
+  tally.takeBack(false);
+  for (let times = 0; times < 3; times += 1) tally.count(new Uint8Array(1), false);
+  assert.deepEqual(counts(), [3, 1]);
 });

@@ -83,6 +83,26 @@ test('the breaker opens after five failures in a row, asks by ping, and closes a
   assert.equal(it.opened, 1);
 });
 
+test('a success that was none is a failure: also in a row, and while it is tried', () => {
+  const { clock, it } = breaker(true);
+  for (let times = 0; times < 4; times += 1) {
+    it.onSuccess();
+    it.onTakenBack();
+  }
+  assert.equal(it.state, 'closed');
+  it.onSuccess();
+  it.onSuccess();
+  it.onTakenBack();
+  it.onTakenBack();
+  assert.equal(it.state, 'open');
+  it.onTakenBack();
+  assert.equal(it.opened, 1);
+  clock.advance(1000);
+  assert.equal(it.state, 'half-open');
+  it.onTakenBack();
+  assert.equal(it.opened, 2);
+});
+
 test('half of the last twenty are too many; fewer are not', () => {
   const { it } = breaker(true);
   for (let at = 0; at < 60; at += 1) at % 3 === 0 ? it.onFailure() : it.onSuccess();

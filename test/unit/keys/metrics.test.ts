@@ -16,6 +16,29 @@ after(async () => {
   for (const each of open) await each.close();
 });
 
+test('signatures of another key are errors of the key server, and failed operations: an alert that goes by either fires', async () => {
+  const bad = await startBadKeyServer(setup);
+  bad.manner = 'other-key';
+  const edge = await startEdge(setup, setup.sites.p256!, [bad.address]);
+  open.push(edge, bad);
+  await edge.keys.ready();
+  const registry = new Registry();
+  edgeMetrics(edge.keys, registry);
+  for (let visits = 1; visits <= 5; visits += 1) {
+    await edge.visit();
+    await until(() => edge.errors.length === visits);
+  }
+  const lines = (await registry.metrics()).split('\n');
+  const errors = `{server="${bad.address}",code="ERR_KEYLESS_BAD_SIGNATURE"}`;
+  for (const line of [
+    'keyless_tls_edge_operations_total{result="failed"} 5',
+    `keyless_tls_edge_key_server_errors_total${errors} 5`,
+    `keyless_tls_edge_key_server_breaker_open{server="${bad.address}"} 1`,
+  ]) {
+    assert.ok(lines.includes(line), line);
+  }
+});
+
 test('what happened is what Prometheus reads, and nothing of it after close()', async () => {
   const [bad, good] = [await startBadKeyServer(setup), await startBadKeyServer(setup)];
   bad.manner = { error: 8 };
