@@ -17,7 +17,7 @@ import { ALPN_PROTOCOL } from '../protocol/opcodes.ts';
 import { capabilitiesRequest, pingRequest } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { atEndOfTurn } from '../turn.ts';
-import { connectionError, isRefusal } from './errors.ts';
+import { connectionError, type Refusal, refusalOf } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { LaneName } from './lane.ts';
 import { type OnAnswer, PendingRequests } from './pending-requests.ts';
@@ -50,9 +50,9 @@ export interface ConnectionEvents {
   /**
    * Once, before those who wait for answers are told: they may look for another connection.
    *
-   * @param refused it seems that the key server does not accept our certificate
+   * @param refusal whether the key server does not accept our certificate, or we not its
    */
-  onClose(error: KeylessError, refused: boolean): void;
+  onClose(error: KeylessError, refusal: Refusal): void;
 }
 
 /** A peer that leaves so many requests unanswered is not worth the ids. */
@@ -280,7 +280,7 @@ export class Connection {
     // Whom we have given up did not end it: one that is frozen will be asked again, one that does not accept us in vain.
     const endedUnanswered = this.#isUnanswered && !(this.#error instanceof KeylessError);
     const error = connectionError(this.#error, this.#settings.address.name, endedUnanswered);
-    this.#events.onClose(error, endedUnanswered || isRefusal(this.#error));
+    this.#events.onClose(error, refusalOf(error, endedUnanswered));
     this.#pending.fail(error);
   }
 }

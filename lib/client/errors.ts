@@ -62,9 +62,19 @@ const IDENTITY =
 const REFUSED_US =
   /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|CERTIFICATE_REQUIRED/;
 
-/** @returns whether the key server said that it does not accept our certificate */
-export function isRefusal(cause: Error | undefined): boolean {
-  return REFUSED_US.test((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
+/** `perhaps`: the key server does not say why it ended the connection; it may have crashed as well. */
+export type Refusal = 'no' | 'perhaps' | 'certain';
+
+/**
+ * Whether the key server does not accept our certificate, or we not its.
+ *
+ * @param error of {@link connectionError}
+ * @param unanswered the key server ended the connection before it had answered anything
+ */
+export function refusalOf({ code, cause }: KeylessError, unanswered: boolean): Refusal {
+  const itSays = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+  if (code === 'ERR_KEYLESS_KEY_SERVER_IDENTITY' || REFUSED_US.test(itSays)) return 'certain';
+  return unanswered ? 'perhaps' : 'no';
 }
 
 /** Servers on Node.js end a connection whose certificate they do not accept without an alert, or reset it. */

@@ -9,7 +9,7 @@ import type { KeylessError } from '../errors.ts';
 import { type BackOffSettings, backOffMs } from './back-off.ts';
 import { clientConnectionClosed, clientConnectionReady } from './channels.ts';
 import { Connection, type ConnectionSettings } from './connection.ts';
-import { closedError, goingError } from './errors.ts';
+import { closedError, goingError, type Refusal } from './errors.ts';
 
 export type LinkState = 'connecting' | 'ready' | 'waiting' | 'closed';
 
@@ -26,6 +26,8 @@ export interface LinkEvents {
 const SHORT_LIFE_MS = 1000;
 /** However many handshakes ask for it, no more than five attempts a second. */
 const MIN_ATTEMPT_INTERVAL_MS = 200;
+/** So many connections in a row that end between handshake and answer are no accident: one that crashes is not there for a while. */
+const CERTAIN_FROM = 3;
 
 export class Link {
   /** Asked for each connection: credentials change. */
@@ -43,6 +45,7 @@ export class Link {
   readyAt: number | undefined;
   #closed = false;
   #failuresInARow = 0;
+  #perhapsRefusedInARow = 0;
   #strayBefore = { late: 0, unknown: 0 };
   /** Connections that became ready. */
   connections = 0;
@@ -144,7 +147,7 @@ export class Link {
       onReady: () => this.#onReady(connection),
       onAnswers: this.#events.onAnswers,
       onGoodbye: () => this.#onGoodbye(connection),
-      onClose: (error, refused) => this.#onClose(connection, error, refused),
+      onClose: (error, refusal) => this.#onClose(connection, error, refusal),
     });
     return connection;
   }
@@ -174,6 +177,7 @@ export class Link {
     this.readyAt = clock.now();
     this.lastError = undefined;
     this.hopeless = false;
+    this.#perhapsRefusedInARow = 0;
     if (clientConnectionReady.hasSubscribers) {
       clientConnectionReady.publish({ server: address.name, profile: connection.profile });
     }
@@ -197,7 +201,7 @@ export class Link {
     this.#events.onChange();
   }
 
-  #onClose(connection: Connection, error: KeylessError, refused: boolean): void {
+  #onClose(connection: Connection, error: KeylessError, refusal: Refusal): void {
     const { late, unknown } = connection.strayAnswers;
     this.#strayBefore.late += late;
     this.#strayBefore.unknown += unknown;
@@ -208,13 +212,14 @@ export class Link {
     const server = this.#settings().address.name;
     if (clientConnectionClosed.hasSubscribers) clientConnectionClosed.publish({ server, error });
     if (this.#closed || left) return;
-    if (!wasSuccessor) this.#onLost(error, refused);
+    if (!wasSuccessor) this.#onLost(error, refusal);
     else if (error.code !== 'ERR_KEYLESS_CLOSED') this.#onSuccessorFailed(error);
   }
 
-  #onLost(error: KeylessError, refused: boolean): void {
+  #onLost(error: KeylessError, refusal: Refusal): void {
     this.#fail(error, this.#livedLong);
-    this.hopeless = refused || error.code === 'ERR_KEYLESS_KEY_SERVER_IDENTITY';
+    this.#perhapsRefusedInARow = refusal === 'perhaps' ? this.#perhapsRefusedInARow + 1 : 0;
+    this.hopeless = refusal === 'certain' || this.#perhapsRefusedInARow >= CERTAIN_FROM;
     if (this.#successor === undefined) this.#retryIn(backOffMs(this.#failuresInARow, this.#backOff));
     else this.#promote();
     this.#events.onChange();

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { after, before, test } from 'node:test';
+import tls from 'node:tls';
+import type { KeylessError } from '../../../lib/errors.ts';
 import { until } from '../../helpers/edge.ts';
 import { answer, RudeEdges, SIGNATURE, sign } from '../../helpers/rude-edges.ts';
 import type { OnRequest, RudeKeyServer } from '../../helpers/rude-key-server.ts';
@@ -86,4 +88,54 @@ test('reconnecting is not a storm', async () => {
   // The last operation may have waited for its deadline.
   const perSecond = server.connections / ((performance.now() - startedAt) / 1000);
   assert.ok(perSecond <= 12, `${perSecond} connections in a second`);
+});
+
+/** A key server on the port, which ends its connections after the TLS handshake and before any answer, as one that crashes does. */
+async function crashing(
+  port: number,
+): Promise<{ ended(count: number): Promise<void>; close(): Promise<void> }> {
+  let ended = 0;
+  const { server, authority } = edges.setup;
+  const options = { cert: server.certPem, key: server.keyPem, ca: authority.certPem, requestCert: true };
+  const it = tls.createServer({ ...options, ALPNProtocols: ['keyless-tls/1'] }, (socket) => {
+    socket.on('error', () => undefined).destroy();
+    ended += 1;
+  });
+  await new Promise<void>((resolve) => it.listen(port, '127.0.0.1', resolve));
+  return {
+    ended: (count) => until(() => ended >= count),
+    close: () => new Promise((resolve) => it.close(() => resolve())),
+  };
+}
+
+for (const ends of [1, 2]) {
+  test(`a key server that crashes while it starts (${ends}): operations that wait for it wait on`, async () => {
+    const server = await rude();
+    const { port } = server;
+    const keys = edge([server]);
+    await keys.ready();
+    await server.close();
+    const waiting = Array.from({ length: 10 }, () => sign(keys));
+    const crash = await crashing(port);
+    await crash.ended(ends);
+    await crash.close();
+    await until(() => keys.stats().servers[0]!.state === 'waiting');
+    assert.equal(keys.stats().waiting, 10);
+    await rude(answer, { port });
+    assert.equal((await Promise.all(waiting)).length, 10);
+  });
+}
+
+test('a key server that ends connections before any answer, thrice in a row, is not waited for', async () => {
+  const server = await rude();
+  const { port } = server;
+  const keys = edge([server]);
+  await keys.ready();
+  await server.close();
+  const crash = await crashing(port);
+  await assert.rejects(sign(keys, 10_000), ({ code, message }: KeylessError) => {
+    assert.equal(code, 'ERR_KEYLESS_NO_KEY_SERVER');
+    return /does it accept our certificate/.test(message);
+  });
+  await crash.close();
 });
