@@ -3,10 +3,13 @@ import type { SocketHandshake } from './socket-handshake.ts';
 import { standIn, type TlsHandle } from './tls-handle.ts';
 
 const kHandshake = Symbol('keyless-tls handshake');
+const kBehind = Symbol('keyless-tls behind');
 
 /** A handle whose methods we stand in front of. They are shared functions, not closures: every connection has them. */
 interface AttachedHandle extends TlsHandle {
   [kHandshake]: SocketHandshake;
+  /** What stood in front of Node's methods before: another copy's of this package. */
+  [kBehind]?: Pick<TlsHandle, 'destroySSL' | 'close'>;
 }
 
 /** The handshake of a handle; `undefined`: nothing keyless has come its way. */
@@ -14,9 +17,13 @@ export function handshakeOf(handle: TlsHandle): SocketHandshake | undefined {
   return (handle as Partial<AttachedHandle>)[kHandshake];
 }
 
+function behind(handle: AttachedHandle): Pick<TlsHandle, 'destroySSL' | 'close'> {
+  return handle[kBehind] ?? (Object.getPrototypeOf(handle) as TlsHandle);
+}
+
 function destroySSL(this: AttachedHandle): void {
   this[kHandshake].dispose();
-  (Object.getPrototypeOf(this) as TlsHandle).destroySSL.call(this);
+  behind(this).destroySSL.call(this);
 }
 
 /**
@@ -25,7 +32,7 @@ function destroySSL(this: AttachedHandle): void {
  */
 function closeClient(this: AttachedHandle, callback?: () => void): void {
   const handshake = this[kHandshake];
-  (Object.getPrototypeOf(this) as TlsHandle).close.call(this, () => {
+  behind(this).close.call(this, () => {
     handshake.dispose();
     callback?.call(this);
   });
@@ -40,6 +47,10 @@ function onerror(this: AttachedHandle, error: Error): void {
 export function standInFront(handle: TlsHandle, handshake: SocketHandshake): void {
   const attached = handle as AttachedHandle;
   standIn(attached, kHandshake, handshake);
+  if (Object.hasOwn(handle, 'destroySSL')) {
+    const { destroySSL, close } = handle;
+    standIn(attached, kBehind, { destroySSL, close });
+  }
   attached.onerror = onerror;
   standIn(attached, 'destroySSL', destroySSL);
   if (handshake.role === 'client') standIn(attached, 'close', closeClient);

@@ -4,6 +4,7 @@ import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { addon, KeyProblem } from './addon.ts';
+import { isOfACopy, type Recipe, tellEveryCopy } from './copies.ts';
 import { type KeyEntry, type KeyOwner, makeKeyEntry, rememberKey } from './key-entry.ts';
 import { readKeyOption, withKey } from './key-option.ts';
 import type { ContextMaker } from './patches.ts';
@@ -31,22 +32,9 @@ export interface KeylessContext {
 /** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
 const contexts = new WeakMap<object, KeylessContext>();
 
-const kEveryCopy = Symbol.for('keyless-tls.contexts');
-
-/** The keyless contexts of all copies of this package in the thread: an app may have one, its dependency another. */
-function contextsOfEveryCopy(): WeakSet<object> {
-  const shared = globalThis as { [kEveryCopy]?: WeakSet<object> };
-  if (shared[kEveryCopy] === undefined) {
-    Object.defineProperty(shared, kEveryCopy, { value: new WeakSet() });
-  }
-  return shared[kEveryCopy] as WeakSet<object>;
-}
-
-const ofEveryCopy = contextsOfEveryCopy();
-
-function remember(native: object, context: KeylessContext): void {
+function remember(native: object, context: KeylessContext, recipe?: Recipe): void {
   contexts.set(native, context);
-  ofEveryCopy.add(native);
+  tellEveryCopy(native, recipe);
 }
 
 /** The keyless side of a native context; `undefined`: its keys are all Node's, or another copy of this package has them. */
@@ -55,8 +43,8 @@ export function keylessContext(native: unknown): KeylessContext | undefined {
 }
 
 /** Whether another copy of this package sees to the handshakes of a native context. */
-export function isAnotherCopys(native: unknown): boolean {
-  return typeof native === 'object' && native !== null && ofEveryCopy.has(native) && !contexts.has(native);
+export function isAnotherCopys(native: unknown): native is object {
+  return typeof native === 'object' && native !== null && isOfACopy(native) && !contexts.has(native);
 }
 
 /** A context that Node signs for itself, where a keyless one may yet take its place. */
@@ -215,11 +203,12 @@ function makeContext(
   // Node loads a pfx after the keys.
   const hasPfx = Boolean(options.pfx);
   const entries = giveKeys(keys, certificates, hasPfx || !isPrivateKey(keys.at(-1)));
-  remember(context.context, {
-    entries,
-    limits: contextLimits(entries, options.sigalgs || undefined, native.length === 0 && !hasPfx),
-    number: addon().nameContext(),
-  });
+  const onlyKeyless = native.length === 0 && !hasPfx;
+  const limits = contextLimits(entries, options.sigalgs || undefined, onlyKeyless);
+  const { cert, ca } = options;
+  const recipe = { cert, ca, key: keys as readonly PrivateKey[] };
+  const number = addon().nameContext();
+  remember(context.context, { entries, limits, number }, onlyKeyless ? recipe : undefined);
   return context;
 }
 

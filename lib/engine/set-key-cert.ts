@@ -3,8 +3,10 @@ import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import { addon } from './addon.ts';
 import { handshakeOf } from './attached-handle.ts';
-import { type KeylessContext, keylessContext } from './contexts.ts';
+import { isAnotherCopys, type KeylessContext, keylessContext } from './contexts.ts';
+import { keeperOf, recipeOf } from './copies.ts';
 import type { KeyCertSetter } from './patches.ts';
+import { sealOptions } from './sealed-keys.ts';
 import { SocketHandshake } from './socket-handshake.ts';
 import { internals, standIn, type TlsHandle } from './tls-handle.ts';
 
@@ -77,21 +79,38 @@ function exchangeNative(handle: TlsHandle, setNative: () => void): void {
   else setNative();
 }
 
+function createContext(options: object): SecureContext {
+  return (process.getBuiltinModule('node:tls') as unknown as TlsModule).createSecureContext(options);
+}
+
 function madeContext(given: SecureContextOptions | SecureContext): SecureContext {
-  const { createSecureContext, SecureContext: Made } = process.getBuiltinModule(
-    'node:tls',
-  ) as unknown as TlsModule;
-  return given instanceof Made ? given : createSecureContext(given as SecureContextOptions);
+  const { SecureContext: Made } = process.getBuiltinModule('node:tls') as unknown as TlsModule;
+  return given instanceof Made ? given : createContext(given);
+}
+
+/** Of other copies' contexts. */
+const ourOwn = new WeakMap<object, SecureContext>();
+
+/** A handshake of ours must not come to a key of another copy's: it gets one of its own, of the same PrivateKey. */
+function asOurOwn(secureContext: SecureContext): SecureContext {
+  const native = secureContext.context;
+  const recipe = isAnotherCopys(native) ? recipeOf(native) : undefined;
+  if (recipe === undefined) return secureContext;
+  const made = ourOwn.get(native as object) ?? createContext(sealOptions(recipe));
+  ourOwn.set(native as object, made);
+  return made;
 }
 
 /** Keyless contexts, and options of such, are taken where Node takes its own. */
 export const setKeyCert: KeyCertSetter = (socket, given, original) => {
   const handle = internals(socket)._handle;
-  if (!handle) {
+  const keeper = handle ? keeperOf(handle) : undefined;
+  if (!handle || keeper === 'another') {
     original(given);
     return;
   }
-  const secureContext = madeContext(given);
+  const made = madeContext(given);
+  const secureContext = keeper === 'this' ? asOurOwn(made) : made;
   const context = keylessContext(secureContext.context);
   const setNative = () => {
     handshakeOf(handle)?.unlimit();

@@ -21,6 +21,7 @@ import {
 import { enter, leave, withdraw } from './admission.ts';
 import { standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
+import { becomeKeeper } from './copies.ts';
 import { refusedSignature, unexplainedFailure, withCause } from './handshake-failure.ts';
 import { findKey, type KeyEntry } from './key-entry.ts';
 import type { LateChoice } from './late-choice.ts';
@@ -97,6 +98,7 @@ export class SocketHandshake implements ScopedOrigin {
   arm(context: KeylessContext): void {
     this.asksNobody = context === NODE_CONTEXT;
     this.choice = undefined;
+    becomeKeeper(this.handle);
     addon().arm(this.id);
   }
 

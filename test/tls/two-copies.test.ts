@@ -1,5 +1,6 @@
 /** Two copies of the package in one process, as where an app has one and a dependency of its has another. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +13,7 @@ import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 import { until } from '../helpers/edge.ts';
 
-type Copy = Pick<typeof ours, 'createServer' | 'createSecureContext' | 'localKey'>;
+type Copy = Pick<typeof ours, 'createServer' | 'createSecureContext' | 'localKey' | 'engineStats'>;
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const BINARY = 'build/Release/keyless_tls.node';
@@ -20,9 +21,11 @@ const BINARY = 'build/Release/keyless_tls.node';
 let folder: string;
 let theirs: Copy;
 let issued: Issued;
+let other: Issued;
 
 before(async () => {
-  issued = await (await makeAuthority()).issue({ type: 'rsa' });
+  const authority = await makeAuthority();
+  [issued, other] = await Promise.all([authority.issue({ type: 'rsa' }), authority.issue({ type: 'rsa' })]);
   folder = mkdtempSync(join(tmpdir(), 'keyless-tls-copy-'));
   for (const part of ['package.json', 'dist/lib', BINARY])
     cpSync(join(ROOT, part), join(folder, part), { recursive: true });
@@ -31,10 +34,10 @@ before(async () => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const own = (copy: Copy) => ({ cert: issued.certPem, key: copy.localKey(issued.keyPem) });
+const own = (copy: Copy, { certPem, keyPem } = issued) => ({ cert: certPem, key: copy.localKey(keyPem) });
 
-/** @returns the protocol agreed on */
-async function visit(server: tls.Server): Promise<unknown> {
+/** @returns the protocol agreed on, and the certificate that the client got */
+async function visitAndLook(server: tls.Server): Promise<[unknown, string]> {
   server.on('tlsClientError', (error) => assert.fail(error));
   const client = tls.connect({
     port: await listen(server),
@@ -45,9 +48,15 @@ async function visit(server: tls.Server): Promise<unknown> {
     rejectUnauthorized: false,
   });
   await Promise.all([once(client, 'secureConnect'), once(server, 'secureConnection')]);
+  const { fingerprint256 } = client.getPeerCertificate();
   client.destroy();
   await close(server);
-  return client.alpnProtocol;
+  return [client.alpnProtocol, fingerprint256];
+}
+
+async function visit(server: tls.Server): Promise<unknown> {
+  const [protocol] = await visitAndLook(server);
+  return protocol;
 }
 
 const ALPNCallback = ({ protocols }: { protocols: string[] }) => protocols[0];
@@ -87,3 +96,60 @@ test('each copy serves with its own keys, and with contexts of the other, whiche
     }
   }
 });
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`an ALPNCallback exchanges the key for one of either copy, at servers of Node and of both, ${maxVersion}`, async () => {
+    const copies: Record<string, Copy> = { ours, theirs };
+    const { fingerprint256 } = new X509Certificate(other.certPem);
+    const makers = {
+      node: { cert: issued.certPem, key: issued.keyPem },
+      ours: own(ours),
+      theirs: own(theirs),
+    };
+    for (const [maker, options] of Object.entries(makers)) {
+      for (const [name, copy] of Object.entries(copies)) {
+        const context = copy.createSecureContext(own(copy, other));
+        const exchanging = {
+          ALPNCallback(this: tls.TLSSocket, { protocols }: { protocols: string[] }) {
+            this.setKeyCert(context);
+            return protocols[0];
+          },
+        };
+        const make = (copies[maker] ?? tls).createServer as typeof tls.createServer;
+        const server = make({ ...options, ...exchanging, maxVersion } as unknown as TlsOptions);
+        assert.deepEqual(await visitAndLook(server), ['a', fingerprint256], `${maker}, ${name}`);
+      }
+    }
+  });
+
+  test(`a client that goes while a key of either copy has not answered aborts the operation, ${maxVersion}`, async () => {
+    for (const copy of [ours, theirs]) {
+      let asked: ((signal: AbortSignal) => void) | undefined;
+      const operation = new Promise<AbortSignal>((resolve) => {
+        asked = resolve;
+      });
+      const key = {
+        sign: ({ signal }: ours.SignOperation) => {
+          asked?.(signal);
+          return new Promise<Uint8Array>(() => {});
+        },
+      };
+      const context = copy.createSecureContext({ cert: issued.certPem, key });
+      const server = tls.createServer({
+        ...{ cert: issued.certPem, key: issued.keyPem, maxVersion },
+        ALPNCallback(this: tls.TLSSocket, { protocols }: { protocols: string[] }) {
+          this.setKeyCert(context);
+          return protocols[0];
+        },
+      } as unknown as TlsOptions);
+      server.on('tlsClientError', () => {});
+      const port = await listen(server);
+      const client = tls.connect({ port, host: '127.0.0.1', ALPNProtocols: ['a'] }).on('error', () => {});
+      const signal = await operation;
+      client.destroy();
+      await once(signal, 'abort');
+      await close(server);
+      await until(() => [ours, theirs].every(({ engineStats }) => engineStats().paused === 0));
+    }
+  });
+}
