@@ -72,7 +72,9 @@ class TicketLease {
   readonly #label: string;
   readonly #clock: Clock;
   readonly #random: () => number;
+  /** Those that have the keys; whoever has closed gives them up until it listens again. */
   readonly #servers = new Set<Server>();
+  readonly #followed = new WeakSet<Server>();
   #ring: TicketRing | undefined;
   #held = false;
   #closed = false;
@@ -93,14 +95,14 @@ class TicketLease {
   }
 
   /**
-   * From here on the server's tickets are the fleet's, also after `setSecureContext`.
+   * From here on the server's tickets are the fleet's, also after `setSecureContext`, and when it closes and listens again.
    *
    * @throws ERR_KEYLESS_INVALID_ARGUMENT if the server has no keyless key; ERR_KEYLESS_CLOSED
    */
   use(server: Server): void {
     if (this.#closed) throw closedError();
     if (this.#servers.has(server)) return;
-    if (!this.#install(server)) {
+    if (!this.#install(server, this.keys())) {
       throw new KeylessError(
         'ERR_KEYLESS_INVALID_ARGUMENT',
         'Leased ticket keys are for servers with a PrivateKey object in "key", made by "keyless-tls", ' +
@@ -108,8 +110,11 @@ class TicketLease {
       );
     }
     this.#servers.add(server);
+    if (this.#followed.has(server)) return;
+    this.#followed.add(server);
     this.#followContexts(server);
-    server.once('close', () => this.#servers.delete(server));
+    server.on('close', () => this.#release(server));
+    server.on('listening', () => this.#takeBack(server));
   }
 
   /**
@@ -233,12 +238,25 @@ class TicketLease {
     }
   }
 
-  #installAll(): void {
-    for (const server of this.#servers) this.#install(server);
+  /** Nobody keeps a server that has closed; what it would have kept would outlast the lease. */
+  #release(server: Server): void {
+    this.#servers.delete(server);
+    this.#install(server, undefined);
   }
 
-  #install(server: Server): boolean {
-    const bytes = Buffer.concat((this.keys() ?? []).map(({ key }) => key));
+  #takeBack(server: Server): void {
+    if (!this.#closed) this.#servers.add(server);
+    this.#install(server, this.keys());
+  }
+
+  #installAll(): void {
+    const keys = this.keys();
+    for (const server of this.#servers) this.#install(server, keys);
+  }
+
+  /** @param keys `undefined`: none; the server accepts no ticket, and issues what nobody can open */
+  #install(server: Server, keys: RingView['keys'] | undefined): boolean {
+    const bytes = Buffer.concat((keys ?? []).map(({ key }) => key));
     try {
       return setTicketKeys(server, bytes, this.#label);
     } finally {
@@ -251,7 +269,7 @@ class TicketLease {
     const { setSecureContext } = server;
     const value = (options: unknown) => {
       Reflect.apply(setSecureContext, server, [options]);
-      if (this.#servers.has(server)) this.#install(server);
+      this.#install(server, this.#servers.has(server) ? this.keys() : undefined);
     };
     Object.defineProperty(server, 'setSecureContext', { value, configurable: true, writable: true });
   }

@@ -1,5 +1,6 @@
 /** Leased ticket keys in servers: who resumes whose sessions, with which key, and who does not. */
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import nodeTls, { type SecureVersion, type Server } from 'node:tls';
@@ -205,6 +206,42 @@ for (const version of VERSIONS) {
       const session = await firstVisit({ ...goal(one), port });
       assert.equal((await comeBack({ ...goal(one, session), port })).reused, true, 'its own key');
       assert.equal((await comeBack(goal(one, session))).reused, false);
+    });
+
+    it('end with the lease also in a server that has closed and listens again', async () => {
+      const source = new TicketSource();
+      const one = await edge(source);
+      const session = await firstVisit(goal(one));
+      await close(one.server);
+      const again = { ...one, port: await listen(one.server) };
+      const resumed = await comeBack(goal(again, session));
+      assert.deepEqual([resumed.reused, isIssuedIn(10, resumed.session!)], [true, true]);
+      source.error = new Error('no key server');
+      one.clock.advance(1000);
+      assert.equal((await comeBack(goal(again, resumed.session))).reused, false);
+      one.lease.close();
+      await close(one.server);
+      const { reused } = await comeBack(goal({ ...one, port: await listen(one.server) }, resumed.session));
+      assert.equal(reused, false);
+    });
+
+    it('are given up by a server that closes, and by one that gets another context after the lease was closed', async () => {
+      const source = new TicketSource();
+      const one = await edge(source);
+      const session = await firstVisit(goal(one));
+      await close(one.server);
+      // Nobody listens: it takes what another server hands on.
+      const front = net.createServer((socket) => one.server.emit('connection', socket));
+      servers.push(front as Server);
+      const handed = { ...one, port: await listen(front as Server) };
+      assert.equal((await comeBack(goal(handed, session))).reused, false);
+      one.lease.close();
+      one.server.setSecureContext({
+        cert: issued.certPem,
+        key: localKey(issued.keyPem),
+      } as never);
+      const after = await firstVisit(goal(handed));
+      assert.equal((await comeBack(goal(handed, after))).reused, false, 'no keys of its own');
     });
 
     it('go with close()', async () => {
