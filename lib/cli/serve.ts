@@ -115,14 +115,15 @@ function tellOperations(print: Print): void {
 }
 
 function operationFields(operation: ServerOperation): Fields {
-  const { peer, kind, method, keyId, context, servername, errorCode, durationMs } = operation;
+  const { peer, kind, method, keyId, context, servername, repeats, errorCode, durationMs } = operation;
+  const done = repeats ? 'repeated' : 'ok';
   return {
     kind,
     method,
     key: keyId,
     context,
     sni: servername,
-    result: errorCode === undefined ? 'ok' : `error-${errorCode.toString(16).padStart(2, '0')}`,
+    result: errorCode === undefined ? done : `error-${errorCode.toString(16).padStart(2, '0')}`,
     ms: durationMs.toFixed(2),
     edge: peer.subject,
   };

@@ -2,8 +2,8 @@
  * One request on its way through whatever key servers and connections it takes, until it is answered, given up or too
  * late.
  *
- * It settles once. Signing twice is harmless, so it may be out twice at a time, and a connection that dies takes no
- * request with it.
+ * It settles once. It may be out twice at a time, at two key servers, and a connection that dies takes no request with it:
+ * a key server knows what is sent again (docs/protocol.md, "Asking again").
  */
 import type { Clock } from '../clock.ts';
 import type { Deadlines, Timed } from '../deadlines.ts';
@@ -254,7 +254,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     for (const server of this.refusedBy) server.refusals.note(this.subject, now);
   }
 
-  /** Signed already on a connection that died since: this key server signs it once only, others still do. */
+  /** Signed for a connection that died since, and too long ago for this key server to say it again: others sign it. */
   private isRepetition(error: KeylessError): boolean {
     return error.code === 'ERR_KEYLESS_KEY_SERVER_UNEXPECTED' && this.firstError !== undefined;
   }

@@ -10,9 +10,10 @@ import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
 import { decodeRequest } from '../protocol/request-decoder.ts';
 import type { Items } from '../protocol/tags.ts';
+import type { Asking, Outcome } from '../server/asking.ts';
 import { EVERYTHING } from '../server/grants.ts';
 import type { KeySelector, KeyStore, StoredKey } from '../server/key-store.ts';
-import { type Asking, Operations, type Outcome } from '../server/operations.ts';
+import { Operations } from '../server/operations.ts';
 import { pemKey } from '../server/pem-key.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
@@ -41,7 +42,7 @@ const NOTHING = new Uint8Array(0);
 const keys = new KeptKeys();
 const operations = new Operations(keys, POLICY, undefined, MAX_UNANSWERED, undefined, MAX_UNANSWERED);
 const APP: Asking = {
-  ...{ client: 'app', ours: true, key: undefined },
+  ...{ client: 'app', ours: true, key: undefined, repeats: false },
   grant: () => EVERYTHING,
   wanted: () => true,
   waitedMs: () => 0,

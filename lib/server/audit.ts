@@ -14,6 +14,7 @@ import {
   serverConnectionRefused,
   serverOperation,
 } from './channels.ts';
+import { resultOf } from './operation-record.ts';
 
 /** The same in each record of a connection: members after commas. */
 const peers = new WeakMap<Peer, string>();
@@ -44,10 +45,10 @@ function milliseconds(ms: number): string {
 
 /** One for each signature: put together by hand in a third of the time that JSON.stringify takes. */
 function operationMembers(operation: ServerOperation): string {
-  const { peer, kind, method, keyId, context, transcript, servername, refusal, durationMs } = operation;
+  const { peer, kind, method, keyId, context, transcript, servername, durationMs } = operation;
   const sni = servername === undefined ? '' : `,"sni":${asciiJson(servername)}`;
   const words = field('key', keyId) + field('method', method) + field('context', context);
-  const rest = `${field('transcript', transcript)}${sni},"result":"${refusal ?? 'ok'}"`;
+  const rest = `${field('transcript', transcript)}${sni},"result":"${resultOf(operation)}"`;
   return `${peerJson(peer)},"kind":"${kind}"${words}${rest},"ms":${milliseconds(durationMs)}`;
 }
 

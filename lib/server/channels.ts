@@ -60,6 +60,8 @@ export interface ServerOperation {
   readonly context: RecognisedContext | 'digest' | undefined;
   /** Escaped. */
   readonly servername: string | undefined;
+  /** It has asked again for what was signed for it, or was being signed: it has the same outcome, and nothing was signed for it. */
+  readonly repeats: boolean;
   /** Why it was not performed; `undefined`: it succeeded. */
   readonly refusal: Refusal | undefined;
   /** What the peer was told; `undefined`: it succeeded. */

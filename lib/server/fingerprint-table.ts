@@ -27,6 +27,14 @@ export class FingerprintTable {
     return this.#isAt(this.#find(high, low), high, low);
   }
 
+  /** The high words of all that have this low one. */
+  *highsOf(low: number): IterableIterator<number> {
+    for (let slot = this.#home(low); !this.#isAt(slot, 0, 0); slot = this.#next(slot)) {
+      const at = slot * SLOT_WORDS;
+      if (this.#words[at + 1] === low) yield this.#words[at]!;
+    }
+  }
+
   /** @param high and `low`: not both 0. Not to be called for what is there, nor where it is full */
   add(high: number, low: number): void {
     this.#put(this.#find(high, low), high, low);

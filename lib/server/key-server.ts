@@ -25,11 +25,13 @@ import type { KeyStore } from './key-store.ts';
 import { Operations } from './operations.ts';
 import { identityOf, type PeerIdentity, policyNamesOf } from './peer-identity.ts';
 import { type PolicyOptions, policyOf } from './policy.ts';
+import { RecentSignatures } from './recent-signatures.ts';
 import { ReplayGuard } from './replay-guard.ts';
 import { Revocations } from './revocations.ts';
 import { Rounds } from './rounds.ts';
 import { Session, type SessionHost } from './session.ts';
 import { Sessions } from './sessions.ts';
+import { SignedOnce } from './signed-once.ts';
 import { type TicketKeyOptions, TicketKeys } from './ticket-keys.ts';
 
 export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
@@ -164,7 +166,7 @@ class KeyServer {
     this.#operations = new Operations(
       options.keys,
       policyOf(options),
-      this.#replayGuard(options),
+      this.#signedOnce(options),
       maxInFlight,
       options.tickets && new TicketKeys(options.tickets),
     );
@@ -293,9 +295,11 @@ class KeyServer {
     return server;
   }
 
-  #replayGuard({ replayWindowMs: windowMs = REPLAY_WINDOW_MS }: KeyServerOptions): ReplayGuard | undefined {
+  #signedOnce({ replayWindowMs: windowMs = REPLAY_WINDOW_MS }: KeyServerOptions): SignedOnce | undefined {
     if (windowMs === 0) return undefined;
-    return new ReplayGuard({ windowMs, capacity: this.#numbers.replayCapacity, clock: this.#clock });
+    const clock = this.#clock;
+    const guard = new ReplayGuard({ windowMs, capacity: this.#numbers.replayCapacity, clock });
+    return new SignedOnce(guard, new RecentSignatures({ clock }));
   }
 
   #accept(socket: tls.TLSSocket): void {

@@ -4,6 +4,7 @@
  */
 import { Counter, type Histogram, type Registry } from 'prom-client';
 import type { ServerOperation } from './channels.ts';
+import { resultOf } from './operation-record.ts';
 
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
 /** A series is about 200 bytes here, and again in each answer. */
@@ -134,7 +135,7 @@ export function operationMetrics(registry: Registry): (operation: ServerOperatio
   const operations = tally(
     registry,
     'keyless_tls_server_operations_total',
-    'Requests answered, by client, kind and result (ok, or the reason of the refusal).',
+    'Requests answered, by client, kind and result (ok, repeated, or the reason of the refusal).',
     ['client', 'kind', 'result'],
   );
   const perKey = tally(
@@ -149,15 +150,17 @@ export function operationMetrics(registry: Registry): (operation: ServerOperatio
   const ofClients = histograms('keyless_tls_server_client_operation_seconds', 'client');
   const ofKeys = histograms('keyless_tls_server_key_operation_seconds', 'key');
   const [clients, keys] = [new LabelNames(), new LabelNames()];
-  return ({ peer, kind, keyId, keyFound, refusal = 'ok', durationMs }) => {
+  return (operation) => {
+    const { peer, kind, keyId, keyFound, durationMs } = operation;
+    const result = resultOf(operation);
     const client = clients.of(peer.client);
     const seconds = durationMs / 1000;
     const bucket = bucketOf(seconds);
-    operations.at(client).at(kind).at(refusal).count += 1;
+    operations.at(client).at(kind).at(result).count += 1;
     ofKinds.of(kind).add(bucket, seconds);
     if (!keyFound) return;
     const key = keys.of(keyId!);
-    perKey.at(key).at(refusal).count += 1;
+    perKey.at(key).at(result).count += 1;
     ofClients.of(client).add(bucket, seconds);
     ofKeys.of(key).add(bucket, seconds);
   };

@@ -6,12 +6,11 @@ import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Request, SignRequest } from '../protocol/request-decoder.ts';
 import type { SigningMethod } from '../protocol/schemes.ts';
 import type { Items } from '../protocol/tags.ts';
+import type { Asking, Outcome } from './asking.ts';
 import type { Peer, ServerOperation } from './channels.ts';
 import { hex, idOf } from './key-names.ts';
 import { contextOf } from './key-rules.ts';
-import type { StoredKey } from './key-store.ts';
-import type { Outcome } from './operations.ts';
-import { REFUSALS } from './refusals.ts';
+import { REFUSALS, type Refusal } from './refusals.ts';
 
 /** Methods are a few constants. */
 const methodNames = new Map<SigningMethod, string>();
@@ -35,6 +34,11 @@ function idAsked({ keyId }: Items): string | undefined {
   return keyId?.length === KEY_ID_BYTES ? hex(keyId) : undefined;
 }
 
+/** In a word, for logs and metrics. Each signature that is made is one `ok`. */
+export function resultOf({ refusal, repeats }: ServerOperation): 'ok' | 'repeated' | Refusal {
+  return refusal ?? (repeats ? 'repeated' : 'ok');
+}
+
 export class OperationRecord {
   readonly #peer: Peer;
   readonly #items: Items;
@@ -49,8 +53,7 @@ export class OperationRecord {
     this.#startedAt = startedAt;
   }
 
-  /** @param key that it came to; `undefined`: none was found */
-  end(outcome: Outcome, now: number, key: StoredKey | undefined): ServerOperation {
+  end(outcome: Outcome, now: number, { key, repeats }: Asking): ServerOperation {
     const { request } = this;
     const { servername } = this.#items;
     const sign = typeof request !== 'number' && request.kind === 'sign' ? request : undefined;
@@ -64,6 +67,7 @@ export class OperationRecord {
       context,
       transcript: context && transcriptOf(context, sign),
       servername: servername && escapePeerText(servername),
+      repeats,
       refusal: typeof outcome === 'string' ? outcome : undefined,
       errorCode: typeof outcome === 'string' ? REFUSALS[outcome] : undefined,
       durationMs: now - this.#startedAt,

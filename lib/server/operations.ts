@@ -7,6 +7,7 @@ import { latin1Of } from '../protocol/peer-text.ts';
 import type { DecryptRequest, SignRequest } from '../protocol/request-decoder.ts';
 import { type HashName, SIGNING_FUNCTIONS, SIGNING_METHODS } from '../protocol/schemes.ts';
 import { canSign, canSignTls13 } from '../signing/key-kind.ts';
+import type { Asking, Outcome, PatientAsker } from './asking.ts';
 import { serverKeyFailed } from './channels.ts';
 import type { Grant } from './grants.ts';
 import { rejectionOf } from './implicit-rejection.ts';
@@ -16,14 +17,10 @@ import type { KeyStore, StoredKey } from './key-store.ts';
 import { type Policy, refuseSign } from './policy.ts';
 import { MIN_BLOCK_BYTES, premasterOf } from './premaster.ts';
 import type { Refusal } from './refusals.ts';
-import type { ReplayGuard, ReplayTicket } from './replay-guard.ts';
 import { bareHashes, isLegacy, signedDigests } from './signed-digests.ts';
+import type { SignedOnce } from './signed-once.ts';
 import type { TicketKeys } from './ticket-keys.ts';
-import type { Asker } from './turns.ts';
 import { Workplaces } from './workplaces.ts';
-
-/** The payload of a result, or why there is none. */
-export type Outcome = Uint8Array | Refusal;
 
 /** @returns why the key cannot do it; `undefined`: it can */
 function unfit(key: StoredKey, { method, message, context }: SignRequest): Refusal | undefined {
@@ -79,18 +76,6 @@ function guarded(key: StoredKey, work: () => Uint8Array | Promise<Uint8Array>): 
   }
 }
 
-/** A message that was not signed may be tried again. */
-function releasing(ticket: ReplayTicket, outcome: Outcome | Promise<Outcome>): Outcome | Promise<Outcome> {
-  if (typeof outcome === 'string') ticket.release();
-  else if (outcome instanceof Promise) {
-    return outcome.then((result) => {
-      if (typeof result === 'string') ticket.release();
-      return result;
-    });
-  }
-  return outcome;
-}
-
 /**
  * A block without a premaster where the ciphertext has none for all to see: of another length, or not below the modulus. Also
  * where the decryption failed, for that may be of the ciphertext; only a holder that does not answer is an error.
@@ -124,23 +109,11 @@ function textOf(servername: Uint8Array | undefined): string | undefined {
   return servername && latin1Of(servername);
 }
 
-/** One request's asker. */
-export interface Asking extends Asker {
-  /** Whether the peer is one of ours: those never get a raw block. */
-  readonly ours: boolean;
-  /** What the client may now. */
-  grant(): Grant;
-  /** Milliseconds since the request was read. */
-  waitedMs(): number;
-  /** The key that the request came to, set by {@link Operations}; `undefined`: none was found. */
-  key: StoredKey | undefined;
-}
-
 /** What is done with a key, perhaps later. */
 interface Task {
   readonly key: StoredKey;
-  /** @returns why it must not be done now; `undefined`: it may */
-  deny(): Refusal | undefined;
+  /** @returns why the client must not have it done now; `undefined`: it may */
+  deny(grant: Grant): Refusal | undefined;
   work(): Outcome | Promise<Outcome>;
 }
 
@@ -149,14 +122,14 @@ export class Operations {
   readonly #keys: KeyStore;
   readonly #policy: Policy;
   readonly #maxInFlight: number;
-  readonly #replays: ReplayGuard | undefined;
+  readonly #signedOnce: SignedOnce | undefined;
   readonly #tickets: TicketKeys | undefined;
   readonly #workplaces: Workplaces;
   #rules!: KeyRules;
   #bareHashes!: readonly HashName[];
 
   /**
-   * @param replays `undefined`: a message may be signed again
+   * @param signedOnce `undefined`: a message may be signed again
    * @param maxInFlight requests of one connection, told to peers
    * @param tickets `undefined`: nobody gets ticket keys
    * @param maxWaiting operations that wait for their turn at one workplace
@@ -164,14 +137,14 @@ export class Operations {
   constructor(
     keys: KeyStore,
     policy: Policy,
-    replays: ReplayGuard | undefined,
+    signedOnce: SignedOnce | undefined,
     maxInFlight: number,
     tickets?: TicketKeys,
     maxWaiting = MAX_WAITING,
   ) {
     this.#keys = keys;
     this.#policy = policy;
-    this.#replays = replays;
+    this.#signedOnce = signedOnce;
     this.#tickets = tickets;
     this.#workplaces = new Workplaces(maxWaiting);
     this.#maxInFlight = maxInFlight;
@@ -221,19 +194,19 @@ export class Operations {
     const keyId = idOf(key);
     const servername = textOf(request.servername);
     const asked = { kind: 'sign', keyId, servername, context: contextOf(request) } as const;
-    const deny = () => this.#rules.refuseSign(keyId, request) ?? asking.grant().deny(asked);
-    const denied = deny() ?? grant.count(keyId) ?? unfit(key, request);
+    const deny = (now: Grant) => this.#rules.refuseSign(keyId, request) ?? now.deny(asked);
+    const denied = deny(grant) ?? grant.count(keyId) ?? unfit(key, request);
     if (denied !== undefined) return denied;
     const task: Task = { key, deny, work: () => guarded(key, () => signWith(key, request)) };
-    if (this.#replays === undefined) return this.#inTurn(request, asking, task);
+    const sign = (asker: PatientAsker) => this.#inTurn(request, asker, task);
+    if (this.#signedOnce === undefined) return sign(asking);
     const digests = signedDigests(request, this.#bareHashes);
-    const ticket = this.#replays.take(digests, asking.client);
-    return ticket === undefined ? 'replayed' : releasing(ticket, this.#inTurn(request, asking, task));
+    return this.#signedOnce.run({ request, digests, key }, asking, sign);
   }
 
   /** Milliseconds that messages are remembered, now; `undefined`: they may be signed again at once. */
   get replayWindowMs(): number | undefined {
-    return this.#replays?.windowMs;
+    return this.#signedOnce?.windowMs;
   }
 
   /** What waits for its turn is not done any more, nor is what would have to wait. */
@@ -256,18 +229,19 @@ export class Operations {
     const keyId = idOf(key);
     const servername = textOf(request.servername);
     const asked = { kind: 'decrypt', keyId, servername, context: undefined } as const;
-    const deny = () => this.#rules.refuseDecrypt(keyId, key) ?? asking.grant().deny(asked);
-    const denied = deny() ?? asking.grant().count(keyId) ?? unfitToDecrypt(key);
-    if (denied !== undefined) return this.#refusalFor(asking.grant(), denied);
-    const again = () => {
-      const refusal = deny();
-      return refusal && this.#refusalFor(asking.grant(), refusal);
+    const refuse = (now: Grant) => this.#rules.refuseDecrypt(keyId, key) ?? now.deny(asked);
+    const grant = asking.grant();
+    const denied = refuse(grant) ?? grant.count(keyId) ?? unfitToDecrypt(key);
+    if (denied !== undefined) return this.#refusalFor(grant, denied);
+    const deny = (now: Grant) => {
+      const refusal = refuse(now);
+      return refusal && this.#refusalFor(now, refusal);
     };
-    if (!raw) return this.#inTurn(request, asking, { key, deny: again, work: () => premaster(key, request) });
+    if (!raw) return this.#inTurn(request, asking, { key, deny, work: () => premaster(key, request) });
     // OpenSSL takes shorter ones, which no TLS client makes.
     if (request.ciphertext.length !== key.kind.modulusBytes) return 'key-failed';
     const work = () => guarded(key, () => key.decryptRaw!(request.ciphertext));
-    return this.#inTurn(request, asking, { key, deny: again, work });
+    return this.#inTurn(request, asking, { key, deny, work });
   }
 
   /** To whom nothing may be decrypted, nothing is; a key that somebody else's decryption is granted for is no exception. */
@@ -278,15 +252,15 @@ export class Operations {
   /** What has waited is looked at again: by now there may be another policy, and no such key. */
   #inTurn(
     { selector }: SignRequest | DecryptRequest,
-    asking: Asking,
+    asker: PatientAsker,
     { key, deny, work }: Task,
   ): Outcome | Promise<Outcome> {
     if (key.workplace === undefined) return work();
     let waited = false;
-    const again = () => (this.#keys.find(selector) === undefined ? 'unknown-key' : deny());
+    const again = () => (this.#keys.find(selector) === undefined ? 'unknown-key' : deny(asker.grant()));
     const outcome = this.#workplaces.run<Outcome>(
       key.workplace,
-      asking,
+      asker,
       () => (waited ? again() : undefined) ?? work(),
     );
     waited = true;

@@ -14,12 +14,12 @@ import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
 import type { WireErrorCode } from '../protocol/opcodes.ts';
 import { decodeRequest, type Request, waitMsOf } from '../protocol/request-decoder.ts';
 import type { Items } from '../protocol/tags.ts';
+import type { Asking, Outcome } from './asking.ts';
 import { type Peer, serverConnectionEnd, serverOperation } from './channels.ts';
 import type { ClientShare, Reader } from './client-share.ts';
 import type { Grant } from './grants.ts';
-import type { StoredKey } from './key-store.ts';
 import { OperationRecord } from './operation-record.ts';
-import type { Asking, Operations, Outcome } from './operations.ts';
+import type { Operations } from './operations.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { REFUSALS, refusalOfCode } from './refusals.ts';
@@ -280,7 +280,7 @@ export class Session implements Reader {
     const record = new OperationRecord(this.#peer, items, request, now);
     const outcome = this.#isOwed(bytes) ? this.#perform(request, asking) : 'ending';
     if (!(outcome instanceof Promise)) {
-      this.#answer(id, record, outcome, asking.key);
+      this.#answer(id, record, outcome, asking);
       return;
     }
     const pending = { id, bytes, record, asking };
@@ -303,7 +303,7 @@ export class Session implements Reader {
     // It may have been given up.
     if (!this.#pending.delete(pending)) return;
     this.#share.end(pending.bytes);
-    this.#answer(pending.id, pending.record, outcome, pending.asking.key);
+    this.#answer(pending.id, pending.record, outcome, pending.asking);
   }
 
   /** @param waitMs how long it waits for its answer; `undefined`: as long as the connection lasts */
@@ -314,7 +314,8 @@ export class Session implements Reader {
     const wanted = () => socket.writable && clock.now() < until;
     const waitedMs = () => clock.now() - now;
     const grant = () => this.#grant;
-    return { client: this.#peer.fingerprint, ours: this.#ours, grant, wanted, waitedMs, key: undefined };
+    const { fingerprint: client } = this.#peer;
+    return { client, ours: this.#ours, grant, wanted, waitedMs, key: undefined, repeats: false };
   }
 
   #perform(request: Request | WireErrorCode, asking: Asking): Outcome | Promise<Outcome> {
@@ -330,13 +331,14 @@ export class Session implements Reader {
     }
   }
 
-  #answer(id: number, record: OperationRecord, outcome: Outcome, key: StoredKey | undefined): void {
+  #answer(id: number, record: OperationRecord, outcome: Outcome, asking: Asking): void {
     this.answered += 1;
     if (outcome === 'ending') this.unfinished += 1;
     else if (typeof outcome === 'string' && outcome !== 'abandoned') this.#share.refuse();
     if (this.#socket.writable) this.#send(id, itemsOf(record.request, outcome));
     // Also where nobody is left to answer: a signature was made, and the audit log says so.
-    if (serverOperation.hasSubscribers) serverOperation.publish(record.end(outcome, this.#clock.now(), key));
+    if (serverOperation.hasSubscribers)
+      serverOperation.publish(record.end(outcome, this.#clock.now(), asking));
   }
 
   #send(id: number, items: Items): void {

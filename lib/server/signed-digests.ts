@@ -22,15 +22,18 @@ export function bareHashes(signsDigests: boolean, allowLegacyHashes: boolean): r
 
 /**
  * @param bare see {@link bareHashes}
- * @returns all that a request is known by: a request that has one of them in common with another is for the same message
+ * @returns all that a request is known by: a request that has one of them in common with another is for the same message.
+ *   The first is the same whatever the others are: the message's SHA-256, or the digest that came without a message
  */
 export function signedDigests(
   { method, message, digest }: SignRequest,
   bare: readonly HashName[],
-): readonly Uint8Array[] {
+): readonly [Uint8Array, ...Uint8Array[]] {
   const { hash } = method;
   if (message === undefined || (hash === COMMON && bare.length === 0)) return [digest!];
-  const hashes = new Set<HashName>(bare).add(COMMON);
-  if (hash !== undefined) hashes.add(hash);
-  return [...hashes].map((each) => (each === hash ? digest! : digestOf(each, message)));
+  const by = (each: HashName) => (each === hash ? digest! : digestOf(each, message));
+  const others = new Set<HashName>(bare);
+  if (hash !== undefined) others.add(hash);
+  others.delete(COMMON);
+  return [by(COMMON), ...[...others].map(by)];
 }

@@ -310,7 +310,8 @@ test('metrics count operations by client and result, refusals by reason', async 
   writeFileSync(path, policy());
   const serve = start('--policy', path, '--metrics', '0');
   const peer = await connectPeer(await serve.port(), setup.edgeOptions);
-  await sign(peer);
+  const request = signRequest('ecdsa_secp256r1_sha256', certificateVerify(), setup.sites.p256!);
+  for (const _ of ['first', 'again']) await peer.ask(request);
   await peer.ask(
     signRequest('ecdsa_secp256r1_sha256', Buffer.from('not a handshake'), { keyId: setup.sites.p256!.keyId }),
   );
@@ -324,13 +325,14 @@ test('metrics count operations by client and result, refusals by reason', async 
   const counted = (labels: string) =>
     new RegExp(`^keyless_tls_server_operations_total\\{${labels}\\} 1$`, 'm');
   assert.match(text, counted('client="edge-1",kind="sign",result="ok"'));
+  assert.match(text, counted('client="edge-1",kind="sign",result="repeated"'));
   assert.match(text, counted('client="edge-1",kind="sign",result="not-a-handshake"'));
   assert.match(text, /^keyless_tls_server_connections 1$/m);
   assert.match(text, counted('client="edge-1",kind="sign",result="unknown-key"'));
   const key = setup.sites.p256!.keyId.toString('hex');
   assert.match(text, new RegExp(`key_operations_total\\{key="${key}",result="ok"\\} 1`));
-  assert.match(text, new RegExp(`key_operation_seconds_count\\{key="${key}"\\} 1`));
-  assert.match(text, /client_operation_seconds_bucket\{le="0\.1",client="edge-1"\} 1/);
+  assert.match(text, new RegExp(`key_operation_seconds_count\\{key="${key}"\\} 2`));
+  assert.match(text, /client_operation_seconds_bucket\{le="0\.1",client="edge-1"\} 2/);
   assert.match(text, /connections_refused_total\{reason="not-served"\} 1/);
   assert.ok(!text.includes('0707'), 'a key id that a peer has made up is no label');
   assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 404);

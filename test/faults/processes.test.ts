@@ -197,7 +197,6 @@ test('row 3: alone and frozen: who comes meanwhile waits, and is served as soon 
   const server = await serve();
   const edge = await edgeOf([server], { pingTimeoutMs: 100, connectTimeoutMs: 300 });
   server.process.child.kill('SIGSTOP');
-  // What it had when it stopped it may have signed, and it signs a message once.
   const lost = edge.visit();
   await until(() => edge.keys.stats().servers[0]!.failures >= 2);
   const meanwhile = edge.visits(20);
@@ -207,7 +206,7 @@ test('row 3: alone and frozen: who comes meanwhile waits, and is served as soon 
   const since = performance.now();
   assert.deepEqual(await meanwhile, { ok: 20 });
   assert.ok(performance.now() - since < 1000);
-  assert.match(await lost, /^ok$|ALERT|^closed$/);
+  assert.equal(await lost, 'ok', 'what it had when it stopped was asked again');
 });
 
 test('one that takes connections and does not answer is not one that refuses us: who comes waits', async () => {

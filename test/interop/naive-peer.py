@@ -106,6 +106,7 @@ def questions(ski, rsa_ski, rsa_public):
         "capabilities": {**function, 0x13: b"capabilities"},
         "signature": sign(message),
         "again": sign(message),
+        "under another name": {**sign(message), 0x02: b"www.example.net"},
         "signature of RSA": sign(certificate_verify(), RSA_PSS_SHA256, rsa),
         "premaster": {**ask_premaster, 0x12: encrypted},
         "no premaster": {**ask_premaster, 0x12: nothing},

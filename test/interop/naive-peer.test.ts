@@ -79,7 +79,7 @@ async function askedByPeer(options: Partial<KeyServerOptions>): Promise<Readonly
 
 /** Each error of the table in docs/protocol.md that a request can have. */
 const REFUSED: Readonly<Record<string, string>> = {
-  again: '06',
+  'under another name': '06',
   'a contract': '02',
   'another key': '02',
   'another kind of key': '01',
@@ -109,6 +109,7 @@ test('as an edge: our key server signs, decrypts, leases ticket keys and refuses
   const { p256, rsa } = setup.sites;
   const message = (what: string) => Buffer.from(got.get(what)!.message, 'hex');
   assert.ok(verify('sha256', message('signature'), p256!.publicKey, payload('signature')));
+  assert.deepEqual([got.get('again')!.opcode, payload('again')], [0xf0, payload('signature')]);
   const pss = { key: rsa!.publicKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
   assert.ok(verify('sha256', message('signature of RSA'), pss, payload('signature of RSA')));
   assert.equal(payload('premaster').toString('hex'), premaster);

@@ -23,7 +23,7 @@ const PEER: Peer = {
 const FULL: ServerOperation = {
   ...{ peer: PEER, kind: 'sign', method: 'rsa-pss sha256', keyId: 'ab'.repeat(20), keyFound: true },
   ...{ context: 'tls13-server', servername: STRANGE, refusal: undefined, errorCode: undefined },
-  ...{ transcript: 'cd'.repeat(32), durationMs: 1.23456 },
+  ...{ transcript: 'cd'.repeat(32), repeats: false, durationMs: 1.23456 },
 };
 const EMPTY: ServerOperation = {
   ...{
@@ -34,7 +34,7 @@ const EMPTY: ServerOperation = {
     keyFound: false,
   },
   ...{ context: undefined, servername: undefined, refusal: 'malformed', errorCode: 7 },
-  ...{ transcript: undefined, durationMs: 2e-7 },
+  ...{ transcript: undefined, repeats: false, durationMs: 2e-7 },
 };
 
 test('a record says what the operation was, and what there is not is left out; the chain is whole', async () => {
@@ -44,7 +44,8 @@ test('a record says what the operation was, and what there is not is left out; t
     const stop = auditOperations(log);
     // More than there is room for at first.
     for (let count = 0; count < 500; count += 1) serverOperation.publish(FULL);
-    for (const operation of [{ ...FULL, kind: 'ping' }, EMPTY, FULL]) serverOperation.publish(operation);
+    const again = { ...FULL, repeats: true };
+    for (const operation of [{ ...FULL, kind: 'ping' }, EMPTY, again]) serverOperation.publish(operation);
     stop();
     log.close();
     const lines = readFileSync(auditFiles(directory)[0]!, 'utf8').trimEnd().split('\n');
@@ -62,7 +63,7 @@ test('a record says what the operation was, and what there is not is left out; t
         kind: 'sign',
         key,
         ...said,
-        result: 'ok',
+        result: 'repeated',
         ms: 1.235,
       },
     });

@@ -13,7 +13,13 @@ const BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.0
 function operation(client: string, more: Partial<ServerOperation>): ServerOperation {
   const peer: Peer = { client, address: '', subject: '', fingerprint: '', profile: 'ours' };
   const known = { method: undefined, keyId: 'ab'.repeat(20), keyFound: true, context: undefined } as const;
-  const ok = { servername: undefined, refusal: undefined, errorCode: undefined, transcript: undefined };
+  const ok = {
+    servername: undefined,
+    repeats: false,
+    refusal: undefined,
+    errorCode: undefined,
+    transcript: undefined,
+  };
   return { peer, kind: 'sign', ...known, ...ok, durationMs: 0, ...more };
 }
 

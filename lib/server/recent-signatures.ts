@@ -1,0 +1,145 @@
+/**
+ * The signatures of the last seconds: who asks for one again, because its connection was lost with the answer, gets the one
+ * that was made for it. They are no secrets, and are kept in this memory only, until their place is needed.
+ *
+ * Bounded by construction: pages of one buffer. Each client fills its own; where there is none left, the client with the most
+ * gives up its oldest, so that a flood makes the key server forget what it signed for the flood.
+ */
+import { randomFillSync } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { FingerprintTable } from './fingerprint-table.ts';
+import type { RequestName } from './request-name.ts';
+
+/** Longer than an edge waits for an operation, whatever it tries meanwhile: 10 s by default. */
+const KEPT_MS = 15_000;
+/** 26 signatures of P-256, or 12 of RSA-2048. */
+const PAGE_BYTES = 4096;
+/** 8 MiB: of P-256 3,500 a second in all of that time. */
+const PAGES = 2048;
+/** Of a record: its tag, when it was made, the bytes of the name and of the signature. Then those two, up to a whole word. */
+const HEADER_WORDS = 3;
+const HEADER_BYTES = 12;
+const PAGE_WORDS = PAGE_BYTES / 4;
+/** Of a record, so that there are places for as many as there can be. */
+const MIN_WORDS = 16;
+
+export interface RecentSignaturesOptions {
+  readonly clock: Clock;
+  /** Of 4 KiB each, 1 to 2^18. */
+  readonly pages?: number | undefined;
+}
+
+export class RecentSignatures {
+  readonly #clock: Clock;
+  readonly #secret = randomFillSync(new Uint32Array(3));
+  readonly #bytes: Buffer;
+  readonly #words: Uint32Array;
+  /** Of each page: the words in use, when the last was written, for whom. */
+  readonly #used: Uint16Array;
+  readonly #newestAt: Float64Array;
+  readonly #owners: string[] = [];
+  readonly #free: number[];
+  /** The pages of each client, the oldest first; the last one takes what comes. */
+  readonly #clients = new Map<string, number[]>();
+  /** Where each record begins, and its tag. */
+  readonly #places: FingerprintTable;
+
+  constructor({ clock, pages = PAGES }: RecentSignaturesOptions) {
+    this.#clock = clock;
+    // Straight from the system, which takes the memory from nobody before it is written to.
+    this.#bytes = Buffer.allocUnsafeSlow(pages * PAGE_BYTES);
+    this.#words = new Uint32Array(this.#bytes.buffer);
+    this.#used = new Uint16Array(pages);
+    this.#newestAt = new Float64Array(pages);
+    this.#free = Array.from({ length: pages }, (_, at) => pages - 1 - at);
+    this.#places = new FingerprintTable(pages * (PAGE_WORDS / MIN_WORDS));
+  }
+
+  /** What is longer than a page is not kept. */
+  keep(name: RequestName, client: string, signature: Uint8Array): void {
+    const words = wordsOf(name.length, signature.length);
+    if (words > PAGE_WORDS) return;
+    const now = this.#clock.now();
+    const page = this.#pageFor(client, words, now);
+    const at = page * PAGE_WORDS + this.#used[page]!;
+    const tag = this.#tag(name);
+    this.#words[at] = tag;
+    this.#words[at + 1] = now;
+    this.#words[at + 2] = (name.length << 16) | signature.length;
+    const start = at * 4 + HEADER_BYTES;
+    name.write(this.#bytes, start);
+    this.#bytes.set(signature, start + name.length);
+    this.#used[page]! += words;
+    this.#newestAt[page] = now;
+    this.#places.add(at, tag);
+  }
+
+  /** @returns what was signed for the same request of the same client; `undefined`: nothing, or it is too long ago */
+  find(name: RequestName, client: string): Uint8Array | undefined {
+    const bytes = name.bytes();
+    const now = this.#clock.now();
+    for (const at of this.#places.highsOf(this.#tag(name))) {
+      const isRecent = (now - this.#words[at + 1]!) >>> 0 <= KEPT_MS;
+      if (!isRecent || this.#owners[Math.floor(at / PAGE_WORDS)] !== client) continue;
+      const sizes = this.#words[at + 2]!;
+      const start = at * 4 + HEADER_BYTES;
+      const end = start + (sizes >>> 16);
+      // A copy: the place may be another's before the answer has left.
+      if (this.#bytes.subarray(start, end).equals(bytes))
+        return Buffer.from(this.#bytes.subarray(end, end + (sizes & 0xffff)));
+    }
+    return undefined;
+  }
+
+  /** Peers choose what they have signed: without the secret, many with tags that are near cannot be looked for. */
+  #tag({ digest }: RequestName): number {
+    const [a, b, c] = this.#secret as unknown as [number, number, number];
+    const word = (at: number) =>
+      digest[at]! | (digest[at + 1]! << 8) | (digest[at + 2]! << 16) | (digest[at + 3]! << 24);
+    const first = Math.imul(word(0) ^ a, b | 1);
+    const both = Math.imul(word(4) ^ first ^ (first >>> 15), c | 1);
+    return both >>> 0 || 1;
+  }
+
+  /** @returns the client's last one, which has room */
+  #pageFor(client: string, words: number, now: number): number {
+    const last = this.#clients.get(client)?.at(-1);
+    if (last !== undefined && this.#used[last]! + words <= PAGE_WORDS) return last;
+    const page = this.#free.pop() ?? this.#makeRoom(now);
+    this.#used[page] = 0;
+    this.#owners[page] = client;
+    // It may have been the one that had to give up its last.
+    const pages = this.#clients.get(client);
+    if (pages === undefined) this.#clients.set(client, [page]);
+    else pages.push(page);
+    return page;
+  }
+
+  #makeRoom(now: number): number {
+    let [name, most]: [string, readonly number[]] = ['', []];
+    for (const [client, pages] of this.#clients) {
+      while (pages.length > 0 && now - this.#newestAt[pages[0]!]! > KEPT_MS) this.#forgetFirst(client, pages);
+      if (pages.length > most.length) [name, most] = [client, pages];
+    }
+    if (this.#free.length === 0) this.#forgetFirst(name, this.#clients.get(name)!);
+    return this.#free.pop()!;
+  }
+
+  #forgetFirst(client: string, pages: number[]): void {
+    const page = pages.shift()!;
+    const start = page * PAGE_WORDS;
+    const end = start + this.#used[page]!;
+    for (let at = start; at < end; ) {
+      const sizes = this.#words[at + 2]!;
+      this.#places.delete(at, this.#words[at]!);
+      at += wordsOf(sizes >>> 16, sizes & 0xffff);
+    }
+    this.#free.push(page);
+    if (pages.length === 0) this.#clients.delete(client);
+  }
+}
+
+/** Of a record. */
+function wordsOf(nameBytes: number, signatureBytes: number): number {
+  return Math.max(MIN_WORDS, HEADER_WORDS + ((nameBytes + signatureBytes + 3) >>> 2));
+}

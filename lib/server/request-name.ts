@@ -1,0 +1,43 @@
+/** What makes a request for a signature what it is: two with the same name, of one client, are one request, sent again. */
+import type { SignRequest } from '../protocol/request-decoder.ts';
+
+const [HAS_MESSAGE, HAS_SERVERNAME] = [1, 2] as const;
+const DIGEST_AT = 2;
+
+export class RequestName {
+  readonly #method: number;
+  readonly #parts: number;
+  readonly digest: Uint8Array;
+  readonly #keyId: Uint8Array;
+  readonly #servername: Uint8Array | undefined;
+  readonly length: number;
+
+  /**
+   * @param keyId of the key that it came to
+   * @param digest 20 bytes at least: SHA-256 of the message, or the digest that came without one
+   */
+  constructor({ method, message, servername }: SignRequest, keyId: Uint8Array, digest: Uint8Array) {
+    // Of the methods without an opcode, a key has one at most.
+    this.#method = method.opcode ?? 0;
+    this.#parts = (message === undefined ? 0 : HAS_MESSAGE) | (servername === undefined ? 0 : HAS_SERVERNAME);
+    this.digest = digest;
+    this.#keyId = keyId;
+    this.#servername = servername;
+    this.length = DIGEST_AT + digest.length + keyId.length + (servername?.length ?? 0);
+  }
+
+  write(into: Uint8Array, at: number): void {
+    into[at] = this.#method;
+    into[at + 1] = this.#parts;
+    const keyAt = at + DIGEST_AT + this.digest.length;
+    into.set(this.digest, at + DIGEST_AT);
+    into.set(this.#keyId, keyAt);
+    if (this.#servername !== undefined) into.set(this.#servername, keyAt + this.#keyId.length);
+  }
+
+  bytes(): Buffer {
+    const bytes = Buffer.allocUnsafe(this.length);
+    this.write(bytes, 0);
+    return bytes;
+  }
+}
