@@ -30,21 +30,12 @@ function notStarted(cause?: unknown): KeylessError {
 function start(): ChildProcess {
   let child: ChildProcess;
   try {
-    child = spawn(
-      process.execPath,
-      [
-        MAIN,
-        ...inheritedDescriptors()
-          .filter((fd) => fd !== CHANNEL_FD)
-          .map(String),
-      ],
-      {
-        stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-        env: {},
-        cwd: '/',
-        windowsHide: true,
-      },
-    );
+    child = spawn(process.execPath, [MAIN, ...inheritedDescriptors()], {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      env: {},
+      cwd: '/',
+      windowsHide: true,
+    });
   } catch (cause) {
     throw notStarted(cause);
   }
