@@ -57,12 +57,22 @@ function infoOf(periodMs: number, epoch: number, { name, generation }: TicketGro
   return Buffer.concat([numbers, generation, Buffer.from(name, 'utf8')]);
 }
 
+/** Of the next epoch, this one, and the two before. */
+type Keys = Parameters<typeof encodeTicketKeys>[0]['keys'];
+
+/** Until its epoch ends, whoever asks gets the same: deriving it takes as long as three signatures. */
+interface Derived {
+  readonly epoch: number;
+  readonly keys: Keys;
+}
+
 export class TicketKeys {
   readonly periodMs: number;
   /** 16 hexadecimal digits that tell secrets apart and nothing about them: to be compared between key servers. */
   readonly id: string;
   readonly #key: Uint8Array;
   readonly #now: () => number;
+  readonly #derived = new WeakMap<TicketGroup, Derived>();
 
   /** @throws ERR_KEYLESS_INVALID_ARGUMENT */
   constructor(options: TicketKeyOptions) {
@@ -77,13 +87,21 @@ export class TicketKeys {
     const now = Math.floor(this.#now());
     const epoch = Math.floor(now / this.periodMs);
     const remainingMs = this.periodMs - (now % this.periodMs);
-    const key = (offset: number) => this.#derive(epoch + offset, group);
     return encodeTicketKeys({
       periodMs: this.periodMs,
       remainingMs,
       epoch,
-      keys: [key(1), key(0), key(-1), key(-2)],
+      keys: this.#keysOf(epoch, group),
     });
+  }
+
+  #keysOf(epoch: number, group: TicketGroup): Keys {
+    const known = this.#derived.get(group);
+    if (known?.epoch === epoch) return known.keys;
+    const key = (offset: number) => this.#derive(epoch + offset, group);
+    const keys: Keys = [key(1), key(0), key(-1), key(-2)];
+    this.#derived.set(group, { epoch, keys });
+    return keys;
   }
 
   #derive(epoch: number, group: TicketGroup): Buffer {

@@ -36,6 +36,16 @@ test('in the next epoch each key has moved on by one place', () => {
   assert.deepEqual(keysAt(50_000).keys.slice(1), [next, current, previous]);
 });
 
+test('who asks in another epoch gets other keys, and in the same one the same, in other groups their own', () => {
+  let now = 49_999;
+  const ticketKeys = new TicketKeys({ secret: SECRET, periodMs: 10_000, now: () => now });
+  for (const at of [49_999, 49_999, 50_000, 60_000, 49_999]) {
+    now = at;
+    for (const group of [GROUP, { ...GROUP, name: 'others' }])
+      assert.deepEqual(decodeTicketKeys(ticketKeys.answer(group)), keysAt(at, { ...group }));
+  }
+});
+
 test('another group, generation, secret or period has none of the keys', () => {
   const known = new Set(keysAt(55_500).keys.map(String));
   const others = [
