@@ -334,7 +334,7 @@ export class Session implements Reader {
   #answer(id: number, record: OperationRecord, outcome: Outcome, asking: Asking): void {
     this.answered += 1;
     if (outcome === 'ending') this.unfinished += 1;
-    else if (typeof outcome === 'string' && outcome !== 'abandoned') this.#share.refuse();
+    if (typeof outcome === 'string' && outcome !== 'abandoned') this.#share.refuse();
     if (this.#socket.writable) this.#send(id, itemsOf(record.request, outcome));
     // Also where nobody is left to answer: a signature was made, and the audit log says so.
     if (serverOperation.hasSubscribers)
