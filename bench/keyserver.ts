@@ -45,7 +45,8 @@ async function serve({ ca, server, keys }: Setup): Promise<void> {
   const store = keyStoreOf(
     Object.entries(keys).map(([name, { keyPem }]) => pemKey(createPrivateKey(keyPem), name)),
   );
-  const keyServer = createKeyServer({ cert: server.certPem, key: server.keyPem, ca, keys: store });
+  const credentials = { cert: server.certPem, key: server.keyPem, ca };
+  const keyServer = createKeyServer({ ...credentials, keys: store, maxConnectionsPerClient: 256 });
   const { port } = await keyServer.listen(0, '127.0.0.1');
   process.send?.(port);
   process.once('disconnect', () => process.exit());

@@ -62,7 +62,7 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --workers N           threads that sign with RSA, P-384 and P-521 keys of --keys; default: one for each core
   --handshake-timeout MS, --idle-timeout MS   until an edge is through TLS (5,000) and between requests (30,000)
   --max-connections N   of all edges; where there are more, the edge with the most gives way; default 10,000
-  --max-connections-per-client N   of one edge's certificate; default 256
+  --max-connections-per-client N   of one edge's certificate; default 128
   --json                one JSON object a line instead of text
   --quiet               do not print each operation
 
@@ -208,9 +208,18 @@ interface Extras {
   close(): void;
 }
 
-/** A key server that cannot keep its log does not go on signing. */
-function startAudit(directory: string, fail: (error: Error) => void, print: Print): () => void {
-  const log = new AuditLog({ directory, onFailure: fail });
+/** A key server that cannot keep its log does not go on signing, and what it has signed without a record does not leave. */
+function startAudit(
+  directory: string,
+  { server }: Serving,
+  fail: (error: Error) => void,
+  print: Print,
+): () => void {
+  const onFailure = (error: Error) => {
+    server.destroy();
+    fail(error);
+  };
+  const log = new AuditLog({ directory, onFailure });
   const stop = auditOperations(log);
   print('audit-head', log.head);
   return () => {
@@ -244,7 +253,7 @@ async function startExtras(values: ServeValues, serving: Serving, print: Print):
   });
   failed.catch(() => undefined);
   const ends = [startReloading(values, serving, print)];
-  if (values.audit !== undefined) ends.push(startAudit(values.audit, fail, print));
+  if (values.audit !== undefined) ends.push(startAudit(values.audit, serving, fail, print));
   if (values.metrics !== undefined)
     ends.push(await startMetrics('serve', values.metrics, serverMetrics(serving.server), print));
   const close = () => {

@@ -24,7 +24,7 @@ function defaultsOf({ maxInFlight = DEFAULT_IN_FLIGHT }: NumberOptions): KeyServ
     idleTimeoutMs: 30_000,
     closeTimeoutMs: 5000,
     maxConnections: 10_000,
-    maxConnectionsPerClient: 256,
+    maxConnectionsPerClient: 128,
     maxInFlight,
     maxInFlightPerClient: CONNECTIONS_IN_FLIGHT * maxInFlight,
     maxHandshakes: 512,

@@ -4,14 +4,15 @@
  * Two profiles on one port: TLS 1.3 with ALPN `keyless-tls/1` for our edges, no ALPN for edges of the field, which take
  * TLS 1.2 (docs/protocol.md, "Transport").
  */
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import { ALPN_PROTOCOL, DEFAULT_PORT } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import { whenExpired } from './certificate-expiry.ts';
-import { type Peer, type RefusedConnection, serverConnection, serverConnectionRefused } from './channels.ts';
+import { type RefusedConnection, serverConnection, serverConnectionRefused } from './channels.ts';
+import { addressOf, peerOf, rawOf, refusalOf } from './connected-peer.ts';
 import {
   type KeyServerCredentials,
   requireCredentials,
@@ -56,7 +57,7 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly maxConnections?: number | undefined;
   /** Connections at once that are not through TLS; of the address with the most the oldest makes way; default 512. */
   readonly maxHandshakes?: number | undefined;
-  /** Connections of one client (one certificate) at once; default 256. */
+  /** Connections of one client (one certificate) at once; default 128. */
   readonly maxConnectionsPerClient?: number | undefined;
   /** Requests of one connection at once, before it is read no further; default 128. */
   readonly maxInFlight?: number | undefined;
@@ -95,35 +96,6 @@ function requireOptions(options: KeyServerOptions): void {
       '"keys" must be a KeyStore, for example pemDirectory(path).',
     );
   }
-}
-
-/** The socket below, which remembers its address when it is gone. */
-function rawOf(socket: tls.TLSSocket): Socket {
-  return (socket as { _parent?: Socket })._parent ?? socket;
-}
-
-function addressOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
-  return `${socket.remoteAddress ?? 'unknown'} port ${socket.remotePort ?? 0}`;
-}
-
-function peerOf(socket: tls.TLSSocket, { fingerprint }: PeerIdentity, client: string): Peer {
-  return {
-    address: addressOf(socket),
-    subject: escapePeerText(socket.getPeerX509Certificate()?.subject ?? ''),
-    client,
-    fingerprint,
-    profile: socket.alpnProtocol === ALPN_PROTOCOL ? 'ours' : 'field',
-  };
-}
-
-/** Node says why it does not accept a certificate on the socket only, and calls the end of it a reset connection. */
-function refusalOf(error: Error, { authorizationError }: tls.TLSSocket): Error {
-  if (!authorizationError) return error;
-  return new KeylessError(
-    'ERR_KEYLESS_CONNECTION',
-    `The certificate of the client was not accepted: ${String(authorizationError)}.`,
-    { cause: error },
-  );
 }
 
 const NOT_SERVED = 'The policy names no such client, or it was revoked';
@@ -267,6 +239,13 @@ class KeyServer {
     await closed;
     await this.#noSession();
     for (const alarm of alarms) alarm.cancel();
+  }
+
+  /** Ends at once: no answer leaves any more, not even one that is ready. {@link close} waits for the end. */
+  destroy(): void {
+    this.#closing = true;
+    this.#server.close();
+    this.#destroyAll();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -52,7 +52,8 @@ export class HostsFolder {
 
 export class ProxyProcess extends ServeProcess {
   constructor(folder: HostsFolder, args: readonly string[], env?: NodeJS.ProcessEnv, openFiles?: number) {
-    super(['--hosts', folder.hosts, '--listen', '127.0.0.1:0', ...args], 'proxy', env, openFiles);
+    const limits = openFiles === undefined ? undefined : `ulimit -n ${openFiles}`;
+    super(['--hosts', folder.hosts, '--listen', '127.0.0.1:0', ...args], 'proxy', env, limits);
   }
 
   /** @returns the exit code */

@@ -19,15 +19,15 @@ export class ServeProcess {
   #rest = '';
   readonly #waiting = new Set<() => void>();
 
-  /** @param openFiles the limit of them (setrlimit(2)) */
+  /** @param limits for the shell to set before, as `ulimit -n 64` */
   constructor(
     args: readonly string[],
     command = 'serve',
     env: NodeJS.ProcessEnv = process.env,
-    openFiles?: number,
+    limits?: string,
   ) {
     const line = [process.execPath, MAIN, command, '--json', ...args];
-    if (openFiles !== undefined) line.unshift('sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh');
+    if (limits !== undefined) line.unshift('sh', '-c', `${limits}; exec "$@"`, 'sh');
     this.child = spawn(line[0]!, line.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env,
