@@ -81,13 +81,14 @@ class Signatures {
   }
 }
 
-/** Prints until it is told to end (SIGINT, SIGTERM). @param json as `eventLines` has it */
+/** Prints until it is told to end (SIGINT, SIGTERM), or nobody reads any more. @param json as `eventLines` has it */
 export async function watch(watched: Watched, json: boolean): Promise<void> {
   const lines = eventLines(json);
   const lease = leaseTicketKeys(watched.keys);
   const ending = new AbortController();
   const signatures = new Signatures(watched, lines.print);
-  const ended = endingSignal(['SIGINT', 'SIGTERM']).then(() => ending.abort());
+  const told = endingSignal(['SIGINT', 'SIGTERM']);
+  const ended = Promise.race([told, lines.readerGone]).then(() => ending.abort());
   try {
     while (!ending.signal.aborted) {
       signatures.begin();

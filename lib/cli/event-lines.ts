@@ -88,15 +88,26 @@ export interface EventLines {
   readonly print: Print;
   /** Resolves when what was printed is written, or its reader takes too long. */
   end(): Promise<void>;
+  /** Resolves when nobody reads any more, as behind `| head`: what is printed from then on is lost. */
+  readonly readerGone: Promise<void>;
 }
 
 /** @param json a JSON object a line, by pino, with `level`, `time` and `event` */
 export function eventLines(json: boolean, clock: Clock = systemClock): EventLines {
   const destination = pino.destination({ dest: 1, sync: false, maxLength: MAX_UNREAD_BYTES });
   const writeText: Write = (event, fields) => void destination.write(`${textLine(event, fields)}\n`);
+  let isGone = false;
+  const readerGone = new Promise<void>((resolve) => {
+    destination.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code !== 'EPIPE') return;
+      isGone = true;
+      resolve();
+    });
+  });
   const lines = new LimitedLines(json ? jsonWriter(destination) : writeText, clock);
   const end = () => {
     lines.end();
+    if (isGone) return readerGone;
     return new Promise<void>((resolve) => {
       const impatience = clock.after(END_MS, resolve);
       impatience.ref();
@@ -108,5 +119,5 @@ export function eventLines(json: boolean, clock: Clock = systemClock): EventLine
       destination.end();
     });
   };
-  return { print: (event, fields) => lines.print(event, fields), end };
+  return { print: (event, fields) => lines.print(event, fields), end, readerGone };
 }

@@ -20,6 +20,10 @@ let serve: ServeProcess;
 let port: number;
 
 const at = (name: string) => join(folder, 'pki', name);
+const ofEdge = (name: string) =>
+  ['cert', 'key']
+    .flatMap((what) => [`--${what}`, at(`edges/${name}/edge.${what === 'cert' ? 'crt' : 'key'}`)])
+    .concat('--ca', at(`edges/${name}/ca.crt`));
 
 /** Not spawnSync: the key server's output must be read meanwhile. */
 async function cli(...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
@@ -284,20 +288,25 @@ for (const [what, ...args] of [
   });
 }
 
+test('check --watch ends when nobody reads any more', async (t) => {
+  const child = spawn(
+    process.execPath,
+    [MAIN, 'check', ...ofEdge('e1'), '--server', `localhost:${port}`, '--watch', '--json'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  t.after(() => child.kill('SIGKILL'));
+  for await (const line of createInterface({ input: child.stdout })) if (/"event":"server"/.test(line)) break;
+  child.stdout.destroy();
+  assert.deepEqual(await once(child, 'exit'), [0, null]);
+});
+
 test('check --watch tells state, latency and the age of the lease once a second, until it is ended', async (t) => {
   const server = ['--cert', at('server/server.crt'), '--key', at('server/server.pem')];
   const secret = ['--ticket-secret', at('server/ticket.secret'), '--policy', at('server/policy.json')];
   const more = ['--ca', at('server/ca.crt'), '--keys', at('server/keys'), '--listen', '127.0.0.1:0'];
   const leasing = new ServeProcess([...server, ...secret, ...more]);
   t.after(() => leasing.child.kill());
-  const edge = [
-    '--cert',
-    at('edges/e1/edge.crt'),
-    '--key',
-    at('edges/e1/edge.key'),
-    '--ca',
-    at('edges/e1/ca.crt'),
-  ];
+  const edge = ofEdge('e1');
   const target = ['--server', `localhost:${await leasing.port()}`, '--site', join(folder, 'rsa.crt')];
   const child = spawn(process.execPath, [MAIN, 'check', ...edge, ...target, '--watch', '--json'], {
     stdio: ['ignore', 'pipe', 'inherit'],
