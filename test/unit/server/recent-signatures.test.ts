@@ -56,6 +56,8 @@ test('a signature is found by the same request of the same client, and by nothin
   ];
   for (const change of changes)
     assert.equal(recent.find(nameOf('a', change), 'edge'), undefined, JSON.stringify(change));
+  recent.keep(nameOf('b'), 'edge', signatureOf('b'));
+  assert.equal(recent.find(nameOf('b', { servername: '' }), 'edge'), undefined, 'an empty name is not none');
 });
 
 test('two digests that a fingerprint does not tell apart are two requests', () => {
@@ -97,16 +99,23 @@ test('of a flood its own are forgotten, the oldest first, and nobody else’s', 
   assert.ok(kept.slice(first).every((each) => each));
 });
 
-test('more clients than there are pages: each that comes has one, and what is old makes room first', () => {
-  const { recent, clock } = make(4);
+test('more clients than there are pages: each that comes has one', () => {
+  const { recent } = make(4);
   for (let at = 0; at < 50; at += 1) {
     recent.keep(nameOf(`${at}`), `edge ${at}`, signatureOf(`${at}`));
     assert.deepEqual(recent.find(nameOf(`${at}`), `edge ${at}`), signatureOf(`${at}`));
   }
+});
+
+test('what is too old to be found makes room first', () => {
+  const { recent, clock } = make(4);
+  const [old, young] = ['old', 'new'].map((client) =>
+    Array.from({ length: 90 }, (_, at) => `${client} ${at}`),
+  );
+  for (const text of old!) recent.keep(nameOf(text), 'old', signatureOf(text));
   clock.advance(15_001);
-  for (let at = 0; at < 4; at += 1) recent.keep(nameOf(`new ${at}`), `edge ${at}`, signatureOf(`new ${at}`));
-  for (let at = 0; at < 4; at += 1)
-    assert.deepEqual(recent.find(nameOf(`new ${at}`), `edge ${at}`), signatureOf(`new ${at}`));
+  for (const text of young!) recent.keep(nameOf(text), 'new', signatureOf(text));
+  for (const text of young!) assert.deepEqual(recent.find(nameOf(text), 'new'), signatureOf(text));
 });
 
 test('signatures of any size are what they were, whatever is written over those before; one larger than a page is not kept', () => {
@@ -132,9 +141,10 @@ test('what was found stays, when its place is another’s', () => {
 
 test('there is a place for each, also of records as short as none are', () => {
   const { recent } = make(1);
-  const key = Buffer.alloc(0);
+  const [key, digest] = [Buffer.alloc(0), Buffer.alloc(20)];
   for (let at = 0; at < 1000; at += 1) {
-    recent.keep(nameOf(`${at}`, { key }), 'edge', Buffer.of(at));
-    assert.deepEqual(recent.find(nameOf(`${at}`, { key }), 'edge'), Buffer.of(at));
+    digest.writeUInt32LE(at);
+    recent.keep(nameOf('', { key, digest }), 'edge', Buffer.of(at));
+    assert.deepEqual(recent.find(nameOf('', { key, digest }), 'edge'), Buffer.of(at));
   }
 });

@@ -103,6 +103,8 @@ test('while it is being made a repeat joins; another client or name is refused',
   assert.equal(await first, ONE);
   for (const { edge, answer } of repeats) assert.deepEqual([await answer, edge.repeats], [ONE, true]);
   assert.deepEqual(await setting.ask(requestOf('a'), edgeOf(), ANOTHER), ONE);
+  setting.clock.advance(15_001);
+  assert.equal(await setting.ask(requestOf('a'), edgeOf(), ANOTHER), 'replayed', 'too late for it');
   assert.equal(setting.begun.length, 1);
 });
 
