@@ -76,7 +76,7 @@ const COUNTERS: readonly Metric[] = [
   },
   {
     name: 'operations_retried_total',
-    help: 'Operations sent again because a connection died or a key server failed.',
+    help: 'Operations sent again because a connection died, or a key server failed or refused them.',
     labels: [],
     samples: ({ retried }) => [[{}, retried]],
   },

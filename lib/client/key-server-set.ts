@@ -31,7 +31,7 @@ export interface SetStats {
   readonly waiting: number;
   readonly succeeded: number;
   readonly failed: number;
-  /** Requests sent again because their connection died or a key server failed. */
+  /** Requests sent again because their connection died, or a key server failed or refused them. */
   readonly retried: number;
   /** Requests sent to a second key server because the first took long. */
   readonly hedged: number;

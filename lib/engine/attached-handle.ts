@@ -1,4 +1,5 @@
 /** A native handle of Node's with a keyless handshake: what of its methods goes by the handshake first. */
+import type { PendingOperation } from './operation.ts';
 import type { SocketHandshake } from './socket-handshake.ts';
 import { standIn, type TlsHandle } from './tls-handle.ts';
 
@@ -41,6 +42,25 @@ function closeClient(this: AttachedHandle, callback?: () => void): void {
 function onerror(this: AttachedHandle, error: Error): void {
   const handshake = this[kHandshake];
   handshake.nodeOnError.call(this, handshake.explain(error));
+}
+
+/**
+ * Whether the peer takes the answer, a server knows once its handshake is over; a client's is over before the server has
+ * looked at it.
+ */
+export function keepUntilVerdict(
+  handle: TlsHandle,
+  handshake: SocketHandshake,
+  operation: PendingOperation,
+): void {
+  handshake.used = operation;
+  if (handshake.role === 'client') return;
+  const { onhandshakedone } = handle;
+  handle.onhandshakedone = () => {
+    handshake.used = undefined;
+    handle.onhandshakedone = onhandshakedone;
+    onhandshakedone.call(handle);
+  };
 }
 
 /** From here on the handshake hears of the handle's errors and of its end. */

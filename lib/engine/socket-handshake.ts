@@ -19,7 +19,7 @@ import {
   STEP_MASK,
 } from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
-import { standInFront } from './attached-handle.ts';
+import { keepUntilVerdict, standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
 import { becomeKeeper } from './copies.ts';
 import { refusedSignature, unexplainedFailure, withCause } from './handshake-failure.ts';
@@ -47,7 +47,7 @@ export class SocketHandshake implements ScopedOrigin {
   readonly nodeOnError: TlsHandle['onerror'];
   private operation: PendingOperation | undefined;
   /** Whose answer was used last, for whoever wants to know if it was wrong. */
-  private used: PendingOperation | undefined;
+  used: PendingOperation | undefined;
   private error: KeylessError | undefined;
   private admitted = false;
   /** Its keys are Node's, so it is to wait for no key's holder, and for no turn. */
@@ -304,7 +304,7 @@ export class SocketHandshake implements ScopedOrigin {
     const verify = operation?.verifies === true;
     const step = this.step(() => addon().supply(this.id, result, verify));
     if (step >= 0) {
-      this.used = operation?.hearsOfRefusals === true ? operation : undefined;
+      if (operation?.hearsOfRefusals === true) keepUntilVerdict(this.handle, this, operation);
       return step;
     }
     const error = resultError(step, result);

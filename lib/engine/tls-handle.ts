@@ -28,6 +28,8 @@ export interface TlsHandle {
   /** What Node's net.Socket has decided. */
   reading: boolean;
   onerror: (error: Error) => void;
+  /** A server's: the client has taken what the server had to say. */
+  onhandshakedone: () => void;
   onnewsession: (...values: unknown[]) => unknown;
   /** A server's: asks its `resumeSession` listeners; called only if it has some. */
   onclienthello: (hello: ParsedHello) => unknown;

@@ -68,6 +68,8 @@ function remoteKey({ publicKey, keyId }: Stub): PrivateKey {
     timeoutMs: keys.timeoutMs,
     verify: keys.verify,
     sign: (operation) => keys.sign(operation),
+    signAgain: (operation, refused) => keys.signAgain(operation, refused),
+    onRefused: (operation, refused) => keys.onRefused(operation, refused),
     decrypt: decrypt && ((operation) => decrypt(operation)),
   };
   remote.set(keyId, key);

@@ -47,6 +47,7 @@ const HANDLE_MEMBERS: Readonly<
   readStop: ['native', 'function'],
   reading: ['own', 'boolean'],
   onerror: ['own', 'function'],
+  onhandshakedone: ['own', 'function'],
   onnewsession: ['own', 'function'],
   onclienthello: ['own', 'function'],
   ALPNCallback: ['own', 'function'],
