@@ -47,7 +47,7 @@ export interface ServerStats {
   readonly lateAnswers: number;
   /** Answers to nothing that was asked: a fault of the key server. */
   readonly unknownAnswers: number;
-  /** Why it is not ready; `undefined`: it is, or was not tried yet. */
+  /** Why the last connection, or attempt at one, failed that no other has replaced since; `undefined`: none, also before the first attempt. */
   readonly lastError: KeylessError | undefined;
 }
 
@@ -291,7 +291,7 @@ export class KnownServer implements Candidate {
       failures: sum(this.#links.map(({ failures }) => failures)),
       lateAnswers: sum(stray.map(({ late }) => late)),
       unknownAnswers: sum(stray.map(({ unknown }) => unknown)),
-      lastError: known === undefined ? this.#links[0]!.lastError : undefined,
+      lastError: this.#links.find(({ lastError }) => lastError !== undefined)?.lastError,
     };
   }
 

@@ -51,7 +51,7 @@ export class Link {
   connections = 0;
   /** Attempts and connections that failed. */
   failures = 0;
-  /** Why it is not ready; `undefined`: it is, or was not tried yet. */
+  /** Why the last connection or attempt failed, and none became ready since; the one before may still serve. */
   lastError: KeylessError | undefined;
   /** It seems that the key server does not accept us, or we not it: to wait for it is of no use. */
   hopeless = false;

@@ -154,17 +154,19 @@ test('row 31: other credentials before the first connection is there: handshakes
   assert.deepEqual([edge.errors, edge.keys.stats().servers[0]!.failures], [[], 0]);
 });
 
-test('row 31: credentials that the key servers do not accept: the old connections serve on', async () => {
+test('row 31: credentials that the key servers do not accept: the old connections serve on, and the stats say why', async () => {
   const server = await badServer();
   const edge = await edgeOf([server.address]);
   await edge.keys.ready();
   const stranger = await (await makeAuthority('Another authority')).issue({ type: 'p256', usage: 'client' });
   edge.keys.setCredentials({ ...setup.edgeOptions, cert: stranger.certPem, key: stranger.keyPem });
-  await until(() => edge.keys.stats().servers[0]!.failures >= 1);
+  const stats = () => edge.keys.stats().servers[0]!;
+  await until(() => stats().failures >= 1);
   assert.deepEqual(await edge.visits(5), { ok: 5 });
+  assert.equal(stats().state, 'ready');
+  assert.match(stats().lastError!.message, /accept our certificate/);
   edge.keys.setCredentials(setup.edgeOptions);
-  const { connections } = edge.keys.stats().servers[0]!;
-  await until(() => edge.keys.stats().servers[0]!.connections >= connections + 1);
+  await until(() => stats().lastError === undefined);
   assert.deepEqual(await edge.visits(5), { ok: 5 });
   assert.throws(() => edge.keys.setCredentials({ ...setup.edgeOptions, key: undefined }), {
     code: 'ERR_KEYLESS_INVALID_ARGUMENT',
