@@ -18,7 +18,9 @@ const MAX_UNREAD_BYTES = 2_097_152;
 /** Connections let read on in one turn: each may bring 64 KiB. */
 const READ_ON_AT_ONCE = 8;
 /** What a client gets to hear that it may not, is not or cannot have; beyond, it waits. */
-const REFUSALS: Rate = { perSecond: 1000, burst: 2000 };
+const REFUSALS = { perSecond: 1000, burst: 2000 } satisfies Rate;
+/** After so long without any refusal none counts any more. */
+export const REFILL_MS = (1000 * REFUSALS.burst) / REFUSALS.perSecond;
 const REST_MS = 20;
 
 /** One connection of the client. */

@@ -2,8 +2,8 @@
  * The connections that are through TLS, by client. There are only so many, of one client and of all. Where all places are
  * taken, the client with the most connections gives one up to a client that has fewer: nobody can keep the others out.
  */
-import type { Clock } from '../clock.ts';
-import { ClientShare } from './client-share.ts';
+import type { Alarm, Clock } from '../clock.ts';
+import { ClientShare, REFILL_MS } from './client-share.ts';
 import type { Rounds } from './rounds.ts';
 import type { Session } from './session.ts';
 
@@ -19,6 +19,12 @@ export interface SessionsOptions {
 interface Client {
   readonly share: ClientShare;
   readonly sessions: Set<Session>;
+  /** Until when it is known although it has gone; `undefined`: it has not, or is forgotten. */
+  leaving: Alarm | undefined;
+}
+
+function hasGone({ sessions, share }: Client): boolean {
+  return sessions.size === 0 && share.inFlight === 0;
 }
 
 export class Sessions {
@@ -78,7 +84,7 @@ export class Sessions {
     if (client === undefined) {
       const { rounds, clock, maxInFlightPerClient } = this.#options;
       const share = new ClientShare(rounds, clock, maxInFlightPerClient, () => this.#forget(fingerprint));
-      client = { share, sessions: new Set() };
+      client = { share, sessions: new Set(), leaving: undefined };
       this.#clients.set(fingerprint, client);
     }
     return client;
@@ -92,9 +98,16 @@ export class Sessions {
     return largest;
   }
 
-  /** What a client has asked for counts against it until it is done or dropped, also when it has gone. */
+  /**
+   * What a client has asked for counts against it until it is done or dropped, also when it has gone; and what was refused as long
+   * as it would if it had stayed: who comes again has no more of that for it.
+   */
   #forget(fingerprint: string): void {
     const client = this.#clients.get(fingerprint);
-    if (client?.sessions.size === 0 && client.share.inFlight === 0) this.#clients.delete(fingerprint);
+    if (client === undefined || !hasGone(client)) return;
+    client.leaving ??= this.#options.clock.after(REFILL_MS, () => {
+      client.leaving = undefined;
+      if (hasGone(client)) this.#clients.delete(fingerprint);
+    });
   }
 }
