@@ -27,10 +27,10 @@ function notStarted(cause?: unknown): KeylessError {
 }
 
 /** No environment of the app's, and numbers as arguments: nothing to be seen in a process list, nothing to be configured. */
-function start(): ChildProcess {
+function start(inherited: readonly string[]): ChildProcess {
   let child: ChildProcess;
   try {
-    child = spawn(process.execPath, [MAIN, ...inheritedDescriptors()], {
+    child = spawn(process.execPath, [MAIN, ...inherited], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
       env: {},
       cwd: '/',
@@ -56,7 +56,8 @@ const ahead: ChildProcess[] = [];
 /** Whoever needs a process soon does not wait for its start then. What goes wrong is said when one is taken. */
 export function startAhead(count: number): void {
   try {
-    while (ahead.length < count) ahead.push(start());
+    const inherited = inheritedDescriptors();
+    while (ahead.length < count) ahead.push(start(inherited));
   } catch {
     // takeHolderChild() meets it again.
   }
@@ -68,5 +69,5 @@ export function startAhead(count: number): void {
  * @throws KeylessError ERR_KEYLESS_PLATFORM
  */
 export function takeHolderChild(): ChildProcess {
-  return ahead.shift() ?? start();
+  return ahead.shift() ?? start(inheritedDescriptors());
 }
