@@ -2,7 +2,7 @@
  * A folder of certificates as the hosts of a proxy: `NAME.crt` with `NAME.key`, a private key or a stub. The names are
  * those in the certificates.
  */
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
@@ -93,12 +93,21 @@ function readPairs(folder: string, before: HostFolder['pairs'], problems: HostPr
   return pairs;
 }
 
+/** OpenSSL refuses the key of another certificate only where both are of one kind: it has room for a key of each. */
+function checkKind({ certPem, key, isStub }: Pair): void {
+  if (isStub || new X509Certificate(certPem).checkPrivateKey(createPrivateKey(key))) return;
+  throw new Error('the .key beside it belongs to another certificate');
+}
+
 /** The certificate of a host that is chosen by its name: Node.js takes one, not one for each kind of key. */
-function hostOf({ file, certPem, key, names, expiresAt }: Pair): Host {
+function hostOf(pair: Pair): Host {
+  const { file, certPem, key, names, expiresAt } = pair;
   const sessionIdContext = SESSION_ID_CONTEXT;
   const secrets: HostSecrets = { cert: certPem, key, minVersion: 'TLSv1.2', sessionIdContext };
   const label = file.slice(0, -SUFFIX.length);
-  return { label, names, context: createSecureContext(secrets), secrets, expiresAt };
+  const context = createSecureContext(secrets);
+  checkKind(pair);
+  return { label, names, context, secrets, expiresAt };
 }
 
 /** A pair that OpenSSL refuses (another certificate's key) hides no other host. */

@@ -136,6 +136,27 @@ test('a folder that changes: new, renewed and removed hosts; one that cannot be 
   assert.equal(await proxy.end(), 0);
 });
 
+test('a key of another kind than its certificate’s takes no names, and leaves the host that it was', async () => {
+  const folder = await makeFolder();
+  const old = await folder.add('www', ['a.test']);
+  const renewed = await folder.authority.issue({ type: 'rsa', dns: ['a.test'] });
+  folder.put('first', { certPem: old.certPem, keyPem: renewed.keyPem });
+  const proxy = new ProxyProcess(folder, ['--backend', url]);
+  const port = await proxy.port();
+  const problem = (file: string, from = 0) =>
+    proxy.event('host-problem', (each) => each.file === file && proxy.events.indexOf(each) >= from);
+  assert.match(String((await problem('first.crt')).reason), /belongs to another certificate/);
+  assert.equal(await visit(port, 'a.test'), fingerprint(old.certPem));
+  // As a renewal does it: one file after the other.
+  writeFileSync(`${folder.hosts}/www.crt`, renewed.certPem);
+  await problem('www.crt');
+  assert.equal(await visit(port, 'a.test'), fingerprint(old.certPem));
+  folder.put('www', renewed);
+  while ((await visit(port, 'a.test')) !== fingerprint(renewed.certPem))
+    await once(proxy.child.stdout!, 'data');
+  assert.equal(await proxy.end(), 0);
+});
+
 test('what is no file is a problem of its host: the proxy waits for no pipe, serves the others and ends', {
   timeout: 30_000,
 }, async (context) => {
