@@ -13,7 +13,7 @@ import { waitItem } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { type ClientOperation, clientOperation } from './channels.ts';
 import type { Connection, Profile } from './connection.ts';
-import { isFault, mayDifferElsewhere, wireError } from './errors.ts';
+import { isFault, isRefusal, wireError } from './errors.ts';
 import type { Hedgeable } from './hedging.ts';
 import type { KnownServer } from './known-server.ts';
 import type { LaneName } from './lane.ts';
@@ -231,7 +231,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     } else if (answer.kind === 'error') {
       const error = wireError(answer.code, server.name);
       server.fail(lane, error.code, isFault(answer.code), now - attempt.sentAt, now);
-      this.onFailed(server, error, false, this.mayDiffer(answer.code, error, server));
+      this.onFailed(server, error, false, this.mayDiffer(answer.code, error, attempt));
     } else {
       server.succeed(lane, now - attempt.sentAt, now);
       if (!server.refusals.isEmpty) server.refusals.forget(this.subject);
@@ -242,9 +242,9 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   }
 
   /** Whether another key server may do what this one answered with an error. */
-  private mayDiffer(code: number, error: KeylessError, server: KnownServer): boolean {
-    if (isFault(code) || this.isRepetition(error)) return true;
-    if (!mayDifferElsewhere(this.request.kind, code)) return false;
+  private mayDiffer(code: number, error: KeylessError, { server, connection }: Attempt): boolean {
+    if (this.isRepetition(error)) return true;
+    if (!isRefusal(this.request.kind, code, connection.profile)) return isFault(code);
     this.refusedBy = [...this.refusedBy, server];
     return true;
   }

@@ -1,6 +1,7 @@
 /** What goes wrong between an edge and a key server, as errors of ours. */
 import { KeylessError, type KeylessErrorCode } from '../errors.ts';
 import type { ClientOperation } from './channels.ts';
+import type { Profile } from './connection.ts';
 
 /** Each error of the wire is one code of ours. */
 const WIRE_CODES: Readonly<Record<number, KeylessErrorCode>> = {
@@ -15,8 +16,9 @@ const WIRE_CODES: Readonly<Record<number, KeylessErrorCode>> = {
   9: 'ERR_KEYLESS_CERTIFICATE_NOT_FOUND',
 };
 
+const INTERNAL = 8;
 /** Of this key server's making, whatever was asked: they count against it. */
-const FAULTS: ReadonlySet<number> = new Set([3, 8]);
+const FAULTS: ReadonlySet<number> = new Set([3, INTERNAL]);
 /** Of errors to decryption, those that say nothing of what the ciphertext holds. */
 const BLIND: ReadonlySet<number> = new Set([2, 4, 5, 9]);
 
@@ -26,12 +28,14 @@ export function isFault(code: number): boolean {
 }
 
 /**
- * Whether another key server may answer otherwise, which has the key, or can do more. Not asked of a decryption that failed
- * for what may be the padding: asking again would take time, by which a client could tell (Bleichenbacher).
+ * Whether it is this key server that does not do it, for want of the key or of more, and another one may. Not so of a decryption
+ * that failed for what may be the padding: asking again would take time, by which a client could tell (Bleichenbacher).
  *
- * @param code the byte of an error answer that is no fault
+ * @param code the byte of an error answer
  */
-export function mayDifferElsewhere(kind: ClientOperation['kind'], code: number): boolean {
+export function isRefusal(kind: ClientOperation['kind'], code: number, profile: Profile): boolean {
+  // For those of the field an unknown key is an internal error, too.
+  if (isFault(code)) return code === INTERNAL && profile === 'field';
   return kind !== 'decrypt' || BLIND.has(code);
 }
 

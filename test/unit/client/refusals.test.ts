@@ -21,7 +21,7 @@ after(() => edges.close());
 
 /** A key server, and how often it was asked. @param refuses the error it answers with; default: it does what it is asked */
 async function counted(
-  refuses?: (keyId: Buffer) => 1 | 2 | 5 | 7 | undefined,
+  refuses?: (keyId: Buffer) => 1 | 2 | 5 | 7 | 8 | undefined,
   options: Parameters<RudeEdges['rude']>[1] = {},
 ) {
   const onRequest: OnRequest = (frame, socket) => {
@@ -83,6 +83,16 @@ test('who has got the key meanwhile, and was asked because nobody else was there
   const { asked } = one;
   await Promise.all(Array.from({ length: MORE_THAN_ROOM }, () => sign(keys)));
   assert.ok(one.asked > asked);
+});
+
+test('an unknown key is an internal error to those of the field: it is remembered, and does not open the breaker', async () => {
+  const field = { profile: 'field' } as const;
+  const lacking = await counted((keyId) => (keyId.equals(KEY_ID) ? 8 : undefined), field);
+  const keys = await edgeOf([lacking, await counted(undefined, field)]);
+  const stats = () => keys.stats().servers[0]!;
+  while (stats().errors.ERR_KEYLESS_KEY_SERVER_INTERNAL === undefined) await sign(keys);
+  for (let times = 0; times < 20; times += 1) await sign(keys);
+  assert.deepEqual([stats().errors, stats().breaker], [{ ERR_KEYLESS_KEY_SERVER_INTERNAL: 1 }, 'closed']);
 });
 
 test('what all key servers refuse is the fault of none: each is asked for the next one', async () => {
