@@ -39,8 +39,14 @@ export function userQuestion(state: number, id: number, handle: TlsHandle): (() 
   return state === HandshakeStep.WANT_PSK ? () => askPskCallback(id, handle) : undefined;
 }
 
+/** Each is a job's stack, which OpenSSL keeps for later ones, and whoever can open connections can make them. */
+const MOST_PUT_OFF = 1000;
+
+let putOff = 0;
+
 /**
- * Asks now, and goes on when Node has done what the user's callback puts off (ticks, microtasks).
+ * Asks now, and goes on when Node has done what the user's callback puts off (ticks, microtasks), or at once where many wait for
+ * that already.
  *
  * @param isOver the socket is destroyed: in the next turn nothing may be left that could tell how its handshake has failed
  */
@@ -49,14 +55,22 @@ export function askAndGoOnLater(
   goOn: (tell: Tell) => void,
   isOver: () => boolean,
 ): void {
+  if (putOff >= MOST_PUT_OFF) {
+    goOn(question());
+    return;
+  }
   let tell: Tell | undefined;
   const goOnOnce = () => {
     const due = tell;
     tell = undefined;
     if (due !== undefined) goOn(due);
   };
+  putOff += 1;
   // It is asked for first, and so comes before what the user puts off to the same time.
-  inNextTurn(goOnOnce);
+  inNextTurn(() => {
+    putOff -= 1;
+    goOnOnce();
+  });
   tell = question();
   if (isOver()) nextTick(goOnOnce);
 }
