@@ -13,7 +13,7 @@ type Stories = Record<string, unknown>;
 
 async function stories(program: string, mode: string): Promise<Stories> {
   const path = fileURLToPath(new URL(`../helpers/${program}.js`, import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [path, mode], { timeout: 60_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, [path, mode], { timeout: 300_000 });
   return JSON.parse(stdout) as Stories;
 }
 
