@@ -45,6 +45,32 @@ interface Block {
   forgotten: boolean;
 }
 
+/** Its members are `private` to TypeScript only: every operation makes one, and Node 20 is slow with `#` methods. */
+class Kept implements ReplayTicket {
+  private readonly table: FingerprintTable;
+  private readonly block: Block;
+  private readonly at: number;
+  /** Of the same message. */
+  private readonly before: Kept | undefined;
+  private readonly low: number;
+
+  constructor(table: FingerprintTable, block: Block, at: number, before: Kept | undefined) {
+    this.table = table;
+    this.block = block;
+    this.at = at;
+    this.before = before;
+    this.low = block.words[at + 1]!;
+  }
+
+  release(): void {
+    this.before?.release();
+    const { block, at, low } = this;
+    if (block.forgotten || block.words[at + 1] !== low) return;
+    this.table.delete(block.words[at]!, low);
+    block.words.fill(0, at, at + BLOCK_WORDS);
+  }
+}
+
 export class ReplayGuard {
   readonly #secret = randomFillSync(new Uint32Array(4));
   readonly #windowMs: number;
@@ -53,6 +79,8 @@ export class ReplayGuard {
   readonly #blockSize: number;
   /** By client, the oldest block first; the last one takes what comes. */
   readonly #clients = new Map<string, Block[]>();
+  #high = 0;
+  #low = 0;
   #lookAt: number;
   #shortest = Number.POSITIVE_INFINITY;
   #shortestAt = 0;
@@ -81,18 +109,19 @@ export class ReplayGuard {
   take(digests: readonly Uint8Array[], client: string): ReplayTicket | undefined {
     const now = this.#clock.now();
     if (now >= this.#lookAt) this.#forgetOld(now);
-    const fingerprints = digests.map((digest) => this.#fingerprint(digest));
-    if (fingerprints.some(([high, low]) => this.#table.has(high, low))) return undefined;
-    const kept = fingerprints.map(([high, low]) => this.#keep(high, low, client, now));
-    return {
-      release() {
-        for (const each of kept) each.release();
-      },
-    };
+    for (const digest of digests) {
+      this.#fingerprint(digest);
+      if (this.#table.has(this.#high, this.#low)) return undefined;
+    }
+    let kept: Kept | undefined;
+    for (const digest of digests) kept = this.#keep(digest, client, now, kept);
+    return kept;
   }
 
-  #keep(high: number, low: number, client: string, now: number): ReplayTicket {
+  #keep(digest: Uint8Array, client: string, now: number, before: Kept | undefined): Kept {
     while (this.#table.full) this.#makeRoom(now);
+    this.#fingerprint(digest);
+    const [high, low] = [this.#high, this.#low];
     this.#table.add(high, low);
     const block = this.#blockOf(client, now);
     const at = block.count * BLOCK_WORDS;
@@ -100,23 +129,21 @@ export class ReplayGuard {
     block.words[at + 1] = low;
     block.count += 1;
     block.newestAt = now;
-    return {
-      release: () => {
-        if (block.forgotten || block.words[at + 1] !== low) return;
-        block.words.fill(0, at, at + BLOCK_WORDS);
-        this.#table.delete(high, low);
-      },
-    };
+    return new Kept(this.#table, block, at, before);
   }
 
-  /** Digests are of messages that peers choose: without the secret, two with one fingerprint cannot be looked for. */
-  #fingerprint(digest: Uint8Array): [number, number] {
+  /**
+   * Digests are of messages that peers choose: without the secret, two with one fingerprint cannot be looked for. It is left in two
+   * members: a pair would be an object for each operation.
+   */
+  #fingerprint(digest: Uint8Array): void {
     const [a, b, c, d] = this.#secret as unknown as [number, number, number, number];
     const word = (at: number) =>
       digest[at]! | (digest[at + 1]! << 8) | (digest[at + 2]! << 16) | (digest[at + 3]! << 24);
     const high = Math.imul(word(0) ^ a, c | 1) ^ word(8);
     const low = Math.imul(word(4) ^ b, d | 1) ^ word(12);
-    return [high >>> 0, low >>> 0 || 1];
+    this.#high = high >>> 0;
+    this.#low = low >>> 0 || 1;
   }
 
   /** Where the client's next message goes. */

@@ -23,6 +23,7 @@ import type { Operations } from './operations.ts';
 import { Outbox } from './outbox.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { REFUSALS, refusalOfCode } from './refusals.ts';
+import { type AskingConnection, RequestAsking } from './request-asking.ts';
 import type { PeerChain } from './revocations.ts';
 import type { Rounds } from './rounds.ts';
 
@@ -68,13 +69,13 @@ const MAX_DROPPED_BYTES = 65_536;
 /** How long an edge has to hear a goodbye and to stop sending: several round trips across the world. */
 const GOODBYE_MS = 500;
 
-export class Session implements Reader {
+export class Session implements Reader, AskingConnection {
   readonly #socket: TLSSocket;
   readonly #peer: Peer;
   readonly identity: PeerIdentity;
   readonly chain: PeerChain;
   #grant: Grant;
-  readonly #ours: boolean;
+  readonly ours: boolean;
   readonly #operations: Operations;
   readonly #limits: SessionLimits;
   readonly #clock: Clock;
@@ -111,7 +112,7 @@ export class Session implements Reader {
     this.chain = client.chain;
     this.#grant = client.grant;
     this.#share = client.share;
-    this.#ours = client.peer.profile === 'ours';
+    this.ours = client.peer.profile === 'ours';
     this.#operations = operations;
     this.#limits = limits;
     this.#clock = clock;
@@ -130,6 +131,22 @@ export class Session implements Reader {
   /** The policy has changed: from here on the client may this. */
   set grant(grant: Grant) {
     this.#grant = grant;
+  }
+
+  get grant(): Grant {
+    return this.#grant;
+  }
+
+  get client(): string {
+    return this.#peer.fingerprint;
+  }
+
+  get isThere(): boolean {
+    return this.#socket.writable;
+  }
+
+  now(): number {
+    return this.#clock.now();
   }
 
   /**
@@ -276,7 +293,7 @@ export class Session implements Reader {
     const request = decodeRequest(items);
     const now = this.#clock.now();
     this.#silentSince = now;
-    const asking = this.#asking(waitMsOf(items), now);
+    const asking = new RequestAsking(this, now, waitMsOf(items));
     const record = new OperationRecord(this.#peer, items, request, now);
     const outcome = this.#isOwed(bytes) ? this.#perform(request, asking) : 'ending';
     if (!(outcome instanceof Promise)) {
@@ -306,25 +323,13 @@ export class Session implements Reader {
     this.#answer(pending.id, pending.record, outcome, pending.asking);
   }
 
-  /** @param waitMs how long it waits for its answer; `undefined`: as long as the connection lasts */
-  #asking(waitMs: number | undefined, now: number): Asking {
-    const socket = this.#socket;
-    const clock = this.#clock;
-    const until = waitMs === undefined ? Number.POSITIVE_INFINITY : now + waitMs;
-    const wanted = () => socket.writable && clock.now() < until;
-    const waitedMs = () => clock.now() - now;
-    const grant = () => this.#grant;
-    const { fingerprint: client } = this.#peer;
-    return { client, ours: this.#ours, grant, wanted, waitedMs, key: undefined, repeats: false };
-  }
-
   #perform(request: Request | WireErrorCode, asking: Asking): Outcome | Promise<Outcome> {
     if (typeof request === 'number') return refusalOfCode(request);
     try {
       if (request.kind === 'sign') return this.#operations.sign(request, asking);
       if (request.kind === 'ping') return request.payload ?? NO_PAYLOAD;
       if (request.kind === 'capabilities') return this.#operations.capabilities(this.#grant);
-      if (request.kind === 'ticket-keys') return this.#operations.ticketKeys(this.#grant, this.#ours);
+      if (request.kind === 'ticket-keys') return this.#operations.ticketKeys(this.#grant, this.ours);
       return this.#operations.decrypt(request, asking);
     } catch {
       return 'failed';
