@@ -3,7 +3,7 @@
  * before it is trusted again.
  *
  * States: closed -> open (five failures in a row, or half of the last twenty) -> half-open (a ping was answered: one
- * operation at a time) -> closed, or open again for twice as long.
+ * operation at a time) -> closed, or open again for twice as long. Stopped, it stays as it is.
  */
 import type { Alarm, Clock } from '../clock.ts';
 import { type BackOffSettings, backOffMs } from './back-off.ts';
@@ -35,6 +35,7 @@ export class Breaker {
   #outcomes = 0;
   #openings = 0;
   #alarm: Alarm | undefined;
+  #stopped = false;
   state: BreakerState = 'closed';
   /** How often it has opened. */
   opened = 0;
@@ -74,7 +75,9 @@ export class Breaker {
     this.#become('half-open');
   }
 
+  /** The key server is asked no more: what its last answers are is all the same. */
   stop(): void {
+    this.#stopped = true;
     this.#alarm?.cancel();
   }
 
@@ -83,6 +86,7 @@ export class Breaker {
   }
 
   #open(): void {
+    if (this.#stopped) return;
     this.opened += 1;
     this.#openings += 1;
     this.#outcomes = 0;
@@ -101,6 +105,7 @@ export class Breaker {
   }
 
   #become(state: BreakerState): void {
+    if (this.#stopped) return;
     this.state = state;
     this.#events.onChange(state);
   }

@@ -72,6 +72,8 @@ export class KeyServerSet {
   readonly #hedging: Hedging<Errand>;
   readonly #surroundings: Surroundings;
   #servers: readonly KnownServer[] = NOBODY;
+  /** Those that are ours no more, while answers of theirs are awaited. */
+  #leaving: readonly KnownServer[] = NOBODY;
   /** Those to choose from now: ready, trusted, of the best priority. */
   #usable: readonly KnownServer[] = NOBODY;
   #secureContext: tls.SecureContext;
@@ -109,6 +111,10 @@ export class KeyServerSet {
   /** @param onSettled is called once, perhaps before this returns */
   request(request: ErrandRequest, onSettled: OnSettled): void {
     const errand = new Errand(request, this.#surroundings, onSettled);
+    if (this.#closed) {
+      errand.settle(closedError());
+      return;
+    }
     errand.begin();
     this.#dispatch(errand);
   }
@@ -145,6 +151,7 @@ export class KeyServerSet {
     const added = addresses.filter((each) => !kept.some(({ address }) => isSame(each, address)));
     this.#servers = [...kept, ...added.map((address) => this.#open(address))];
     for (const server of gone) server.leave();
+    this.#leaving = [...this.#leaving, ...gone].filter(({ isOpen }) => isOpen);
     this.#onChange();
   }
 
@@ -177,7 +184,8 @@ export class KeyServerSet {
     if (this.#closed) return;
     this.#closed = true;
     this.#hedging.stop();
-    for (const server of this.#servers) server.close();
+    for (const server of [...this.#servers, ...this.#leaving]) server.close();
+    this.#leaving = NOBODY;
     this.#onChange();
     this.#surroundings.deadlines.release();
   }
@@ -193,7 +201,7 @@ export class KeyServerSet {
   #dispatch(errand: Errand): void {
     if (errand.settled) return;
     const mustWait = this.#room.isBefore(errand) && !isUrgent(errand);
-    const server = this.#closed || mustWait ? undefined : this.#pick(errand);
+    const server = mustWait ? undefined : this.#pick(errand);
     if (server !== undefined) this.#send(errand, server);
     else this.#park(errand);
   }
@@ -207,10 +215,10 @@ export class KeyServerSet {
   #park(errand: Errand): void {
     const isThere = this.#servers.some(({ ready }) => ready);
     if (!isThere) {
-      if (!this.#closed) this.#hurry();
+      this.#hurry();
       this.#settings.onNobody?.();
     }
-    if (this.#closed || !(isThere || this.#mayWait)) {
+    if (!isThere && !this.#mayWait) {
       errand.settle(this.#nobody());
       return;
     }

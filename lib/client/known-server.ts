@@ -134,6 +134,11 @@ export class KnownServer implements Candidate {
     return this.#links[0]!.promising;
   }
 
+  /** It has connections, also such as only answers are awaited on. */
+  get isOpen(): boolean {
+    return this.#links.some(({ isOpen }) => isOpen);
+  }
+
   get hopeless(): boolean {
     return this.#links[0]!.hopeless;
   }

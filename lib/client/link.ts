@@ -80,6 +80,11 @@ export class Link {
     return state === 'connecting' || (state === 'waiting' && this.readyAt !== undefined);
   }
 
+  /** It has connections, also such as only answers are awaited on. */
+  get isOpen(): boolean {
+    return this.#connection !== undefined || this.#successor !== undefined || this.#leaving.size > 0;
+  }
+
   /** Answers that came too late, and answers to nothing that was asked. */
   get strayAnswers(): { readonly late: number; readonly unknown: number } {
     let { late, unknown } = this.#strayBefore;

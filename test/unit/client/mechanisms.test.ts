@@ -131,6 +131,27 @@ test('who does not answer its ping, or fails when it is tried, is left alone for
   assert.equal(clock.pending, 0);
 });
 
+test('a stopped breaker stays as it is: no failure opens it, and no answer to its ping', () => {
+  const { clock, seen, it } = breaker(true);
+  it.stop();
+  for (let failures = 0; failures < 20; failures += 1) it.onFailure();
+  it.onTakenBack();
+  assert.deepEqual([it.state, clock.pending], ['closed', 0]);
+
+  const asked: ((answered: boolean) => void)[] = [];
+  const probing = new Breaker(clock, () => 1, {
+    probe: (onAnswer) => void asked.push(onAnswer),
+    onChange: (state) => seen.states.push(state),
+  });
+  for (let failures = 0; failures < 5; failures += 1) probing.onFailure();
+  clock.advance(1000);
+  probing.stop();
+  asked[0]!(false);
+  probing.onReachable();
+  probing.onSuccess();
+  assert.deepEqual([probing.state, seen.states, clock.pending], ['open', ['open'], 0]);
+});
+
 test('once trusted again, a key server is left alone for one second as at first', () => {
   const { clock, it } = breaker(true);
   for (const time of ['first', 'second']) {
