@@ -10,39 +10,39 @@ import type { RecentSignatures } from './recent-signatures.ts';
 import type { ReplayGuard, ReplayTicket } from './replay-guard.ts';
 import { RequestName } from './request-name.ts';
 
-/** All who wait for one signature: who asked first, and who asks again meanwhile. */
+/** All who wait for one signature: who asked first, and who asks again meanwhile. `private` as in request-name.ts. */
 class Askers implements PatientAsker {
-  readonly #first: Asking;
-  #others: Asking[] | undefined;
+  private readonly first: Asking;
+  private others: Asking[] | undefined;
 
   constructor(first: Asking) {
-    this.#first = first;
+    this.first = first;
   }
 
   get client(): string {
-    return this.#first.client;
+    return this.first.client;
   }
 
   join(asking: Asking): void {
-    if (this.#others === undefined) this.#others = [asking];
-    else this.#others.push(asking);
+    if (this.others === undefined) this.others = [asking];
+    else this.others.push(asking);
   }
 
   wanted(): boolean {
-    return this.#stillThere !== undefined;
+    return this.stillThere !== undefined;
   }
 
   waitedMs(): number {
-    return this.#first.waitedMs();
+    return this.first.waitedMs();
   }
 
   /** Of one that is still there: a connection that has gone does not hear of a new policy. */
   grant(): Grant {
-    return (this.#stillThere ?? this.#first).grant();
+    return (this.stillThere ?? this.first).grant();
   }
 
-  get #stillThere(): Asking | undefined {
-    return this.#first.wanted() ? this.#first : this.#others?.find((each) => each.wanted());
+  private get stillThere(): Asking | undefined {
+    return this.first.wanted() ? this.first : this.others?.find((each) => each.wanted());
   }
 }
 
