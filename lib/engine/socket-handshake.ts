@@ -18,10 +18,12 @@ import {
   ResultProblem,
   STEP_MASK,
 } from './addon.ts';
+
 import { enter, leave, withdraw } from './admission.ts';
 import { keepUntilVerdict, standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
 import { becomeKeeper } from './copies.ts';
+import { guardCallbacks } from './guarded-callbacks.ts';
 import { refusedSignature, unexplainedFailure, withCause } from './handshake-failure.ts';
 import { findKey, type KeyEntry } from './key-entry.ts';
 import type { LateChoice } from './late-choice.ts';
@@ -264,6 +266,7 @@ export class SocketHandshake implements ScopedOrigin {
       this.settle(new KeylessError('ERR_KEYLESS_STATE', 'The PrivateKey of this handshake is gone.'));
       return;
     }
+    if (raw.scheme === 0) guardCallbacks(this.handle);
     this.operation = new PendingOperation(raw, entry, this, (result) => this.settle(result));
     this.operation.start();
     if (this.operation === undefined) return;

@@ -31,6 +31,7 @@ export interface TlsHandle {
   /** A server's: the client has taken what the server had to say. */
   onhandshakedone: () => void;
   onnewsession: (...values: unknown[]) => unknown;
+  onkeylog: (line: Buffer) => unknown;
   /** A server's: asks its `resumeSession` listeners; called only if it has some. */
   onclienthello: (hello: ParsedHello) => unknown;
   /** Node's wrapper of the user's ALPNCallback: takes a ProtocolNameList, returns an offset in it or undefined. */

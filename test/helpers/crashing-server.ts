@@ -5,10 +5,13 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import nodeTls, { type TlsOptions } from 'node:tls';
-import type { SignOperation } from '../../lib/index.ts';
+import type { DecryptOperation, SignOperation } from '../../lib/index.ts';
 import { makeAuthority } from './certificates.ts';
 
-const [where, mode] = process.argv.slice(2) as [string, 'native' | 'sync' | 'delayed'];
+const [place, mode] = process.argv.slice(2) as [string, 'native' | 'sync' | 'delayed'];
+const ofKeyExchange = place.endsWith(' of RSA key exchange');
+const [where] = place.split(' of ') as [string];
+const SSL_OP_NO_TICKET = 1 << 14;
 
 const keyless = mode === 'native' ? undefined : await import('../../lib/index.ts');
 
@@ -26,17 +29,21 @@ function fail(): never {
 function keyOf(keyPem: string): string {
   if (keyless === undefined) return keyPem;
   const local = keyless.localKey(keyPem, { sync: true });
-  const delayed = (operation: SignOperation) =>
-    new Promise<Uint8Array>((resolve) => setTimeout(() => resolve(local.sign(operation) as Uint8Array), 20));
-  return {
-    sign: mode === 'sync' ? (operation: SignOperation) => local.sign(operation) : delayed,
-  } as unknown as string;
+  const later = <T>(work: () => T) => new Promise<T>((resolve) => setTimeout(() => resolve(work()), 20));
+  return (mode === 'sync'
+    ? local
+    : {
+        ...local,
+        sign: (operation: SignOperation) => later(() => local.sign(operation)),
+        decrypt: (operation: DecryptOperation) => later(() => local.decrypt!(operation)),
+      }) as unknown as string;
 }
 
 const authority = await makeAuthority();
-const issued = await authority.issue({ type: 'p256' });
+const issued = await authority.issue({ type: ofKeyExchange ? 'rsa' : 'p256' });
 const tls = (keyless ?? nodeTls) as typeof nodeTls;
 const options: TlsOptions = { cert: issued.certPem, key: keyOf(issued.keyPem), maxVersion: 'TLSv1.2' };
+if (ofKeyExchange) Object.assign(options, { ciphers: 'AES128-GCM-SHA256', secureOptions: SSL_OP_NO_TICKET });
 if (where === 'SNICallback') options.SNICallback = fail;
 if (where === 'ALPNCallback') options.ALPNCallback = fail;
 const server = tls.createServer(options);
@@ -45,7 +52,7 @@ server.on('secureConnection', (socket) => {
   if (where === 'secureConnection') fail();
   socket.end('hello');
 });
-if (where === 'keylog') server.once('keylog', fail);
+if (where === 'keylog' || where === 'newSession') server.once(where, fail);
 server.on('tlsClientError', (error) =>
   console.log(`tlsClientError ${(error as NodeJS.ErrnoException).code} ${error.message}`),
 );
@@ -62,7 +69,7 @@ const client = nodeTls.connect({
 if (where === 'session') client.once('session', fail);
 client.on('error', (error: NodeJS.ErrnoException) => console.log(`client ${error.code}`));
 client.on('close', () => server.close());
-client.resume();
+client.on('data', (data) => console.log(`client heard ${data}`));
 // Natively a connection whose handler threw may stay as it is; the process does not wait for it.
 const deadline = setTimeout(() => process.exit(), 1000);
 server.on('close', () => clearTimeout(deadline));

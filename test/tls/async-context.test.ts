@@ -114,7 +114,17 @@ async function crash(where: string, mode: string): Promise<unknown> {
 }
 
 describe('an exception of a user', () => {
-  for (const where of ['secureConnection', 'SNICallback', 'ALPNCallback', 'keylog', 'session']) {
+  const ofKeyExchange = ['secureConnection', 'keylog', 'newSession'].map(
+    (where) => `${where} of RSA key exchange`,
+  );
+  for (const where of [
+    'secureConnection',
+    'SNICallback',
+    'ALPNCallback',
+    'keylog',
+    'session',
+    ...ofKeyExchange,
+  ]) {
     it(`in ${where} goes where it goes natively, once`, async () => {
       const native = await crash(where, 'native');
       assert.match(String((native as { said: string }).said), /thrown on purpose/);

@@ -49,6 +49,7 @@ const HANDLE_MEMBERS: Readonly<
   onerror: ['own', 'function'],
   onhandshakedone: ['own', 'function'],
   onnewsession: ['own', 'function'],
+  onkeylog: ['own', 'function'],
   onclienthello: ['own', 'function'],
   ALPNCallback: ['own', 'function'],
   sni_context: ['own', 'object'],
