@@ -124,6 +124,31 @@ test('the audit log tells what was signed for whom, with the text of peers escap
   });
 });
 
+test('the audit log tells a signature from what was sent again, and is whole', async () => {
+  const directory = files.path('audit-repeated');
+  const serve = start('--audit', directory);
+  const [first, second] = await Promise.all(
+    ['first', 'second'].map(async () => connectPeer(await serve.port(), setup.edgeOptions)),
+  );
+  const request = signRequest('ecdsa_secp256r1_sha256', certificateVerify(), setup.sites.p256!);
+  const signature = await first!.ask(request);
+  assert.deepEqual(await second!.ask(request), signature);
+  serve.child.kill('SIGTERM');
+  await serve.ended;
+  const operations = readFileSync(auditFiles(directory)[0]!, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line.slice(65)) as Record<string, unknown>)
+    .filter(({ event }) => event === 'operation');
+  assert.deepEqual(
+    operations.map(({ result }) => result),
+    ['ok', 'repeated'],
+  );
+  assert.equal(operations[0]!.transcript, operations[1]!.transcript);
+  assert.equal(cli('audit', 'verify', directory).status, 0);
+  assert.ok(serve.events.some(({ event, result }) => event === 'operation' && result === 'repeated'));
+});
+
 test('audit verify names the first bad record, and finds a tail that was cut off by a head that was noted', async () => {
   const directory = files.path('audit-forged');
   const serve = start('--audit', directory);
