@@ -218,7 +218,8 @@ ResultCheck CheckResult(const Operation& operation, const uint8_t* data, size_t 
   return VerifySignature(operation, data, size) ? ResultCheck::kAccepted : ResultCheck::kBadSignature;
 }
 
-// supply(id, bytes, verify): a copy is looked at and used: other threads may write to the caller's memory. The state, or why the result was not taken (a ResultCheck; the operation still waits).
+// supply(id, bytes, verify): the state, or why the result was not taken (a ResultCheck; the operation still waits). A copy is
+// looked at and used: other threads may write to the caller's memory.
 Napi::Value Supply(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   const Operation* operation = handshake == nullptr ? nullptr : handshake->pending();
