@@ -5,6 +5,7 @@ import { before } from 'node:test';
 import tls, { type SecureContext, type TLSSocket } from 'node:tls';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
+import { duplexPair } from '../helpers/duplex-pair.ts';
 import { until } from '../helpers/edge.ts';
 import { parity } from '../helpers/parity.ts';
 
@@ -53,6 +54,22 @@ async function linkThatCalls(read: () => void): Promise<() => void> {
   return () => socket.end('now');
 }
 
+/** A connection over streams whose client has begun. @returns lets the server read that, at once; and the client */
+async function begun(server: tls.Server): Promise<[() => void, TLSSocket]> {
+  const [clientEnd, link] = duplexPair();
+  const [serverEnd, far] = duplexPair();
+  server.emit('connection', serverEnd);
+  const client = tls.connect({ socket: clientEnd, rejectUnauthorized: false, ALPNProtocols: ['other'] });
+  const [hello] = (await once(link, 'data')) as [Buffer];
+  return [
+    () => {
+      far.write(hello);
+      link.pipe(far).pipe(link);
+    },
+    client,
+  ];
+}
+
 /** @returns the messages of what is thrown at nobody in particular until `work` has ended */
 async function uncaughtIn(work: () => Promise<void>): Promise<string[]> {
   const thrown: string[] = [];
@@ -92,3 +109,29 @@ parity('a handler that throws is none of a connection that is given its context'
   await Promise.all([close(one), close(other)]);
   return { log, thrown };
 });
+
+parity(
+  'an ALPNCallback is asked for a connection while it is asked for another of its context',
+  async (side) => {
+    const asked: string[] = [];
+    let begin: (() => void) | undefined;
+    const server = side.tls.createServer({
+      ...{ cert: issued.certPem, key: side.key(issued) },
+      ALPNCallback({ protocols }: { protocols: string[] }) {
+        asked.push(protocols.join());
+        if (protocols[0] === 'one') begin?.();
+        return protocols[0];
+      },
+    } as unknown as tls.TlsOptions);
+    const port = await listen(server);
+    const [beginOther, other] = await begun(server);
+    begin = beginOther;
+    const own = { port, host: '127.0.0.1', rejectUnauthorized: false, maxVersion: 'TLSv1.2' } as const;
+    const one = tls.connect({ ...own, ALPNProtocols: ['one'] });
+    await Promise.all([once(one, 'secureConnect'), once(other, 'secureConnect')]);
+    const protocols = [one.alpnProtocol, other.alpnProtocol];
+    for (const client of [one, other]) client.destroy();
+    await close(server);
+    return { asked, protocols };
+  },
+);
