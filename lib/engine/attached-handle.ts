@@ -1,8 +1,13 @@
 /** A native handle of Node's with a keyless handshake: what of its methods goes by the handshake first. */
+import { performance } from 'node:perf_hooks';
+import { addon } from './addon.ts';
+import { refusedSignature } from './handshake-failure.ts';
 import type { PendingOperation } from './operation.ts';
 import type { SocketHandshake } from './socket-handshake.ts';
 import { standIn, type TlsHandle } from './tls-handle.ts';
 
+const LOOK_INTERVAL_MS = 100;
+let lookedAt = Number.NEGATIVE_INFINITY;
 const kHandshake = Symbol('keyless-tls handshake');
 const kBehind = Symbol('keyless-tls behind');
 
@@ -61,6 +66,18 @@ export function keepUntilVerdict(
     handle.onhandshakedone = onhandshakedone;
     onhandshakedone.call(handle);
   };
+}
+
+/**
+ * A client has gone in place of its verdict: Node's send no alert where they have something to write. Whoever opens
+ * connections and leaves them makes us verify ten signatures a second, and no more.
+ */
+export function lookInto(id: number, operation: PendingOperation): void {
+  const now = performance.now();
+  if (now - lookedAt < LOOK_INTERVAL_MS) return;
+  lookedAt = now;
+  if (addon().lastSignatureIsBad(id))
+    process.nextTick(() => operation.tellRefused(refusedSignature(undefined)));
 }
 
 /** From here on the handshake hears of the handle's errors and of its end. */

@@ -11,8 +11,8 @@ export function withCause(error: KeylessError, consequence: Error): KeylessError
   return error;
 }
 
-/** @param alert what the peer has said of it */
-export function refusedSignature(alert: Error): KeylessError {
+/** @param alert what the peer has said of it; `undefined`: it has gone without a word */
+export function refusedSignature(alert: Error | undefined): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_BAD_SIGNATURE',
     "The peer refused the handshake because the PrivateKey's signature does not verify with the certificate.",

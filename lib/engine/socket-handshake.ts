@@ -20,7 +20,7 @@ import {
 } from './addon.ts';
 
 import { enter, leave, withdraw } from './admission.ts';
-import { keepUntilVerdict, standInFront } from './attached-handle.ts';
+import { keepUntilVerdict, lookInto, standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
 import { becomeKeeper } from './copies.ts';
 import { guardCallbacks } from './guarded-callbacks.ts';
@@ -193,6 +193,7 @@ export class SocketHandshake implements ScopedOrigin {
     removeHandshake(this.id);
     this.operation?.cancel();
     this.operation = undefined;
+    if (this.used !== undefined && this.role === 'server') lookInto(this.id, this.used);
     addon().dispose(this.id);
     this.processHold.letGo();
     forgetUnread(this);
@@ -307,7 +308,7 @@ export class SocketHandshake implements ScopedOrigin {
     const verify = operation?.verifies === true;
     const step = this.step(() => addon().supply(this.id, result, verify));
     if (step >= 0) {
-      if (operation?.hearsOfRefusals === true) keepUntilVerdict(this.handle, this, operation);
+      if (!verify && operation?.hearsOfRefusals === true) keepUntilVerdict(this.handle, this, operation);
       return step;
     }
     const error = resultError(step, result);

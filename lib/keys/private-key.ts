@@ -99,7 +99,7 @@ export interface PrivateKey {
     | undefined;
   /**
    * Called when what it answered was refused and no other answer is asked for, as {@link signAgain} would; also when the peer
-   * refused a signature that was not checked before, and it does not verify. The handshake has failed.
+   * refused a signature that was not checked before, or left in place of taking it, and it does not verify. The handshake has failed.
    */
   readonly onRefused?: ((operation: Operation, refused: KeylessError) => void) | undefined;
   /** Without it, RSA key exchange is not offered. */

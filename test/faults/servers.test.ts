@@ -214,7 +214,10 @@ test('all key servers are overloaded: each is asked once for each handshake, and
   await edge.visit();
   await until(() => edge.errors.length > 0);
   assert.deepEqual(edge.errors, ['ERR_KEYLESS_KEY_SERVER_INTERNAL']);
-  assert.equal(servers[0]!.asked + servers[1]!.asked, 2 + edge.keys.stats().hedged);
+  assert.deepEqual(
+    servers.map(({ asked }) => asked),
+    [1, 1],
+  );
 });
 
 test('one answers in 2 s among fast ones: 99 of 100 handshakes take less than 100 ms, few second requests', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import tls from 'node:tls';
 import { localKey, type PrivateKey } from '../../lib/index.ts';
 import * as keyless from '../../lib/tls.ts';
@@ -26,6 +27,7 @@ async function shakeHands(
   type: 'rsa' | 'p256',
   key: PrivateKey,
   options: tls.ConnectionOptions = {},
+  onSocket: (socket: tls.TLSSocket) => void = () => undefined,
 ): Promise<{ met: boolean; codes: string[] }> {
   const codes: string[] = [];
   const server = keyless.createServer({ cert: sites[type]!.certPem, key }, (socket) => socket.end('hello'));
@@ -40,6 +42,7 @@ async function shakeHands(
     ca: authority.certPem,
     ...options,
   });
+  onSocket(socket);
   let met = false;
   socket.on('data', () => {
     met = true;
@@ -146,6 +149,29 @@ test('a signature that was not checked, and that the peer refuses, is told of; a
   await until(() => distrusting.codes.length > 0);
   assert.equal(distrusting.met, false);
   assert.deepEqual(right.refusals, []);
+});
+
+test('clients that say nothing, and go, are noticed too: one in a tenth of a second', async () => {
+  const other = localKey((await authority.issue({ type: 'p256' })).keyPem);
+  const own = localKey(sites.p256!.keyPem);
+  const [wrong, right] = [other, own].map((key) => told({ sign: (operation) => key.sign(operation) }));
+  const startedAt = performance.now();
+  for (let times = 0; times < 20; times += 1) {
+    // Node's client has a write to fail, and sends no alert.
+    const { codes } = await shakeHands('p256', wrong!.key, {}, (socket) => socket.write('hello'));
+    await until(() => codes.length > 0);
+    assert.deepEqual(codes, ['ECONNRESET']);
+  }
+  const most = 1 + (performance.now() - startedAt) / 100;
+  const { refusals } = wrong!;
+  assert.ok(refusals.length > 0 && refusals.length <= most, `${refusals.length} of ${most}`);
+  await sleep(100);
+  const left = await shakeHands('p256', right!.key, {}, (socket) =>
+    socket.on('keylog', () => socket.destroy()),
+  );
+  await until(() => left.codes.length > 0);
+  await turn();
+  assert.deepEqual([left.codes, right!.refusals], [['ECONNRESET'], []]);
 });
 
 test('what it throws when it is told changes nothing', async () => {
