@@ -38,6 +38,8 @@ interface Setup {
   readonly ca: string;
   readonly server: Issued;
   readonly edge: Issued;
+  /** Another client: what one floods with is bounded for all its connections. */
+  readonly otherEdge: Issued;
   readonly keys: Readonly<Record<Kind, Issued>>;
 }
 
@@ -62,7 +64,13 @@ function residentMegabytes(pid: number): number {
 }
 
 /** An edge that asks for one kind of signature, with so many requests in the air. */
-function ask(port: number, { ca, edge, keys }: Setup, kind: Kind, window: number): Promise<Asker> {
+function ask(
+  port: number,
+  { ca, edge: own, keys }: Setup,
+  kind: Kind,
+  window: number,
+  edge = own,
+): Promise<Asker> {
   const credentials = { cert: edge.certPem, key: edge.keyPem, ca };
   return Asker.connect({ port, ...credentials, site: SITES[kind], siteCert: keys[kind].certPem, window });
 }
@@ -219,7 +227,7 @@ async function beside(
   window: number,
 ): Promise<void> {
   const flood = await Promise.all(Array.from({ length: connections }, () => ask(port, setup, 'rsa', window)));
-  const ecdsa = await ask(port, setup, 'p256', 4);
+  const ecdsa = await ask(port, setup, 'p256', 4, setup.otherEdge);
   for (const asker of [...flood, ecdsa]) asker.start();
   await pause(1);
   ecdsa.latencies = [];
@@ -238,8 +246,9 @@ async function beside(
 
 async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void> {
   const authority = await makeAuthority();
-  const [server, edge, p256, rsa] = await Promise.all([
+  const [server, edge, otherEdge, p256, rsa] = await Promise.all([
     authority.issue({ type: 'p256', usage: 'server' }),
+    authority.issue({ type: 'p256', usage: 'client' }),
     authority.issue({ type: 'p256', usage: 'client' }),
     authority.issue({ type: 'p256' }),
     authority.issue({ type: 'rsa' }),
@@ -248,6 +257,7 @@ async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void>
     ca: authority.certPem,
     server: server!,
     edge: edge!,
+    otherEdge: otherEdge!,
     keys: { p256: p256!, rsa: rsa! },
   };
   if (availableParallelism() > 1) execFileSync('taskset', ['-a', '-p', '-c', '1', String(process.pid)]);
