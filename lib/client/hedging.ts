@@ -1,7 +1,7 @@
 /**
  * A second request elsewhere for operations that take longer than nearly all do, within a budget: at most one for every
  * twenty operations, so that slow key servers do not get twice the load when all are slow. Where one key server stands
- * still and others do not, its operations need no budget.
+ * still and another one answers, its operations need no budget.
  *
  * One timer for all operations, none for each: they wait in the order in which they were sent.
  */
@@ -15,12 +15,15 @@ export interface Hedgeable {
   standsStill(now: number): boolean;
 }
 
-export interface HedgingSettings<T extends Hedgeable> {
+export interface HedgingSettings<T extends Hedgeable, Server> {
   readonly clock: Clock;
   /** Milliseconds after which a second request goes out now. */
   delayMs(): number;
-  /** @returns whether there was somebody else to ask */
-  hedge(operation: T): boolean;
+  /** @returns whom else to ask; `undefined`: nobody */
+  otherFor(operation: T): Server | undefined;
+  /** @returns whether it is likely to answer soon */
+  answers(server: Server, now: number): boolean;
+  hedge(operation: T, other: Server): void;
 }
 
 const PER_OPERATION = 0.05;
@@ -31,8 +34,8 @@ const SECOND_LOOK_MS = 100;
 /** The settled ones at the head are let go of when there are so many. */
 const COMPACT_AT = 1024;
 
-export class Hedging<T extends Hedgeable> {
-  readonly #settings: HedgingSettings<T>;
+export class Hedging<T extends Hedgeable, Server> {
+  readonly #settings: HedgingSettings<T, Server>;
   #queue: T[] = [];
   #head = 0;
   #starved: T[] = [];
@@ -41,7 +44,7 @@ export class Hedging<T extends Hedgeable> {
   /** Second requests so far. */
   sent = 0;
 
-  constructor(settings: HedgingSettings<T>) {
+  constructor(settings: HedgingSettings<T, Server>) {
     this.#settings = settings;
   }
 
@@ -85,9 +88,13 @@ export class Hedging<T extends Hedgeable> {
 
   /** @returns whether it is taken care of */
   #hedge(operation: T, now: number): boolean {
-    const isFree = operation.standsStill(now);
+    const standsStill = operation.standsStill(now);
+    if (!standsStill && this.#budget < 1) return false;
+    const other = this.#settings.otherFor(operation);
+    if (other === undefined) return false;
+    const isFree = standsStill && this.#settings.answers(other, now);
     if (!isFree && this.#budget < 1) return false;
-    if (!this.#settings.hedge(operation)) return false;
+    this.#settings.hedge(operation, other);
     this.sent += 1;
     if (!isFree) this.#budget -= 1;
     return true;

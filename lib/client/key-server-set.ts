@@ -19,8 +19,10 @@ import {
   type Surroundings,
 } from './errand.ts';
 import { closedError, lineFull, noKeyServer } from './errors.ts';
+import { hedgeDelayMs } from './hedge-delay.ts';
 import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
+import type { LaneName } from './lane.ts';
 import type { ServerAddress } from './server-address.ts';
 import { Tally } from './tally.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -52,12 +54,6 @@ export type SetSettings = Omit<ServerSettings, 'address'> & {
 /** Somebody who waits for a first connection. */
 type Waiter = (error: KeylessError | undefined) => void;
 
-/** Milliseconds until a second request while too little is known of how long key servers take. */
-const DEFAULT_HEDGE_MS = 50;
-/** Below it, timers and the loop decide who is late. */
-const MIN_HEDGE_MS = 10;
-/** At the p95 itself, one in twenty would be late by definition, and the budget gone when it matters. */
-const HEDGE_AT_P95_TIMES = 1.5;
 const NOBODY: readonly KnownServer[] = [];
 
 export class KeyServerSet {
@@ -69,7 +65,8 @@ export class KeyServerSet {
     send: (errand) => this.#sendWaiting(errand),
   });
   readonly #waiters = new Set<Waiter>();
-  readonly #hedging: Hedging<Errand>;
+  /** Each kind takes its own time, and has a budget of its own. */
+  readonly #hedging: Readonly<Record<LaneName, Hedging<Errand, KnownServer>>>;
   readonly #surroundings: Surroundings;
   #servers: readonly KnownServer[] = NOBODY;
   /** Those that are ours no more, while answers of theirs are awaited. */
@@ -90,11 +87,7 @@ export class KeyServerSet {
     this.#random = settings.backOff.random;
     this.#secureContext = settings.secureContext;
     this.#unresolved = settings.addresses.length === 0 ? 'not yet' : undefined;
-    this.#hedging = new Hedging({
-      clock: settings.clock,
-      delayMs: () => this.#hedgeDelayMs(),
-      hedge: (errand) => this.#hedge(errand),
-    });
+    this.#hedging = { slow: this.#hedgingOf('slow'), quick: this.#hedgingOf('quick') };
     this.#surroundings = {
       clock: settings.clock,
       deadlines: new Deadlines(settings.clock),
@@ -175,7 +168,7 @@ export class KeyServerSet {
       succeeded: this.#tally.succeeded,
       failed: this.#tally.failed,
       retried: this.#tally.retried,
-      hedged: this.#hedging.sent,
+      hedged: this.#hedging.slow.sent + this.#hedging.quick.sent,
       shed: this.#tally.shed,
     };
   }
@@ -183,7 +176,7 @@ export class KeyServerSet {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#hedging.stop();
+    for (const hedging of Object.values(this.#hedging)) hedging.stop();
     for (const server of [...this.#servers, ...this.#leaving]) server.close();
     this.#leaving = NOBODY;
     this.#onChange();
@@ -209,7 +202,8 @@ export class KeyServerSet {
   #send(errand: Errand, server: KnownServer): void {
     const isFirst = errand.server === undefined;
     errand.send(server);
-    if (isFirst && this.#servers.length > 1 && errand.request.kind === 'sign') this.#hedging.watch(errand);
+    const { kind, lane } = errand.request;
+    if (isFirst && this.#servers.length > 1 && kind === 'sign') this.#hedging[lane].watch(errand);
   }
 
   #park(errand: Errand): void {
@@ -314,30 +308,28 @@ export class KeyServerSet {
     return true;
   }
 
-  #hedge(errand: Errand): boolean {
-    const slow = errand.server!;
-    const now = this.#clock.now();
-    const other = choose(
-      this.#usable,
-      [...this.#unfit(errand, now), slow],
-      errand.request.lane,
-      now,
-      this.#random,
-    );
-    if (other === undefined) return false;
-    slow.hedges += 1;
-    const waitedMs = now - errand.sentAt;
-    if (clientHedge.hasSubscribers) clientHedge.publish({ slow: slow.name, other: other.name, waitedMs });
-    errand.send(other);
-    return true;
+  #hedgingOf(lane: LaneName): Hedging<Errand, KnownServer> {
+    return new Hedging({
+      clock: this.#clock,
+      delayMs: () => hedgeDelayMs(this.#usable, lane, this.#clock.now()),
+      otherFor: (errand) => this.#otherFor(errand),
+      answers: (server, now) => server.answers(lane, now),
+      hedge: (errand, other) => this.#hedge(errand, other),
+    });
   }
 
-  /** What the quickest of them nearly always keeps to. */
-  #hedgeDelayMs(): number {
-    let least = Number.POSITIVE_INFINITY;
-    for (const { p95Ms } of this.#usable) if (p95Ms !== undefined && p95Ms < least) least = p95Ms;
-    if (least === Number.POSITIVE_INFINITY) return DEFAULT_HEDGE_MS;
-    return Math.max(MIN_HEDGE_MS, least * HEDGE_AT_P95_TIMES);
+  #otherFor(errand: Errand): KnownServer | undefined {
+    const now = this.#clock.now();
+    const unfit = [...this.#unfit(errand, now), errand.server!];
+    return choose(this.#usable, unfit, errand.request.lane, now, this.#random);
+  }
+
+  #hedge(errand: Errand, other: KnownServer): void {
+    const slow = errand.server!;
+    slow.hedges += 1;
+    const waitedMs = this.#clock.now() - errand.sentAt;
+    if (clientHedge.hasSubscribers) clientHedge.publish({ slow: slow.name, other: other.name, waitedMs });
+    errand.send(other);
   }
 
   /** Whether somebody may become ready before the deadlines: connecting now, or there before and not refusing us. */

@@ -61,14 +61,10 @@ export type ServerSettings = ConnectionSettings & {
 const SHARE_FROM = 32;
 /** More than any connection has under way. */
 const WITHOUT_ROOM = 2 ** 32;
-/** A key server that answers nothing for so long, while operations wait, stands still. */
-const STANDSTILL_MS = 500;
 /** A key server that is restarted is there again within it. */
 const RESTART_MS = 10_000;
 /** How long the signatures of one that has signed wrongly are checked before use, whatever their kind. */
 const SUSPECT_MS = 600_000;
-/** Answers before the percentiles mean something. */
-const ENOUGH_KNOWN = 20;
 
 export interface ServerEvents {
   /** It became ready or failed, is trusted or not. */
@@ -196,12 +192,21 @@ export class KnownServer implements Candidate {
 
   /** Operations of the kind wait, and none is answered. */
   standsStill(lane: LaneName, now: number): boolean {
-    return this.#lanes[lane].silenceMs(now) > STANDSTILL_MS;
+    return this.#lanes[lane].standsStill(now);
   }
 
-  /** `undefined`: it has not answered often enough to say. */
-  get p95Ms(): number | undefined {
-    return this.#latency.known < ENOUGH_KNOWN ? undefined : this.#latency.percentileMs(0.95);
+  /** Operations of the kind are likely to be answered soon. */
+  answers(lane: LaneName, now: number): boolean {
+    return this.#lanes[lane].answers(now);
+  }
+
+  /** What nearly all answers of the kind keep to; `undefined`: too few came to say. */
+  p95Ms(lane: LaneName): number | undefined {
+    return this.#lanes[lane].p95Ms;
+  }
+
+  averageMs(lane: LaneName, now: number): number {
+    return this.#lanes[lane].averageMs(now);
   }
 
   /**

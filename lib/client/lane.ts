@@ -21,6 +21,13 @@ export function laneOf(scheme: SchemeName): LaneName {
   return QUICK.has(scheme) ? 'quick' : 'slow';
 }
 
+/** A key server that answers nothing for so long, while operations wait, stands still. */
+const STANDSTILL_MS = 500;
+/** One that may be about to is not known to answer. */
+const DOUBTFUL_MS = STANDSTILL_MS / 2;
+/** Answers before the percentiles mean something. */
+const ENOUGH_KNOWN = 20;
+
 /** Times are milliseconds on the clock of all calls. Owner: {@link KnownServer}. */
 export class Lane {
   readonly #congestion = new Congestion();
@@ -33,6 +40,16 @@ export class Lane {
     return this.outstanding < this.#congestion.limit;
   }
 
+  /** What nearly all answers keep to, milliseconds; `undefined`: too few came to say. */
+  get p95Ms(): number | undefined {
+    return this.#latency.known < ENOUGH_KNOWN ? undefined : this.#latency.percentileMs(0.95);
+  }
+
+  /** Milliseconds that an answer takes, as far as anything is known. */
+  averageMs(now: number): number {
+    return this.#latency.averageMs(now);
+  }
+
   /** What one more operation costs: less is better. */
   cost(now: number): number {
     return (this.outstanding + 1) * Math.max(this.#latency.averageMs(now), this.silenceMs(now));
@@ -41,6 +58,16 @@ export class Lane {
   /** How long nothing was answered while operations waited. */
   silenceMs(now: number): number {
     return this.outstanding === 0 ? 0 : now - this.#progressAt;
+  }
+
+  standsStill(now: number): boolean {
+    return this.silenceMs(now) > STANDSTILL_MS;
+  }
+
+  /** It has answered, and in less time than after which another one is taken to stand still. */
+  answers(now: number): boolean {
+    const isDoubtful = this.#latency.known === 0 || this.silenceMs(now) > DOUBTFUL_MS;
+    return !isDoubtful && this.averageMs(now) < STANDSTILL_MS;
   }
 
   begin(now: number): void {

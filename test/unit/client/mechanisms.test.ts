@@ -187,20 +187,20 @@ class Slow implements Hedgeable {
 function hedging(others = true) {
   const clock = new ManualClock();
   const hedged: Slow[] = [];
-  const it = new Hedging<Slow>({
+  const other = { answers: true };
+  const it = new Hedging<Slow, typeof other>({
     clock,
     delayMs: () => 10,
-    hedge: (operation) => {
-      if (others) hedged.push(operation);
-      return others;
-    },
+    otherFor: () => (others ? other : undefined),
+    answers: ({ answers }) => answers,
+    hedge: (operation) => void hedged.push(operation),
   });
   const send = () => {
     const operation = new Slow(clock.now());
     it.watch(operation);
     return operation;
   };
-  return { clock, hedged, it, send };
+  return { clock, hedged, it, other, send };
 }
 
 test('who is slower than the delay is asked for elsewhere, once; who is settled is not', () => {
@@ -227,12 +227,16 @@ test('second requests keep to their budget: ten, and one for every twenty operat
   assert.ok(hedged.length >= 28 && hedged.length <= 30, `${hedged.length}`);
 });
 
-test('where a key server stands still, its operations need no budget', () => {
-  const { clock, hedged, send } = hedging();
+test('where a key server stands still, its operations need no budget, unless the other one does as well', () => {
+  const { clock, hedged, other, send } = hedging();
   const all = Array.from({ length: 100 }, send);
   clock.advance(20);
   assert.equal(hedged.length, 10);
   for (const operation of all) operation.still = true;
+  other.answers = false;
+  clock.advance(100);
+  assert.equal(hedged.length, 10);
+  other.answers = true;
   clock.advance(100);
   assert.equal(hedged.length, 100);
 });

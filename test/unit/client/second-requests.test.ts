@@ -1,0 +1,68 @@
+/** Second requests between real sockets: how many key servers get that are slow, all of them, or for operations of one kind. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { hedgeDelayMs, type Timed } from '../../../lib/client/hedge-delay.ts';
+import type { SignatureScheme } from '../../../lib/keys/private-key.ts';
+import { SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
+import { until } from '../../helpers/edge.ts';
+import { signOperation } from '../../helpers/operations.ts';
+import { answer, KEY_ID, RudeEdges } from '../../helpers/rude-edges.ts';
+import type { OnRequest } from '../../helpers/rude-key-server.ts';
+
+let edges: RudeEdges;
+
+before(async () => {
+  edges = await RudeEdges.make();
+});
+after(() => edges.close());
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function twoServers(onRequest: OnRequest) {
+  const servers = [await edges.rude(onRequest), await edges.rude(onRequest)];
+  const keys = edges.edge(servers);
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  return (scheme?: SignatureScheme) => keys.sign(signOperation(KEY_ID, scheme));
+}
+
+test('where all key servers take longer than a standstill, second requests keep to their budget', async () => {
+  let asked = 0;
+  const sign = await twoServers((frame, socket) => {
+    asked += 1;
+    setTimeout(answer, 700, frame, socket);
+  });
+  const signed: Promise<unknown>[] = [];
+  for (let at = 0; at < 100; at += 1) {
+    signed.push(sign());
+    await pause(10);
+  }
+  await Promise.all(signed);
+  assert.ok(asked <= 100 + 10 + 5, `${asked} requests for 100 operations`);
+});
+
+test('RSA among much faster P-256 is not asked for twice because it takes longer than that', async () => {
+  let asked = 0;
+  const sign = await twoServers((frame, socket) => {
+    const isRsa = frame.items.opcode![0] === SIGNING_METHODS.rsa_pss_rsae_sha256.opcode;
+    if (isRsa) asked += 1;
+    setTimeout(answer, isRsa ? 300 : 0, frame, socket);
+  });
+  await sign('rsa_pss_rsae_sha256');
+  for (let round = 0; round < 20; round += 1) await Promise.all(Array.from({ length: 10 }, () => sign()));
+  await Promise.all(Array.from({ length: 59 }, () => sign('rsa_pss_rsae_sha256')));
+  // The first one: nothing was known. Others, where a busy machine answers half as late again.
+  assert.ok(asked <= 60 + 5, `${asked} requests for 60 operations`);
+});
+
+test('a second request waits for longer than the quickest key server nearly always takes', () => {
+  const server = (p95Ms: number | undefined, averageMs: number): Timed => ({
+    p95Ms: () => p95Ms,
+    averageMs: () => averageMs,
+  });
+  const delayMs = (...servers: Timed[]) => hedgeDelayMs(servers, 'quick', 0);
+  assert.equal(delayMs(server(100, 1), server(20, 500), server(undefined, 1)), 30);
+  assert.equal(delayMs(server(1, 1)), 10, 'timers and the loop are no better');
+  assert.equal(delayMs(server(undefined, 0.5), server(undefined, 2000)), 50, 'too little is known');
+  assert.equal(delayMs(server(undefined, 60), server(undefined, 800)), 90, 'but they have been slow');
+  assert.equal(delayMs(), 50);
+});
