@@ -254,11 +254,15 @@ HandshakeState Handshake::RunJob() {
   // Never on the SSL_CTX, and only from here until the job is over: a job that Node's own SSL_read started would keep
   // a pointer into Node's stack frame.
   SSL_set_mode(ssl_, SSL_MODE_ASYNC);
-  const int value = SSL_do_handshake(ssl_);
+  int value = SSL_do_handshake(ssl_);
+  // An engine or provider of somebody else's would block without a job, and may pause one.
+  while (SSL_waiting_for_async(ssl_) && !WaitsForUs()) value = SSL_do_handshake(ssl_);
   driving_ = false;
   driving = outer;
   return StateAfter(value);
 }
+
+bool Handshake::WaitsForUs() const { return operation_ != nullptr || alpn_.pending() || psk_.pending(); }
 
 HandshakeState Handshake::StateAfter(int value) {
   if (SSL_waiting_for_async(ssl_)) {

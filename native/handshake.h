@@ -144,6 +144,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState Step();
   HandshakeState RunJob();
   HandshakeState StateAfter(int value);
+  bool WaitsForUs() const;
   void StandInForUser();
   bool MayRead(BIO* bio);
   bool AwaitsPremaster() const;
