@@ -47,7 +47,7 @@ export type SetSettings = Omit<ServerSettings, 'address'> & {
   readonly maxWaiting: number;
   /** What happens to requests before any key server was ever reached. */
   readonly startup: 'wait' | 'fail';
-  /** Somebody waits, and no key server is there. */
+  /** No key server is there; called again and again. */
   onNobody?(): void;
 };
 
@@ -121,6 +121,10 @@ export class KeyServerSet {
   takeBack(server: KnownServer, subject: string, code: KeylessErrorCode, isOver: boolean): void {
     server.takeBack(code, subject);
     this.#tally.takeBack(isOver);
+  }
+
+  get isAnyThere(): boolean {
+    return this.#servers.some(({ ready }) => ready);
   }
 
   /** @returns whether somebody else could be asked than these */
@@ -207,11 +211,8 @@ export class KeyServerSet {
   }
 
   #park(errand: Errand): void {
-    const isThere = this.#servers.some(({ ready }) => ready);
-    if (!isThere) {
-      this.#hurry();
-      this.#settings.onNobody?.();
-    }
+    const isThere = this.isAnyThere;
+    if (!isThere) this.#hurry();
     if (!isThere && !this.#mayWait) {
       errand.settle(this.#nobody());
       return;
@@ -346,7 +347,8 @@ export class KeyServerSet {
     const best = Math.min(...trusted.map(({ priority }) => priority));
     this.#usable = trusted.filter(({ priority }) => priority === best);
     if (ready.length > 0) this.#wasReady = true;
-    else if (!this.#closed && this.#mayWait) {
+    else if (!this.#closed) this.#settings.onNobody?.();
+    if (ready.length === 0 && !this.#closed && this.#mayWait) {
       this.#tellWaiters(false);
       return;
     }

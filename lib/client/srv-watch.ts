@@ -1,5 +1,5 @@
 /**
- * Key servers by DNS SRV (RFC 2782): which they are is asked again and again, and sooner when none can be reached.
+ * Key servers by DNS SRV (RFC 2782): which they are is asked again and again, and each second while none can be reached.
  *
  * What was found last stays when the DNS cannot be reached.
  */
@@ -23,6 +23,8 @@ export interface SrvSettings {
   readonly resolve: ResolveSrv;
   readonly intervalMs: number;
   readonly clock: Clock;
+  /** @returns whether any key server is there */
+  isAnyThere(): boolean;
 }
 
 export interface SrvEvents {
@@ -30,8 +32,10 @@ export interface SrvEvents {
   onFailed(error: KeylessError): void;
 }
 
-/** However many operations wait for somebody. */
+/** However often it is said that nobody is there. */
 const MIN_INTERVAL_MS = 1000;
+/** Whoever resolves may never answer: it is asked again, and that answer not looked at. */
+const MAX_ANSWER_MS = 5000;
 /** A zone with more is a mistake, or somebody else's. */
 const MAX_SERVERS = 64;
 
@@ -40,17 +44,20 @@ function addressOf({ name, port, priority }: SrvRecord): ServerAddress {
   return { host, port, priority, name: `${host}:${port}` };
 }
 
-/** RFC 2782: a target of "." says that the service is not there. */
-function isThere({ name, port }: SrvRecord): boolean {
-  return name !== '' && name !== '.' && port > 0;
+/** RFC 2782: a target of "." says that the service is not there. What is no record, of whoever resolves, is none. */
+function isThere(record: SrvRecord | null | undefined): boolean {
+  if (typeof record?.name !== 'string' || record.name === '' || record.name === '.') return false;
+  return Number.isInteger(record.port) && record.port > 0 && record.port < 65_536 && record.priority >= 0;
 }
 
 export class SrvWatch {
   readonly #settings: SrvSettings;
   readonly #events: SrvEvents;
   #alarm: Alarm | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
   #askedAt = Number.NEGATIVE_INFINITY;
-  #isAsking = false;
+  /** What is awaited; `undefined`: nothing. */
+  #asked: Promise<readonly SrvRecord[]> | undefined;
   #closed = false;
 
   constructor(settings: SrvSettings, events: SrvEvents) {
@@ -61,8 +68,10 @@ export class SrvWatch {
 
   /** Nobody can be reached: perhaps they are elsewhere by now. */
   hurry(): void {
-    if (this.#isAsking || this.#closed) return;
-    if (this.#settings.clock.now() - this.#askedAt >= MIN_INTERVAL_MS) this.#ask();
+    if (this.#asked !== undefined || this.#closed) return;
+    const dueAt = this.#askedAt + MIN_INTERVAL_MS;
+    if (dueAt <= this.#settings.clock.now()) this.#ask();
+    else if (dueAt < this.#dueAt) this.#wait(dueAt);
   }
 
   close(): void {
@@ -74,27 +83,34 @@ export class SrvWatch {
     const { clock, resolve, name } = this.#settings;
     this.#alarm?.cancel();
     this.#askedAt = clock.now();
-    this.#isAsking = true;
     // Whoever resolves may throw, too.
-    new Promise<readonly SrvRecord[]>((settle) => settle(resolve(name))).then(
-      (records) => this.#onRecords(records),
-      (error: unknown) => this.#onError(error),
+    const asked = new Promise<readonly SrvRecord[]>((settle) => settle(resolve(name)));
+    this.#asked = asked;
+    this.#alarm = clock.after(MAX_ANSWER_MS, () => this.#onError(asked, new Error('there was no answer')));
+    asked.then(
+      (records) => this.#onRecords(asked, records),
+      (error: unknown) => this.#onError(asked, error),
     );
   }
 
-  #onRecords(records: readonly SrvRecord[]): void {
-    const servers = records.filter(isThere).map(addressOf).slice(0, MAX_SERVERS);
+  #onRecords(asked: Promise<unknown>, records: readonly SrvRecord[]): void {
+    const servers = Array.isArray(records)
+      ? records.filter(isThere).map(addressOf).slice(0, MAX_SERVERS)
+      : [];
     if (servers.length === 0) {
-      this.#onError(new Error('it names no key server'));
+      this.#onError(asked, new Error('it names no key server'));
       return;
     }
-    if (!this.#next(this.#settings.intervalMs)) return;
+    if (!this.#isAwaited(asked)) return;
     this.#events.onServers(servers);
     this.#publish(servers, undefined);
+    const { isAnyThere, intervalMs } = this.#settings;
+    this.#wait(this.#askedAt + (isAnyThere() ? intervalMs : Math.min(MIN_INTERVAL_MS, intervalMs)));
   }
 
-  #onError(cause: unknown): void {
-    if (!this.#next(Math.min(MIN_INTERVAL_MS, this.#settings.intervalMs))) return;
+  #onError(asked: Promise<unknown>, cause: unknown): void {
+    if (!this.#isAwaited(asked)) return;
+    this.#wait(this.#settings.clock.now() + Math.min(MIN_INTERVAL_MS, this.#settings.intervalMs));
     const error = new KeylessError(
       'ERR_KEYLESS_NO_KEY_SERVER',
       `The SRV record ${this.#settings.name} is of no use: ${cause instanceof Error ? cause.message : 'it failed'}.`,
@@ -104,12 +120,18 @@ export class SrvWatch {
     this.#publish([], error);
   }
 
-  /** @returns whether it goes on */
-  #next(waitMs: number): boolean {
-    this.#isAsking = false;
-    if (this.#closed) return false;
-    this.#alarm = this.#settings.clock.after(waitMs, () => this.#ask());
+  /** @returns whether the answer is that to the last question, and anybody wants to know; then it is awaited no more */
+  #isAwaited(asked: Promise<unknown>): boolean {
+    if (asked !== this.#asked || this.#closed) return false;
+    this.#asked = undefined;
     return true;
+  }
+
+  #wait(dueAt: number): void {
+    const { clock } = this.#settings;
+    this.#alarm?.cancel();
+    this.#dueAt = dueAt;
+    this.#alarm = clock.after(Math.max(1, dueAt - clock.now()), () => this.#ask());
   }
 
   #publish(servers: readonly ServerAddress[], error: KeylessError | undefined): void {

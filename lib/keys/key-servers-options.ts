@@ -28,7 +28,7 @@ export interface KeyServersOptions extends EdgeCredentials {
   readonly srv?: string | undefined;
   /** Milliseconds until it is asked for again; default 30,000. While nobody can be reached it is asked each second. */
   readonly srvIntervalMs?: number | undefined;
-  /** Resolves it; default `dns.promises.resolveSrv`. */
+  /** Resolves it, within 5 s; default `dns.promises.resolveSrv`. */
   readonly resolveSrv?: ResolveSrv | undefined;
   /** Resolves host names at each connect, as `dns.lookup` does, the default. */
   readonly lookup?: LookupFunction | undefined;
@@ -151,6 +151,7 @@ export function watchSrv(options: KeyServersOptions, set: KeyServerSet): SrvWatc
     resolve: options.resolveSrv ?? ((name) => dns.promises.resolveSrv(name)),
     intervalMs: milliseconds('srvIntervalMs', options.srvIntervalMs, 30_000),
     clock: options.clock ?? systemClock,
+    isAnyThere: () => set.isAnyThere,
   };
   return new SrvWatch(settings, {
     onServers: (servers) => set.update(servers),

@@ -139,3 +139,26 @@ test('a key server that ends connections before any answer, thrice in a row, is 
   });
   await crash.close();
 });
+
+test('the only key server of an SRV record goes for good: what waits is answered by whom the record names next', async () => {
+  const [first, next] = [await rude(), await rude()];
+  let record = { name: '127.0.0.1', port: first.port, priority: 0 };
+  let asked = 0;
+  const keys = edge([], {
+    servers: undefined,
+    srv: 'x',
+    async resolveSrv() {
+      asked += 1;
+      return [record];
+    },
+  });
+  // When it was found nobody was connected: the next question comes a second later, and the third one after 30 s.
+  await until(() => asked === 2);
+  await first.close();
+  const waiting = sign(keys);
+  // The record is not changed before it has been asked for in vain.
+  await until(() => asked === 4);
+  record = { ...record, port: next.port };
+  assert.deepEqual(Buffer.from(await waiting), SIGNATURE);
+  await until(() => keys.stats().servers[0]!.ready > 0);
+});

@@ -7,9 +7,15 @@ import { ManualClock } from '../../helpers/manual-clock.ts';
 const RECORD = { name: 'keys-1.internal', port: 2407, priority: 10 };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-function watch(answers: (readonly SrvRecord[] | Error)[]) {
+/** @param answers the last one is given again and again */
+function watch(answers: unknown[]) {
   const clock = new ManualClock();
-  const seen = { asked: [] as string[], servers: [] as string[][], errors: [] as KeylessError[] };
+  const seen = {
+    asked: [] as string[],
+    servers: [] as string[][],
+    errors: [] as KeylessError[],
+    isAnyThere: true,
+  };
   const it = new SrvWatch(
     {
       name: '_keyless._tcp.internal',
@@ -17,10 +23,11 @@ function watch(answers: (readonly SrvRecord[] | Error)[]) {
       clock,
       resolve: async (name) => {
         seen.asked.push(name);
-        const answer = answers.shift()!;
+        const answer = await (answers.length > 1 ? answers.shift() : answers[0]);
         if (answer instanceof Error) throw answer;
-        return answer;
+        return answer as SrvRecord[];
       },
+      isAnyThere: () => seen.isAnyThere,
     },
     {
       onServers: (servers) => seen.servers.push(servers.map(({ name, priority }) => `${name} ${priority}`)),
@@ -58,20 +65,81 @@ test('a DNS that fails, and a record that names nobody, are asked again within a
 });
 
 test('who is in a hurry asks once a second at most, and not while an answer is awaited', async () => {
-  const { clock, seen, it } = watch([[RECORD], [RECORD]]);
+  const { clock, seen, it } = watch([[RECORD]]);
   it.hurry();
   await turn();
-  it.hurry();
+  for (let times = 0; times < 10; times += 1) it.hurry();
+  assert.equal(clock.pending, 1);
+  clock.advance(999);
   assert.equal(seen.asked.length, 1);
-  clock.advance(1000);
-  it.hurry();
-  it.hurry();
+  clock.advance(1);
+  assert.equal(seen.asked.length, 2, 'as soon as it may be');
+  await turn();
+  clock.advance(5000);
   assert.equal(seen.asked.length, 2);
+  it.hurry();
+  it.hurry();
+  assert.equal(seen.asked.length, 3);
   await turn();
   it.close();
   it.hurry();
   clock.advance(60_000);
-  assert.equal(seen.asked.length, 2);
+  assert.equal(seen.asked.length, 3);
+});
+
+test('while nobody is there, the record is asked for each second, whatever it says', async () => {
+  const { clock, seen, it } = watch([[RECORD]]);
+  seen.isAnyThere = false;
+  for (let second = 0; second < 5; second += 1) {
+    await turn();
+    clock.advance(1000);
+  }
+  assert.equal(seen.asked.length, 6);
+  seen.isAnyThere = true;
+  await turn();
+  clock.advance(29_000);
+  assert.equal(seen.asked.length, 6);
+  it.close();
+});
+
+test('whoever resolves and never answers is asked again, and is too late then', async () => {
+  let late: (records: unknown) => void = () => undefined;
+  const never = new Promise((resolve) => {
+    late = resolve;
+  });
+  const { clock, seen, it } = watch([never, [RECORD]]);
+  clock.advance(5000);
+  assert.match(seen.errors[0]!.message, /there was no answer/);
+  clock.advance(1000);
+  await turn();
+  late([{ ...RECORD, name: 'old.internal' }]);
+  await turn();
+  assert.deepEqual(seen.servers, [['keys-1.internal:2407 10']]);
+  it.close();
+  assert.equal(clock.pending, 0);
+});
+
+test('what is no record is none, and an answer of the wrong form is an error as any other', async () => {
+  const bad = [
+    undefined,
+    null,
+    {},
+    'keys-1.internal',
+    [null],
+    [{ port: 2407, priority: 10 }],
+    [{ ...RECORD, port: 70_000 }],
+    [{ ...RECORD, port: '2407' }],
+    [{ ...RECORD, priority: undefined }],
+  ];
+  const { clock, seen, it } = watch([...bad, [null, { ...RECORD, port: 0 }, RECORD]]);
+  for (const _ of bad) {
+    await turn();
+    clock.advance(1000);
+  }
+  await turn();
+  assert.equal(seen.errors.length, bad.length);
+  assert.deepEqual(seen.servers, [['keys-1.internal:2407 10']]);
+  it.close();
 });
 
 test('a zone with thousands of names costs 64 connections', async () => {
