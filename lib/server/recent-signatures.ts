@@ -3,12 +3,13 @@
  * that was made for it. They are no secrets, and are kept in this memory only, until their place is needed.
  *
  * Bounded by construction: pages of one buffer. Each client fills its own; where there is none left, the client with the most
- * gives up its oldest, so that a flood makes the key server forget what it signed for the flood.
+ * gives up its oldest, so that a flood makes the key server forget what it signed for the flood. Where each is, is written down
+ * when its client asks for one again, and not before: few ever are.
  */
 import { randomFillSync } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { FingerprintTable } from './fingerprint-table.ts';
-import type { RequestName } from './request-name.ts';
+import { DIGEST_AT, type RequestName } from './request-name.ts';
 
 /** Longer than an edge waits for an operation, whatever it tries meanwhile: 10 s by default. */
 const KEPT_MS = 15_000;
@@ -16,7 +17,7 @@ const KEPT_MS = 15_000;
 const PAGE_BYTES = 4096;
 /** 4 MiB: of P-256 1,700 a second in all of that time. */
 const PAGES = 1024;
-/** Of a record: its tag, when it was made, the bytes of the name and of the signature. Then those two, up to a whole word. */
+/** Of a record: when it was made, bytes of the name and of the signature, its tag if it has a place. Then those two, up to a whole word. */
 const HEADER_WORDS = 3;
 const HEADER_BYTES = 12;
 const PAGE_WORDS = PAGE_BYTES / 4;
@@ -34,8 +35,9 @@ export class RecentSignatures {
   readonly #secret = randomFillSync(new Uint32Array(3));
   readonly #bytes: Buffer;
   readonly #words: Uint32Array;
-  /** Of each page: the words in use, when the last was written, for whom. */
+  /** Of each page: the words in use, those of them that have places, when the last was written, for whom. */
   readonly #used: Uint16Array;
+  readonly #placed: Uint16Array;
   readonly #newestAt: Float64Array;
   readonly #owners: string[] = [];
   readonly #free: number[];
@@ -50,6 +52,7 @@ export class RecentSignatures {
     this.#bytes = Buffer.allocUnsafeSlow(pages * PAGE_BYTES);
     this.#words = new Uint32Array(this.#bytes.buffer);
     this.#used = new Uint16Array(pages);
+    this.#placed = new Uint16Array(pages);
     this.#newestAt = new Float64Array(pages);
     this.#free = Array.from({ length: pages }, (_, at) => pages - 1 - at);
     this.#places = new FingerprintTable(pages * (PAGE_WORDS / MIN_WORDS));
@@ -62,26 +65,24 @@ export class RecentSignatures {
     const now = this.#clock.now();
     const page = this.#pageFor(client, words, now);
     const at = page * PAGE_WORDS + this.#used[page]!;
-    const tag = this.#tag(name);
-    this.#words[at] = tag;
-    this.#words[at + 1] = now;
-    this.#words[at + 2] = (name.length << 16) | signature.length;
+    this.#words[at] = now;
+    this.#words[at + 1] = (name.length << 16) | signature.length;
     const start = at * 4 + HEADER_BYTES;
     name.write(this.#bytes, start);
     this.#bytes.set(signature, start + name.length);
     this.#used[page]! += words;
     this.#newestAt[page] = now;
-    this.#places.add(at, tag);
   }
 
   /** @returns what was signed for the same request of the same client; `undefined`: nothing, or it is too long ago */
   find(name: RequestName, client: string): Uint8Array | undefined {
     const bytes = name.bytes();
     const now = this.#clock.now();
-    for (const at of this.#places.highsOf(this.#tag(name))) {
-      const isRecent = (now - this.#words[at + 1]!) >>> 0 <= KEPT_MS;
+    this.#placeAll(this.#clients.get(client) ?? []);
+    for (const at of this.#places.highsOf(this.#tag(name.digest, 0))) {
+      const isRecent = (now - this.#words[at]!) >>> 0 <= KEPT_MS;
       if (!isRecent || this.#owners[Math.floor(at / PAGE_WORDS)] !== client) continue;
-      const sizes = this.#words[at + 2]!;
+      const sizes = this.#words[at + 1]!;
       const start = at * 4 + HEADER_BYTES;
       const end = start + (sizes >>> 16);
       // A copy: the place may be another's before the answer has left.
@@ -92,12 +93,12 @@ export class RecentSignatures {
   }
 
   /** Peers choose what they have signed: without the secret, many with tags that are near cannot be looked for. */
-  #tag({ digest }: RequestName): number {
+  #tag(digest: Uint8Array, start: number): number {
     const [a, b, c] = this.#secret as unknown as [number, number, number];
     const word = (at: number) =>
       digest[at]! | (digest[at + 1]! << 8) | (digest[at + 2]! << 16) | (digest[at + 3]! << 24);
-    const first = Math.imul(word(0) ^ a, b | 1);
-    const both = Math.imul(word(4) ^ first ^ (first >>> 15), c | 1);
+    const first = Math.imul(word(start) ^ a, b | 1);
+    const both = Math.imul(word(start + 4) ^ first ^ (first >>> 15), c | 1);
     return both >>> 0 || 1;
   }
 
@@ -107,6 +108,7 @@ export class RecentSignatures {
     if (last !== undefined && this.#used[last]! + words <= PAGE_WORDS) return last;
     const page = this.#free.pop() ?? this.#makeRoom(now);
     this.#used[page] = 0;
+    this.#placed[page] = 0;
     this.#owners[page] = client;
     // It may have been the one that had to give up its last.
     const pages = this.#clients.get(client);
@@ -127,15 +129,36 @@ export class RecentSignatures {
 
   #forgetFirst(client: string, pages: number[]): void {
     const page = pages.shift()!;
-    const start = page * PAGE_WORDS;
-    const end = start + this.#used[page]!;
-    for (let at = start; at < end; ) {
-      const sizes = this.#words[at + 2]!;
-      this.#places.delete(at, this.#words[at]!);
-      at += wordsOf(sizes >>> 16, sizes & 0xffff);
-    }
+    const end = page * PAGE_WORDS + this.#placed[page]!;
+    for (let at = page * PAGE_WORDS; at < end; at = this.#after(at))
+      this.#places.delete(at, this.#words[at + 2]!);
     this.#free.push(page);
     if (pages.length === 0) this.#clients.delete(client);
+  }
+
+  /** From the newest on: before a page that has all of its places, all have. */
+  #placeAll(pages: readonly number[]): void {
+    for (let at = pages.length - 1; at >= 0; at -= 1) {
+      const page = pages[at]!;
+      if (this.#placed[page] === this.#used[page]) return;
+      this.#place(page);
+    }
+  }
+
+  #place(page: number): void {
+    const end = page * PAGE_WORDS + this.#used[page]!;
+    for (let at = page * PAGE_WORDS + this.#placed[page]!; at < end; at = this.#after(at)) {
+      const tag = this.#tag(this.#bytes, at * 4 + HEADER_BYTES + DIGEST_AT);
+      this.#words[at + 2] = tag;
+      this.#places.add(at, tag);
+    }
+    this.#placed[page] = this.#used[page]!;
+  }
+
+  /** @returns where the next record begins */
+  #after(at: number): number {
+    const sizes = this.#words[at + 1]!;
+    return at + wordsOf(sizes >>> 16, sizes & 0xffff);
   }
 }
 

@@ -2,7 +2,8 @@
 import type { SignRequest } from '../protocol/request-decoder.ts';
 
 const [HAS_MESSAGE, HAS_SERVERNAME] = [1, 2] as const;
-const DIGEST_AT = 2;
+/** Of a name: where its digest begins. */
+export const DIGEST_AT = 2;
 
 /** Its members are `private` to TypeScript only: every operation makes one, and Node 20 is slow with `#` members. */
 export class RequestName {

@@ -130,6 +130,16 @@ test('signatures of any size are what they were, whatever is written over those 
   }
 });
 
+test('whenever it is looked for, what came since is found, too', () => {
+  const { recent } = make(40);
+  for (let at = 0; at < 3000; at += 1) {
+    recent.keep(nameOf(`${at}`), 'edge', signatureOf(`${at}`));
+    if (at % 97 !== 0) continue;
+    for (const text of [`${at}`, `${Math.max(0, at - (at % 500))}`, `${Math.max(0, at - 96)}`])
+      assert.deepEqual(recent.find(nameOf(text), 'edge'), signatureOf(text), `${text} at ${at}`);
+  }
+});
+
 test('what was found stays, when its place is another’s', () => {
   const { recent } = make(1);
   recent.keep(nameOf('a'), 'edge', signatureOf('a'));
