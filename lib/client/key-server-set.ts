@@ -127,7 +127,12 @@ export class KeyServerSet {
     return this.#servers.some(({ ready }) => ready);
   }
 
-  /** @returns whether somebody else could be asked than these */
+  /** @returns whether somebody else could be asked than these, now or as soon as it is there again */
+  mayAskOthers(servers: readonly KnownServer[]): boolean {
+    return this.hasOthers(servers) || this.#isReturning((server) => !servers.includes(server));
+  }
+
+  /** @returns whether somebody else is there than these */
   hasOthers(servers: readonly KnownServer[]): boolean {
     return this.#others(servers).length > 0;
   }
@@ -288,11 +293,12 @@ export class KeyServerSet {
 
   /** All that are there refused it, and another key server may have the key, which is being restarted. */
   #mayBeDoneSoon(errand: Errand): boolean {
+    return errand.isRefused && this.#isReturning((server) => !errand.isRefusedBy(server));
+  }
+
+  #isReturning(fits: (server: KnownServer) => boolean): boolean {
     const now = this.#clock.now();
-    return (
-      errand.isRefused &&
-      this.#servers.some((server) => !errand.isRefusedBy(server) && server.isReturning(now))
-    );
+    return this.#servers.some((server) => fits(server) && server.isReturning(now));
   }
 
   /** @returns whether it is asked again, elsewhere, or after a lost connection also there */

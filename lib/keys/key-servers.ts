@@ -81,7 +81,7 @@ class KeyServers implements PrivateKey {
     if (wrong === undefined) return undefined;
     const avoid = [...(this.#wrong.get(operation) ?? []), wrong];
     this.#wrong.set(operation, avoid);
-    const isOver = !this.#set.hasOthers(avoid);
+    const isOver = !this.#set.mayAskOthers(avoid);
     this.#set.takeBack(wrong, subjectOf(operation.scheme, operation.keyId), refused.code, isOver);
     return isOver ? undefined : this.#sign(operation, avoid);
   }

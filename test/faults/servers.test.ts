@@ -126,6 +126,18 @@ test('row 9: RSA, an operation that is asked for elsewhere counts once', async (
   assert.deepEqual([succeeded, failed], [visits + 10, 0]);
 });
 
+test('row 9: RSA, the other key server is being restarted: it is waited for', async () => {
+  const [bad, good] = [await badServer('other-key'), await badServer()];
+  const edge = await edgeOf('rsa', [bad, good]);
+  const { port } = good;
+  await good.close();
+  await until(() => edge.keys.stats().servers[1]!.ready === 0);
+  const visit = edge.visit();
+  await until(() => edge.keys.stats().servers[0]!.errors.ERR_KEYLESS_BAD_SIGNATURE === 1);
+  open.push(await startBadKeyServer(setup, { port }));
+  assert.equal(await visit, 'ok');
+});
+
 test('row 9: RSA, all key servers answer wrongly: our error, and each was asked once', async () => {
   const servers = [await badServer('flipped'), await badServer('other-key')];
   const edge = await edgeOf('rsa', servers);
