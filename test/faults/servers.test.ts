@@ -179,7 +179,7 @@ test('row 13: a key server that is well again is asked again, one operation firs
   await edge.visits(20);
   await visitOneByOne(edge, 20);
   assert.equal(edge.keys.stats().servers[0]!.breaker, 'closed');
-  assert.ok(bad.asked > 6);
+  assert.ok(bad.asked >= 6);
 });
 
 for (const error of [1, 2, 4, 5, 6, 7, 9]) {
