@@ -118,6 +118,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   private renewedSince = Number.NEGATIVE_INFINITY;
   sentAt = 0;
   settled = false;
+  /** Was sent again because it had to be; hedging does not count. */
+  retried = false;
 
   /** @param onSettled is called once */
   constructor(request: ErrandRequest, surroundings: Surroundings, onSettled: OnSettled) {
@@ -146,11 +148,6 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.deadlines.add(this);
     if (signal?.aborted === true) this.handleEvent();
     else signal?.addEventListener('abort', this, ONCE);
-  }
-
-  /** Was sent more than once because it had to be; hedging does not count. */
-  get retried(): boolean {
-    return this.firstError !== undefined && this.attempts > 1;
   }
 
   /** Not every connection to every key server is good for it. */
@@ -182,6 +179,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   /** @param server has a connection that is good for it */
   send(server: KnownServer): void {
     this.attempts += 1;
+    this.retried ||= this.firstError !== undefined;
     this.server = server;
     const sentAt = this.clock.now();
     const { lane } = this.request;
@@ -293,9 +291,9 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   timeOut(): void {
     const waited = Math.round(this.clock.now() - this.startedAt);
     const whom =
-      this.server === undefined
+      this.first === undefined
         ? 'No key server was there, or had room for it,'
-        : `The key server ${this.server.name} did not answer`;
+        : `The key server ${this.first.server.name} did not answer`;
     const error = new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`, {
       cause: this.firstError,
     });
@@ -314,6 +312,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
 
   private giveUp(error: KeylessError, isTimeOut: boolean): void {
     const now = this.clock.now();
+    const server = this.first?.server;
     if (isTimeOut) {
       for (const attempt of [this.first, this.second]) {
         if (attempt === undefined) continue;
@@ -324,7 +323,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       this.first = undefined;
       this.second = undefined;
     } else this.abandon(now);
-    this.settle(error, this.server);
+    this.settle(error, server);
   }
 
   private abandon(now: number): void {

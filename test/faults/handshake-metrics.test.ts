@@ -141,7 +141,7 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   },
   'the handshake takes too long': {
     manner: 'silent',
-    options: { tls: { handshakeTimeout: 60 } },
+    options: { tls: { handshakeTimeout: 400 } },
     reason: 'ERR_TLS_HANDSHAKE_TIMEOUT',
   },
   'the client resets while its operation is pending': {

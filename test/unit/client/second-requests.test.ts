@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { hedgeDelayMs, type Timed } from '../../../lib/client/hedge-delay.ts';
 import type { SignatureScheme } from '../../../lib/keys/private-key.ts';
+import { encodeError } from '../../../lib/protocol/answers.ts';
 import { SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
 import { until } from '../../helpers/edge.ts';
 import { signOperation } from '../../helpers/operations.ts';
@@ -45,13 +46,47 @@ test('RSA among much faster P-256 is not asked for twice because it takes longer
   const sign = await twoServers((frame, socket) => {
     const isRsa = frame.items.opcode![0] === SIGNING_METHODS.rsa_pss_rsae_sha256.opcode;
     if (isRsa) asked += 1;
-    setTimeout(answer, isRsa ? 300 : 0, frame, socket);
+    setTimeout(answer, isRsa ? 1000 : 0, frame, socket);
   });
   await sign('rsa_pss_rsae_sha256');
   for (let round = 0; round < 20; round += 1) await Promise.all(Array.from({ length: 10 }, () => sign()));
   await Promise.all(Array.from({ length: 59 }, () => sign('rsa_pss_rsae_sha256')));
   // The first one: nothing was known. Others, where a busy machine answers half as late again.
   assert.ok(asked <= 60 + 5, `${asked} requests for 60 operations`);
+});
+
+for (const code of [2, 6, 8] as const) {
+  test(`key servers that answer a second request, and the first one, with error ${code} are not asked again`, async () => {
+    const asked = [0, 0];
+    const late =
+      (at: 0 | 1): OnRequest =>
+      ({ id }, socket) => {
+        asked[at]! += 1;
+        setTimeout(() => socket.write(encodeError(id, code)), 150);
+      };
+    const keys = edges.edge([await edges.rude(late(0)), await edges.rude(late(1))]);
+    await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+    await assert.rejects(keys.sign(signOperation(KEY_ID)), /answered with error/);
+    assert.deepEqual(asked, [1, 1]);
+    const { hedged, retried } = keys.stats();
+    assert.deepEqual([hedged, retried], [1, 0]);
+    keys.close();
+  });
+}
+
+test('a time-out names the key server that did not answer, and not the one that did', async () => {
+  const silent = await edges.rude(() => undefined);
+  const other = await edges.rude(({ id }, socket) => void socket.write(encodeError(id, 2)));
+  const keys = edges.edge([silent, other]);
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  const failed = Array.from({ length: 10 }, () =>
+    assert.rejects(keys.sign(signOperation(KEY_ID, undefined, undefined, 500)), {
+      code: 'ERR_KEYLESS_TIMEOUT',
+      message: new RegExp(`${silent.address} did not answer`),
+    }),
+  );
+  await Promise.all(failed);
+  assert.ok(keys.stats().hedged > 0);
 });
 
 test('a second request waits for longer than the quickest key server nearly always takes', () => {
