@@ -230,6 +230,13 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       const error = wireError(answer.code, server.name);
       server.fail(lane, error.code, isFault(answer.code), now - attempt.sentAt, now);
       this.onFailed(server, error, false, this.mayDiffer(answer.code, error, attempt));
+    } else if (answer.kind === 'pong') {
+      const error = new KeylessError(
+        'ERR_KEYLESS_PROTOCOL',
+        `The key server ${server.name} took a request for a ping.`,
+      );
+      server.fail(lane, error.code, true, now - attempt.sentAt, now);
+      this.onFailed(server, error, false, true);
     } else {
       server.succeed(lane, now - attempt.sentAt, now);
       if (!server.refusals.isEmpty) server.refusals.forget(this.subject);

@@ -23,7 +23,7 @@ import { hedgeDelayMs } from './hedge-delay.ts';
 import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
 import type { LaneName } from './lane.ts';
-import type { ServerAddress } from './server-address.ts';
+import { distinctServers, type ServerAddress } from './server-address.ts';
 import { Tally } from './tally.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
@@ -97,7 +97,7 @@ export class KeyServerSet {
         onSettled: (errand, result) => this.#count(errand, result),
       },
     };
-    this.#servers = settings.addresses.map((address) => this.#open(address));
+    this.#servers = distinctServers(settings.addresses).map((address) => this.#open(address));
     this.#onChange();
   }
 
@@ -145,8 +145,9 @@ export class KeyServerSet {
   }
 
   /** Other addresses: what is new is connected, what is gone finishes what is under way. */
-  update(addresses: readonly ServerAddress[]): void {
+  update(named: readonly ServerAddress[]): void {
     if (this.#closed) return;
+    const addresses = distinctServers(named);
     this.#unresolved = undefined;
     const kept = this.#servers.filter(({ address }) => addresses.some((each) => isSame(each, address)));
     const gone = this.#servers.filter((server) => !kept.includes(server));

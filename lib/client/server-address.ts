@@ -34,3 +34,14 @@ export function parseServerAddress(text: unknown): ServerAddress {
   }
   return { host: parts.host, port, name: text as string };
 }
+
+/** @returns each key server once, where it is named several times with the best of its priorities */
+export function distinctServers(addresses: readonly ServerAddress[]): readonly ServerAddress[] {
+  const byName = new Map<string, ServerAddress>();
+  for (const address of addresses) {
+    const name = `${address.host.toLowerCase()} ${address.port}`;
+    const known = byName.get(name);
+    if (known === undefined || (address.priority ?? 0) < (known.priority ?? 0)) byName.set(name, address);
+  }
+  return [...byName.values()];
+}

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { KeyServers } from '../../../lib/keys/key-servers.ts';
-import { encodeError } from '../../../lib/protocol/answers.ts';
+import { encodeError, encodePong } from '../../../lib/protocol/answers.ts';
 import type { Frame } from '../../../lib/protocol/frame-decoder.ts';
 import { until } from '../../helpers/edge.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
@@ -63,6 +63,16 @@ test('what was lost with a connection is asked on the next one, rather than wait
   assert.equal((await operations).length, 200);
   assert.equal(full.sockets.size, 2);
   assert.equal(keys.stats().failed, 0);
+});
+
+test('an answer to a ping is no signature: another key server is asked', async () => {
+  const odd = await edges.rude(({ id, items }, socket) => void socket.write(encodePong(id, items.payload)));
+  const alone = edges.edge([odd]);
+  await alone.ready();
+  await assert.rejects(sign(alone), { code: 'ERR_KEYLESS_PROTOCOL' });
+  const both = edges.edge([odd, await edges.rude()]);
+  await until(() => both.stats().servers.every(({ ready }) => ready > 0));
+  for (let times = 0; times < 10; times += 1) assert.deepEqual(Buffer.from(await sign(both)), SIGNATURE);
 });
 
 test('what one key server answered with an error for does not wait for room at one that is left alone', async () => {
