@@ -190,8 +190,9 @@ for (const [what, bytes] of GARBAGE) {
     const good = await rude();
     const keys = edge([bad, good]);
     await until(() => keys.stats().servers.every(({ state }) => state === 'ready'));
-    await Promise.all([sign(keys), sign(keys), sign(keys)]);
-    await until(() => keys.stats().servers[0]!.failures === 1);
+    // So many at once that both are asked, whichever seems faster.
+    await Promise.all(Array.from({ length: 30 }, () => sign(keys)));
+    await until(() => keys.stats().servers[0]!.failures >= 1);
     assert.equal(keys.stats().failed, 0);
   });
 }
