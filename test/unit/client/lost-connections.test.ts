@@ -162,3 +162,17 @@ test('the only key server of an SRV record goes for good: what waits is answered
   assert.deepEqual(Buffer.from(await waiting), SIGNATURE);
   await until(() => keys.stats().servers[0]!.ready > 0);
 });
+
+test('five operations that a key server leaves unanswered for a second open its breaker; less is the haste of the operations', async () => {
+  const server = await rude(() => undefined);
+  const keys = edge([server]);
+  await until(() => keys.stats().servers[0]!.ready === 2);
+  const inVain = (timeoutMs: number) =>
+    Promise.all(
+      Array.from({ length: 5 }, () => assert.rejects(sign(keys, timeoutMs), { code: 'ERR_KEYLESS_TIMEOUT' })),
+    );
+  await inVain(100);
+  assert.equal(keys.stats().servers[0]!.breaker, 'closed');
+  await inVain(1100);
+  assert.equal(keys.stats().servers[0]!.breaker, 'open');
+});
