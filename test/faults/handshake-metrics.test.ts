@@ -131,7 +131,7 @@ interface Failure {
 const FAILURES: Readonly<Record<string, Failure>> = {
   'the key server refuses': { manner: { error: 5 }, reason: 'ERR_KEYLESS_REFUSED' },
   'the key is not there': { manner: { error: 2 }, reason: 'ERR_KEYLESS_KEY_NOT_FOUND' },
-  'no answer in time': { manner: 'silent', options: { timeoutMs: 60 }, reason: 'ERR_KEYLESS_TIMEOUT' },
+  'no answer in time': { manner: 'silent', options: { timeoutMs: 300 }, reason: 'ERR_KEYLESS_TIMEOUT' },
   'a result that is none': { manner: 'empty', reason: 'ERR_KEYLESS_BAD_RESULT' },
   'an ECDSA signature that the client refuses': { manner: 'flipped', reason: 'ERR_KEYLESS_BAD_SIGNATURE' },
   'an RSA signature that does not verify': {

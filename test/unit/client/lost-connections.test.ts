@@ -63,9 +63,11 @@ test('key servers that end together are noticed one by one: what was lost thrice
   dying = new Set(there());
   assert.equal(dying.size, 4);
   assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
-  assert.equal(asked.length, 4);
-  assert.equal(new Set(asked).size, 4);
-  assert.equal(keys.stats().failed, 0);
+  // On a slow machine there may be a second request, too.
+  const { hedged, failed } = keys.stats();
+  assert.equal(asked.length, 4 + hedged);
+  assert.equal(new Set(asked).size, 4 + hedged);
+  assert.equal(failed, 0);
 });
 
 test('a key server that always drops fails the operation after four attempts', async () => {
