@@ -13,9 +13,9 @@ export interface Budget extends Case {
 /** Both measured where the figures of docs/benchmarks.md are from; a little below where the canary's 30 % are. */
 export const BUDGETS: readonly Budget[] = [
   {
-    ...{ site: 'RSA-2048', version: 'TLSv1.3', most: 1.54 },
+    ...{ site: 'RSA-2048', version: 'TLSv1.3', most: 1.6 },
     because:
-      'the best of three tries was 1.25 alone and 1.36 to 1.38 beside other programs, the canary 1.80 to 1.96; the request, its answer and the check of the signature cost that',
+      'the best of three tries was 1.25 in the quietest hour and 1.48 in the busiest, the canary 1.80 to 1.96; the request, its answer and the check of the signature cost that',
   },
   {
     ...{ site: 'P-256', version: 'TLSv1.3', most: 1.52 },
