@@ -1,5 +1,6 @@
 /** A native handle of Node's with a keyless handshake: what of its methods goes by the handshake first. */
 import { performance } from 'node:perf_hooks';
+import { nextTick } from '../timers.ts';
 import { addon } from './addon.ts';
 import { refusedSignature } from './handshake-failure.ts';
 import type { PendingOperation } from './operation.ts';
@@ -76,8 +77,7 @@ export function lookInto(id: number, operation: PendingOperation): void {
   const now = performance.now();
   if (now - lookedAt < LOOK_INTERVAL_MS) return;
   lookedAt = now;
-  if (addon().lastSignatureIsBad(id))
-    process.nextTick(() => operation.tellRefused(refusedSignature(undefined)));
+  if (addon().lastSignatureIsBad(id)) nextTick(() => operation.tellRefused(refusedSignature(undefined)));
 }
 
 /** From here on the handshake hears of the handle's errors and of its end. */
