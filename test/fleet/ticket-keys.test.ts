@@ -21,14 +21,16 @@ let authority: Authority;
 let issued: Issued;
 let other: Issued;
 let visitor: Issued;
+let crl: string;
 const servers: Server[] = [];
 
 before(async () => {
   authority = await makeAuthority();
-  [issued, other, visitor] = await Promise.all([
+  [issued, other, visitor, crl] = await Promise.all([
     authority.issue({ type: 'p256' }),
     authority.issue({ type: 'p256' }),
     authority.issue({ type: 'p256', usage: 'client' }),
+    authority.revoke([]),
   ]);
 });
 after(() => Promise.all(servers.map(close)));
@@ -184,6 +186,9 @@ for (const version of VERSIONS) {
       assert.equal((await goBetween(strict, same, version, more)).reused, true);
       const others = await edge(source, { ...rules, ca: [authority.certPem, other.certPem] });
       assert.equal((await goBetween(strict, others, version, more)).reused, false, 'another authority');
+      const [listed, listedToo] = [await edge(source, { ...rules, crl }), await edge(source, { ...rules, crl })];
+      assert.equal((await goBetween(strict, listed, version, more)).reused, false, 'a list of those revoked');
+      assert.equal((await goBetween(listed, listedToo, version, more)).reused, true, 'the same list');
     });
 
     it('do not join servers with other labels or other keys', async () => {

@@ -126,6 +126,21 @@ test('ready() rejects with what the attempt failed with, and attempts go on', as
   await ready;
 });
 
+test('keys are wiped as soon as others are there, and when the lease ends', async () => {
+  const { lease, source, pass } = make();
+  await lease.ready();
+  const isWiped = ({ key }: { readonly key: Buffer }) => key.every((byte) => byte === 0);
+  const first = lease.keys()!;
+  await pass(250);
+  assert.ok(first.every(isWiped), 'of the first answer');
+  const second = lease.keys()!;
+  assert.ok(!second.some(isWiped));
+  source.error = new Error('nobody there');
+  await pass(1000);
+  assert.equal(lease.stats().state, 'ended');
+  assert.ok(second.every(isWiped), 'of the last answer');
+});
+
 test('close() wipes the keys, stops all alarms, and answers whoever waits', async () => {
   const { lease, clock, source } = make();
   await lease.ready();
