@@ -186,7 +186,10 @@ for (const version of VERSIONS) {
       assert.equal((await goBetween(strict, same, version, more)).reused, true);
       const others = await edge(source, { ...rules, ca: [authority.certPem, other.certPem] });
       assert.equal((await goBetween(strict, others, version, more)).reused, false, 'another authority');
-      const [listed, listedToo] = [await edge(source, { ...rules, crl }), await edge(source, { ...rules, crl })];
+      const [listed, listedToo] = [
+        await edge(source, { ...rules, crl }),
+        await edge(source, { ...rules, crl }),
+      ];
       assert.equal((await goBetween(strict, listed, version, more)).reused, false, 'a list of those revoked');
       assert.equal((await goBetween(listed, listedToo, version, more)).reused, true, 'the same list');
     });
