@@ -8,7 +8,7 @@ import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls';
 import tls from 'node:tls';
 import { createServer, engineStats } from '../../lib/index.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
-import { close, converse, listen } from '../helpers/connections.ts';
+import { type ConversationOptions, close, converse, listen } from '../helpers/connections.ts';
 import { until } from '../helpers/edge.ts';
 import { parity, remoteKey, type Side } from '../helpers/parity.ts';
 
@@ -37,10 +37,14 @@ interface Visit {
   readonly answers?: Partial<Answers>;
   readonly server?: TlsOptions;
   readonly client?: ConnectionOptions;
+  readonly onServer?: ConversationOptions['onServer'];
 }
 
 /** One conversation; @returns its transcript, and what the callbacks were asked */
-async function visit(side: Side, { answers, server: own, client: theirs }: Visit): Promise<unknown> {
+async function visit(
+  side: Side,
+  { answers, server: own, client: theirs, onServer }: Visit,
+): Promise<unknown> {
   const { ofServer, ofClient } = { ...KNOWN, ...answers };
   const asked: unknown[] = [];
   const server = side.tls.createServer({
@@ -65,27 +69,41 @@ async function visit(side: Side, { answers, server: own, client: theirs }: Visit
     },
     ...theirs,
   } as unknown as ConnectionOptions;
-  const story = await converse(side, server, port, { client });
+  const story = await converse(side, server, port, { client, ...(onServer && { onServer }) });
   await close(server);
   return { story, asked };
 }
 
 parity('RSA-PSK at a server', (side) => visit(side, {}), 1);
 
-parity(
-  'RSA-PSK of a client with a certificate',
-  (side) =>
-    visit(side, {
-      server: { ca: authority.certPem, requestCert: true },
-      client: { cert: p256.certPem, key: side.key(p256) },
-    }),
-  2,
-);
+/** Both sides have an operation. */
+function visitWithCertificate(side: Side, answers: Partial<Answers>): Promise<unknown> {
+  return visit(side, {
+    answers,
+    server: { ca: authority.certPem, requestCert: true },
+    client: { cert: p256.certPem, key: side.key(p256) },
+  });
+}
+
+parity('RSA-PSK of a client with a certificate', (side) => visitWithCertificate(side, {}), 2);
 
 parity(
   'RSA-PSK with keys of both kinds, the RSA key is of Node',
   (side) =>
     visit(side, { server: { cert: [p256.certPem, issued.certPem], key: [side.key(p256), issued.keyPem] } }),
+  0,
+);
+
+const PSK = 'PSK-AES128-GCM-SHA256';
+
+parity(
+  'a server that has keys of both kinds, and needs none, says as natively which certificate is its own',
+  (side) =>
+    visit(side, {
+      server: { ciphers: PSK, cert: [issued.certPem, p256.certPem], key: [side.key(issued), side.key(p256)] },
+      client: { ciphers: PSK },
+      onServer: (socket, log) => log.push(socket.getX509Certificate()?.fingerprint256),
+    } as Visit),
   0,
 );
 
@@ -129,6 +147,33 @@ for (const [name, answers] of Object.entries(REFUSALS)) {
   });
 }
 
+/** Node counts its elements. */
+const OF_TOO_MANY_BYTES = new Uint32Array(500);
+
+/** Node looks at it twice before it takes it. */
+function growing(): unknown {
+  let looks = 0;
+  return {
+    psk,
+    get identity() {
+      looks += 1;
+      return looks > 2 ? 'm'.repeat(100_000) : 'me';
+    },
+  };
+}
+
+const TOO_LONG: Readonly<Record<string, Partial<Answers>>> = {
+  "a server's key": { ofServer: () => OF_TOO_MANY_BYTES },
+  "a client's key": { ofClient: () => ({ psk: OF_TOO_MANY_BYTES, identity: 'me' }) },
+  "a client's identity": { ofClient: growing },
+};
+
+for (const [name, answers] of Object.entries(TOO_LONG)) {
+  parity(`RSA-PSK and ${name} that is longer than OpenSSL has room for`, (side) =>
+    visitWithCertificate(side, answers),
+  );
+}
+
 /** The client's premaster is for the certificate that it has seen, so only a renewed one helps. */
 function renew(side: Side, make: Side['tls']['createServer'], key: string): Promise<unknown> {
   const context = side.tls.createSecureContext({ cert: issued.certPem, key: side.key(issued) });
@@ -154,9 +199,9 @@ parity(
 
 test('a server whose RSA key does not decrypt does not choose it', async () => {
   const { decrypt: _, ...signs } = remoteKey(issued.keyPem, 'sync');
-  const ciphers = `${RSA_PSK}:PSK-AES128-GCM-SHA256`;
+  const ciphers = `${RSA_PSK}:${PSK}`;
   for (const [offered, chosen] of [
-    [ciphers, 'PSK-AES128-GCM-SHA256'],
+    [ciphers, PSK],
     [RSA_PSK, 'ERR_SSL'],
   ] as const) {
     const server = createServer({
