@@ -1,6 +1,6 @@
 /** A TLS 1.2 client that sends a premaster of its choice, encrypted to the server's key or not (RFC 5246 §7.4.7.1). */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createCipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { VERSION } from './premaster-classes.ts';
@@ -9,10 +9,15 @@ const HANDSHAKE = 22;
 const CHANGE_CIPHER_SPEC = 20;
 const ALERT = 21;
 const CLIENT_HELLO = 1;
+const SERVER_HELLO = 2;
 const CLIENT_KEY_EXCHANGE = 16;
+const FINISHED = 20;
 const TLS_RSA_WITH_AES_128_GCM_SHA256 = 0x009c;
 const RSA_PKCS1_SHA256 = 0x0401;
 const SERVER_HELLO_DONE = Buffer.of(14, 0, 0, 0);
+const RECORD_HEADER_BYTES = 5;
+/** Of a hello: type and length of the message, version, and then 32 bytes. */
+const RANDOM_AT = 6;
 /** Of an encrypted Finished with AES-GCM: nonce 8, message 16, tag 16. */
 const FINISHED_BYTES = 40;
 
@@ -24,20 +29,25 @@ function record(type: number, fragment: Buffer): Buffer {
   return Buffer.concat([Buffer.of(type), uint16(VERSION), uint16(fragment.length), fragment]);
 }
 
-function handshake(type: number, body: Buffer): Buffer {
-  return record(HANDSHAKE, Buffer.concat([Buffer.of(type, 0), uint16(body.length), body]));
+function message(type: number, body: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(type, 0), uint16(body.length), body]);
 }
 
-function clientHello(): Buffer {
+function handshake(type: number, body: Buffer): Buffer {
+  return record(HANDSHAKE, message(type, body));
+}
+
+/** @param version the newest that the client speaks */
+function clientHello(version = VERSION): Buffer {
   const sessionId = Buffer.of(0);
   const ciphers = Buffer.concat([uint16(2), uint16(TLS_RSA_WITH_AES_128_GCM_SHA256)]);
   const noCompression = Buffer.of(1, 0);
   // signature_algorithms (13): without it the server would have to sign by SHA-1 (RFC 5246 §7.4.1.4.1), and refuses.
   const extensions = Buffer.concat([uint16(13), uint16(4), uint16(2), uint16(RSA_PKCS1_SHA256)]);
-  return handshake(
+  return message(
     CLIENT_HELLO,
     Buffer.concat([
-      ...[uint16(VERSION), randomBytes(32), sessionId, ciphers, noCompression],
+      ...[uint16(version), randomBytes(32), sessionId, ciphers, noCompression],
       ...[uint16(extensions.length), extensions],
     ]),
   );
@@ -52,24 +62,105 @@ function secondFlight(ciphertext: Buffer): Buffer {
   ]);
 }
 
-/** @returns nanoseconds from the second flight to the alert that ends the handshake */
-export async function timePremaster(port: number, ciphertext: Buffer): Promise<number> {
+/** @returns a connection on which the server has said what it has to say, and its flight */
+async function begin(port: number, hello: Buffer) {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
   const ended = once(socket, 'close').then(() => assert.fail('closed without an alert'));
   ended.catch(() => undefined);
-  socket.write(clientHello());
+  const data = async () => ((await Promise.race([once(socket, 'data'), ended])) as [Buffer])[0];
+  socket.write(record(HANDSHAKE, hello));
   let flight = Buffer.alloc(0);
   while (!flight.subarray(-SERVER_HELLO_DONE.length).equals(SERVER_HELLO_DONE)) {
-    const [chunk] = (await Promise.race([once(socket, 'data'), ended])) as [Buffer];
-    flight = Buffer.concat([flight, chunk]);
+    flight = Buffer.concat([flight, await data()]);
   }
+  return { socket, data, flight };
+}
+
+/** @returns nanoseconds from the second flight to the alert that ends the handshake */
+export async function timePremaster(port: number, ciphertext: Buffer): Promise<number> {
+  const { socket, data } = await begin(port, clientHello());
   const second = secondFlight(ciphertext);
   const since = process.hrtime.bigint();
   socket.write(second);
-  const [alert] = (await Promise.race([once(socket, 'data'), ended])) as [Buffer];
+  const alert = await data();
   const time = Number(process.hrtime.bigint() - since);
   assert.equal(alert[0], ALERT);
   // No TIME_WAIT: there are more connections than ports.
   socket.resetAndDestroy();
   return time;
+}
+
+/** The messages in records that hold nothing else. */
+function messagesIn(records: Buffer): Buffer {
+  const fragments: Buffer[] = [];
+  for (let at = 0; at < records.length; ) {
+    const end = at + RECORD_HEADER_BYTES + records.readUInt16BE(at + 3);
+    fragments.push(records.subarray(at + RECORD_HEADER_BYTES, end));
+    at = end;
+  }
+  return Buffer.concat(fragments);
+}
+
+function hmac(key: Buffer, ...parts: Buffer[]): Buffer {
+  return createHmac('sha256', key).update(Buffer.concat(parts)).digest();
+}
+
+/** RFC 5246 §5. @param bytes 64 at most */
+function derive(secret: Buffer, label: string, seed: Buffer, bytes: number): Buffer {
+  const labelled = Buffer.concat([Buffer.from(label), seed]);
+  const first = hmac(secret, labelled);
+  const second = hmac(secret, first);
+  return Buffer.concat([hmac(secret, first, labelled), hmac(secret, second, labelled)]).subarray(0, bytes);
+}
+
+/** The first record under new keys (RFC 5288 §3). @param keys the key block, RFC 5246 §6.3 */
+function encryptedFinished(keys: Buffer, verifyData: Buffer): Buffer {
+  const plain = message(FINISHED, verifyData);
+  const explicitNonce = Buffer.alloc(8);
+  const cipher = createCipheriv(
+    'aes-128-gcm',
+    keys.subarray(0, 16),
+    Buffer.concat([keys.subarray(32, 36), explicitNonce]),
+  );
+  cipher.setAAD(
+    Buffer.concat([Buffer.alloc(8), Buffer.of(HANDSHAKE), uint16(VERSION), uint16(plain.length)]),
+  );
+  const body = [cipher.update(plain), cipher.final()];
+  return record(HANDSHAKE, Buffer.concat([explicitNonce, ...body, cipher.getAuthTag()]));
+}
+
+/**
+ * A client that knows its premaster, and ends the handshake with it.
+ *
+ * @param offered the newest version that it says it speaks @returns whether the server has taken the premaster
+ */
+export async function isTaken(
+  port: number,
+  offered: number,
+  premaster: Buffer,
+  ciphertext: Buffer,
+): Promise<boolean> {
+  const hello = clientHello(offered);
+  const { socket, data, flight } = await begin(port, hello);
+  const received = messagesIn(flight);
+  assert.equal(received[0], SERVER_HELLO);
+  const [client, server] = [hello, received].map((each) => each.subarray(RANDOM_AT, RANDOM_AT + 32)) as [
+    Buffer,
+    Buffer,
+  ];
+  const exchange = message(CLIENT_KEY_EXCHANGE, Buffer.concat([uint16(ciphertext.length), ciphertext]));
+  const master = derive(premaster, 'master secret', Buffer.concat([client, server]), 48);
+  const keys = derive(master, 'key expansion', Buffer.concat([server, client]), 40);
+  const transcript = createHash('sha256').update(hello).update(received).update(exchange).digest();
+  socket.write(
+    Buffer.concat([
+      record(HANDSHAKE, exchange),
+      record(CHANGE_CIPHER_SPEC, Buffer.of(1)),
+      encryptedFinished(keys, derive(master, 'client finished', transcript, 12)),
+    ]),
+  );
+  const [answer] = await data();
+  socket.destroy();
+  assert.ok(answer === CHANGE_CIPHER_SPEC || answer === ALERT, String(answer));
+  return answer === CHANGE_CIPHER_SPEC;
 }
