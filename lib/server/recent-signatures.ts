@@ -6,10 +6,10 @@
  * gives up its oldest, so that a flood makes the key server forget what it signed for the flood. Where each is, is written down
  * when its client asks for one again, and not before: few ever are.
  */
-import { randomFillSync } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { FingerprintTable } from './fingerprint-table.ts';
-import { DIGEST_AT, type RequestName } from './request-name.ts';
+import { KeyedHash } from './keyed-hash.ts';
+import type { RequestName } from './request-name.ts';
 
 /** Longer than an edge waits for an operation, whatever it tries meanwhile: 10 s by default. */
 const KEPT_MS = 15_000;
@@ -32,7 +32,8 @@ export interface RecentSignaturesOptions {
 
 export class RecentSignatures {
   readonly #clock: Clock;
-  readonly #secret = randomFillSync(new Uint32Array(3));
+  /** Of names: peers choose what they have signed. */
+  readonly #hash = new KeyedHash();
   readonly #bytes: Buffer;
   readonly #words: Uint32Array;
   /** Of each page: the words in use, those of them that have places, when the last was written, for whom. */
@@ -79,7 +80,7 @@ export class RecentSignatures {
     const bytes = name.bytes();
     const now = this.#clock.now();
     this.#placeAll(this.#clients.get(client) ?? []);
-    for (const at of this.#places.highsOf(this.#tag(name.digest, 0))) {
+    for (const at of this.#places.highsOf(this.#tag(bytes, 0, bytes.length))) {
       const isRecent = (now - this.#words[at]!) >>> 0 <= KEPT_MS;
       if (!isRecent || this.#owners[Math.floor(at / PAGE_WORDS)] !== client) continue;
       const sizes = this.#words[at + 1]!;
@@ -92,14 +93,10 @@ export class RecentSignatures {
     return undefined;
   }
 
-  /** Peers choose what they have signed: without the secret, many with tags that are near cannot be looked for. */
-  #tag(digest: Uint8Array, start: number): number {
-    const [a, b, c] = this.#secret as unknown as [number, number, number];
-    const word = (at: number) =>
-      digest[at]! | (digest[at + 1]! << 8) | (digest[at + 2]! << 16) | (digest[at + 3]! << 24);
-    const first = Math.imul(word(start) ^ a, b | 1);
-    const both = Math.imul(word(start + 4) ^ first ^ (first >>> 15), c | 1);
-    return both >>> 0 || 1;
+  /** Never 0: with it, where the first record begins would be a free place. */
+  #tag(bytes: Uint8Array, start: number, end: number): number {
+    this.#hash.hash(bytes, start, end);
+    return this.#hash.low || 1;
   }
 
   /** @returns the client's last one, which has room */
@@ -148,7 +145,8 @@ export class RecentSignatures {
   #place(page: number): void {
     const end = page * PAGE_WORDS + this.#used[page]!;
     for (let at = page * PAGE_WORDS + this.#placed[page]!; at < end; at = this.#after(at)) {
-      const tag = this.#tag(this.#bytes, at * 4 + HEADER_BYTES + DIGEST_AT);
+      const start = at * 4 + HEADER_BYTES;
+      const tag = this.#tag(this.#bytes, start, start + (this.#words[at + 1]! >>> 16));
       this.#words[at + 2] = tag;
       this.#places.add(at, tag);
     }

@@ -7,18 +7,23 @@
  * block: a flood makes the key server forget what it signed for the flood, and of nobody else more than its part. Memory is
  * bounded by construction: 19 bytes for each of `capacity` digests.
  */
-import { randomFillSync } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import { DIGEST_BYTES } from '../protocol/digests.ts';
 import { serverReplayWindow } from './channels.ts';
 import { FingerprintTable } from './fingerprint-table.ts';
+import { KeyedHash } from './keyed-hash.ts';
 
 const BLOCK_WORDS = 2;
 const MAX_BLOCK_SIZE = 256;
 /** Blocks in the whole memory, at least: what is forgotten early is a small part of it. */
 const MIN_BLOCKS = 16;
-/** Looks for what is old so many times in a window, and forgets so many blocks at once: about a millisecond. */
+/** Looks for what is old so many times in a window. */
 const LOOKS = 600;
-const BLOCKS_AT_ONCE = 32;
+/** Where there is more, forgets so many blocks in a millisecond: a tenth of it, and several times what can come meanwhile. */
+const BLOCKS_AT_ONCE = 4;
+const REST_MS = 1;
+/** Of one message. */
+const MAX_DIGESTS = Object.keys(DIGEST_BYTES).length + 1;
 /** Tells so many times in a window at most that it is shorter. */
 const TELLS = 10;
 
@@ -72,15 +77,16 @@ class Kept implements ReplayTicket {
 }
 
 export class ReplayGuard {
-  readonly #secret = randomFillSync(new Uint32Array(4));
+  /** Digests are of messages that peers choose, or their own choice: they see to it neither that two are taken for one, nor where one is kept. */
+  readonly #hash = new KeyedHash();
+  /** Of what is asked for now. */
+  readonly #fingerprints = new Uint32Array(MAX_DIGESTS * BLOCK_WORDS);
   readonly #windowMs: number;
   readonly #clock: Clock;
   readonly #table: FingerprintTable;
   readonly #blockSize: number;
   /** By client, the oldest block first; the last one takes what comes. */
   readonly #clients = new Map<string, Block[]>();
-  #high = 0;
-  #low = 0;
   #lookAt: number;
   #shortest = Number.POSITIVE_INFINITY;
   #shortestAt = 0;
@@ -102,26 +108,30 @@ export class ReplayGuard {
   }
 
   /**
-   * @param digests of what is to be signed, by different hashes; of each 16 bytes at least
+   * @param digests of what is to be signed, by different hashes
    * @param client for whom
    * @returns `undefined`: one of them has been signed before, for whomever
    */
   take(digests: readonly Uint8Array[], client: string): ReplayTicket | undefined {
     const now = this.#clock.now();
     if (now >= this.#lookAt) this.#forgetOld(now);
-    for (const digest of digests) {
-      this.#fingerprint(digest);
-      if (this.#table.has(this.#high, this.#low)) return undefined;
+    const words = digests.length * BLOCK_WORDS;
+    for (let at = 0; at < words; at += BLOCK_WORDS) {
+      this.#hash.hash(digests[at / BLOCK_WORDS]!);
+      this.#fingerprints[at] = this.#hash.high;
+      // Both words 0 is what is not there.
+      this.#fingerprints[at + 1] = this.#hash.low || 1;
+      if (this.#table.has(this.#fingerprints[at]!, this.#fingerprints[at + 1]!)) return undefined;
     }
     let kept: Kept | undefined;
-    for (const digest of digests) kept = this.#keep(digest, client, now, kept);
+    for (let at = 0; at < words; at += BLOCK_WORDS) kept = this.#keep(at, client, now, kept);
     return kept;
   }
 
-  #keep(digest: Uint8Array, client: string, now: number, before: Kept | undefined): Kept {
+  /** @param from of its fingerprint */
+  #keep(from: number, client: string, now: number, before: Kept | undefined): Kept {
     while (this.#table.full) this.#makeRoom(now);
-    this.#fingerprint(digest);
-    const [high, low] = [this.#high, this.#low];
+    const [high, low] = [this.#fingerprints[from]!, this.#fingerprints[from + 1]!];
     this.#table.add(high, low);
     const block = this.#blockOf(client, now);
     const at = block.count * BLOCK_WORDS;
@@ -130,20 +140,6 @@ export class ReplayGuard {
     block.count += 1;
     block.newestAt = now;
     return new Kept(this.#table, block, at, before);
-  }
-
-  /**
-   * Digests are of messages that peers choose: without the secret, two with one fingerprint cannot be looked for. It is left in two
-   * members: a pair would be an object for each operation.
-   */
-  #fingerprint(digest: Uint8Array): void {
-    const [a, b, c, d] = this.#secret as unknown as [number, number, number, number];
-    const word = (at: number) =>
-      digest[at]! | (digest[at + 1]! << 8) | (digest[at + 2]! << 16) | (digest[at + 3]! << 24);
-    const high = Math.imul(word(0) ^ a, c | 1) ^ word(8);
-    const low = Math.imul(word(4) ^ b, d | 1) ^ word(12);
-    this.#high = high >>> 0;
-    this.#low = low >>> 0 || 1;
   }
 
   /** Where the client's next message goes. */
@@ -167,7 +163,7 @@ export class ReplayGuard {
     for (const [client, blocks] of this.#clients) {
       while (blocks.length > 0 && now - blocks[0]!.newestAt > this.#windowMs) {
         if (forgotten === BLOCKS_AT_ONCE) {
-          this.#lookAt = now;
+          this.#lookAt = now + REST_MS;
           return;
         }
         this.#forgetFirst(client, blocks);
@@ -187,8 +183,13 @@ export class ReplayGuard {
 
   #makeRoom(now: number): void {
     let [name, most]: [string, Block[]] = ['', []];
-    for (const [client, blocks] of this.#clients)
+    for (const [client, blocks] of this.#clients) {
       if (blocks.length > most.length) [name, most] = [client, blocks];
+      if (now - blocks[0]!.newestAt <= this.#windowMs) continue;
+      // What is old goes first, whosever it is.
+      [name, most] = [client, blocks];
+      break;
+    }
     const { newestAt } = this.#forgetFirst(name, most);
     const keptMs = now - newestAt;
     if (keptMs >= this.#windowMs) return;

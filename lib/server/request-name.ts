@@ -2,21 +2,20 @@
 import type { SignRequest } from '../protocol/request-decoder.ts';
 
 const [HAS_MESSAGE, HAS_SERVERNAME] = [1, 2] as const;
-/** Of a name: where its digest begins. */
-export const DIGEST_AT = 2;
+const DIGEST_AT = 2;
 
 /** Its members are `private` to TypeScript only: every operation makes one, and Node 20 is slow with `#` members. */
 export class RequestName {
   private readonly method: number;
   private readonly parts: number;
-  readonly digest: Uint8Array;
+  private readonly digest: Uint8Array;
   private readonly keyId: Uint8Array;
   private readonly servername: Uint8Array | undefined;
   readonly length: number;
 
   /**
    * @param keyId of the key that it came to
-   * @param digest 20 bytes at least: SHA-256 of the message, or the digest that came without one
+   * @param digest SHA-256 of the message, or the digest that came without one
    */
   constructor({ method, message, servername }: SignRequest, keyId: Uint8Array, digest: Uint8Array) {
     // Of the methods without an opcode, a key has one at most.

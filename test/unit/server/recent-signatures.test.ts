@@ -60,7 +60,7 @@ test('a signature is found by the same request of the same client, and by nothin
   assert.equal(recent.find(nameOf('b', { servername: '' }), 'edge'), undefined, 'an empty name is not none');
 });
 
-test('two digests that a fingerprint does not tell apart are two requests', () => {
+test('two digests that begin alike are two requests', () => {
   const { recent } = make();
   const digest = randomBytes(32);
   recent.keep(nameOf('a', { digest }), 'edge', signatureOf('a'));
@@ -156,5 +156,30 @@ test('there is a place for each, also of records as short as none are', () => {
     digest.writeUInt32LE(at);
     recent.keep(nameOf('', { key, digest }), 'edge', Buffer.of(at));
     assert.deepEqual(recent.find(nameOf('', { key, digest }), 'edge'), Buffer.of(at));
+  }
+});
+
+/** @returns milliseconds that it takes to find the first of so many */
+function timeToFind(digestAt: (at: number) => Buffer): number {
+  const { recent } = make();
+  for (let at = 0; at < 20_000; at += 1)
+    recent.keep(nameOf('', { digest: digestAt(at) }), 'edge', Buffer.of(1));
+  const since = performance.now();
+  recent.find(nameOf('', { digest: digestAt(0) }), 'edge');
+  return performance.now() - since;
+}
+
+test('digests that a peer has chosen cost what others do', () => {
+  const others = Math.max(
+    timeToFind(() => randomBytes(32)),
+    timeToFind(() => randomBytes(32)),
+  );
+  for (let word = 0; word < 32; word += 4) {
+    const only = timeToFind((at) => {
+      const digest = Buffer.alloc(32, 0x11);
+      digest.writeUInt32BE(at, word);
+      return digest;
+    });
+    assert.ok(only < 20 * others, `bytes ${word} to ${word + 3} alone: ${only} ms, others ${others} ms`);
   }
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { type ServerReplayWindow, serverReplayWindow } from '../../../lib/server/channels.ts';
 import { ReplayGuard } from '../../../lib/server/replay-guard.ts';
@@ -136,4 +136,57 @@ test('a message that is given free, and forgotten, and signed again, stays signe
   for (const each of [ticket, late]) each.release();
   assert.equal(guard.take(digest('late'), 'edge'), undefined, 'who gives it free late had it before');
   assert.equal(guard.take(digest('a'), 'edge'), undefined, 'nor is it given free again');
+});
+
+/** @returns milliseconds that so many take */
+function timeToTake(count: number, choose: (bytes: Buffer, at: number) => void): number {
+  const { guard } = makeGuard(2 * count);
+  const digests = Array.from({ length: count }, (_, at) => {
+    const bytes = randomBytes(32);
+    choose(bytes, at);
+    return bytes;
+  });
+  const since = performance.now();
+  for (const bytes of digests) assert.ok(guard.take(bytes));
+  return performance.now() - since;
+}
+
+test('digests that a peer has chosen cost what others do', () => {
+  const count = 20_000;
+  const others = Math.max(
+    timeToTake(count, () => {}),
+    timeToTake(count, () => {}),
+  );
+  for (let word = 0; word < 32; word += 4) {
+    const only = timeToTake(count, (bytes, at) => bytes.fill(0x11).writeUInt32BE(at, word));
+    assert.ok(only < 20 * others, `bytes ${word} to ${word + 3} alone: ${only} ms, others ${others} ms`);
+    const allElse = timeToTake(count, (bytes) =>
+      bytes.fill(0x11, word, word + 4).fill(0x22, (word + 8) % 32, ((word + 8) % 32) + 4),
+    );
+    assert.ok(
+      allElse < 20 * others,
+      `all but bytes ${word} to ${word + 3}: ${allElse} ms, others ${others} ms`,
+    );
+  }
+});
+
+test('in one turn no more is forgotten than takes a moment', () => {
+  const { guard, clock } = makeGuard(100_000);
+  for (let at = 0; at < 50_000; at += 1) guard.take(digest(at));
+  clock.advance(10 * MINUTE + 1);
+  for (let at = 0; at < 64; at += 1) guard.take(digest(`later ${at}`));
+  let forgotten = 0;
+  for (let at = 0; at < 50_000; at += 1) if (guard.take(digest(at)) !== undefined) forgotten += 1;
+  assert.equal(forgotten, 1024);
+});
+
+test('where there is no room, what is old goes first, whosever it is', () => {
+  const { guard, all, clock } = makeGuard(16_384);
+  for (let at = 0; at < 8000; at += 1) guard.take(digest(at), 'quiet');
+  clock.advance(5 * MINUTE);
+  for (let at = 0; at < 8384; at += 1) guard.take(digest(`busy ${at}`), 'busy');
+  clock.advance(5 * MINUTE + 1);
+  for (let at = 0; at < 3000; at += 1) assert.ok(guard.take(digest(`more ${at}`), 'busy'));
+  assert.equal(guard.take(digest('busy 0'), 'busy'), undefined);
+  assert.equal(all.windowMs, 10 * MINUTE);
 });
