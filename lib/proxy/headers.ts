@@ -38,6 +38,16 @@ export function endToEnd(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   return kept;
 }
 
+/**
+ * Whether who sent a `TE` takes trailers (RFC 9110 §10.1.4). Over HTTP/2 the field may say that, and nothing else (RFC 9113
+ * §8.2.2): servers of gRPC want to read it.
+ */
+export function takesTrailers({ te = '' }: IncomingHttpHeaders): boolean {
+  return String(te)
+    .split(',')
+    .some((coding) => coding.trim().toLowerCase() === 'trailers');
+}
+
 /** As {@link endToEnd}, of a head that is passed on as it was written. @param raw names and values in turn */
 export function endToEndRaw(raw: readonly string[], { connection }: IncomingHttpHeaders): readonly string[] {
   const named = namedByConnection(connection);

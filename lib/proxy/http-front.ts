@@ -9,7 +9,7 @@ import type { RequestRecord } from './events.ts';
 import { Exchange, type Sent } from './exchange.ts';
 import { reasonOf } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
-import { type Client, requestHeaders } from './headers.ts';
+import { type Client, requestHeaders, takesTrailers } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
 import { quiet } from './quiet.ts';
 import { authorityOf, refusedRequest, refusedUpgrade } from './refused-request.ts';
@@ -171,6 +171,7 @@ export class HttpFront {
       target: request.url!,
       headers: requestHeaders(request.headers, authorityOf(request)!, client),
       hasBody: hasBody(request),
+      takesTrailers: takesTrailers(request.headers),
     };
     if (backend.protocol !== 'h2' && backend.protocol !== 'h2c') return sendHttp1(backend, outgoing);
     let http2 = this.#http2Backends.get(backend);

@@ -17,6 +17,8 @@ export interface OutgoingRequest {
   readonly target: string;
   readonly headers: OutgoingHttpHeaders;
   readonly hasBody: boolean;
+  /** Said to backends of HTTP/2; over HTTP/1.1 trailers need no asking for. */
+  readonly takesTrailers: boolean;
 }
 
 function headOf(message: IncomingMessage): AnswerHead {

@@ -37,7 +37,7 @@ export class Http2Backend {
     this.#backend = backend;
   }
 
-  send({ method, target, headers, hasBody }: OutgoingRequest): Sent {
+  send({ method, target, headers, hasBody, takesTrailers }: OutgoingRequest): Sent {
     const { host, ...rest } = headers;
     const pseudo = {
       ':method': method,
@@ -45,7 +45,8 @@ export class Http2Backend {
       ':scheme': this.#scheme,
       ':authority': String(host),
     };
-    const stream = this.#open().request({ ...rest, ...pseudo }, { endStream: !hasBody });
+    const te = takesTrailers ? { te: 'trailers' } : {};
+    const stream = this.#open().request({ ...rest, ...te, ...pseudo }, { endStream: !hasBody });
     return { body: stream, answer: answerOf(stream), destroy: () => stream.destroy() };
   }
 

@@ -56,7 +56,7 @@ export function upgrade(
     const asked = { ...headers, connection: 'Upgrade', upgrade: request.headers.upgrade };
     const outgoing = startHttp1(
       backend,
-      { method: request.method!, target: request.url!, headers: asked, hasBody: false },
+      { method: request.method!, target: request.url!, headers: asked, hasBody: false, takesTrailers: false },
       false,
     );
     const sentAhead = readAhead(client, head);

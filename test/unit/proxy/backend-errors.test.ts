@@ -30,6 +30,7 @@ for (const [what, own] of [
       target: '/',
       headers: { host: 'localhost', connection: 'keep-alive' },
       hasBody: false,
+      takesTrailers: false,
     };
     const request = startHttp1(backend, outgoing, ...(own ? [false as const] : []));
     request
