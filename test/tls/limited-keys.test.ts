@@ -135,6 +135,25 @@ describe('a key with few schemes', () => {
     }
   });
 
+  it('does not speak for the key that an ALPNCallback exchanges it for', async () => {
+    const { certPem: cert, keyPem } = certificate('rsa');
+    const given = createSecureContext({ cert, key: localKey(keyPem) });
+    const server = createServer(
+      {
+        ...{ cert, key: limitedKey('rsa', ['rsa_pss_rsae_sha256', 'rsa_pkcs1_sha384']) },
+        ALPNCallback(this: TLSSocket, { protocols }: { protocols: string[] }) {
+          this.setKeyCert(given);
+          return protocols[0];
+        },
+      } as unknown as TlsOptions,
+      ending,
+    );
+    const port = await listen(server);
+    const offer = { sigalgs: 'RSA+SHA256', ALPNProtocols: ['a'], maxVersion: 'TLSv1.2' } as const;
+    assert.equal(await handshake(port, offer), 'ok');
+    await close(server);
+  });
+
   it("does not widen the user's own sigalgs at a client", async () => {
     const used: string[] = [];
     const key = limitedKey('rsa', ['rsa_pss_rsae_sha256', 'rsa_pss_rsae_sha512'], used);

@@ -163,6 +163,21 @@ test('a handshake that takes too long ends once, with the error of Node, and its
   assert.deepEqual(errors, ['ERR_TLS_HANDSHAKE_TIMEOUT']);
 });
 
+test('an operation has no more time than its handshake', async () => {
+  const HANDSHAKE_MS = 4000;
+  const key = new HeldKey(first.keyPem);
+  const server = serve(key, { handshakeTimeout: HANDSHAKE_MS });
+  const port = await listen(server);
+  const before = performance.now();
+  const client = peerOf(visit(port));
+  const { deadline } = await key.asked();
+  assert.ok(deadline >= before + HANDSHAKE_MS && deadline <= performance.now() + HANDSHAKE_MS);
+  key.release();
+  await client;
+  server.close();
+  await closed(server);
+});
+
 test("a server's socket that is destroyed aborts the operation, and the client sees the connection go", async () => {
   const key = new HeldKey(first.keyPem);
   const server = serve(key);
