@@ -23,12 +23,14 @@ const OPTIONS = {
 } as const;
 
 function describe(verdict: AuditVerdict): string {
-  const { records, firstSeq, lastSeq, head, refusedMore, tornBytes, tornBefore, bad } = verdict;
+  const { records, firstSeq, lastSeq, head, refusedMore, connectedMore, tornBytes, tornBefore, bad } =
+    verdict;
   if (bad !== undefined)
     return `Bad: ${bad.file}, line ${bad.line}: ${bad.reason}.\n${records} records before it are whole.\n`;
   const range = records === 0 ? '' : ` (${firstSeq} to ${lastSeq})`;
-  const more =
-    refusedMore === 0 ? '' : `${refusedMore} more connections were refused, of which it has sums only.\n`;
+  const summed = (count: number, what: string) =>
+    count === 0 ? '' : `${count} more connections were ${what}, of which it has sums only.\n`;
+  const more = summed(refusedMore, 'refused') + summed(connectedMore, 'taken');
   const torn =
     tornBytes === 0
       ? ''

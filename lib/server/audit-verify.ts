@@ -17,6 +17,8 @@ export interface AuditVerdict {
   readonly hasHead: boolean;
   /** Connections that were refused and have no record of their own, only a sum. */
   readonly refusedMore: number;
+  /** Connections that were taken, likewise. */
+  readonly connectedMore: number;
   /** Bytes of a line at the end that is not whole: a crash cut it off, or it is being written. It answers for nothing. */
   readonly tornBytes: number;
   /** Lines that were cut off so and taken away at the next start. */
@@ -33,6 +35,7 @@ class Verification {
   head: Buffer = GENESIS;
   hasHead = false;
   refusedMore = 0;
+  connectedMore = 0;
   tornBefore = 0;
   readonly #noted: string | undefined;
 
@@ -53,6 +56,7 @@ class Verification {
     this.head = line.digest;
     if (line.digest.toString('hex') === this.#noted) this.hasHead = true;
     if (event === 'refused-more' && typeof connections === 'number') this.refusedMore += connections;
+    if (event === 'connected-more' && typeof connections === 'number') this.connectedMore += connections;
     if (event === 'opened' && tornBytes !== undefined) this.tornBefore += 1;
     this.seq = seq;
     this.records += 1;
@@ -120,7 +124,8 @@ export async function verifyAudit(directory: string, noted?: string): Promise<Au
     bad = await firstBadLine(file, file === files.at(-1) ? tornBytes : 0, verification);
     if (bad !== undefined) break;
   }
-  const { records, firstSeq, seq, head, hasHead, refusedMore, tornBefore } = verification;
-  const found = { records, firstSeq, lastSeq: seq, head: head.toString('hex'), hasHead, refusedMore };
-  return { ...found, tornBytes, tornBefore, bad };
+  const { seq: lastSeq, head, records, firstSeq, hasHead } = verification;
+  const { refusedMore, connectedMore, tornBefore } = verification;
+  const found = { records, firstSeq, lastSeq, head: head.toString('hex'), hasHead };
+  return { ...found, refusedMore, connectedMore, tornBytes, tornBefore, bad };
 }

@@ -1,9 +1,9 @@
-/** What goes into the audit log: every operation, and who came and went. */
+/** What goes into the audit log: every operation, and who came. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type Clock, systemClock } from '../clock.ts';
+import { ConnectionRecords } from './audit-connections.ts';
 import type { AuditLog } from './audit-log.ts';
 import { asciiJson } from './audit-record.ts';
-import { RefusalRecords } from './audit-refusals.ts';
 import {
   type Peer,
   type ServerConnection,
@@ -59,22 +59,19 @@ function recordOperation(log: AuditLog, operation: ServerOperation): void {
 
 /** @returns ends it */
 export function auditOperations(log: AuditLog, clock: Clock = systemClock): () => void {
-  const refusals = new RefusalRecords(log, clock);
+  const connections = new ConnectionRecords(log, clock);
   const listeners = [
     [serverAnswers.name, () => log.flush()],
     [serverOperation.name, (message: unknown) => recordOperation(log, message as ServerOperation)],
+    [serverConnection.name, (message: unknown) => connections.connected(message as ServerConnection)],
     [
-      serverConnection.name,
-      (message: unknown) => {
-        const { client, fingerprint, address } = (message as ServerConnection).peer;
-        log.append('connected', { client, certificate: fingerprint, address });
-      },
+      serverConnectionRefused.name,
+      (message: unknown) => connections.refused(message as ServerConnectionRefused),
     ],
-    [serverConnectionRefused.name, (message: unknown) => refusals.add(message as ServerConnectionRefused)],
   ] as const;
   for (const [name, listener] of listeners) subscribe(name, listener);
   return () => {
     for (const [name, listener] of listeners) unsubscribe(name, listener);
-    refusals.close();
+    connections.close();
   };
 }

@@ -35,6 +35,11 @@ export class TokenBucket {
     return true;
   }
 
+  /** Nothing of what there can be has been used. */
+  get isFull(): boolean {
+    return this.#refill() >= this.#burst;
+  }
+
   /** @returns how much may happen now */
   #refill(): number {
     const now = this.#clock.now();
