@@ -15,9 +15,11 @@ let register: typeof import('../wrap/register.ts') | undefined;
 /** Stubs need the key servers of the configuration; who has none needs no configuration. */
 async function prepareFor(anyStub: boolean): Promise<void> {
   if (!anyStub || register !== undefined) return;
-  register = await import('../wrap/register.ts');
+  const loaded = await import('../wrap/register.ts');
+  loaded.neededConfig();
   // A stub that comes later, without key servers, is one host that fails, and no reason to end the others.
-  register.takeStart();
+  loaded.takeStart();
+  register = loaded;
 }
 
 function tell(folder: HostFolder, proxy: TlsProxy, print: Print): void {

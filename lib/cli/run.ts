@@ -1,6 +1,8 @@
 /** `keyless-tls run`: runs a program keyless, or isolated, without a change to it. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { configVariables } from '../wrap/config-environment.ts';
+import { quoted } from '../wrap/node-options.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 
 const USAGE = `keyless-tls run: runs a program keyless, or isolated, without a change to it
@@ -33,15 +35,16 @@ const EXIT_BY_SIGNAL: Readonly<Record<string, number>> = {
 /** Not `--import`: with any of those, Node loads CommonJS in another way, which stacks and async ids show. */
 function nodeOptions(isolate: boolean): string {
   const module = new URL(isolate ? '../wrap/isolate.cjs' : '../wrap/register.cjs', import.meta.url);
-  const quoted = fileURLToPath(module).replace(/[\\"]/g, '\\$&');
-  return `${process.env.NODE_OPTIONS ?? ''} --require="${quoted}"`.trim();
+  return `${process.env.NODE_OPTIONS ?? ''} --require=${quoted(fileURLToPath(module))}`.trim();
 }
 
 function runProgram(args: readonly string[]): Promise<number> {
   const { values, positionals } = parsePositionals('run', args, OPTIONS);
   const [program, ...rest] = positionals;
   if (program === undefined) throw new UsageError('It needs a command after "--".', 'keyless-tls run --help');
-  const env = { ...process.env, NODE_OPTIONS: nodeOptions(values.isolate) };
+  // COMMAND may change the directory before it starts Node.js.
+  const found = values.isolate ? {} : configVariables(process.env, process.cwd());
+  const env = { ...process.env, ...found, NODE_OPTIONS: nodeOptions(values.isolate) };
   const child = spawn(program, rest, { stdio: 'inherit', env });
   for (const signal of PASSED_ON) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {

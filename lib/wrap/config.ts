@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { parseServerAddress } from '../client/server-address.ts';
 import { KeylessError } from '../errors.ts';
 import type { KeyServersOptions } from '../keys/key-servers.ts';
+import { DEFAULT_FILE, type Environment, namesServers } from './config-environment.ts';
 import { type IdentityFiles, readIdentity } from './identity.ts';
 
 const VERSION = 1;
@@ -45,8 +46,6 @@ export interface Config extends KeyServersOptions {
   readonly identityFiles: IdentityFiles;
 }
 
-const DEFAULT_FILE = 'keyless-tls.json';
-
 function invalid(message: string, cause?: unknown): KeylessError {
   return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', message, { cause });
 }
@@ -78,11 +77,9 @@ function parseFile(path: string): ConfigFile {
   }
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 function fromEnvironment(env: Environment): ConfigFile | undefined {
   const { KEYLESS_TLS_SERVERS: servers, KEYLESS_TLS_SRV: srv, KEYLESS_TLS_SERVERNAME: servername } = env;
-  if (!servers && !srv) return undefined;
+  if (!namesServers(env)) return undefined;
   const named = servers ? 'KEYLESS_TLS_SERVERS' : 'KEYLESS_TLS_SRV';
   for (const name of ['KEYLESS_TLS_CERT', 'KEYLESS_TLS_KEY', 'KEYLESS_TLS_CA']) {
     if (!env[name]) throw invalid(`${named} is set, so ${name} must name a file as well.`);
@@ -115,20 +112,24 @@ function load({ version: _, cert, key, ca, startup, ...rest }: ConfigFile, direc
   };
 }
 
+/** To be said where the key of a stub is needed. */
+export function noConfig(directory: string): KeylessError {
+  return invalid(
+    `There is no ${DEFAULT_FILE} in ${directory}, and none of KEYLESS_TLS_CONFIG, KEYLESS_TLS_SERVERS and KEYLESS_TLS_SRV is set.`,
+  );
+}
+
 /**
  * `KEYLESS_TLS_SERVERS` or `KEYLESS_TLS_SRV` and their like; else the file of `KEYLESS_TLS_CONFIG`, else `keyless-tls.json` of the working
  * directory. Paths in a file are relative to it. A variable that is empty is not set.
  *
- * @throws ERR_KEYLESS_INVALID_ARGUMENT that says what is missing or wrong, and where
+ * @returns `undefined`: none is named, and there is none
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT that says what is wrong, and where
  */
-export function readConfig(env: Environment, directory: string): Config {
+export function readConfig(env: Environment, directory: string): Config | undefined {
   const environment = fromEnvironment(env);
   if (environment !== undefined) return load(environment, directory);
   const path = resolve(directory, env.KEYLESS_TLS_CONFIG || DEFAULT_FILE);
-  if (!env.KEYLESS_TLS_CONFIG && !existsSync(path)) {
-    throw invalid(
-      `There is no ${DEFAULT_FILE} in ${directory}, and none of KEYLESS_TLS_CONFIG, KEYLESS_TLS_SERVERS and KEYLESS_TLS_SRV is set.`,
-    );
-  }
+  if (!env.KEYLESS_TLS_CONFIG && !existsSync(path)) return undefined;
   return load(parseFile(path), dirname(path));
 }

@@ -14,7 +14,7 @@ import { KeylessError } from '../errors.ts';
 import { HOLDERS, startAhead } from '../keepers/holder-child.ts';
 // Before the app may put others in their place.
 import '../timers.ts';
-import { preloadEvalWorkers } from './eval-workers.ts';
+import { preloadThreads } from './threads.ts';
 
 const KEY_OPTIONS = ['key', 'pfx'] as const;
 
@@ -69,4 +69,4 @@ watchTls({
   },
 });
 patchTls();
-preloadEvalWorkers(import.meta.url);
+preloadThreads(import.meta.url);

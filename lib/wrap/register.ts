@@ -6,21 +6,35 @@ import { replaceKeys } from '../engine/contexts.ts';
 import { installEngine } from '../engine/hook.ts';
 import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
-import { readConfig } from './config.ts';
-import { preloadEvalWorkers } from './eval-workers.ts';
+import { type Config, noConfig, readConfig } from './config.ts';
+import { configVariables } from './config-environment.ts';
 import { watchIdentity } from './identity.ts';
 import { readStub, type Stub } from './stub.ts';
+import { preloadThreads } from './threads.ts';
 
-const config = readConfig(process.env, process.cwd());
+const directory = process.cwd();
+// Whatever this process starts has the same, also in another directory.
+Object.assign(process.env, configVariables(process.env, directory));
+const config = readConfig(process.env, directory);
 let keyServers: KeyServers | undefined;
 let start: Promise<void> = Promise.resolve();
 let isTaken = false;
+
+/**
+ * The configuration, which only stubs need: helpers that an app starts wherever it likes have none.
+ *
+ * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT: there is none
+ */
+export function neededConfig(): Config {
+  if (config === undefined) throw noConfig(directory);
+  return config;
+}
 
 /** Connected with the first stub: a process without one has no business with key servers. */
 function connected(): KeyServers {
   if (keyServers !== undefined) return keyServers;
   // Whether the app starts without key servers is decided here; its handshakes do not wait for them.
-  const { startup, identityFiles, ...options } = config;
+  const { startup, identityFiles, ...options } = neededConfig();
   const keys = connectKeyServers(options);
   watchIdentity(identityFiles, (identity) => keys.setCredentials(identity));
   keyServers = keys;
@@ -92,4 +106,4 @@ function replaced(key: unknown): unknown {
 
 installEngine();
 replaceKeys((key) => (Array.isArray(key) ? key.map(replaced) : replaced(key)));
-preloadEvalWorkers(import.meta.url);
+preloadThreads(import.meta.url);

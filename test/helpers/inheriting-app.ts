@@ -1,6 +1,6 @@
 /**
  * An app that knows nothing of keyless-tls, and serves TLS in every kind of process that Node.js starts from itself:
- * `node inheriting-app.js certificate key`. Prints what a client of each was told: the server's process, and how many
+ * `node inheriting-app.js certificate key [moved]`; moved: it changes its directory first. Prints what a client of each was told: the server's process, and how many
  * processes that hold keys are its children (Linux).
  */
 import { fork } from 'node:child_process';
@@ -46,7 +46,8 @@ async function visit(kind: string, started: EventEmitter): Promise<void> {
 }
 
 async function startAll(): Promise<void> {
-  const child = fork(file, [cert, key, 'fork']);
+  if (asWhat === 'moved') process.chdir('/');
+  const child = fork(file, [cert, key]);
   await visit('fork', child);
   child.kill();
   const thread = new Worker(file, { argv: [cert, key] });
@@ -58,12 +59,12 @@ async function startAll(): Promise<void> {
   });
   await visit('worker_threads, evaluated', code);
   await code.terminate();
-  cluster.setupPrimary({ exec: file, args: [cert, key, 'cluster'] });
+  cluster.setupPrimary({ exec: file, args: [cert, key] });
   const worker = cluster.fork();
   await visit('cluster', worker);
   worker.kill();
 }
 
 if (!isMainThread) serve((port) => parentPort!.postMessage(port));
-else if (asWhat !== undefined) serve((port) => process.send!(port));
+else if (process.send !== undefined) serve((port) => process.send!(port));
 else await startAll();
