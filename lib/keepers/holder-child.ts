@@ -11,6 +11,9 @@ export const CHANNEL_FD = 3;
 /** How many processes hold each key. */
 export const HOLDERS = 2;
 
+/** What an app makes of the variable later is no Node.js, perhaps. */
+const NODE = process.execPath;
+
 /** One file with all it needs (scripts/bundle.mjs): it starts in two thirds of the time. */
 const MAIN = fileURLToPath(new URL('./key-process-main.cjs', import.meta.url));
 
@@ -30,7 +33,7 @@ function notStarted(cause?: unknown): KeylessError {
 function start(inherited: readonly string[]): ChildProcess {
   let child: ChildProcess;
   try {
-    child = spawn(process.execPath, [MAIN, ...inherited], {
+    child = spawn(NODE, [MAIN, ...inherited], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
       env: {},
       cwd: '/',

@@ -1,24 +1,38 @@
-/** What the process of an app and the process of its keys say to each other, beside the operations of the wire. */
+/** What the process of an app and the processes of its keys say to each other, beside the operations of the wire. */
 
 import { Opcode } from '../protocol/opcodes.ts';
 import type { Items } from '../protocol/tags.ts';
 
-/** The custom function that hands a key over; its payload is the key, PKCS#8 DER. */
-const KEEP = 'isolate:keep';
-
 /** Operations that the process of the keys may have before it at once: more than an app's handshakes can be. */
 export const MAX_UNANSWERED = 65_535;
 
-export function keepRequest(pkcs8: Uint8Array): Items {
+/** Custom functions of the wire. */
+const FUNCTIONS = {
+  /** Hands a key over; the payload is the key, PKCS#8 DER. */
+  keep: 'isolate:keep',
+  /** The same, of a key that the process must give to nobody. */
+  keepAlone: 'isolate:keep-alone',
+  /** Asks for the address that keys are sealed for. */
+  address: 'isolate:address',
+  /** Asks for a key, by its id, sealed for the address in the payload. */
+  seal: 'isolate:seal',
+  /** Hands over a key that was sealed for this process. */
+  open: 'isolate:open',
+} as const;
+
+export type ChannelFunction = keyof typeof FUNCTIONS;
+
+const BY_NAME = new Map(Object.entries(FUNCTIONS).map(([key, name]) => [name, key as ChannelFunction]));
+
+export function channelRequest(what: ChannelFunction, items: Pick<Items, 'payload' | 'keyId'> = {}): Items {
   return {
+    ...items,
     opcode: Uint8Array.of(Opcode.CUSTOM_FUNCTION),
-    functionName: Buffer.from(KEEP, 'ascii'),
-    payload: pkcs8,
+    functionName: Buffer.from(FUNCTIONS[what], 'ascii'),
   };
 }
 
-/** @returns the key; `undefined`: the request is another */
-export function keptKey({ functionName, payload }: Items): Uint8Array | undefined {
-  const isKeep = functionName !== undefined && Buffer.from(functionName).toString('latin1') === KEEP;
-  return isKeep ? payload : undefined;
+/** @returns `undefined`: the request is another */
+export function channelFunction({ functionName }: Items): ChannelFunction | undefined {
+  return functionName && BY_NAME.get(Buffer.from(functionName).toString('latin1') as never);
 }

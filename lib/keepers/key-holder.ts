@@ -8,7 +8,7 @@ import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { encodeFrame } from '../protocol/frame-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { CHANNEL_FD, takeHolderChild } from './holder-child.ts';
-import { keepRequest, MAX_UNANSWERED } from './key-channel.ts';
+import { type ChannelFunction, channelRequest, MAX_UNANSWERED } from './key-channel.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
 /** A process that has answered nothing for this long, though it was asked, is taken for stopped. */
@@ -17,17 +17,28 @@ const SILENCE_MS = 1000;
 /** Called once. `undefined`: ask the other process, this one will not answer. */
 export type OnResult = (result: Uint8Array | KeylessError | undefined) => void;
 
+/** A key that is handed over. */
+export interface HandedKey {
+  /** Its key id, in hexadecimal digits. */
+  readonly name: string;
+  /** DER; may be wiped when it has been handed over. */
+  readonly pkcs8: Uint8Array;
+  /** The process that has it gives it to no other. */
+  readonly alone: boolean;
+}
+
 export interface KeyHolderEvents {
+  /** It answers nothing any more. */
   onEnd(): void;
+  /** The process is gone. @param how for people */
+  onExit(how: string): void;
   /** @returns whether what it has not answered may be asked elsewhere */
   onSilence(): boolean;
 }
 
-export function keysGone(): KeylessError {
-  return new KeylessError(
-    'ERR_KEYLESS_CONNECTION',
-    'The process that held the keys has ended. Start the app again.',
-  );
+/** Of operations that another process is asked for. */
+function notAnswered(): KeylessError {
+  return new KeylessError('ERR_KEYLESS_CONNECTION', 'The process that holds the keys does not answer.');
 }
 
 function refused(code: number): KeylessError {
@@ -55,7 +66,10 @@ export class KeyHolder {
     waits: () => !this.#ended && this.#pending.waiting > 0,
     onSilence: () => this.#fallSilent(),
   });
+  /** Names of the keys that it has, and whether it gives them to no other process. */
+  readonly #keys = new Map<string, boolean>();
   #ended = false;
+  #exited = false;
   silent = false;
 
   /** @throws KeylessError ERR_KEYLESS_PLATFORM: the process cannot be started */
@@ -63,8 +77,8 @@ export class KeyHolder {
     this.#events = events;
     this.#child = takeHolderChild();
     this.#channel = this.#child.stdio[CHANNEL_FD] as Socket;
-    this.#child.on('error', () => this.#end());
-    this.#child.on('exit', () => this.#end());
+    this.#child.on('error', ({ message }) => this.#exit(message));
+    this.#child.on('exit', (code, signal) => this.#exit(signal ?? `exit code ${code}`));
     this.#channel.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#channel.on('error', () => this.#end());
     this.#channel.on('close', () => this.#end());
@@ -75,12 +89,56 @@ export class KeyHolder {
     this.#end();
   }
 
-  keep(pkcs8: Uint8Array): void {
+  has(name: string): boolean {
+    return this.#keys.has(name);
+  }
+
+  /** How many keys it has, or had, that none of the others has. */
+  countWithout(others: readonly KeyHolder[]): number {
+    return [...this.#keys.keys()].filter((name) => !others.some((other) => other.has(name))).length;
+  }
+
+  /** What it has been given already it is not given again. */
+  keep({ name, pkcs8, alone }: HandedKey): void {
+    if (this.has(name)) return;
+    this.#keys.set(name, alone);
     const frame = encodeFrame(
       this.#pending.add(() => undefined),
-      keepRequest(pkcs8),
+      channelRequest(alone ? 'keepAlone' : 'keep', { payload: pkcs8 }),
     );
     this.#channel.write(frame, () => frame.fill(0));
+  }
+
+  /**
+   * Moves the keys of this process to another one, but those that it gives to nobody; one after the other, so that handshakes
+   * come in between. Ends when both have them, or one of the two has ended.
+   */
+  async copyKeysTo(other: KeyHolder): Promise<void> {
+    const payload = await other.#request('address');
+    for (const [name, alone] of this.#keys) {
+      if (alone || other.has(name)) continue;
+      const sealed = await this.#request('seal', { keyId: Buffer.from(name, 'hex'), payload });
+      await other.#request('open', { payload: sealed });
+      other.#keys.set(name, false);
+    }
+  }
+
+  /** Waits for as long as the process says nothing. @throws KeylessError: it has ended, or refused */
+  #request(what: ChannelFunction, items: Parameters<typeof channelRequest>[1] = {}): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const attempt = () => {
+        if (this.#ended) {
+          reject(notAnswered());
+          return;
+        }
+        this.ask(channelRequest(what, items), (result) => {
+          if (result === undefined) attempt();
+          else if (result instanceof KeylessError) reject(result);
+          else resolve(result);
+        });
+      };
+      attempt();
+    });
   }
 
   ask(items: Items, onResult: OnResult): void {
@@ -113,7 +171,14 @@ export class KeyHolder {
 
   #fallSilent(): void {
     this.silent = true;
-    if (this.#events.onSilence()) this.#pending.abandon(keysGone());
+    if (this.#events.onSilence()) this.#pending.abandon(notAnswered());
+  }
+
+  #exit(how: string): void {
+    this.#end();
+    if (this.#exited) return;
+    this.#exited = true;
+    this.#events.onExit(how);
   }
 
   #end(): void {
@@ -123,6 +188,6 @@ export class KeyHolder {
     this.#channel.destroy();
     this.#child.kill('SIGKILL');
     this.#events.onEnd();
-    this.#pending.fail(keysGone());
+    this.#pending.fail(notAnswered());
   }
 }

@@ -2,7 +2,6 @@
  * The process that holds an app's keys: `isolate` starts it. It knows nothing but its socket to the app, signs with the
  * code of the key server, and ends when the socket does.
  */
-import { createPrivateKey } from 'node:crypto';
 import { Socket } from 'node:net';
 import { hardenProcess } from '../engine/hardening.ts';
 import { encodeError, encodeResult } from '../protocol/answers.ts';
@@ -12,28 +11,13 @@ import { decodeRequest } from '../protocol/request-decoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import type { Asking, Outcome } from '../server/asking.ts';
 import { EVERYTHING } from '../server/grants.ts';
-import type { KeySelector, KeyStore, StoredKey } from '../server/key-store.ts';
 import { Operations } from '../server/operations.ts';
-import { pemKey } from '../server/pem-key.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
 import { closeDescriptors } from './descriptors.ts';
 import { CHANNEL_FD } from './holder-child.ts';
-import { keptKey, MAX_UNANSWERED } from './key-channel.ts';
-
-class KeptKeys implements KeyStore {
-  readonly #keys = new Map<string, StoredKey>();
-
-  keep(pkcs8: Uint8Array): void {
-    const key = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
-    const stored = pemKey(key, 'isolated');
-    this.#keys.set(Buffer.from(stored.keyId).toString('hex'), stored);
-  }
-
-  find({ keyId }: KeySelector): StoredKey | undefined {
-    return keyId && this.#keys.get(Buffer.from(keyId).toString('hex'));
-  }
-}
+import { KeptKeys } from './kept-keys.ts';
+import { type ChannelFunction, channelFunction, MAX_UNANSWERED } from './key-channel.ts';
 
 /** The app may do with its keys what it may do natively: old versions of TLS and clients' signatures as well. */
 const POLICY = policyOf({ contexts: SIGNING_CONTEXTS, allowDecrypt: 'every-key', allowLegacyHashes: true });
@@ -48,13 +32,26 @@ const APP: Asking = {
   waitedMs: () => 0,
 };
 
-function perform(items: Items): Outcome | Promise<Outcome> {
-  const pkcs8 = keptKey(items);
-  if (pkcs8 !== undefined) {
-    keys.keep(pkcs8);
-    pkcs8.fill(0);
+const ON_CHANNEL: Readonly<Record<ChannelFunction, (items: Items) => Outcome>> = {
+  keep: ({ payload = NOTHING }) => {
+    keys.keep(payload, false);
     return NOTHING;
-  }
+  },
+  keepAlone: ({ payload = NOTHING }) => {
+    keys.keep(payload, true);
+    return NOTHING;
+  },
+  address: () => keys.address(),
+  seal: ({ keyId = NOTHING, payload = NOTHING }) => keys.sealed(keyId, payload) ?? 'key-not-granted',
+  open: ({ payload = NOTHING }) => {
+    keys.open(payload);
+    return NOTHING;
+  },
+};
+
+function perform(items: Items): Outcome | Promise<Outcome> {
+  const what = channelFunction(items);
+  if (what !== undefined) return ON_CHANNEL[what](items);
   const request = decodeRequest(items);
   if (typeof request === 'number') return refusalOfCode(request);
   if (request.kind === 'sign') return operations.sign(request, APP);

@@ -2,70 +2,130 @@
  * An app's side of the processes that hold its keys.
  *
  * Two processes hold every key: when one ends, or is stopped, the operations it had not answered are repeated by the
- * other. Neither keeps the app alive; both end with it. Nothing of a key stays here once it was handed over.
+ * other, and another process takes its place. Neither keeps the app alive; both end with it. Nothing of a key stays here once it was
+ * handed over.
  */
 import { KeylessError } from '../errors.ts';
 import type { Items } from '../protocol/tags.ts';
 import { HOLDERS } from './holder-child.ts';
-import { KeyHolder, keysGone } from './key-holder.ts';
+import type { HandedKey, KeyHolder } from './key-holder.ts';
+import { KeySlot } from './key-slot.ts';
 
 type Settle = (result: Uint8Array | KeylessError) => void;
 
-export class KeyProcess {
-  #holders: KeyHolder[] | undefined;
+function keyLost(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_CONNECTION',
+    'The processes that held this key have ended, and the key is gone with them. Give it again, in a new context or by ' +
+      'setSecureContext(), or start the app again.',
+  );
+}
 
-  /**
-   * Hands a key over.
-   *
-   * @param pkcs8 may be wiped when this returns
-   * @throws KeylessError ERR_KEYLESS_PLATFORM: there is no process, and none can be started
-   */
-  keep(pkcs8: Uint8Array): void {
-    for (const holder of this.#start()) holder.keep(pkcs8);
+function noneRuns(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_PLATFORM',
+    'The processes that are to hold the keys end as soon as they are started. They are started again within a minute.',
+  );
+}
+
+/** One for each process that has ended. @param lost how many keys none of the others has */
+function warn(how: string, lost: number): void {
+  const consequence =
+    lost > 0
+      ? `${lost} of the keys have gone with it: handshakes with them fail until the app gives them again (a new context, setSecureContext()), or is started again.`
+      : 'Another one takes its place, and is given the keys by the one that is left; those of isolatedKey() it is not.';
+  process.emitWarning(
+    `One of the two processes that hold the keys of this app has ended (${how}). ${consequence}`,
+    'KeylessWarning',
+    'KEYLESS_KEY_PROCESS_ENDED',
+  );
+}
+
+export class KeyProcess {
+  readonly #slots: readonly KeySlot[];
+  #isStarted = false;
+
+  constructor() {
+    this.#slots = Array.from({ length: HOLDERS }, () => this.#makeSlot());
   }
 
-  /** Settles once. An operation whose process does not answer is repeated by the other one, if that one does. */
-  ask(items: Items): Promise<Uint8Array> {
+  /**
+   * Hands a key over, to those that do not have it.
+   *
+   * @throws KeylessError ERR_KEYLESS_PLATFORM: there is no process, and none can be started
+   */
+  keep(key: HandedKey): void {
+    this.#start();
+    const holders = this.#holders();
+    if (holders.length === 0) throw noneRuns();
+    for (const holder of holders) holder.keep(key);
+  }
+
+  /**
+   * Settles once. An operation whose process does not answer is repeated by the other one, if that one does.
+   *
+   * @param name of a key that was handed over
+   */
+  ask(name: string, items: Items): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const settle: Settle = (result) => (result instanceof KeylessError ? reject(result) : resolve(result));
-      this.#ask(items, settle);
+      this.#ask(name, items, settle);
     });
   }
 
-  #ask(items: Items, settle: Settle): void {
-    const holders = this.#start();
+  /** How many processes have a key. */
+  copiesOf(name: string): number {
+    return this.#holders().filter((holder) => holder.has(name)).length;
+  }
+
+  #ask(name: string, items: Items, settle: Settle): void {
+    const holders = this.#holders().filter((each) => each.has(name));
     const holder = holders.find(({ silent }) => !silent) ?? holders[0];
     if (holder === undefined) {
-      settle(keysGone());
+      settle(keyLost());
       return;
     }
     holder.ask(items, (result) => {
-      if (result === undefined) this.#ask(items, settle);
+      if (result === undefined) this.#ask(name, items, settle);
       else settle(result);
     });
   }
 
-  /** @throws KeylessError ERR_KEYLESS_PLATFORM: they cannot be started; the next call tries again */
-  #start(): readonly KeyHolder[] {
-    this.#holders ??= startHolders();
-    return this.#holders;
+  #holders(): KeyHolder[] {
+    return this.#slots.map(({ holder }) => holder).filter((holder) => holder !== undefined);
   }
-}
 
-/** Both, or none: one alone would be the last, and nobody would know. */
-function startHolders(): KeyHolder[] {
-  const holders: KeyHolder[] = [];
-  try {
-    for (let index = 0; index < HOLDERS; index += 1) {
-      const holder: KeyHolder = new KeyHolder({
-        onEnd: () => holders.splice(holders.indexOf(holder), 1),
-        onSilence: () => holders.some(({ silent }) => !silent),
-      });
-      holders.push(holder);
-    }
-  } catch (error) {
-    for (const holder of [...holders]) holder.end();
-    throw error;
+  #makeSlot(): KeySlot {
+    return new KeySlot({
+      onExit: (holder, how) => warn(how, holder.countWithout(this.#holders())),
+      onReplaced: (holder) => this.#fill(holder),
+      onSilence: (holder) =>
+        this.#holders().some(
+          (other) => other !== holder && !other.silent && holder.countWithout([other]) === 0,
+        ),
+    });
   }
-  return holders;
+
+  #fill(holder: KeyHolder): void {
+    for (const other of this.#holders()) {
+      // Where one of the two ends meanwhile, that is told, and the next one is filled.
+      if (other !== holder) other.copyKeysTo(holder).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Both, or none: one alone would be the last, and nobody would know.
+   *
+   * @throws KeylessError ERR_KEYLESS_PLATFORM: they cannot be started; the next call tries again
+   */
+  #start(): void {
+    if (this.#isStarted) return;
+    try {
+      for (const slot of this.#slots) slot.start();
+      this.#isStarted = true;
+    } catch (error) {
+      for (const slot of this.#slots) slot.stop();
+      throw error;
+    }
+  }
 }

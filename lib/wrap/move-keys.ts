@@ -5,7 +5,7 @@
 import { moveNativeKeys } from '../engine/contexts.ts';
 import { installEngine } from '../engine/hook.ts';
 import type { KeyOwner } from '../engine/key-entry.ts';
-import { canBeIsolated, isolate } from '../keepers/isolated-key.ts';
+import { canBeIsolated, handedKey, handOver } from '../keepers/isolated-key.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 
 /** By public key: contexts with the same key have the same PrivateKey. */
@@ -14,10 +14,11 @@ const isolated = new Map<string, PrivateKey>();
 /** @returns `undefined`: a kind of key that the key process does not sign with (DSA, other curves) stays with Node */
 function moveKey({ publicKey }: KeyOwner, pkcs8: Buffer): PrivateKey | undefined {
   if (!canBeIsolated(publicKey)) return undefined;
-  const name = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-  const known = isolated.get(name);
-  if (known !== undefined) return known;
-  const key = isolate(publicKey, pkcs8);
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  // A process that was started since does not have it, perhaps.
+  handOver(spki, pkcs8, false);
+  const name = spki.toString('base64');
+  const key = isolated.get(name) ?? handedKey(publicKey);
   isolated.set(name, key);
   return key;
 }

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import https from 'node:https';
 import { afterEach, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { childrenOf, ended } from '../helpers/child-processes.ts';
 
 const APP = fileURLToPath(new URL('../helpers/isolated-app.js', import.meta.url));
 const ISOLATE = new URL('../../lib/wrap/isolate.js', import.meta.url);
@@ -58,32 +59,6 @@ function visit(port: number, options: https.RequestOptions = {}): Promise<string
   });
 }
 
-function childrenOf(pid: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((each) => {
-      try {
-        return readFileSync(`/proc/${each}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[1] === String(pid);
-      } catch {
-        return false;
-      }
-    });
-}
-
-function stateOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)![0]!;
-  } catch {
-    return 'X';
-  }
-}
-
-/** Resolves when the process is gone; the kernel tells nobody but its parent. */
-async function ended(pid: number): Promise<void> {
-  while (!['Z', 'X'].includes(stateOf(pid))) await new Promise(setImmediate);
-}
-
 /** Resolves when the process has started and takes no more system calls than it needs. */
 async function hardened(pid: number): Promise<void> {
   const status = () => readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -113,19 +88,52 @@ test('the processes with the keys have nothing of the app, and have given up wha
   }
 });
 
-test('one of the processes is killed: the app goes on; both are: handshakes fail with our code, the app lives', async () => {
+/** At once: neither is there when the other's place is taken. */
+function killTogether(pids: readonly number[]): void {
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) for (const pid of pids) process.kill(pid, signal);
+}
+
+async function messageWith(child: ChildProcess, name: string): Promise<unknown> {
+  for (;;) {
+    const [message] = (await once(child, 'message')) as [Record<string, unknown>];
+    if (name in message) return message[name];
+  }
+}
+
+test('one of the processes is killed: the app goes on, is warned once, and another takes its place', async () => {
   const { child, port, errors } = await start();
   assert.equal(await visit(port), 'hello');
   const [first, second] = childrenOf(child.pid!) as [number, number];
+  const warned = messageWith(child, 'warning');
   process.kill(first, 'SIGKILL');
   const during = await Promise.all(Array.from({ length: 10 }, () => visit(port)));
   assert.deepEqual([...new Set(during)], ['hello']);
-  process.kill(second, 'SIGKILL');
-  await ended(second);
-  assert.match(await visit(port), /EPROTO|ALERT_INTERNAL_ERROR|ECONNRESET/);
-  while (errors.length === 0) await once(child, 'message');
-  assert.equal(errors[0], 'ERR_KEYLESS_CONNECTION');
-  assert.equal(child.exitCode, null);
+  assert.equal(await warned, 'KEYLESS_KEY_PROCESS_ENDED');
+  let now = childrenOf(child.pid!);
+  while (now.length < 2 || now.includes(first)) {
+    await new Promise(setImmediate);
+    now = childrenOf(child.pid!);
+  }
+  assert.ok(now.includes(second));
+  assert.deepEqual(errors, []);
+});
+
+test('both processes are killed: handshakes fail with our code; keys that the app gives again, or others, work', async () => {
+  for (const renewed of [issued, rsa]) {
+    const { child, port, errors } = await start();
+    assert.equal(await visit(port), 'hello');
+    const pids = childrenOf(child.pid!);
+    killTogether(pids);
+    await Promise.all(pids.map(ended));
+    assert.match(await visit(port), /EPROTO|ALERT_INTERNAL_ERROR|ECONNRESET/);
+    while (errors.length === 0) await once(child, 'message');
+    assert.equal(errors[0], 'ERR_KEYLESS_CONNECTION');
+    const answered = messageWith(child, 'renewed');
+    child.send({ certPem: renewed.certPem, keyPem: renewed.keyPem });
+    await answered;
+    assert.equal(await visit(port), 'hello');
+    assert.equal(child.exitCode, null);
+  }
 });
 
 test('operations that are pending when their process is killed are repeated by the other', async () => {
