@@ -1,0 +1,36 @@
+/** The memory of another process, searched (proc(5), /proc/pid/mem). */
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+
+const CHUNK_BYTES = 1 << 22;
+
+function readable(pid: number): [number, number][] {
+  return readFileSync(`/proc/${pid}/maps`, 'utf8')
+    .split('\n')
+    .filter((line) => /^[0-9a-f]+-[0-9a-f]+ r/.test(line) && !/\[(vvar|vsyscall|vvar_vclock)\]/.test(line))
+    .map(
+      (line) =>
+        (line.split(' ')[0] as string).split('-').map((hex) => Number.parseInt(hex, 16)) as [number, number],
+    );
+}
+
+/** @returns the names of what was found in the process's memory */
+export function search(pid: number, wanted: ReadonlyMap<string, Buffer>): Set<string> {
+  const found = new Set<string>();
+  const overlap = Math.max(...[...wanted.values()].map(({ length }) => length));
+  const memory = openSync(`/proc/${pid}/mem`, 'r');
+  const buffer = Buffer.alloc(CHUNK_BYTES + overlap);
+  for (const [start, end] of readable(pid)) {
+    for (let at = start; at < end; at += CHUNK_BYTES) {
+      let size = 0;
+      try {
+        size = readSync(memory, buffer, 0, Math.min(buffer.length, end - at), at);
+      } catch {
+        continue; // a guard page, or memory that has been given back meanwhile
+      }
+      const piece = buffer.subarray(0, size);
+      for (const [name, value] of wanted) if (piece.includes(value)) found.add(name);
+    }
+  }
+  closeSync(memory);
+  return found;
+}
