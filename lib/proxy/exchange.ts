@@ -18,10 +18,11 @@ export interface AnswerHead {
   trailers(): OutgoingHttpHeaders;
 }
 
+/** Is told once what takes the request's body, as soon as there is a connection for it. */
+export type PassBody = (to: Writable) => void;
+
 /** A request that a backend has been sent, over either version of HTTP. */
 export interface Sent {
-  /** Takes the request's body. */
-  readonly body: Writable;
   readonly answer: Promise<AnswerHead>;
   /** Ends it at once, whatever state it is in. */
   destroy(error: Error): void;
@@ -43,7 +44,7 @@ export class StaleConnection extends Error {}
 export class Exchange {
   readonly #request: FrontRequest;
   readonly #response: FrontResponse;
-  readonly #send: () => Sent;
+  readonly #send: (passBody: PassBody) => Sent;
   readonly #timeoutMs: number;
   readonly #closing: () => boolean;
   readonly #lastAnswer: () => OutgoingHttpHeaders;
@@ -67,7 +68,7 @@ export class Exchange {
       closing,
       lastAnswer,
     }: {
-      send: () => Sent;
+      send: (passBody: PassBody) => Sent;
       timeoutMs: number;
       closing: () => boolean;
       lastAnswer: () => OutgoingHttpHeaders;
@@ -97,15 +98,16 @@ export class Exchange {
   #ask(mayRepeat: boolean): void {
     let sent: Sent;
     try {
-      sent = this.#send();
+      sent = this.#send((body) => {
+        if (mayRepeat) body.end();
+        else this.#passBody(body);
+      });
     } catch (error) {
       // Node would not send it: a field that the backend's version of HTTP does not know.
       this.#fail(error as Error);
       return;
     }
     this.#sent = sent;
-    if (mayRepeat) sent.body.end();
-    else this.#passBody(sent.body);
     sent.answer.then(
       (head) => this.#answer(head),
       (error: Error) => {

@@ -6,7 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Backend } from './backend.ts';
 import type { RequestRecord } from './events.ts';
-import { Exchange, type Sent } from './exchange.ts';
+import { Exchange, type PassBody, type Sent } from './exchange.ts';
 import { reasonOf } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type Client, requestHeaders, takesTrailers } from './headers.ts';
@@ -135,7 +135,7 @@ export class HttpFront {
       return;
     }
     const result = await new Exchange(request, response, {
-      send: () => this.#send(request, visit),
+      send: (passBody) => this.#send(request, visit, passBody),
       timeoutMs: this.#options.backendTimeoutMs,
       closing: () => this.#closing,
       lastAnswer: () => this.#lastAnswer(request),
@@ -165,7 +165,8 @@ export class HttpFront {
     return { connection: 'close' };
   }
 
-  #send(request: FrontRequest, { backend, client }: Visit): Sent {
+  #send(request: FrontRequest, visit: Visit, passBody: PassBody): Sent {
+    const { backend, client } = visit;
     const outgoing: OutgoingRequest = {
       method: request.method!,
       target: request.url!,
@@ -173,13 +174,16 @@ export class HttpFront {
       hasBody: hasBody(request),
       takesTrailers: takesTrailers(request.headers),
     };
-    if (backend.protocol !== 'h2' && backend.protocol !== 'h2c') return sendHttp1(backend, outgoing);
-    let http2 = this.#http2Backends.get(backend);
-    if (http2 === undefined) {
-      http2 = new Http2Backend(backend);
-      this.#http2Backends.set(backend, http2);
-    }
-    return http2.send(outgoing);
+    if (backend.protocol === 'h2' || backend.protocol === 'h2c')
+      return this.#http2Backend(backend).send(outgoing, visit, passBody);
+    return sendHttp1(backend, outgoing, passBody);
+  }
+
+  #http2Backend(backend: Backend): Http2Backend {
+    const { backendTimeoutMs: timeoutMs, idleTimeoutMs } = this.#options;
+    const known = this.#http2Backends.get(backend) ?? new Http2Backend(backend, { timeoutMs, idleTimeoutMs });
+    this.#http2Backends.set(backend, known);
+    return known;
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {

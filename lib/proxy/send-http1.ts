@@ -7,7 +7,7 @@ import {
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { type Backend, tlsOptions } from './backend.ts';
-import { type AnswerHead, type Sent, StaleConnection } from './exchange.ts';
+import { type AnswerHead, type PassBody, type Sent, StaleConnection } from './exchange.ts';
 import { endToEnd } from './headers.ts';
 import { quiet } from './quiet.ts';
 
@@ -75,7 +75,7 @@ export function faultIn({ statusCode, headers }: IncomingMessage): Error | undef
   return new Error('a transfer coding that nobody asked for');
 }
 
-export function sendHttp1(backend: Backend, outgoing: OutgoingRequest): Sent {
+export function sendHttp1(backend: Backend, outgoing: OutgoingRequest, passBody: PassBody): Sent {
   const request = startHttp1(backend, outgoing);
   const answer = new Promise<AnswerHead>((resolve, reject) => {
     request.on('response', (message) => {
@@ -91,5 +91,6 @@ export function sendHttp1(backend: Backend, outgoing: OutgoingRequest): Sent {
       reject(new Error('an upgrade that nobody asked for'));
     });
   });
-  return { body: request, answer, destroy: (error) => void request.destroy(error) };
+  passBody(request);
+  return { answer, destroy: (error) => void request.destroy(error) };
 }

@@ -1,12 +1,10 @@
-/** Requests to a backend over HTTP/2: one session for each backend, opened when it is needed and when it is gone. */
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  type IncomingHttpHeaders,
-} from 'node:http2';
-import { type Backend, connectBackend } from './backend.ts';
-import type { AnswerHead, Sent } from './exchange.ts';
+/** A request to a backend over HTTP/2. */
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import type { Backend } from './backend.ts';
+import { type BackendSession, type BackendSessionOptions, schemeOf } from './backend-session.ts';
+import { BackendSessions } from './backend-sessions.ts';
+import type { AnswerHead, PassBody, Sent } from './exchange.ts';
+import { BackendTimeout } from './failure.ts';
 import { endToEnd } from './headers.ts';
 import type { OutgoingRequest } from './send-http1.ts';
 
@@ -19,61 +17,64 @@ function headOf(
   return { status, headers: endToEnd(headers), body: stream, trailers: () => endToEnd(trailers) };
 }
 
-function answerOf(stream: ClientHttp2Stream): Promise<AnswerHead> {
+function answerOf(
+  stream: ClientHttp2Stream,
+  resolve: (head: AnswerHead) => void,
+  reject: (error: Error) => void,
+): void {
   const trailers: IncomingHttpHeaders = {};
-  stream.on('trailers', (fields) => Object.assign(trailers, fields));
-  return new Promise((resolve, reject) => {
-    stream.on('response', (headers) => resolve(headOf(stream, headers, trailers)));
-    stream.on('error', reject);
-    stream.on('close', () => reject(new Error('closed without an answer')));
-  });
+  stream
+    .on('trailers', (fields) => Object.assign(trailers, fields))
+    .on('response', (headers) => resolve(headOf(stream, headers, trailers)))
+    .on('error', reject)
+    .on('close', () => reject(new Error('closed without an answer')));
 }
 
 export class Http2Backend {
-  readonly #backend: Backend;
-  #session: ClientHttp2Session | undefined;
+  readonly #scheme: string;
+  readonly #sessions: BackendSessions;
 
-  constructor(backend: Backend) {
-    this.#backend = backend;
+  constructor(backend: Backend, options: BackendSessionOptions) {
+    this.#scheme = schemeOf(backend);
+    this.#sessions = new BackendSessions(backend, options);
   }
 
-  send({ method, target, headers, hasBody, takesTrailers }: OutgoingRequest): Sent {
+  /** @param owner the client's connection, for its share */
+  send(outgoing: OutgoingRequest, owner: object, passBody: PassBody): Sent {
+    const [fields, options] = [this.#fieldsOf(outgoing), { endStream: !outgoing.hasBody }];
+    let stream: ClientHttp2Stream | undefined;
+    let over: BackendSession | undefined;
+    let leave = () => {};
+    const answer = new Promise<AnswerHead>((resolve, reject) => {
+      const start = (session: BackendSession) => {
+        [stream, over] = [session.request(fields, options), session];
+        answerOf(stream, resolve, reject);
+        passBody(stream);
+        return stream;
+      };
+      leave = this.#sessions.request(owner, { start, fail: reject });
+    });
+    const destroy = (error: Error) => {
+      leave();
+      stream?.destroy();
+      if (error instanceof BackendTimeout) over?.doubt();
+    };
+    return { answer, destroy };
+  }
+
+  close(): void {
+    this.#sessions.close();
+  }
+
+  #fieldsOf({ method, target, headers, takesTrailers }: OutgoingRequest): OutgoingHttpHeaders {
     const { host, ...rest } = headers;
-    const pseudo = {
+    return {
+      ...rest,
+      ...(takesTrailers ? { te: 'trailers' } : {}),
       ':method': method,
       ':path': target,
       ':scheme': this.#scheme,
       ':authority': String(host),
     };
-    const te = takesTrailers ? { te: 'trailers' } : {};
-    const stream = this.#open().request({ ...rest, ...te, ...pseudo }, { endStream: !hasBody });
-    return { body: stream, answer: answerOf(stream), destroy: () => stream.destroy() };
-  }
-
-  close(): void {
-    this.#session?.close();
-  }
-
-  get #scheme(): string {
-    return this.#backend.protocol === 'h2' ? 'https' : 'http';
-  }
-
-  #open(): ClientHttp2Session {
-    const { host, port } = this.#backend;
-    if (this.#session === undefined || this.#session.closed || this.#session.destroyed) {
-      const session = connect(`${this.#scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`, {
-        createConnection: () => connectBackend(this.#backend),
-      });
-      // Each stream tells its own error; a session that said goodbye takes no more.
-      session.on('error', () => this.#forget(session)).on('goaway', () => this.#forget(session));
-      session.on('close', () => this.#forget(session));
-      session.unref();
-      this.#session = session;
-    }
-    return this.#session;
-  }
-
-  #forget(session: ClientHttp2Session): void {
-    if (this.#session === session) this.#session = undefined;
   }
 }

@@ -215,8 +215,6 @@ export class TlsProxy {
   }
 
   #welcome(socket: TLSSocket): void {
-    // Only now: a client that ends in its handshake has nothing more to hear.
-    socket.allowHalfOpen = true;
     quiet(socket);
     const host = this.#hostFor(socket.servername || undefined);
     const backend = host && this.#options.backendOf(host);
@@ -229,6 +227,8 @@ export class TlsProxy {
       return;
     }
     this.stats.accepted += 1;
+    // Only now: a client that ends in its handshake has nothing more to hear; and over HTTP/2, who has ended has gone.
+    socket.allowHalfOpen = !isHttp(backend) || socket.alpnProtocol !== 'h2';
     const guest = { host, backend, client: this.#clientOf(socket) };
     if (isHttp(backend)) this.#front.take(socket, this.#visitOf(guest));
     else this.#track(this.#stream(socket, guest));

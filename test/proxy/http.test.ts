@@ -203,22 +203,45 @@ for (const [version, ask] of [
   });
 }
 
-test('a client that goes takes its request to the backend with it', async () => {
-  let asked: (request: http.IncomingMessage) => void = () => undefined;
-  const request = new Promise<http.IncomingMessage>((resolve) => {
-    asked = resolve;
+/** Asks the backend, which answers without an end; who has read a part of it goes. */
+async function askAndGo(
+  ALPNProtocols: readonly string[],
+  ask: (socket: tls.TLSSocket) => Promise<unknown>,
+): Promise<void> {
+  const asked = new Promise<http.IncomingMessage>((resolve) => {
+    onRequest = (incoming, response) => {
+      const timer = setInterval(() => response.write('more'), 20);
+      response.on('close', () => clearInterval(timer));
+      resolve(incoming);
+    };
   });
-  onRequest = (incoming) => asked(incoming);
   try {
-    const socket = tls.connect({ port, servername: 'localhost', ca: folder.authority.certPem });
-    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    const { socket: connection } = await request;
+    const own = { port, servername: 'localhost', ca: folder.authority.certPem };
+    const socket = tls.connect({ ...own, ALPNProtocols: [...ALPNProtocols] });
+    await once(socket, 'secureConnect');
+    const [{ socket: connection }] = await Promise.all([asked, ask(socket)]);
     const closed = once(connection, 'close');
     socket.destroy();
     await closed;
   } finally {
     onRequest = undefined;
   }
+}
+
+test('a client that goes takes its request to the backend with it', { timeout: 10_000 }, async () => {
+  await askAndGo(['http/1.1'], (socket) => {
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    return once(socket, 'data');
+  });
+  await askAndGo(['h2'], async (socket) => {
+    const session = http2.connect('https://localhost', { createConnection: () => socket });
+    session.on('error', () => undefined);
+    const stream = session.request({ ':path': '/' });
+    stream.on('error', () => undefined);
+    await once(stream, 'data');
+    // Nothing else is on its way, to which the closed connection would answer with a reset.
+    await new Promise<void>((resolve) => session.ping(() => resolve()));
+  });
 });
 
 /** Requests go through another proxy, to that backend. @returns ends both */

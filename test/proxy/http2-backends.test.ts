@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import https from 'node:https';
+import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
@@ -58,6 +59,143 @@ test('a client that takes trailers is a backend of gRPC one that does: "te: trai
       await once(response.resume(), 'end');
     }
     assert.deepEqual(asked, ['trailers', undefined, 'trailers', undefined]);
+  });
+  backend.close();
+});
+
+/** Connections to a server pass through it, until they are swallowed; those that come later pass again. */
+async function swallowing(
+  port: number,
+): Promise<{ port: number; count(): number; swallow(): Promise<unknown>; close(): void }> {
+  const sockets: Socket[] = [];
+  let [count, generation] = [0, 0];
+  const relay = createServer((socket) => {
+    const [own, server] = [generation, connectTcp(port, '127.0.0.1')];
+    count += 1;
+    for (const [from, to] of [
+      [socket, server],
+      [server, socket],
+    ] as const) {
+      sockets.push(from);
+      from
+        .on('error', () => undefined)
+        .on('data', (data) => void (own === generation ? to.write(data) : relay.emit('swallowed')));
+    }
+  });
+  return {
+    port: await portOf(relay),
+    count: () => count,
+    swallow: () => {
+      generation += 1;
+      return once(relay, 'swallowed');
+    },
+    close: () => {
+      relay.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+test('a connection whose other end is not there any more fails one request; the next ones go over another', async () => {
+  const backend = http2.createServer((_, response) => response.end());
+  const relay = await swallowing(await portOf(backend));
+  const limits = ['--backend-timeout', '300'];
+  await serving(`h2c://127.0.0.1:${relay.port}`, limits, async (port) => {
+    const session = connect(port);
+    const ask = () => statusOf(session.request({ ':path': '/' }));
+    assert.deepEqual([await ask(), await ask(), relay.count()], [200, 200, 1]);
+    void relay.swallow();
+    assert.deepEqual([await ask(), await ask(), await ask()], [504, 200, 200]);
+    assert.equal(relay.count(), 2);
+    // A client that does not wait so long learns nothing; that nothing was heard since it asked tells as much.
+    const swallowed = relay.swallow();
+    const impatient = session.request({ ':path': '/' });
+    await swallowed;
+    impatient.close(http2.constants.NGHTTP2_CANCEL);
+    await new Promise((resolve) => setTimeout(resolve, 310));
+    assert.deepEqual([await ask(), relay.count()], [200, 3]);
+    session.close();
+  });
+  relay.close();
+  backend.close();
+});
+
+test('a connection that becomes none, and one that says nothing, are given up for another', async () => {
+  const backend = http2.createServer((_, response) => response.end());
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    if (sockets.length > 1) backend.emit('connection', socket);
+  });
+  const sockets: Socket[] = [];
+  const limits = ['--backend-timeout', '300'];
+  await serving(`h2c://127.0.0.1:${await portOf(server)}`, limits, async (port) => {
+    const session = connect(port);
+    assert.equal(await statusOf(session.request({ ':path': '/' })), 504);
+    assert.equal(await statusOf(session.request({ ':path': '/' })), 200);
+    session.close();
+  });
+  server.close();
+  for (const socket of sockets) socket.destroy();
+});
+
+/** Answers `/`, lets `/watch` trickle and others wait. */
+function watching(settings: http2.Settings = {}): http2.Http2Server {
+  return http2.createServer({ settings }, (request, response) => {
+    if (request.url === '/') response.end();
+    if (request.url !== '/watch') return;
+    const timer = setInterval(() => response.write('.'), 50);
+    response.on('close', () => clearInterval(timer));
+  });
+}
+
+function sessionsOf(server: http2.Http2Server): http2.ServerHttp2Session[] {
+  const sessions: http2.ServerHttp2Session[] = [];
+  server.on('session', (session) => sessions.push(session));
+  return sessions;
+}
+
+test('a request that takes too long leaves a connection that is heard of, or answers a ping, to the others', async () => {
+  const backend = watching();
+  const sessions = sessionsOf(backend);
+  const limits = ['--backend-timeout', '300'];
+  await serving(`h2c://127.0.0.1:${await portOf(backend)}`, limits, async (port) => {
+    const session = connect(port);
+    const ask = (path: string) => statusOf(session.request({ ':path': path }));
+    const watch = session.request({ ':path': '/watch' });
+    assert.equal(await statusOf(watch), 200);
+    assert.deepEqual([await ask('/slow'), await ask('/'), sessions.length], [504, 200, 1]);
+    watch.close();
+    const pinged = once(sessions[0]!, 'ping');
+    assert.equal(await ask('/slow'), 504);
+    await pinged;
+    assert.equal(await ask('/slow'), 504, 'longer than a ping may take');
+    assert.equal(sessions[0]!.destroyed, false);
+    session.close();
+  });
+  backend.close();
+});
+
+test('who holds what one connection to a backend takes leaves others for other clients, and for nobody all', async () => {
+  const backend = watching({ maxConcurrentStreams: 4 });
+  const sessions = sessionsOf(backend);
+  const limits = ['--backend-timeout', '1000'];
+  await serving(`h2c://127.0.0.1:${await portOf(backend)}`, limits, async (port) => {
+    const [greedy, other, last] = [connect(port), connect(port), connect(port)];
+    const watch = (client = greedy) => client.request({ ':path': '/watch' });
+    const watches = Array.from({ length: 40 }, () => watch());
+    // Of 16 connections with 4 each, half; the others have waited for it.
+    const statuses = await Promise.all(watches.map(statusOf));
+    assert.equal(statuses.filter((status) => status === 200).length, 32);
+    assert.equal(statuses.filter((status) => status === 504).length, 8);
+    for (const client of [other, last]) {
+      assert.equal(await statusOf(watch(client)), 200);
+      assert.equal(await statusOf(client.request({ ':path': '/' })), 200);
+    }
+    assert.ok(sessions.length <= 16);
+    const waiting = statusOf(greedy.request({ ':path': '/' }));
+    for (const stream of watches.slice(0, 4)) stream.close();
+    assert.equal(await waiting, 200);
+    for (const client of [greedy, other, last]) client.destroy();
   });
   backend.close();
 });

@@ -1,0 +1,177 @@
+/**
+ * One connection of HTTP/2 to a backend, and whether it is of use: TCP alone notices a peer that is not there any more
+ * after a quarter of an hour.
+ *
+ * States: connecting -> ready <-> doubted; each of them -> leaving (no more requests) -> closed.
+ */
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type ClientSessionRequestOptions,
+  connect,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import { type Backend, connectBackend } from './backend.ts';
+import { BackendTimeout } from './failure.ts';
+
+export interface BackendSessionOptions {
+  /** Until the backend has told its settings; without a word from it, although it was asked something. */
+  readonly timeoutMs: number;
+  /** Without a request. */
+  readonly idleTimeoutMs: number;
+}
+
+export interface BackendSessionEvents {
+  /** It may have room that it had not. */
+  onRoom(): void;
+  /** It takes no more requests. */
+  onLeaving(): void;
+  onClosed(error: Error | undefined): void;
+}
+
+/** An answer to a ping takes the way there and back, and nothing else. */
+const PING_LIMIT_MS = 5000;
+
+export function schemeOf({ protocol }: Backend): 'http' | 'https' {
+  return protocol === 'h2' ? 'https' : 'http';
+}
+
+export class BackendSession {
+  readonly #options: BackendSessionOptions;
+  readonly #events: BackendSessionEvents;
+  readonly #socket: Socket;
+  readonly #session: ClientHttp2Session;
+  readonly #connecting: NodeJS.Timeout;
+  #state: 'connecting' | 'ready' | 'doubted' | 'leaving' = 'connecting';
+  #limit = 0;
+  #streams = 0;
+  #used = false;
+  #heardBytes = 0;
+  /** When the first request was sent after which nothing has been heard; `undefined`: there is none. */
+  #unheardSince: number | undefined;
+
+  constructor(backend: Backend, options: BackendSessionOptions, events: BackendSessionEvents) {
+    const { host, port } = backend;
+    this.#options = options;
+    this.#events = events;
+    this.#socket = connectBackend(backend);
+    this.#session = connect(`${schemeOf(backend)}://${host.includes(':') ? `[${host}]` : host}:${port}`, {
+      createConnection: () => this.#socket,
+    });
+    this.#connecting = setTimeout(() => this.#session.destroy(new BackendTimeout()), options.timeoutMs);
+    this.#listen();
+  }
+
+  get state(): 'connecting' | 'ready' | 'doubted' | 'leaving' {
+    return this.#state;
+  }
+
+  /** Requests that the backend takes at once. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** Requests that it can be given, now. */
+  get room(): number {
+    return this.#isReady ? Math.max(0, this.#limit - this.#streams) : 0;
+  }
+
+  /** Whether it has ever been given a request. */
+  get used(): boolean {
+    return this.#used;
+  }
+
+  /** @throws Error of node:http2 for fields that cannot be sent */
+  request(fields: OutgoingHttpHeaders, options: ClientSessionRequestOptions): ClientHttp2Stream {
+    const stream = this.#session.request(fields, options);
+    this.#used = true;
+    this.#streams += 1;
+    this.#listenToBytes();
+    this.#unheardSince ??= performance.now();
+    stream.on('close', () => {
+      this.#streams -= 1;
+      this.#events.onRoom();
+    });
+    return stream;
+  }
+
+  /** Doubts it if it has been silent for as long as a backend may be. */
+  check(): void {
+    this.#listenToBytes();
+    const silentMs = performance.now() - (this.#unheardSince ?? Number.POSITIVE_INFINITY);
+    if (silentMs > this.#options.timeoutMs) this.doubt();
+  }
+
+  /**
+   * A request has waited in vain: if nothing else was heard either, the backend has to answer a ping, and until then it is
+   * given nothing. Without that reason it is sent none: servers of gRPC close connections of who pings them often.
+   */
+  doubt(): void {
+    this.#listenToBytes();
+    if (!this.#isReady || this.#unheardSince === undefined) return;
+    this.#state = 'doubted';
+    const limit = Math.min(this.#options.timeoutMs, PING_LIMIT_MS);
+    const alarm = setTimeout(() => this.#session.destroy(new BackendTimeout()), limit);
+    this.#session.ping((error) => {
+      clearTimeout(alarm);
+      if (error !== null || this.#state !== 'doubted') return;
+      this.#state = 'ready';
+      this.#events.onRoom();
+    });
+  }
+
+  /** What is under way is finished. */
+  close(): void {
+    if (this.#state === 'connecting') this.#session.destroy();
+    else this.#session.close();
+  }
+
+  /** Node tells of an end after it has come. */
+  get #isReady(): boolean {
+    return this.#state === 'ready' && !this.#session.closed && !this.#session.destroyed;
+  }
+
+  #listen(): void {
+    let failure: Error | undefined;
+    this.#session
+      .on('remoteSettings', ({ maxConcurrentStreams }) => this.#settled(maxConcurrentStreams))
+      // Each stream tells its own error; a session that said goodbye takes no more.
+      .on('error', (error) => {
+        failure = error;
+        this.#leave();
+      })
+      .on('goaway', () => this.#leave())
+      .on('close', () => {
+        this.#leave();
+        this.#events.onClosed(failure);
+      });
+    this.#session.setTimeout(this.#options.idleTimeoutMs, () => {
+      if (this.#streams > 0 || !this.#isReady) return;
+      this.#leave();
+      this.#session.close();
+    });
+    this.#session.unref();
+  }
+
+  #settled(maxConcurrentStreams: number | undefined): void {
+    clearTimeout(this.#connecting);
+    this.#limit = maxConcurrentStreams ?? Number.MAX_SAFE_INTEGER;
+    if (this.#state === 'connecting') this.#state = 'ready';
+    this.#events.onRoom();
+  }
+
+  #leave(): void {
+    clearTimeout(this.#connecting);
+    if (this.#state === 'leaving') return;
+    this.#state = 'leaving';
+    this.#events.onLeaving();
+  }
+
+  #listenToBytes(): void {
+    const { bytesRead } = this.#socket;
+    if (bytesRead === this.#heardBytes) return;
+    this.#heardBytes = bytesRead;
+    this.#unheardSince = undefined;
+  }
+}
