@@ -38,7 +38,7 @@ function handshake(type: number, body: Buffer): Buffer {
 }
 
 /** @param version the newest that the client speaks */
-function clientHello(version = VERSION): Buffer {
+export function clientHello(version = VERSION): Buffer {
   const sessionId = Buffer.of(0);
   const ciphers = Buffer.concat([uint16(2), uint16(TLS_RSA_WITH_AES_128_GCM_SHA256)]);
   const noCompression = Buffer.of(1, 0);
@@ -54,7 +54,7 @@ function clientHello(version = VERSION): Buffer {
 }
 
 /** What ends a handshake whose master secret nobody knows: the server can only answer with an alert. */
-function secondFlight(ciphertext: Buffer): Buffer {
+export function secondFlight(ciphertext: Buffer): Buffer {
   return Buffer.concat([
     handshake(CLIENT_KEY_EXCHANGE, Buffer.concat([uint16(ciphertext.length), ciphertext])),
     record(CHANGE_CIPHER_SPEC, Buffer.of(1)),
@@ -63,7 +63,7 @@ function secondFlight(ciphertext: Buffer): Buffer {
 }
 
 /** @returns a connection on which the server has said what it has to say, and its flight */
-async function begin(port: number, hello: Buffer) {
+export async function begin(port: number, hello: Buffer) {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
   const ended = once(socket, 'close').then(() => assert.fail('closed without an alert'));
   ended.catch(() => undefined);
