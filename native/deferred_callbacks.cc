@@ -145,7 +145,6 @@ int DeferredCallbacks::OnNewSession(SSL* ssl, SSL_SESSION* session) {
 int DeferredCallbacks::OnStatus(SSL* ssl, void*) {
   constexpr int kAccepted = 1;
   DeferredCallbacks* queue = QueueOf(ssl);
-  if (queue != nullptr && queue->muted_) return SSL_is_server(ssl) ? SSL_TLSEXT_ERR_NOACK : kAccepted;
   if (queue != nullptr && OnJobStack() && !SSL_is_server(ssl)) {
     queue->calls_.push_back({Kind::kOcspResponse, 0, 0, {}, nullptr});
     return kAccepted;

@@ -355,7 +355,6 @@ void Handshake::Abandon() {
   if (psk_.pending()) psk_.Decide({}, nullptr, 0);
   if (user_callbacks_.psk) PskDecision::Impose(ssl_);  // nobody puts them back; an ALPN callback is its context's
   driving_ = true;  // what the peer has sent meanwhile is not read any more
-  reads_in_job_ = false;
   const BioOwner discarded(SSL_get_wbio(ssl_));
   BIO_up_ref(discarded.get());
   SSL_set0_wbio(ssl_, BIO_new(BIO_s_null()));
