@@ -22,6 +22,13 @@ Napi::Value SetParkListener(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// setTurnListeners(drive, takeTurn, woken): see Environment::SetTurnListeners.
+Napi::Value SetTurnListeners(const Napi::CallbackInfo& info) {
+  Environment::Of(info)->SetTurnListeners(info[0].As<Napi::Function>(), info[1].As<Napi::Function>(),
+                                          info[2].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
 Napi::Value SetFloodListener(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), Environment::Of(info)->SetFloodListener(info[0].As<Napi::Function>()));
 }
@@ -77,6 +84,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (!problem.empty()) return exports;
   env.SetInstanceData(new Environment(env));
   exports.Set("setParkListener", Napi::Function::New(env, SetParkListener));
+  exports.Set("setTurnListeners", Napi::Function::New(env, SetTurnListeners));
   exports.Set("setFloodListener", Napi::Function::New(env, SetFloodListener));
   exports.Set("setScratch", Napi::Function::New(env, SetScratch));
   exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));

@@ -14,9 +14,6 @@ void ExportHandshakes(Napi::Object exports);
 void ExportEndpoints(Napi::Object exports);
 void ExportSigners(Napi::Object exports);
 
-// The state, with the flags of lib/engine/addon.ts: 0x10: callbacks wait for replay; 0x20: a new session is among them.
-int StateWithFlags(HandshakeState state, const Handshake& handshake);
-
 inline uint32_t IdArgument(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Uint32Value(); }
 
 }  // namespace keyless

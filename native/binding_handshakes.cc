@@ -15,18 +15,10 @@
 
 namespace keyless {
 
-int StateWithFlags(HandshakeState state, const Handshake& handshake) {
-  constexpr int kReplay = 0x10;
-  constexpr int kNewSession = 0x20;
-  const DeferredCallbacks& deferred = handshake.deferred();
-  if (deferred.empty()) return static_cast<int>(state);
-  return static_cast<int>(state) | kReplay | (deferred.HasNewSession() ? kNewSession : 0);
-}
-
 namespace {
 
-Napi::Value State(const Napi::CallbackInfo& info, HandshakeState state, const Handshake& handshake) {
-  return Napi::Number::New(info.Env(), StateWithFlags(state, handshake));
+Napi::Value State(const Napi::CallbackInfo& info, HandshakeState state) {
+  return Napi::Number::New(info.Env(), static_cast<int>(state));
 }
 
 Napi::Value Gone(const Napi::CallbackInfo& info) {
@@ -109,7 +101,7 @@ Napi::Value DecideAlpn(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   if (handshake == nullptr || !handshake->alpn().pending()) return Gone(info);
   const HandshakeState state = handshake->DecideAlpn(info[1].As<Napi::Number>().Int32Value());
-  return State(info, state, *handshake);
+  return State(info, state);
 }
 
 // pskQuestion(id): what a pre-shared key is wanted for, [told, max_psk_size, max_identity_size], `told` a buffer or undefined;
@@ -133,7 +125,7 @@ Napi::Value DecidePsk(const Napi::CallbackInfo& info) {
   const auto psk = info[2].As<Napi::Uint8Array>();
   const HandshakeState state =
       handshake->DecidePsk(info[1].As<Napi::String>().Utf8Value(), psk.Data(), psk.ByteLength());
-  return State(info, state, *handshake);
+  return State(info, state);
 }
 
 constexpr size_t kScratchIds = Environment::kScratchBytes / sizeof(uint32_t);
@@ -163,7 +155,7 @@ Napi::Value Drive(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   if (handshake == nullptr || handshake->ssl() == nullptr) return Gone(info);
   handshake->set_user_callbacks(UserCallbacksOf(info));
-  return State(info, handshake->Drive(), *handshake);
+  return State(info, handshake->Drive());
 }
 
 // refuse(id, asksForAlpn, asksForPsk): see Handshake::Refuse.
@@ -171,7 +163,7 @@ Napi::Value Refuse(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   if (handshake == nullptr) return Gone(info);
   handshake->set_user_callbacks(UserCallbacksOf(info));
-  return State(info, handshake->Refuse(), *handshake);
+  return State(info, handshake->Refuse());
 }
 
 void WriteUint32(uint8_t* out, uint32_t value) { std::memcpy(out, &value, sizeof(value)); }
@@ -228,7 +220,7 @@ Napi::Value Supply(const Napi::CallbackInfo& info) {
   std::vector<uint8_t> result(bytes.Data(), bytes.Data() + std::min(bytes.ByteLength(), kMostResultBytes + 1));
   const bool verify = operation->kind == OperationKind::kSign && info[2].As<Napi::Boolean>().Value();
   const ResultCheck check = CheckResult(*operation, result.data(), result.size(), verify);
-  if (check == ResultCheck::kAccepted) return State(info, handshake->Supply(std::move(result)), *handshake);
+  if (check == ResultCheck::kAccepted) return State(info, handshake->Supply(std::move(result)));
   OPENSSL_cleanse(result.data(), result.size());
   return Napi::Number::New(info.Env(), static_cast<int>(check));
 }
@@ -236,13 +228,28 @@ Napi::Value Supply(const Napi::CallbackInfo& info) {
 Napi::Value Fail(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   if (handshake == nullptr || handshake->pending() == nullptr) return Gone(info);
-  return State(info, handshake->Fail(), *handshake);
+  return State(info, handshake->Fail());
 }
 
 // replay(id): hands Node the oldest callback that waits; returns whether there are more.
 Napi::Value Replay(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
   return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->ReplayNext());
+}
+
+// putOff(id, byLoop): see Environment::PutOff.
+Napi::Value PutOff(const Napi::CallbackInfo& info) {
+  Environment* environment = Environment::Of(info);
+  const auto handshake = environment->Find(IdArgument(info));
+  if (handshake != nullptr) environment->PutOff(handshake.get(), info[1].As<Napi::Boolean>());
+  return info.Env().Undefined();
+}
+
+// putErrorsBack(id): see Handshake::PutErrorsBack.
+Napi::Value PutErrorsBack(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake != nullptr) handshake->PutErrorsBack();
+  return info.Env().Undefined();
 }
 
 // lastSignatureIsBad(id): whether the last signature used in this handshake does not verify with the certificate.
@@ -290,6 +297,8 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("supply", Napi::Function::New(env, Supply));
   exports.Set("fail", Napi::Function::New(env, Fail));
   exports.Set("replay", Napi::Function::New(env, Replay));
+  exports.Set("putOff", Napi::Function::New(env, PutOff));
+  exports.Set("putErrorsBack", Napi::Function::New(env, PutErrorsBack));
   exports.Set("lastSignatureIsBad", Napi::Function::New(env, LastSignatureIsBad));
   exports.Set("clearErrors", Napi::Function::New(env, ClearErrors));
   exports.Set("dispose", Napi::Function::New(env, Dispose));

@@ -2,7 +2,6 @@
 
 #include <openssl/async.h>
 
-#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -92,11 +91,6 @@ bool DeferredCallbacks::ReplayNext(SSL* ssl) {
       break;
   }
   return !empty();
-}
-
-bool DeferredCallbacks::HasNewSession() const {
-  return std::any_of(calls_.begin() + static_cast<ptrdiff_t>(next_), calls_.end(),
-                     [](const Call& call) { return call.kind == Kind::kNewSession; });
 }
 
 void DeferredCallbacks::Mute() {

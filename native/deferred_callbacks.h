@@ -27,8 +27,6 @@ class DeferredCallbacks {
   // Hands the oldest queued call to Node. Main stack only. @return whether more are queued
   bool ReplayNext(SSL* ssl);
   bool empty() const { return next_ == calls_.size(); }
-  // Whether what is queued tells a server's user of a new session, for which Node then awaits an answer.
-  bool HasNewSession() const;
   // From here on nothing reaches Node, neither queued nor new.
   void Mute();
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "node_streams.h"
+
 namespace keyless {
 
 Environment::Environment(napi_env env) : env_(env) { napi_add_env_cleanup_hook(env_, OnCleanup, this); }
@@ -14,6 +16,7 @@ void Environment::OnCleanup(void* environment) { static_cast<Environment*>(envir
 
 void Environment::DisposeAll() {
   closing_ = true;
+  turn_ = nullptr;
   endpoints_.clear();
   const auto handshakes = std::move(handshakes_);
   handshakes_.clear();
@@ -96,9 +99,75 @@ void Environment::HoldForSigning(bool hold) {
   }
 }
 
+void Environment::SetTurnListeners(Napi::Function drive, Napi::Function take_turn, Napi::Function woken) {
+  drive_listener_ = Napi::Persistent(drive);
+  turn_listener_ = Napi::Persistent(take_turn);
+  woken_listener_ = Napi::Persistent(woken);
+  const Napi::Env env(env_);
+  napi_async_init(env_, nullptr, Napi::String::New(env, "KEYLESSTURN"), &turn_context_);
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env_, &loop);
+  KnowsStreams(loop);
+  turn_ = new LoopTurn(env_, [](void* environment) { static_cast<Environment*>(environment)->OnTurn(); }, this);
+}
+
+void Environment::PutOff(Handshake* handshake, bool by_loop) {
+  if (turn_ == nullptr) return;
+  handshake->PutOff();
+  put_off_.push_back({handshake->id(), by_loop});
+  turn_->Ask();
+}
+
+void Environment::OnTurn() {
+  if (closing_) return;
+  if (!parked_.empty()) {
+    const Napi::HandleScope scope(env_);
+    CallBack(drive_listener_, {});
+  }
+  for (const Turn& turn : std::exchange(put_off_, {})) TakeTurn(turn);
+}
+
+// Nothing of JavaScript is on the stack where Node is called, and whatever is called may dispose of the handshake.
+void Environment::TakeTurn(Turn turn) {
+  const auto handshake = Find(turn.id);
+  if (handshake == nullptr) return;
+  const Napi::HandleScope scope(env_);
+  while (turn.by_loop && handshake->ReplayNext()) {
+  }
+  handshake->TakeTurn();
+  const napi_value descriptor = CallBack(turn_listener_, {Napi::Number::New(env_, turn.id)});
+  int32_t number = 0;
+  if (descriptor != nullptr && napi_get_value_int32(env_, descriptor, &number) == napi_ok) WakeNode(turn.id, number);
+}
+
+void Environment::WakeNode(uint32_t id, int descriptor) {
+  const auto handshake = Find(id);
+  if (handshake == nullptr) return;
+  const bool failed = handshake->failed();
+  if (failed) handshake->PutErrorsBack();
+  const bool woken = ReadNothing(turn_->loop(), descriptor);
+  if (closing_ || (woken && !failed)) return;
+  CallBack(woken_listener_, {Napi::Number::New(env_, id), Napi::Boolean::New(env_, woken)});
+  if (failed) ERR_clear_error();
+}
+
+// What it throws, and what is thrown in ticks after it, is uncaught, as of any callback of the loop's.
+napi_value Environment::CallBack(const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments) {
+  napi_value result = nullptr;
+  napi_value thrown = nullptr;
+  const napi_status status = napi_make_callback(env_, turn_context_, Napi::Env(env_).Global(), listener.Value(),
+                                                arguments.size(), arguments.begin(), &result);
+  if (status == napi_ok) return result;
+  if (status == napi_pending_exception && napi_get_and_clear_last_exception(env_, &thrown) == napi_ok) {
+    napi_fatal_exception(env_, thrown);
+  }
+  return nullptr;
+}
+
 void Environment::OnParked(Handshake* handshake, bool at_gate) {
   if (closing_) return;
   parked_.push_back(handshake->id());
+  if (turn_ != nullptr) turn_->Ask();
   if (park_listener_.IsEmpty()) return;
   const Napi::HandleScope scope(env_);
   // Where JavaScript may not run any more (a worker is being terminated) this fails, and nothing is to be driven. It

@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "endpoint.h"
 #include "handshake.h"
 #include "key_record.h"
+#include "loop_turn.h"
 #include "signing_threads.h"
 
 namespace keyless {
@@ -26,8 +28,14 @@ class Environment final : public HandshakeOwner {
 
   static Environment* Of(const Napi::CallbackInfo& info) { return info.Env().GetInstanceData<Environment>(); }
 
-  // The function that is told when the first handshake of a batch has parked; it must only schedule.
+  // The function that is told when a handshake has parked.
   void set_park_listener(Napi::Function listener) { park_listener_ = Napi::Persistent(listener); }
+  // `drive` is called in a turn of the loop when handshakes have parked; `take_turn` for each that was put off. If it returns a
+  // number, Node is woken by the reader of that descriptor; `woken` is told where that cannot be, or the handshake has failed.
+  void SetTurnListeners(Napi::Function drive, Napi::Function take_turn, Napi::Function woken);
+  // Its turn is the loop's next. `by_loop`: with nothing of JavaScript on the stack, Node is told then what OpenSSL reported
+  // while the job ran; otherwise `take_turn` sees to it.
+  void PutOff(Handshake* handshake, bool by_loop);
   // The function that is told, in a later turn of the loop, when peers send ahead; see HandshakeOwner::OnFlooded.
   bool SetFloodListener(Napi::Function listener);
 
@@ -68,9 +76,23 @@ class Environment final : public HandshakeOwner {
  private:
   static void OnCleanup(void* environment);
   static void EndSigning(void* environment);
+  void OnTurn();
+  struct Turn {
+    uint32_t id;
+    bool by_loop;
+  };
+  void TakeTurn(Turn turn);
+  void WakeNode(uint32_t id, int descriptor);
+  napi_value CallBack(const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments);
   void DisposeAll();
 
   const napi_env env_;
+  LoopTurn* turn_ = nullptr;  // its own owner; nullptr from the cleanup hook on
+  napi_async_context turn_context_ = nullptr;
+  Napi::FunctionReference drive_listener_;
+  Napi::FunctionReference turn_listener_;
+  Napi::FunctionReference woken_listener_;
+  std::vector<Turn> put_off_;
   Napi::FunctionReference park_listener_;
   Napi::ObjectReference scratch_owner_;
   uint8_t* scratch_ = nullptr;

@@ -124,7 +124,7 @@ void Handshake::Arm() {
   // setKeyCert() may have come when the server's flight was out: then what is read next is for the new key.
   if (!awaits_answer_ || driving_ || held_ != nullptr) return;
   CloseGate();
-  SetGate(gate_closed_);
+  SetGate(gate_closed_ || put_off_);
 }
 
 void Handshake::CloseGate() { gate_closed_ = awaits_answer_ && (AwaitsPremaster() || AwaitsOwnSignature()); }
@@ -171,6 +171,7 @@ bool Handshake::MayRead(BIO* bio) {
   // identity) or whose answer does (a session ticket, whose key Node may ask JavaScript for). What the peer sends is
   // therefore read on Node's stack, but for the flight that leads to an operation, and of that what comes before it.
   if (driving_) return reads_in_job_ && !operated_;
+  if (put_off_) return false;
   if (!gate_closed_) return true;
   if (BIO_pending(bio) > 0) Park(true);
   WatchAhead();
@@ -229,6 +230,7 @@ HandshakeState Handshake::Refuse() {
 
 HandshakeState Handshake::Step() {
   flooded_ = false;
+  failed_ = false;
   DeferredCallbacks::Intercept(ssl_, initial_context_);
   ERR_clear_error();
   HandshakeState state = HandshakeState::kFailed;
@@ -280,6 +282,8 @@ HandshakeState Handshake::StateAfter(int value) {
   if (value == 1) return HandshakeState::kDone;
   if (error == SSL_ERROR_WANT_READ) return HandshakeState::kWantRead;
   if (error == SSL_ERROR_WANT_WRITE) return HandshakeState::kWantWrite;
+  failed_ = true;
+  if (shared_with_node_) errors_.Take();
   return HandshakeState::kFailed;
 }
 
@@ -316,6 +320,16 @@ const Operation* Handshake::pending() const {
 bool Handshake::ReplayNext() {
   const auto self = shared_from_this();
   return ssl_ != nullptr && deferred_.ReplayNext(ssl_);
+}
+
+void Handshake::PutOff() {
+  put_off_ = true;
+  SetGate(true);
+}
+
+void Handshake::TakeTurn() {
+  put_off_ = false;
+  if (ssl_ != nullptr && held_ == nullptr && SSL_is_init_finished(ssl_) != 0) SetGate(false);
 }
 
 void Handshake::OnFinished() {

@@ -18,6 +18,7 @@
 #include "alpn_decision.h"
 #include "deferred_callbacks.h"
 #include "openssl/owners.h"
+#include "openssl/saved_errors.h"
 #include "operation.h"
 #include "psk_decision.h"
 
@@ -114,6 +115,13 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   void Dispose();
   // Hands Node the oldest callback that a job left. @return whether there are more
   bool ReplayNext();
+  // What the last step has brought is for a later turn: until TakeTurn, Node reads nothing that comes after it.
+  void PutOff();
+  void TakeTurn();
+  // Leaves in the thread's error queue what the last step has failed with, and nothing else.
+  void PutErrorsBack() const { errors_.PutBack(); }
+  // Whether the last step has failed.
+  bool failed() const { return failed_; }
   // The TLS handshake is over (a renegotiation may follow).
   void OnFinished();
 
@@ -167,6 +175,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeOwner* const owner_;
   SslOwner held_;             // our reference while a job is paused
   DeferredCallbacks deferred_;
+  SavedErrors errors_;
   AlpnDecision alpn_;
   PskDecision psk_;
   UserCallbacks user_callbacks_;
@@ -177,6 +186,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool counted_ = false;
   bool flooded_ = false;      // the owner knows that the peer sends ahead
   bool refused_ = false;
+  bool failed_ = false;
+  bool put_off_ = false;
   bool driving_ = false;
   bool awaits_answer_ = false;  // this handshake's first flight of ours is out, and its operation not done
   bool gate_closed_ = false;  // the peer's next bytes lead to an operation: they are for a job

@@ -9,7 +9,7 @@ import { KeylessError } from '../errors.ts';
 import { findBinary } from './binary.ts';
 import type { PskQuestion } from './psk-question.ts';
 
-/** Where a handshake stands; the low bits of what a step returns (native/handshake.h, HandshakeState). */
+/** Where a handshake stands; what a step returns (native/handshake.h, HandshakeState). */
 export const HandshakeStep = {
   WANT_READ: 0,
   WANT_WRITE: 1,
@@ -20,13 +20,6 @@ export const HandshakeStep = {
   WANT_ALPN: 6,
   WANT_PSK: 7,
 } as const;
-
-/** Mask for {@link HandshakeStep} in what a step returns. */
-export const STEP_MASK = 0x0f;
-/** Callbacks of Node's wait for {@link Addon.replay}. */
-export const FLAG_REPLAY = 0x10;
-/** A new session is among them. */
-export const FLAG_NEW_SESSION = 0x20;
 
 /** Why a result was not taken (native/operation.h, ResultCheck). */
 export const ResultProblem = {
@@ -78,6 +71,11 @@ export interface Addon {
   readonly platformProblem: string;
   setParkListener(listener: (id: number, atGate: boolean) => void): void;
   setFloodListener(listener: () => void): boolean;
+  setTurnListeners(
+    drive: () => void,
+    takeTurn: (id: number) => number | undefined,
+    woken: (id: number, isWoken: boolean) => void,
+  ): void;
   stats(): { handshakes: number; paused: number };
   beginContext(): void;
   useKey(
@@ -118,6 +116,8 @@ export interface Addon {
   supply(id: number, bytes: Uint8Array, verify: boolean): number;
   fail(id: number): number;
   replay(id: number): boolean;
+  putOff(id: number, byLoop: boolean): void;
+  putErrorsBack(id: number): void;
   lastSignatureIsBad(id: number): boolean;
   clearErrors(): void;
   dispose(id: number): void;
@@ -150,6 +150,7 @@ export interface Addon {
 const FUNCTIONS = [
   'setParkListener',
   'setFloodListener',
+  'setTurnListeners',
   'stats',
   'beginContext',
   'useKey',
@@ -183,6 +184,8 @@ const FUNCTIONS = [
   'supply',
   'fail',
   'replay',
+  'putOff',
+  'putErrorsBack',
   'lastSignatureIsBad',
   'clearErrors',
   'dispose',

@@ -8,7 +8,7 @@ import { X509Certificate } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { KeylessError } from '../errors.ts';
 import type { Operation, PrivateKey, VerifyPolicy } from '../keys/private-key.ts';
-import { addon, FLAG_REPLAY, HandshakeStep, pendingOperation, STEP_MASK } from './addon.ts';
+import { addon, HandshakeStep, pendingOperation } from './addon.ts';
 import { contextLimits, giveKeys } from './contexts.ts';
 import { checkBytes, endpointOptions, type HandshakeOptions } from './handshake-options.ts';
 import type { KeyEntry } from './key-entry.ts';
@@ -184,9 +184,9 @@ export class Handshake {
   }
 
   #take(step: number): void {
-    if ((step & FLAG_REPLAY) !== 0) while (addon().replay(this.#id));
+    while (addon().replay(this.#id));
     this.#operation = undefined;
-    switch (step & STEP_MASK) {
+    switch (step) {
       case HandshakeStep.WANT_SIGN:
       case HandshakeStep.WANT_DECRYPT:
         this.#expose();

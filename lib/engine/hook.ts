@@ -2,6 +2,7 @@
  * Where Node's sockets become keyless, whether tls, https, http2 or user code makes them. It acts only where a keyless
  * context is in play.
  */
+import { executionAsyncId } from 'node:async_hooks';
 import type { TLSSocket } from 'node:tls';
 import { nextTick, setImmediate } from '../timers.ts';
 import { asTurn, inOrder } from '../turn.ts';
@@ -26,10 +27,7 @@ function driveAll(ids: readonly number[]): void {
   inOrder(ids, (id) => findHandshake(id)?.parked());
 }
 
-let turnIsSet = false;
-
 function driveParked(): void {
-  turnIsSet = false;
   asTurn(() => driveAll(takeParked()));
 }
 
@@ -39,12 +37,19 @@ let listens = false;
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
 function listenToAddon(): void {
   if (listens) return;
+  const tellingOf = (id: number) => findHandshake(id)?.telling;
+  addon().setTurnListeners(
+    driveParked,
+    (id) => tellingOf(id)?.takeTurn(),
+    (id, isWoken) => tellingOf(id)?.woken(isWoken),
+  );
   addon().setParkListener((id, atGate) => {
-    // In this order: near the end of a deep stack each call may fail, and the next that parks tries again.
-    if (!turnIsSet) setImmediate(driveParked);
-    turnIsSet = true;
     holdHandshake(id);
-    if (atGate) findHandshake(id)?.holdBackAtGate();
+    const handshake = findHandshake(id);
+    if (handshake === undefined) return;
+    // libuv's own calls have no asynchronous id.
+    handshake.telling.isNested = executionAsyncId() !== 0;
+    if (atGate) handshake.holdBackAtGate();
   });
   addon().setFloodListener(() => {
     for (const id of takeFlooded()) findHandshake(id)?.holdBack();
@@ -90,8 +95,14 @@ function driveOwn(own: SocketHandshake, within: boolean): void {
     }
   }
   if (own.disposed || !ids.includes(own.id)) return;
-  if (within) own.parkedWithin();
-  else own.parked();
+  const { telling } = own;
+  telling.isNested = within;
+  telling.isWithin = true;
+  try {
+    own.parked();
+  } finally {
+    telling.isWithin = false;
+  }
 }
 
 /** As Node does with what certCbDone throws. @returns whether nothing was thrown */

@@ -18,7 +18,6 @@ import type {
   SignatureScheme,
   SignOperation,
 } from '../keys/private-key.ts';
-import { nextTick } from '../timers.ts';
 import type { RawOperation } from './addon.ts';
 import { operationEnd, operationStart } from './channels.ts';
 import type { KeyEntry } from './key-entry.ts';
@@ -284,12 +283,11 @@ export class PendingOperation implements Timed {
     if (!isLater) this.take(answer);
   }
 
-  /** In ticks, not in the promise's microtasks: what users' handlers put off then is done in the order that it is natively. */
   private wait(answer: PromiseLike<unknown>): void {
     deadlines.add(this);
     answer.then(
-      (value) => nextTick(() => this.take(value)),
-      (error: unknown) => nextTick(() => this.settle(operationFailed(error))),
+      (value) => this.take(value),
+      (error: unknown) => this.settle(operationFailed(error)),
     );
   }
 

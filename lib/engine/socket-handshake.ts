@@ -9,38 +9,29 @@ import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
-import {
-  addon,
-  FLAG_NEW_SESSION,
-  FLAG_REPLAY,
-  HandshakeStep,
-  pendingOperation,
-  ResultProblem,
-  STEP_MASK,
-} from './addon.ts';
-
+import { addon, HandshakeStep, pendingOperation, ResultProblem } from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
 import { keepUntilVerdict, lookInto, standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
 import { becomeKeeper } from './copies.ts';
-import { guardCallbacks } from './guarded-callbacks.ts';
-import { refusedSignature, unexplainedFailure, withCause } from './handshake-failure.ts';
+import { refusedSignature, withCause } from './handshake-failure.ts';
 import { findKey, type KeyEntry } from './key-entry.ts';
 import type { LateChoice } from './late-choice.ts';
 import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from './live-handshakes.ts';
 import { PendingOperation, type ScopedOrigin } from './operation.ts';
 import { ProcessHold } from './process-hold.ts';
 import { resultError } from './result-error.ts';
+import { Telling, type Told } from './telling.ts';
 import { throwLater } from './throw-later.ts';
-import { internals, standIn, type TlsHandle } from './tls-handle.ts';
+import { internals, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
 import { askAndGoOnLater, type Tell, userQuestion } from './user-callbacks.ts';
 
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
-export class SocketHandshake implements ScopedOrigin {
+export class SocketHandshake implements ScopedOrigin, Told {
   readonly id: number;
-  private readonly socket: TLSSocket;
-  private readonly handle: TlsHandle;
+  readonly socket: TLSSocket;
+  readonly handle: TlsHandle;
   private readonly startedAt = performance.now();
   /** Of whoever made the connection; a server's is its listener's, as for Node's own events. */
   readonly scope = new AsyncResource('KEYLESSHANDSHAKE');
@@ -50,7 +41,7 @@ export class SocketHandshake implements ScopedOrigin {
   private operation: PendingOperation | undefined;
   /** Whose answer was used last, for whoever wants to know if it was wrong. */
   used: PendingOperation | undefined;
-  private error: KeylessError | undefined;
+  error: KeylessError | undefined;
   private admitted = false;
   /** Its keys are Node's, so it is to wait for no key's holder, and for no turn. */
   private asksNobody = false;
@@ -59,11 +50,8 @@ export class SocketHandshake implements ScopedOrigin {
   /** It was to ask nobody, has come to a keyless key all the same, and waits for its turn with a job. */
   private queuesPaused = false;
   private isDisposed = false;
-  private isWithinUser = false;
-  private awaitsNewSession = false;
   private heldBack = false;
-  /** Node has told of the failure that it is woken to. */
-  private isTold = false;
+  readonly telling = new Telling(this);
   private readonly processHold = new ProcessHold();
   private limits: ContextLimits | undefined;
   /** The context that setKeyCert() has given the connection in the place of its own. */
@@ -134,16 +122,6 @@ export class SocketHandshake implements ScopedOrigin {
     for (const entry of context.entries) this.givenKeys.set(entry.type, entry);
   }
 
-  /** As {@link parked}, in JavaScript of the user's that would natively have brought the handshake on. */
-  parkedWithin(): void {
-    this.isWithinUser = true;
-    try {
-      this.parked();
-    } finally {
-      this.isWithinUser = false;
-    }
-  }
-
   /** The handshake stands parked. */
   parked(): void {
     this.error = undefined;
@@ -199,6 +177,7 @@ export class SocketHandshake implements ScopedOrigin {
     forgetUnread(this);
     withdraw(this);
     this.leave();
+    this.telling.end();
   }
 
   private leave(): void {
@@ -217,7 +196,7 @@ export class SocketHandshake implements ScopedOrigin {
     const goOn = (tell: Tell) => {
       if (!this.isDisposed) this.scope.runInAsyncScope(() => this.after(this.step(tell)));
     };
-    if (this.isWithinUser || this.handle._parentWrap?.stream !== undefined) {
+    if (this.telling.isOneGo) {
       goOn(question());
       return;
     }
@@ -226,29 +205,22 @@ export class SocketHandshake implements ScopedOrigin {
   }
 
   private after(step: number): void {
-    if ((step & FLAG_REPLAY) !== 0 && step >= 0) this.replay((step & FLAG_NEW_SESSION) !== 0);
     if (this.isDisposed || step < 0) return;
-    const state = step & STEP_MASK;
-    const question = userQuestion(state, this.id, this.handle);
-    if (question !== undefined) {
-      this.ask(question);
-      return;
-    }
-    if (state === HandshakeStep.WANT_SIGN || state === HandshakeStep.WANT_DECRYPT) {
+    const question = userQuestion(step, this.id, this.handle);
+    if (question !== undefined) this.ask(question);
+    else if (step === HandshakeStep.WANT_SIGN || step === HandshakeStep.WANT_DECRYPT) {
       this.queuesPaused = !this.admitted;
       if (this.admitted) this.perform();
       else enter(this);
-      return;
-    }
+    } else this.telling.tell(step === HandshakeStep.FAILED);
+  }
+
+  jobIsOver(): void {
     releaseHandshake(this.id);
     this.leave();
-    if (this.isDisposed) return;
-    if (this.heldBack) {
-      forgetUnread(this);
-      this.readOn();
-    }
-    if (state === HandshakeStep.FAILED) this.wakeToFailure();
-    else if (!this.awaitsNewSession) this.wake();
+    if (!this.heldBack) return;
+    forgetUnread(this);
+    this.readOn();
   }
 
   /** After {@link holdBack}. */
@@ -267,7 +239,6 @@ export class SocketHandshake implements ScopedOrigin {
       this.settle(new KeylessError('ERR_KEYLESS_STATE', 'The PrivateKey of this handshake is gone.'));
       return;
     }
-    if (raw.scheme === 0) guardCallbacks(this.handle);
     this.operation = new PendingOperation(raw, entry, this, (result) => this.settle(result));
     this.operation.start();
     if (this.operation === undefined) return;
@@ -326,66 +297,9 @@ export class SocketHandshake implements ScopedOrigin {
     return this.step(() => addon().fail(this.id));
   }
 
-  /** Hands Node what OpenSSL reported while the job ran, in order, however the user's handlers behave. */
-  private replay(withNewSession: boolean): void {
-    if (withNewSession && this.role === 'server') this.watchNewSession();
-    let more = true;
-    while (more && !this.isDisposed) {
-      try {
-        more = addon().replay(this.id);
-      } catch (error) {
-        throwLater(error);
-      }
-    }
-  }
-
-  /**
-   * A server's user may take time to store a new session, and Node sends nothing until then; its own call of
-   * newSessionDone() then wakes the handshake, and ours must not come before it.
-   */
-  private watchNewSession(): void {
-    const handle = this.handle;
-    const { onnewsession, newSessionDone } = handle;
-    handle.onnewsession = (...values) => {
-      this.awaitsNewSession = true;
-      return onnewsession.apply(handle, values);
-    };
-    standIn(handle, 'newSessionDone', () => {
-      this.awaitsNewSession = false;
-      newSessionDone.call(handle);
-    });
-  }
-
-  private wake(): void {
-    this.handle.newSessionDone();
-  }
-
-  /**
-   * OpenSSL's error queue holds what went wrong, and Node reports it as its own when it is woken. Where a write of the
-   * user's waits, Node fails that write instead (EPROTO) and destroys the socket with its error: ours takes its place. Of a
-   * renegotiation that fails Node only tells.
-   */
-  private wakeToFailure(): void {
-    const error = this.error;
-    this.isTold = false;
-    const socket = this.socket;
-    if (error !== undefined) {
-      const { destroy } = socket;
-      socket.destroy = (reason?: Error) => destroy.call(socket, reason && error);
-    }
-    try {
-      this.wake();
-    } finally {
-      addon().clearErrors();
-      if (!this.isTold && !socket.destroyed && !this.isDisposed)
-        socket.destroy(error ?? unexplainedFailure());
-      if (error !== undefined) Reflect.deleteProperty(socket, 'destroy');
-    }
-  }
-
   /** What Node's error of this connection was caused by, where that was ours. */
   explain(error: Error): Error {
-    this.isTold = true;
+    this.telling.isTold = true;
     if (this.isDisposed) return error;
     if (this.error !== undefined) return withCause(this.error, error);
     if (!addon().lastSignatureIsBad(this.id)) return error;

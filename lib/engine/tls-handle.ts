@@ -42,7 +42,7 @@ export interface TlsHandle {
   /** The socket below; it has a `stream` where that is one of the user's and no socket of Node's. */
   _parentWrap?: { stream?: unknown };
   /** The native handle below. One of a user's stream does not say whether it holds the process. */
-  _parent?: { hasRef?(): boolean };
+  _parent?: { hasRef?(): boolean; readonly fd?: number; _parent?: unknown };
 }
 
 /** The fields of a TLSSocket that lib/_tls_wrap.js keeps. */

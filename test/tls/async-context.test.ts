@@ -102,15 +102,15 @@ test("a client's PrivateKey is called, and told of its time-out, in the context 
 
 const CRASH = fileURLToPath(new URL('../helpers/crashing-server.js', import.meta.url));
 
-/** What a process says whose handler throws. */
-async function crash(where: string, mode: string): Promise<unknown> {
-  const child = spawn(process.execPath, [CRASH, where, mode], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let said = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
+/** What a process says in which something throws. */
+async function said(...args: readonly string[]): Promise<unknown> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (more: string) => {
+    text += more;
   });
   const [code, signal] = await once(child, 'close');
-  return { said, code, signal };
+  return { text, code, signal };
 }
 
 describe('an exception of a user', () => {
@@ -126,9 +126,20 @@ describe('an exception of a user', () => {
     ...ofKeyExchange,
   ]) {
     it(`in ${where} goes where it goes natively, once`, async () => {
-      const native = await crash(where, 'native');
-      assert.match(String((native as { said: string }).said), /thrown on purpose/);
-      for (const mode of ['sync', 'delayed']) assert.deepEqual(await crash(where, mode), native, mode);
+      const native = await said(CRASH, where, 'native');
+      assert.match(String((native as { text: string }).text), /thrown on purpose/);
+      for (const mode of ['sync', 'delayed']) assert.deepEqual(await said(CRASH, where, mode), native, mode);
     });
   }
+});
+
+const FAILING = fileURLToPath(new URL('../helpers/failing-client.js', import.meta.url));
+
+test("what the callback of a client's write throws, when its handshake fails, is uncaught", async () => {
+  const native = await said(FAILING, 'native');
+  assert.match(
+    String((native as { text: string }).text),
+    /^write: EPROTO\nuncaughtException: thrown on purpose\n$/,
+  );
+  for (const mode of ['sync', 'delayed']) assert.deepEqual(await said(FAILING, mode), native, mode);
 });

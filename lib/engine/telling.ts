@@ -1,0 +1,140 @@
+/**
+ * How Node is told what a job of a handshake has brought: first of what OpenSSL has reported meanwhile, in order; then it is
+ * woken, to flush, read and write.
+ *
+ * Natively all of that takes place while libuv calls Node, with nothing of JavaScript below: ticks, microtasks and exceptions
+ * of each handler are seen to before the next is called. So it does here, in a turn of the loop (native/loop_turn.h). Where
+ * natively there is JavaScript below as well, everything comes in one go.
+ */
+import type { AsyncResource } from 'node:async_hooks';
+import type { TLSSocket } from 'node:tls';
+import type { KeylessError } from '../errors.ts';
+import { addon } from './addon.ts';
+import { unexplainedFailure } from './handshake-failure.ts';
+import { throwLater } from './throw-later.ts';
+import type { TlsHandle } from './tls-handle.ts';
+
+/** Whom it is about. */
+export interface Told {
+  readonly id: number;
+  readonly handle: TlsHandle;
+  readonly socket: TLSSocket;
+  readonly scope: AsyncResource;
+  readonly disposed: boolean;
+  /** Why it fails, where that is ours. */
+  readonly error: KeylessError | undefined;
+  /** Node knows what its job has brought, and will be woken now. */
+  jobIsOver(): void;
+}
+
+/** Owner: its handshake. States: idle -> put off -> idle. */
+export class Telling {
+  /** Natively there is JavaScript below: Node has called it, and it has called Node. */
+  isNested = false;
+  /** That JavaScript goes on when this has returned. */
+  isWithin = false;
+  /** Node has told of the failure that it is woken to. */
+  isTold = false;
+  private fails = false;
+  private comesInOneGo = false;
+  private restore: (() => void) | undefined;
+  private readonly told: Told;
+
+  constructor(told: Told) {
+    this.told = told;
+  }
+
+  /** Natively nothing of Node's comes in between two handlers. */
+  get isOneGo(): boolean {
+    return this.isNested || this.told.handle._parentWrap?.stream !== undefined;
+  }
+
+  /** A job is over. @param fails as OpenSSL says */
+  tell(fails: boolean): void {
+    this.fails = fails;
+    // In a later turn nothing may be left of a socket that is destroyed.
+    if (this.isWithin || this.told.socket.destroyed) {
+      this.tellNow();
+      return;
+    }
+    this.comesInOneGo = this.isOneGo;
+    addon().putOff(this.told.id, !this.comesInOneGo);
+  }
+
+  /** @returns the descriptor whose reader wakes Node, -1: there is none; `undefined`: Node is awake */
+  takeTurn(): number | undefined {
+    const { told } = this;
+    if (this.comesInOneGo) {
+      told.scope.runInAsyncScope(this.tellNow, this);
+      return undefined;
+    }
+    told.scope.runInAsyncScope(this.begin, this);
+    if (told.disposed) return undefined;
+    const { _parent } = told.handle;
+    return _parent?._parent === undefined ? (_parent?.fd ?? -1) : -1;
+  }
+
+  /** After {@link takeTurn}. @param isWoken false: Node does not read there now */
+  woken(isWoken: boolean): void {
+    this.told.scope.runInAsyncScope(isWoken ? this.end : this.wake, this);
+  }
+
+  private tellNow(): void {
+    this.replay();
+    this.begin();
+    if (!this.told.disposed) this.wake();
+  }
+
+  /** However the user's handlers behave. */
+  private replay(): void {
+    let more = true;
+    while (more && !this.told.disposed) {
+      try {
+        more = addon().replay(this.told.id);
+      } catch (error) {
+        throwLater(error);
+      }
+    }
+  }
+
+  private wake(): void {
+    const { id, handle } = this.told;
+    if (this.fails) addon().putErrorsBack(id);
+    try {
+      handle.newSessionDone();
+    } finally {
+      if (this.fails) addon().clearErrors();
+      this.end();
+    }
+  }
+
+  /**
+   * OpenSSL's error queue holds what went wrong, and Node reports it as its own when it is woken. Where a write of the
+   * user's waits, Node fails that write instead (EPROTO) and destroys the socket with its error: ours takes its place. Of a
+   * renegotiation that fails Node only tells.
+   */
+  private begin(): void {
+    const { disposed, error, socket } = this.told;
+    if (disposed) return;
+    this.told.jobIsOver();
+    this.isTold = false;
+    if (!this.fails || error === undefined) return;
+    const own = Object.getOwnPropertyDescriptor(socket, 'destroy');
+    const { destroy } = socket;
+    socket.destroy = (reason?: Error) => destroy.call(socket, reason && error);
+    this.restore = () => {
+      if (own === undefined) Reflect.deleteProperty(socket, 'destroy');
+      else Object.defineProperty(socket, 'destroy', own);
+    };
+  }
+
+  /** Node has been woken, or it never will be: the socket has gone. */
+  end(): void {
+    if (!this.fails) return;
+    this.fails = false;
+    const { disposed, error, socket } = this.told;
+    if (!this.isTold && !socket.destroyed && !disposed) socket.destroy(error ?? unexplainedFailure());
+    this.restore?.();
+    this.restore = undefined;
+  }
+}
