@@ -8,6 +8,7 @@ import { VERSION } from './premaster-classes.ts';
 const HANDSHAKE = 22;
 const CHANGE_CIPHER_SPEC = 20;
 const ALERT = 21;
+const APPLICATION_DATA = 23;
 const CLIENT_HELLO = 1;
 const SERVER_HELLO = 2;
 const CLIENT_KEY_EXCHANGE = 16;
@@ -68,9 +69,9 @@ export async function begin(port: number, hello: Buffer) {
   const ended = once(socket, 'close').then(() => assert.fail('closed without an alert'));
   ended.catch(() => undefined);
   const data = async () => ((await Promise.race([once(socket, 'data'), ended])) as [Buffer])[0];
-  socket.write(record(HANDSHAKE, hello));
+  socket.write(helloRecord(hello));
   let flight = Buffer.alloc(0);
-  while (!flight.subarray(-SERVER_HELLO_DONE.length).equals(SERVER_HELLO_DONE)) {
+  while (!isWaiting(flight)) {
     flight = Buffer.concat([flight, await data()]);
   }
   return { socket, data, flight };
@@ -113,24 +114,64 @@ function derive(secret: Buffer, label: string, seed: Buffer, bytes: number): Buf
   return Buffer.concat([hmac(secret, first, labelled), hmac(secret, second, labelled)]).subarray(0, bytes);
 }
 
-/** The first record under new keys (RFC 5288 §3). @param keys the key block, RFC 5246 §6.3 */
-function encryptedFinished(keys: Buffer, verifyData: Buffer): Buffer {
-  const plain = message(FINISHED, verifyData);
-  const explicitNonce = Buffer.alloc(8);
-  const cipher = createCipheriv(
-    'aes-128-gcm',
-    keys.subarray(0, 16),
-    Buffer.concat([keys.subarray(32, 36), explicitNonce]),
-  );
-  cipher.setAAD(
-    Buffer.concat([Buffer.alloc(8), Buffer.of(HANDSHAKE), uint16(VERSION), uint16(plain.length)]),
-  );
-  const body = [cipher.update(plain), cipher.final()];
-  return record(HANDSHAKE, Buffer.concat([explicitNonce, ...body, cipher.getAuthTag()]));
+/** Records under new keys (RFC 5288 §3), one after the other. @param keys the key block, RFC 5246 §6.3 */
+function sealer(keys: Buffer): (type: number, plain: Buffer) => Buffer {
+  let sequence = 0;
+  return (type, plain) => {
+    const explicitNonce = Buffer.alloc(8);
+    explicitNonce.writeUInt32BE(sequence, 4);
+    sequence += 1;
+    const nonce = Buffer.concat([keys.subarray(32, 36), explicitNonce]);
+    const cipher = createCipheriv('aes-128-gcm', keys.subarray(0, 16), nonce);
+    cipher.setAAD(Buffer.concat([explicitNonce, Buffer.of(type), uint16(VERSION), uint16(plain.length)]));
+    const body = [cipher.update(plain), cipher.final()];
+    return record(type, Buffer.concat([explicitNonce, ...body, cipher.getAuthTag()]));
+  };
+}
+
+/** A client that knows its premaster. */
+export interface Ending {
+  /** What ends its handshake. */
+  readonly flight: Buffer;
+  /** A record of what it says then, 16 KiB at most. */
+  seal(data: Buffer): Buffer;
+}
+
+/** @param said by the server so far, in answer to the hello */
+export function ending(hello: Buffer, said: Buffer, premaster: Buffer, ciphertext: Buffer): Ending {
+  const received = messagesIn(said);
+  assert.equal(received[0], SERVER_HELLO);
+  const [client, server] = [hello, received].map((each) => each.subarray(RANDOM_AT, RANDOM_AT + 32)) as [
+    Buffer,
+    Buffer,
+  ];
+  const exchange = message(CLIENT_KEY_EXCHANGE, Buffer.concat([uint16(ciphertext.length), ciphertext]));
+  const master = derive(premaster, 'master secret', Buffer.concat([client, server]), 48);
+  const seal = sealer(derive(master, 'key expansion', Buffer.concat([server, client]), 40));
+  const transcript = createHash('sha256').update(hello).update(received).update(exchange).digest();
+  const verifyData = derive(master, 'client finished', transcript, 12);
+  return {
+    flight: Buffer.concat([
+      record(HANDSHAKE, exchange),
+      record(CHANGE_CIPHER_SPEC, Buffer.of(1)),
+      seal(HANDSHAKE, message(FINISHED, verifyData)),
+    ]),
+    seal: (data) => seal(APPLICATION_DATA, data),
+  };
+}
+
+/** The first record of a client. */
+export function helloRecord(hello: Buffer): Buffer {
+  return record(HANDSHAKE, hello);
+}
+
+/** Whether a server has said what it has to say before the key exchange. */
+export function isWaiting(said: Buffer): boolean {
+  return said.subarray(-SERVER_HELLO_DONE.length).equals(SERVER_HELLO_DONE);
 }
 
 /**
- * A client that knows its premaster, and ends the handshake with it.
+ * A client that knows its premaster ends the handshake with it.
  *
  * @param offered the newest version that it says it speaks @returns whether the server has taken the premaster
  */
@@ -142,23 +183,7 @@ export async function isTaken(
 ): Promise<boolean> {
   const hello = clientHello(offered);
   const { socket, data, flight } = await begin(port, hello);
-  const received = messagesIn(flight);
-  assert.equal(received[0], SERVER_HELLO);
-  const [client, server] = [hello, received].map((each) => each.subarray(RANDOM_AT, RANDOM_AT + 32)) as [
-    Buffer,
-    Buffer,
-  ];
-  const exchange = message(CLIENT_KEY_EXCHANGE, Buffer.concat([uint16(ciphertext.length), ciphertext]));
-  const master = derive(premaster, 'master secret', Buffer.concat([client, server]), 48);
-  const keys = derive(master, 'key expansion', Buffer.concat([server, client]), 40);
-  const transcript = createHash('sha256').update(hello).update(received).update(exchange).digest();
-  socket.write(
-    Buffer.concat([
-      record(HANDSHAKE, exchange),
-      record(CHANGE_CIPHER_SPEC, Buffer.of(1)),
-      encryptedFinished(keys, derive(master, 'client finished', transcript, 12)),
-    ]),
-  );
+  socket.write(ending(hello, flight, premaster, ciphertext).flight);
   const [answer] = await data();
   socket.destroy();
   assert.ok(answer === CHANGE_CIPHER_SPEC || answer === ALERT, String(answer));
