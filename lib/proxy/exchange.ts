@@ -38,8 +38,12 @@ const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205]);
 /** RFC 9113 §7. */
 const INTERNAL_ERROR = 0x2;
 
-/** A request that went into a kept connection which the backend had closed: it was not read. */
-export class StaleConnection extends Error {}
+/** A request that went into a kept connection which the backend had closed, or did not want it on: it was not looked at. */
+export class StaleConnection extends Error {
+  readonly code = 'ECONNRESET';
+}
+/** The next connection may end at the same time: backends end each after so many requests. */
+const MOST_REPEATS = 3;
 
 export class Exchange {
   readonly #request: FrontRequest;
@@ -91,16 +95,16 @@ export class Exchange {
       // A client that breaks off tells by `close`; its error has nothing to add.
       this.#request.on('error', () => undefined);
       this.#response.on('error', () => undefined);
-      this.#ask(!hasBody(this.#request));
+      this.#ask(hasBody(this.#request) ? 0 : MOST_REPEATS);
     });
   }
 
-  #ask(mayRepeat: boolean): void {
+  #ask(repeats: number): void {
     let sent: Sent;
     try {
       sent = this.#send((body) => {
-        if (mayRepeat) body.end();
-        else this.#passBody(body);
+        if (hasBody(this.#request)) this.#passBody(body);
+        else body.end();
       });
     } catch (error) {
       // Node would not send it: a field that the backend's version of HTTP does not know.
@@ -111,8 +115,8 @@ export class Exchange {
     sent.answer.then(
       (head) => this.#answer(head),
       (error: Error) => {
-        // A kept connection that the backend had closed: the request never arrived (RFC 9110 §9.2.2 allows it again).
-        if (mayRepeat && !this.#done && error instanceof StaleConnection) this.#ask(false);
+        // It never arrived: RFC 9110 §9.2.2 and RFC 9113 §8.7 allow it again.
+        if (repeats > 0 && !this.#done && error instanceof StaleConnection) this.#ask(repeats - 1);
         else this.#fail(error);
       },
     );

@@ -1,9 +1,14 @@
 /** A request to a backend over HTTP/2. */
-import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Stream,
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
 import type { Backend } from './backend.ts';
 import { type BackendSession, type BackendSessionOptions, schemeOf } from './backend-session.ts';
 import { BackendSessions } from './backend-sessions.ts';
-import type { AnswerHead, PassBody, Sent } from './exchange.ts';
+import { type AnswerHead, type PassBody, type Sent, StaleConnection } from './exchange.ts';
 import { BackendTimeout } from './failure.ts';
 import { endToEnd } from './headers.ts';
 import type { OutgoingRequest } from './send-http1.ts';
@@ -17,6 +22,11 @@ function headOf(
   return { status, headers: endToEnd(headers), body: stream, trailers: () => endToEnd(trailers) };
 }
 
+/** RFC 9113 §8.7: the backend has not looked at it, also if that is what its GOAWAY says. */
+function explained(error: Error, { rstCode }: ClientHttp2Stream): Error {
+  return rstCode === constants.NGHTTP2_REFUSED_STREAM ? new StaleConnection() : error;
+}
+
 function answerOf(
   stream: ClientHttp2Stream,
   resolve: (head: AnswerHead) => void,
@@ -26,8 +36,8 @@ function answerOf(
   stream
     .on('trailers', (fields) => Object.assign(trailers, fields))
     .on('response', (headers) => resolve(headOf(stream, headers, trailers)))
-    .on('error', reject)
-    .on('close', () => reject(new Error('closed without an answer')));
+    .on('error', (error) => reject(explained(error, stream)))
+    .on('close', () => reject(explained(new Error('closed without an answer'), stream)));
 }
 
 export class Http2Backend {

@@ -199,3 +199,29 @@ test('who holds what one connection to a backend takes leaves others for other c
   });
   backend.close();
 });
+
+test('a backend that ends each connection after some requests answers them all', async () => {
+  const backend = http2.createServer();
+  backend.on('session', (session) => {
+    let streams = 0;
+    session.on('stream', (stream) => {
+      stream.on('error', () => undefined);
+      streams += 1;
+      if (streams === 3) session.goaway(http2.constants.NGHTTP2_NO_ERROR, stream.id);
+      if (streams > 3) stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
+      else stream.respond({ ':status': 200 }, { endStream: true });
+    });
+  });
+  const sessions = sessionsOf(backend);
+  await serving(`h2c://127.0.0.1:${await portOf(backend)}`, [], async (port) => {
+    const session = connect(port);
+    const asked = Array.from({ length: 6 }, () => statusOf(session.request({ ':path': '/' })));
+    assert.deepEqual(
+      await Promise.all(asked),
+      Array.from({ length: 6 }, () => 200),
+    );
+    assert.equal(sessions.length, 2);
+    session.close();
+  });
+  backend.close();
+});
