@@ -55,7 +55,7 @@ export class BackendSession {
     const { host, port } = backend;
     this.#options = options;
     this.#events = events;
-    this.#socket = connectBackend(backend);
+    this.#socket = connectBackend(backend, 'h2');
     this.#session = connect(`${schemeOf(backend)}://${host.includes(':') ? `[${host}]` : host}:${port}`, {
       createConnection: () => this.#socket,
     });

@@ -78,11 +78,15 @@ export function parseBackend(url: string, tls: BackendTls = {}): Backend {
   return { protocol, host, port: number, url, tls: overTls, agent: agentFor(protocol) };
 }
 
-/** A connection of its own: for bytes, and for sessions of HTTP/2. */
-export function connectBackend(backend: Backend): Socket {
-  const { protocol, host, port, tls } = backend;
+/**
+ * A connection of its own: for bytes, and for sessions of HTTP/2.
+ *
+ * @param protocol what is spoken on it (ALPN), if TLS is to tell the backend; `undefined`: nobody has said
+ */
+export function connectBackend(backend: Backend, protocol?: string): Socket {
+  const { host, port, tls } = backend;
   if (tls === undefined) return quiet(connectTcp({ host, port, allowHalfOpen: true, noDelay: true }));
   const options = { host, port, ...tlsOptions(backend) };
-  const halfOpen = { allowHalfOpen: true, ...(protocol === 'h2' ? { ALPNProtocols: ['h2'] } : {}) };
+  const halfOpen = { allowHalfOpen: true, ...(protocol === undefined ? {} : { ALPNProtocols: [protocol] }) };
   return quiet(connectTls({ ...options, ...halfOpen }));
 }

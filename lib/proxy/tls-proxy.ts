@@ -14,7 +14,7 @@ import {
 import { escapePeerText } from '../protocol/peer-text.ts';
 import { type Backend, connectBackend, isHttp } from './backend.ts';
 import type { ProxyEvents, ProxyStats } from './events.ts';
-import { reasonOf } from './failure.ts';
+import { BackendTimeout, reasonOf } from './failure.ts';
 import type { Client } from './headers.ts';
 import { type Host, SESSION_ID_CONTEXT } from './host-folder.ts';
 import { HostNames } from './host-names.ts';
@@ -246,9 +246,10 @@ export class TlsProxy {
 
   async #stream(socket: TLSSocket, { host, backend, client }: Guest): Promise<void> {
     const startedAt = performance.now();
-    const out = connectBackend(backend);
-    out.setTimeout(this.#options.backendTimeoutMs, () => out.destroy(new Error('timeout')));
-    out.once('connect', () => out.setTimeout(0));
+    const out = connectBackend(backend, socket.alpnProtocol || undefined);
+    const alarm = setTimeout(() => out.destroy(new BackendTimeout()), this.#options.backendTimeoutMs);
+    const connected = () => clearTimeout(alarm);
+    out.once(backend.tls === undefined ? 'connect' : 'secureConnect', connected).once('close', connected);
     if (this.#options.sendProxyHeader) {
       const destination = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
       out.write(encodeProxyHeader({ source: client, destination }));

@@ -6,6 +6,7 @@ import {
   type Server as HttpServer,
   request as httpRequest,
 } from 'node:http';
+import { connect as connectHttp2, createSecureServer, type Http2SecureServer } from 'node:http2';
 import { createRequire } from 'node:module';
 import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -26,7 +27,7 @@ before(async () => {
 after(() => folder.remove());
 
 async function serving(
-  server: Server | HttpServer,
+  server: Server | HttpServer | Http2SecureServer,
   scheme: string,
   args: readonly string[],
   work: (port: number, proxy: ProxyProcess) => Promise<void>,
@@ -131,6 +132,34 @@ test('tls: the backend’s certificate is verified; its own bytes pass', async (
     const socket = connect(port);
     await closed(socket);
     assert.match(String((await proxy.event('stream')).error), /UNABLE_TO|SELF_SIGNED/);
+  });
+});
+
+test('tls: the backend is told the protocol that the client has got', async () => {
+  const issued = await folder.authority.issue({ type: 'p256' });
+  const server = createSecureServer({ cert: issued.certPem, key: issued.keyPem }, (_, response) =>
+    response.end('over HTTP/2'),
+  );
+  const args = ['--alpn', 'h2', '--backend-ca', folder.file('ca.crt')];
+  await serving(server, 'tls', args, async (port) => {
+    const session = connectHttp2(`https://localhost:${port}`, { ca: folder.authority.certPem });
+    assert.equal(await text(session.request({ ':path': '/' })), 'over HTTP/2');
+    session.close();
+  });
+});
+
+test('--backend-timeout is for the whole way to a backend, TLS included, however its bytes drip', async () => {
+  const server = createServer((socket) => {
+    // The beginning of a record of 16 KB.
+    socket.write(Buffer.of(22, 3, 3, 64, 0));
+    const timer = setInterval(() => socket.write(Buffer.of(0)), 50);
+    socket.on('error', () => undefined).on('close', () => clearInterval(timer));
+  });
+  await serving(server, 'tls', ['--backend-timeout', '250'], async (port, proxy) => {
+    const started = performance.now();
+    await closed(connect(port));
+    assert.ok(performance.now() - started < 5000);
+    assert.equal((await proxy.event('stream')).error, 'timeout');
   });
 });
 
