@@ -19,11 +19,11 @@ const isLong = process.argv.includes(LONG);
 /** Of row 22 of docs/operations.md. */
 const ALL_HANDSHAKES = '200000';
 /**
- * They look at Node's own handles and keys, count all handshakes of the engine, and compare with keys that answer at once: under
- * isolate these are others, or take time (in which a process that nothing holds ends).
+ * They look at Node's own handles and keys, count all handshakes of the engine, and compare with keys that answer at once or take
+ * any version: under isolate these are others, or take time (in which a process that nothing holds ends).
  */
 const ABOUT_THE_ENGINE =
-  /^tls\/(?:node-internals|node-callbacks|node-keys|addresses|called-twice|process-hold)\./;
+  /^tls\/(?:node-internals|node-callbacks|node-keys|addresses|called-twice|process-hold|premaster-version)\./;
 const parts = process.argv.slice(2).filter((word) => word !== ISOLATED && word !== LONG);
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
