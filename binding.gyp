@@ -19,6 +19,7 @@
         "native/file_lock.cc",
         "native/handshake.cc",
         "native/hardening.cc",
+        "native/system_call_filter.cc",
         "native/key_record.cc",
         "native/loop_turn.cc",
         "native/node_streams.cc",

@@ -10,8 +10,11 @@ namespace keyless {
 
 namespace {
 
+// @param hash nullptr: RSA as such
 bool SetMethod(EVP_PKEY_CTX* context, int type, const EVP_MD* hash, bool pss) {
-  if (EVP_PKEY_sign_init(context) != 1 || EVP_PKEY_CTX_set_signature_md(context, hash) != 1) return false;
+  if (EVP_PKEY_sign_init(context) != 1) return false;
+  if (hash == nullptr) return type == EVP_PKEY_RSA && EVP_PKEY_CTX_set_rsa_padding(context, RSA_NO_PADDING) == 1;
+  if (EVP_PKEY_CTX_set_signature_md(context, hash) != 1) return false;
   if (type == EVP_PKEY_EC) return !pss;
   if (!pss) return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1;
   // RFC 8446 §4.2.3: the salt is as long as the digest.
@@ -25,7 +28,7 @@ std::unique_ptr<DigestSigner> DigestSigner::Create(const uint8_t* pkcs8, size_t 
   const ErrorGuard guard;
   PkeyOwner key(d2i_AutoPrivateKey(nullptr, &pkcs8, static_cast<long>(bytes)));
   const EVP_MD* md = EVP_get_digestbyname(hash);
-  if (!key || md == nullptr) return nullptr;
+  if (!key || (md == nullptr && hash[0] != '\0')) return nullptr;
   const int type = EVP_PKEY_get_base_id(key.get());
   if (type != EVP_PKEY_EC && type != EVP_PKEY_RSA && type != EVP_PKEY_RSA_PSS) return nullptr;
   PkeyCtxOwner context(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));

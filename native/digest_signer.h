@@ -1,4 +1,4 @@
-// A private key that signs by one method: the contexts are made once, where node:crypto makes them for each signature.
+// A private key that signs by one method, or decrypts: the contexts are made once, where node:crypto makes them each time.
 #ifndef NATIVE_DIGEST_SIGNER_H_
 #define NATIVE_DIGEST_SIGNER_H_
 
@@ -17,7 +17,8 @@ namespace keyless {
 // No states: every signature is for itself.
 class DigestSigner {
  public:
-  // The key is PKCS#8, DER, of RSA or EC. nullptr: no such key, or it does not sign so.
+  // The key is PKCS#8, DER, of RSA or EC. nullptr: no such key, or it does not sign so. An empty hash: RSA as such, c^d mod n, which
+  // takes what is as long as the modulus, and is also how RSA decrypts.
   static std::unique_ptr<DigestSigner> Create(const uint8_t* pkcs8, size_t bytes, const char* hash, bool pss);
 
   // The most bytes that a signature has.

@@ -1,5 +1,6 @@
 #include "signing_threads.h"
 
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <time.h>
 #ifdef __linux__
@@ -68,6 +69,11 @@ void Unregister(SigningThreads* threads) {
 }
 
 }  // namespace
+
+// What RSA has decrypted is a secret.
+SigningJob::~SigningJob() {
+  for (Task& task : tasks_) OPENSSL_cleanse(task.signature.data(), task.signature.size());
+}
 
 bool SigningJob::Add(DigestSigner* signer, const uint8_t* digest, size_t bytes) {
   if (signers_.empty() || !signers_.back().IsOf(signer)) {

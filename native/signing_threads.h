@@ -23,6 +23,9 @@ namespace keyless {
 class SigningJob {
  public:
   explicit SigningJob(uint32_t id) : id_(id) {}
+  ~SigningJob();
+  SigningJob(const SigningJob&) = delete;
+  SigningJob& operator=(const SigningJob&) = delete;
 
   // On the JavaScript thread. Returns false where there is no memory.
   bool Add(DigestSigner* signer, const uint8_t* digest, size_t bytes);

@@ -2,7 +2,7 @@
  * Bundles what the start of an isolated app waits for; a file of its own costs Node.js half a millisecond for each module.
  * `npm run build:ts` does it after the compiler, out of lib/ and into dist/lib/.
  *
- * The process that holds keys, and its worker thread, become one file each. Of the app's process, what `isolate` loads at once
+ * The process that holds keys becomes one file. Of the app's process, what `isolate` loads at once
  * and what it loads with the first key become a chunk each. Modules have state that must be there once, and errors a class: so the
  * files of dist/lib/ whose modules are in a chunk stay, and hand on what is in it.
  */
@@ -15,11 +15,8 @@ const SOURCES = fileURLToPath(new URL('../lib/', import.meta.url));
 const OUTPUT = fileURLToPath(new URL('../dist/lib/', import.meta.url));
 const PLATFORM = { platform: 'node', external: /^node:/ };
 
-/** CommonJS starts sooner than ES modules. The worker is looked for beside the file that starts it. */
-const PROCESSES = [
-  { from: 'keepers/key-process-main.ts', to: 'keepers/key-process-main.cjs' },
-  { from: 'signing/raw-rsa-worker.ts', to: 'keepers/raw-rsa-worker.cjs' },
-];
+/** CommonJS starts sooner than ES modules. */
+const KEY_PROCESS = { from: 'keepers/key-process-main.ts', to: 'keepers/key-process-main.cjs' };
 
 /** In the order in which they are loaded: what is in one is not in the next. */
 const CHUNKS = [
@@ -85,5 +82,5 @@ async function bundleChunks() {
   for (const id of chunks.keys()) rmSync(`${OUTPUT}${placeOf(id)}.js.map`, { force: true });
 }
 
-for (const each of PROCESSES) await bundleProcess(each);
+await bundleProcess(KEY_PROCESS);
 await bundleChunks();

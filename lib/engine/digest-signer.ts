@@ -65,6 +65,16 @@ export function digestSigner(key: KeyObject, hash: string, pss: boolean): Digest
   };
 }
 
+/**
+ * RSA as such, for decryption: c^d mod n.
+ *
+ * @param key of RSA, private
+ * @returns `undefined`: there is no addon; node:crypto has it
+ */
+export function rawRsa(key: KeyObject): DigestSigner['signInPool'] | undefined {
+  return digestSigner(key, '', false)?.signInPool;
+}
+
 /** How TLS signs with a key: what of lib/protocol/schemes.ts the addon needs. */
 export interface DigestMethod {
   readonly algorithm: string;

@@ -8,6 +8,19 @@ import { inheritedDescriptors } from './descriptors.ts';
 /** The descriptor of the socket pair in such a process. */
 export const CHANNEL_FD = 3;
 
+/** The first argument of such a process: to end where it cannot give up what it does not need, or not to. */
+export const REQUIRE_HARDENING = 'require';
+const TRY_HARDENING = 'try';
+let hardening = TRY_HARDENING;
+
+/** How it ends then (EX_CONFIG of sysexits.h). */
+export const EXIT_EXPOSED = 78;
+
+/** For all processes that are started from now on. */
+export function requireHardening(): void {
+  hardening = REQUIRE_HARDENING;
+}
+
 /** How many processes hold each key. */
 export const HOLDERS = 2;
 
@@ -33,7 +46,7 @@ function notStarted(cause?: unknown): KeylessError {
 function start(inherited: readonly string[]): ChildProcess {
   let child: ChildProcess;
   try {
-    child = spawn(NODE, [MAIN, ...inherited], {
+    child = spawn(NODE, [MAIN, hardening, ...inherited], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
       env: {},
       cwd: '/',

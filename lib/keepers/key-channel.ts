@@ -12,6 +12,8 @@ const FUNCTIONS = {
   keep: 'isolate:keep',
   /** The same, of a key that the process must give to nobody. */
   keepAlone: 'isolate:keep-alone',
+  /** Asks what the process could not give up: names of {@link Hardening}, separated by commas. */
+  exposure: 'isolate:exposure',
   /** Asks for the address that keys are sealed for. */
   address: 'isolate:address',
   /** Asks for a key, by its id, sealed for the address in the payload. */

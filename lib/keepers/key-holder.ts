@@ -7,7 +7,7 @@ import { decodeAnswer } from '../protocol/answers.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { encodeFrame } from '../protocol/frame-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
-import { CHANNEL_FD, takeHolderChild } from './holder-child.ts';
+import { CHANNEL_FD, EXIT_EXPOSED, takeHolderChild } from './holder-child.ts';
 import { type ChannelFunction, channelRequest, MAX_UNANSWERED } from './key-channel.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
@@ -32,8 +32,16 @@ export interface KeyHolderEvents {
   onEnd(): void;
   /** The process is gone. @param how for people */
   onExit(how: string): void;
+  /** It has not given up all that it does not need. @param what names of Hardening */
+  onExposed(what: string): void;
   /** @returns whether what it has not answered may be asked elsewhere */
   onSilence(): boolean;
+}
+
+function howOf(code: number | null, signal: string | null): string {
+  if (code === EXIT_EXPOSED)
+    return 'KEYLESS_TLS_HARDENING=require: this system does not let it give up all that it does not need';
+  return signal ?? `exit code ${code}`;
 }
 
 /** Of operations that another process is asked for. */
@@ -78,10 +86,13 @@ export class KeyHolder {
     this.#child = takeHolderChild();
     this.#channel = this.#child.stdio[CHANNEL_FD] as Socket;
     this.#child.on('error', ({ message }) => this.#exit(message));
-    this.#child.on('exit', (code, signal) => this.#exit(signal ?? `exit code ${code}`));
+    this.#child.on('exit', (code, signal) => this.#exit(howOf(code, signal)));
     this.#channel.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#channel.on('error', () => this.#end());
     this.#channel.on('close', () => this.#end());
+    this.#tell(channelRequest('exposure'), (what) => {
+      if (what.length > 0) events.onExposed(Buffer.from(what).toString('latin1'));
+    });
   }
 
   /** What it has not answered is answered elsewhere, or not at all. */
@@ -102,9 +113,16 @@ export class KeyHolder {
   keep({ name, pkcs8, alone }: HandedKey): void {
     if (this.has(name)) return;
     this.#keys.set(name, alone);
+    this.#tell(channelRequest(alone ? 'keepAlone' : 'keep', { payload: pkcs8 }));
+  }
+
+  /** Nobody waits for the answer: it may come when the process runs. */
+  #tell(items: Items, onAnswer: (payload: Uint8Array) => void = () => undefined): void {
     const frame = encodeFrame(
-      this.#pending.add(() => undefined),
-      channelRequest(alone ? 'keepAlone' : 'keep', { payload: pkcs8 }),
+      this.#pending.add((answer) => {
+        if (!(answer instanceof KeylessError) && answer.kind === 'result') onAnswer(answer.payload);
+      }),
+      items,
     );
     this.#channel.write(frame, () => frame.fill(0));
   }

@@ -3,7 +3,7 @@
  * code of the key server, and ends when the socket does.
  */
 import { Socket } from 'node:net';
-import { hardenProcess } from '../engine/hardening.ts';
+import { type Hardening, hardenProcess } from '../engine/hardening.ts';
 import { encodeError, encodeResult } from '../protocol/answers.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
@@ -15,7 +15,7 @@ import { Operations } from '../server/operations.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
 import { closeDescriptors } from './descriptors.ts';
-import { CHANNEL_FD } from './holder-child.ts';
+import { CHANNEL_FD, EXIT_EXPOSED, REQUIRE_HARDENING } from './holder-child.ts';
 import { KeptKeys } from './kept-keys.ts';
 import { type ChannelFunction, channelFunction, MAX_UNANSWERED } from './key-channel.ts';
 
@@ -32,6 +32,12 @@ const APP: Asking = {
   waitedMs: () => 0,
 };
 
+/** What it still can do. Memory is locked only where the system's limits allow it, which is no fault. */
+function exposureOf(hardening: Hardening): string[] {
+  const { memoryLocked: _, ...demanded } = hardening;
+  return Object.entries(demanded).flatMap(([name, done]) => (done ? [] : [name]));
+}
+
 const ON_CHANNEL: Readonly<Record<ChannelFunction, (items: Items) => Outcome>> = {
   keep: ({ payload = NOTHING }) => {
     keys.keep(payload, false);
@@ -41,6 +47,7 @@ const ON_CHANNEL: Readonly<Record<ChannelFunction, (items: Items) => Outcome>> =
     keys.keep(payload, true);
     return NOTHING;
   },
+  exposure: () => Buffer.from(exposure.join(), 'ascii'),
   address: () => keys.address(),
   seal: ({ keyId = NOTHING, payload = NOTHING }) => keys.sealed(keyId, payload) ?? 'key-not-granted',
   open: ({ payload = NOTHING }) => {
@@ -80,10 +87,13 @@ function serve(socket: Socket): void {
   socket.on('close', () => process.exit());
 }
 
-closeDescriptors(process.argv.slice(2));
+const [, , hardening, ...inherited] = process.argv;
+closeDescriptors(inherited);
 process.title = 'keyless-tls keys';
 // Whoever ends the app decides when: a Ctrl-C in the terminal reaches this process too.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 const channel = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
-hardenProcess();
+const exposure = exposureOf(hardenProcess());
+// The keys that were sent to it are in the channel, and have not been read.
+if (exposure.length > 0 && hardening === REQUIRE_HARDENING) process.exit(EXIT_EXPOSED);
 serve(channel);

@@ -41,6 +41,19 @@ function warn(how: string, lost: number): void {
   );
 }
 
+let isExposureTold = process.platform !== 'linux';
+
+/** Once; elsewhere than on Linux they give nothing up, which is no news. */
+function warnExposed(what: string): void {
+  if (isExposureTold) return;
+  isExposureTold = true;
+  process.emitWarning(
+    `The processes that hold the keys of this app could not give up on this system all that they do not need (missing: ${what}; docs/isolate.md).`,
+    'KeylessWarning',
+    'KEYLESS_KEY_PROCESS_EXPOSED',
+  );
+}
+
 export class KeyProcess {
   readonly #slots: readonly KeySlot[];
   #isStarted = false;
@@ -97,6 +110,7 @@ export class KeyProcess {
 
   #makeSlot(): KeySlot {
     return new KeySlot({
+      onExposed: warnExposed,
       onExit: (holder, how) => warn(how, holder.countWithout(this.#holders())),
       onReplaced: (holder) => this.#fill(holder),
       onSilence: (holder) =>

@@ -6,6 +6,8 @@ import { RestartPace } from './restart-pace.ts';
 export interface KeySlotEvents {
   /** A process has ended. @param how for people */
   onExit(holder: KeyHolder, how: string): void;
+  /** @param what names of Hardening that a process could not do */
+  onExposed(what: string): void;
   /** Another one is in its place, and has no keys yet. */
   onReplaced(holder: KeyHolder): void;
   /** @returns whether what this one has not answered may be asked elsewhere */
@@ -34,6 +36,7 @@ export class KeySlot {
   start(): void {
     const holder: KeyHolder = new KeyHolder({
       onEnd: () => this.#end(holder),
+      onExposed: (what) => this.#events.onExposed(what),
       onExit: (how) => this.#events.onExit(holder, how),
       onSilence: () => this.#events.onSilence(holder),
     });

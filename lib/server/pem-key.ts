@@ -1,6 +1,6 @@
 /** A private key in this process's memory, from PEM. */
 import { createPrivateKey, createPublicKey, KeyObject } from 'node:crypto';
-import { type DigestSigners, digestSigners } from '../engine/digest-signer.ts';
+import { type DigestSigners, digestSigners, rawRsa } from '../engine/digest-signer.ts';
 import { KeylessError } from '../errors.ts';
 import { certificateDigest, subjectKeyId } from '../protocol/key-id.ts';
 import { keyKindOf, publicKeyDer } from '../signing/key-kind.ts';
@@ -76,9 +76,11 @@ export function pemKey(pem: string | Buffer | KeyObject, label: string, passphra
   if (isRsa(key) || kind.type === 'ec') stored.signDigest = signDigestWith(key, inPool, signerOf);
   if (kind.type !== 'rsa') return stored;
   const modulus = modulusOf(createPublicKey(key));
+  let inThread: ((ciphertext: Uint8Array) => Promise<Uint8Array>) | undefined;
   stored.decryptRaw = async (ciphertext) => {
     requireBelowModulus(ciphertext, modulus);
-    return rsaRawDecryptInThread(key, ciphertext);
+    inThread ??= rawRsa(key) ?? ((each) => rsaRawDecryptInThread(key, each));
+    return inThread(ciphertext);
   };
   return stored;
 }

@@ -1,7 +1,7 @@
 /**
  * Raw RSA off the event loop: node:crypto has it only synchronously, and 4096 bits take milliseconds.
  *
- * One worker thread for the process, started at the first use. It keeps the process alive while somebody waits for an
+ * Where the addon is not, which has threads for it. One worker thread for the process, started at the first use. It keeps the process alive while somebody waits for an
  * answer, and not longer. If it dies, those who wait are told, and the next request starts another one.
  */
 import type { KeyObject } from 'node:crypto';
@@ -58,7 +58,7 @@ class RawRsaThread {
   }
 
   #start(): Worker {
-    // Of the sources, of what the compiler makes of them, or of a bundle (scripts/bundle.mjs).
+    // Of the sources, or of what the compiler makes of them.
     const extension = extname(import.meta.url);
     // Without what the process was started with: a preloaded module has no business beside the keys.
     const worker = new Worker(new URL(`./raw-rsa-worker${extension}`, import.meta.url), {

@@ -11,7 +11,7 @@ import { patchTls, watchTls } from '../engine/patches.ts';
 import { SealedKeys } from '../engine/sealed-keys.ts';
 import { internals } from '../engine/tls-handle.ts';
 import { KeylessError } from '../errors.ts';
-import { HOLDERS, startAhead } from '../keepers/holder-child.ts';
+import { HOLDERS, REQUIRE_HARDENING, requireHardening, startAhead } from '../keepers/holder-child.ts';
 // Before the app may put others in their place.
 import '../timers.ts';
 import { preloadThreads } from './threads.ts';
@@ -50,6 +50,19 @@ function loadMover(): void {
   }
 }
 
+/** @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT */
+function readHardening(value: string | undefined): void {
+  if (!value) return;
+  if (value !== REQUIRE_HARDENING) {
+    throw new KeylessError(
+      'ERR_KEYLESS_INVALID_ARGUMENT',
+      `KEYLESS_TLS_HARDENING is "${REQUIRE_HARDENING}" or not set, and not ${JSON.stringify(value)}.`,
+    );
+  }
+  requireHardening();
+}
+
+readHardening(process.env.KEYLESS_TLS_HARDENING);
 watchTls({
   onContext(options) {
     if (!mayHoldKey(options)) return;

@@ -93,7 +93,7 @@ test('the package holds the library, its binary and its documents, and nothing e
     /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
     /^docs\/.+\.(md|svg)$/,
     /^dist\/lib\/.+\.(js|d\.ts|js\.map)$/,
-    /^dist\/lib\/keepers\/(key-process-main|raw-rsa-worker)\.cjs$/,
+    /^dist\/lib\/keepers\/key-process-main\.cjs$/,
     /^dist\/lib\/(isolate|move-keys)-chunk\.mjs(\.map)?$/,
     /^dist\/lib\/wrap\/.+\.(cjs|d\.cts|cjs\.map)$/,
     /^prebuilds\/[a-z0-9]+-[a-z0-9]+\/keyless_tls(\.glibc|\.musl)?\.node$/,

@@ -1,9 +1,12 @@
 /** Isolate where the system, or Node's permission model, does not give what it needs: said in one error, and no more. */
 import assert from 'node:assert/strict';
-import { type StdioOptions, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { before, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { MAIN } from '../helpers/serve-process.ts';
@@ -121,3 +124,73 @@ for (const [name, way] of [
     assert.match(stderr, /code: 'ERR_KEYLESS_PLATFORM'/);
   });
 }
+
+const VISIT = `
+  process.on('warning', ({ code, message }) => console.log(code, message));
+  const tls = require('node:tls');
+  const server = tls.createServer({ cert: process.env.CERT, key: process.env.KEY }, (socket) => socket.end('x'));
+  server.on('tlsClientError', ({ code }) => console.log(code));
+  server.listen(0, () => {
+    const client = tls.connect({ port: server.address().port, rejectUnauthorized: false });
+    client.on('secureConnect', () => console.log('connected')).on('error', () => undefined);
+    client.on('close', () => server.close()).resume();
+  });`;
+
+let folder: string;
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'keyless-tls-exposed-'));
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** What a system that sets no limits lets isolate do, in a process that is started in the place of Node.js. */
+function visitExposed(env: NodeJS.ProcessEnv = {}): string {
+  const [source, library, node, first] = ['exposed.c', 'exposed.so', 'node', 'first.cjs'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string, string];
+  const refusing = (name: string) => `int ${name}(int what, const void *limit) { return -1; }\n`;
+  writeFileSync(source, refusing('setrlimit') + refusing('setrlimit64'));
+  execFileSync('g++', ['-x', 'c', '-shared', '-fPIC', '-o', library, source]);
+  writeFileSync(node, `#!/bin/sh\nLD_PRELOAD='${library}' exec '${process.execPath}' "$@"\n`);
+  chmodSync(node, 0o755);
+  writeFileSync(first, `process.execPath = ${JSON.stringify(node)};`);
+  const { stdout, status, stderr } = spawnSync(
+    process.execPath,
+    ['--require', first, '--require', fileURLToPath(ISOLATE).replace(/js$/, 'cjs'), '-e', VISIT],
+    {
+      env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem, ...env },
+      encoding: 'utf8',
+      timeout: 20_000,
+    },
+  );
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+test('where the processes with the keys cannot give up all, a warning says once what, and the app serves', () => {
+  const [warning, ...rest] = visitExposed().trim().split('\n');
+  assert.match(
+    warning!,
+    /^KEYLESS_KEY_PROCESS_EXPOSED .*\(missing: notDumpable,noNewDescriptors; docs\/isolate\.md\)/,
+  );
+  assert.deepEqual(rest, ['connected']);
+});
+
+test('with KEYLESS_TLS_HARDENING=require they take no key there, and the warning says why', () => {
+  const printed = visitExposed({ KEYLESS_TLS_HARDENING: 'require' });
+  assert.match(
+    printed,
+    /^KEYLESS_KEY_PROCESS_ENDED .*KEYLESS_TLS_HARDENING=require: this system does not let it/m,
+  );
+  assert.match(printed, /^ERR_KEYLESS_CONNECTION$/m);
+  assert.doesNotMatch(printed, /connected/);
+});
+
+test('with KEYLESS_TLS_HARDENING=require an app serves where all is given up; another value is refused at the start', () => {
+  const visit = (value: string) =>
+    spawnSync(process.execPath, ['--import', ISOLATE.href, '-e', VISIT], {
+      env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem, KEYLESS_TLS_HARDENING: value },
+      encoding: 'utf8',
+    });
+  assert.equal(visit('require').stdout, 'connected\n');
+  assert.match(visit('yes').stderr, /KEYLESS_TLS_HARDENING is "require" or not set, and not "yes"/);
+});

@@ -85,6 +85,11 @@ test('the processes with the keys have nothing of the app, and have given up wha
     const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
     assert.match(line, /^keyless-tls keys$|key-process-main\.cjs$/);
     await hardened(pid);
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    // An app that was root, and is not any more, leaves no root behind.
+    assert.doesNotMatch(status, /^[UG]id:.*\t0\b/m);
+    assert.match(status, /^CapEff:\t0+$/m);
+    assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /^Max open files +0 +0 /m);
   }
 });
 
