@@ -7,7 +7,7 @@
  * when its client asks for one again, and not before: few ever are.
  */
 import type { Clock } from '../clock.ts';
-import { FingerprintTable } from './fingerprint-table.ts';
+import { IndexTable, NONE } from './index-table.ts';
 import { KeyedHash } from './keyed-hash.ts';
 import type { RequestName } from './request-name.ts';
 
@@ -44,8 +44,8 @@ export class RecentSignatures {
   readonly #free: number[];
   /** The pages of each client, the oldest first; the last one takes what comes. */
   readonly #clients = new Map<string, number[]>();
-  /** Where each record begins, and its tag. */
-  readonly #places: FingerprintTable;
+  /** Where each record begins, by its tag. */
+  readonly #places: IndexTable;
 
   constructor({ clock, pages = PAGES }: RecentSignaturesOptions) {
     this.#clock = clock;
@@ -56,7 +56,7 @@ export class RecentSignatures {
     this.#placed = new Uint16Array(pages);
     this.#newestAt = new Float64Array(pages);
     this.#free = Array.from({ length: pages }, (_, at) => pages - 1 - at);
-    this.#places = new FingerprintTable(pages * (PAGE_WORDS / MIN_WORDS));
+    this.#places = new IndexTable(pages * (PAGE_WORDS / MIN_WORDS), (at) => this.#words[at + 2]!);
   }
 
   /** What is longer than a page is not kept. */
@@ -80,7 +80,10 @@ export class RecentSignatures {
     const bytes = name.bytes();
     const now = this.#clock.now();
     this.#placeAll(this.#clients.get(client) ?? []);
-    for (const at of this.#places.highsOf(this.#tag(bytes, 0, bytes.length))) {
+    const [tag, places] = [this.#tag(bytes, 0, bytes.length), this.#places];
+    for (let slot = places.home(tag); places.at(slot) !== NONE; slot = places.next(slot)) {
+      const at = places.at(slot);
+      if (this.#words[at + 2] !== tag) continue;
       const isRecent = (now - this.#words[at]!) >>> 0 <= KEPT_MS;
       if (!isRecent || this.#owners[Math.floor(at / PAGE_WORDS)] !== client) continue;
       const sizes = this.#words[at + 1]!;
@@ -93,10 +96,9 @@ export class RecentSignatures {
     return undefined;
   }
 
-  /** Never 0: with it, where the first record begins would be a free place. */
   #tag(bytes: Uint8Array, start: number, end: number): number {
     this.#hash.hash(bytes, start, end);
-    return this.#hash.low || 1;
+    return this.#hash.low;
   }
 
   /** @returns the client's last one, which has room */
@@ -127,8 +129,7 @@ export class RecentSignatures {
   #forgetFirst(client: string, pages: number[]): void {
     const page = pages.shift()!;
     const end = page * PAGE_WORDS + this.#placed[page]!;
-    for (let at = page * PAGE_WORDS; at < end; at = this.#after(at))
-      this.#places.delete(at, this.#words[at + 2]!);
+    for (let at = page * PAGE_WORDS; at < end; at = this.#after(at)) this.#places.delete(at);
     this.#free.push(page);
     if (pages.length === 0) this.#clients.delete(client);
   }
@@ -146,9 +147,8 @@ export class RecentSignatures {
     const end = page * PAGE_WORDS + this.#used[page]!;
     for (let at = page * PAGE_WORDS + this.#placed[page]!; at < end; at = this.#after(at)) {
       const start = at * 4 + HEADER_BYTES;
-      const tag = this.#tag(this.#bytes, start, start + (this.#words[at + 1]! >>> 16));
-      this.#words[at + 2] = tag;
-      this.#places.add(at, tag);
+      this.#words[at + 2] = this.#tag(this.#bytes, start, start + (this.#words[at + 1]! >>> 16));
+      this.#places.add(at);
     }
     this.#placed[page] = this.#used[page]!;
   }

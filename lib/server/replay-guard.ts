@@ -2,25 +2,29 @@
  * One message is signed once: whoever has recorded a handshake cannot have it signed again by asking as another edge. It is
  * known by one digest or several (signed-digests.ts).
  *
- * Fingerprints of 64 bits, keyed with a secret of this process: in one table, where they are looked for, and in blocks in the
- * order in which each client had them signed. Where there is no room for another, the client with the most loses its oldest
+ * Fingerprints of 64 bits, keyed with a secret of this process: in blocks, in the order in which each client had them signed, and
+ * a table of where they are. Where there is no room for another, the client with the most loses its oldest
  * block: a flood makes the key server forget what it signed for the flood, and of nobody else more than its part. Memory is
- * bounded by construction: 19 bytes for each of `capacity` digests.
+ * bounded by construction: 14 bytes for each of `capacity` digests.
  */
 import type { Clock } from '../clock.ts';
 import { DIGEST_BYTES } from '../protocol/digests.ts';
 import { serverReplayWindow } from './channels.ts';
-import { FingerprintTable } from './fingerprint-table.ts';
+import { IndexTable, NONE } from './index-table.ts';
 import { KeyedHash } from './keyed-hash.ts';
 
-const BLOCK_WORDS = 2;
-const MAX_BLOCK_SIZE = 256;
+/** Of a fingerprint. */
+const WORDS = 2;
+/** Digests of a block. */
+const MAX_BLOCK_SIZE = 128;
 /** Blocks in the whole memory, at least: what is forgotten early is a small part of it. */
 const MIN_BLOCKS = 16;
+/** Beside those that all digests fill, so that clients with few of them have theirs. */
+const MORE_BLOCKS = 8192;
 /** Looks for what is old so many times in a window. */
 const LOOKS = 600;
 /** Where there is more, forgets so many blocks in a millisecond: a tenth of it, and several times what can come meanwhile. */
-const BLOCKS_AT_ONCE = 4;
+const BLOCKS_AT_ONCE = 8;
 const REST_MS = 1;
 /** Of one message. */
 const MAX_DIGESTS = Object.keys(DIGEST_BYTES).length + 1;
@@ -43,7 +47,8 @@ export interface ReplayTicket {
 
 /** Digests of one client's messages that came one after the other. */
 interface Block {
-  readonly words: Uint32Array;
+  /** Of its first one. */
+  readonly start: number;
   readonly since: number;
   newestAt: number;
   count: number;
@@ -52,27 +57,22 @@ interface Block {
 
 /** Its members are `private` to TypeScript only: every operation makes one, and Node 20 is slow with `#` methods. */
 class Kept implements ReplayTicket {
-  private readonly table: FingerprintTable;
+  private readonly forget: (index: number) => void;
   private readonly block: Block;
-  private readonly at: number;
+  private readonly index: number;
   /** Of the same message. */
   private readonly before: Kept | undefined;
-  private readonly low: number;
 
-  constructor(table: FingerprintTable, block: Block, at: number, before: Kept | undefined) {
-    this.table = table;
+  constructor(forget: (index: number) => void, block: Block, index: number, before: Kept | undefined) {
+    this.forget = forget;
     this.block = block;
-    this.at = at;
+    this.index = index;
     this.before = before;
-    this.low = block.words[at + 1]!;
   }
 
   release(): void {
     this.before?.release();
-    const { block, at, low } = this;
-    if (block.forgotten || block.words[at + 1] !== low) return;
-    this.table.delete(block.words[at]!, low);
-    block.words.fill(0, at, at + BLOCK_WORDS);
+    if (!this.block.forgotten) this.forget(this.index);
   }
 }
 
@@ -80,11 +80,19 @@ export class ReplayGuard {
   /** Digests are of messages that peers choose, or their own choice: they see to it neither that two are taken for one, nor where one is kept. */
   readonly #hash = new KeyedHash();
   /** Of what is asked for now. */
-  readonly #fingerprints = new Uint32Array(MAX_DIGESTS * BLOCK_WORDS);
+  readonly #fingerprints = new Uint32Array(MAX_DIGESTS * WORDS);
   readonly #windowMs: number;
   readonly #clock: Clock;
-  readonly #table: FingerprintTable;
+  readonly #capacity: number;
   readonly #blockSize: number;
+  /** Fingerprints, by index: high and low word. Both 0: there is none, or none any more. */
+  readonly #words: Uint32Array;
+  /** Where each is, by its low word. */
+  readonly #table: IndexTable;
+  #count = 0;
+  /** Where blocks may begin: those that were given up, and from which on none has been. */
+  readonly #freeStarts: number[] = [];
+  #unusedFrom = 0;
   /** By client, the oldest block first; the last one takes what comes. */
   readonly #clients = new Map<string, Block[]>();
   #lookAt: number;
@@ -94,8 +102,12 @@ export class ReplayGuard {
 
   constructor({ capacity, windowMs, clock }: ReplayGuardOptions) {
     const size = Math.max(16, capacity);
-    this.#table = new FingerprintTable(size);
+    this.#capacity = size;
     this.#blockSize = Math.min(MAX_BLOCK_SIZE, Math.floor(size / MIN_BLOCKS));
+    const blocks = Math.ceil(size / this.#blockSize) + MORE_BLOCKS;
+    // The system gives no memory before it is written to.
+    this.#words = new Uint32Array(blocks * this.#blockSize * WORDS);
+    this.#table = new IndexTable(size, (index) => this.#words[index * WORDS + 1]!);
     this.#windowMs = windowMs;
     this.#clock = clock;
     this.#lookAt = clock.now();
@@ -115,46 +127,68 @@ export class ReplayGuard {
   take(digests: readonly Uint8Array[], client: string): ReplayTicket | undefined {
     const now = this.#clock.now();
     if (now >= this.#lookAt) this.#forgetOld(now);
-    const words = digests.length * BLOCK_WORDS;
-    for (let at = 0; at < words; at += BLOCK_WORDS) {
-      this.#hash.hash(digests[at / BLOCK_WORDS]!);
-      this.#fingerprints[at] = this.#hash.high;
-      // Both words 0 is what is not there.
-      this.#fingerprints[at + 1] = this.#hash.low || 1;
-      if (this.#table.has(this.#fingerprints[at]!, this.#fingerprints[at + 1]!)) return undefined;
+    for (let at = 0; at < digests.length; at += 1) {
+      this.#hash.hash(digests[at]!);
+      const [high, low] = [this.#hash.high, this.#hash.low || 1];
+      if (this.#has(high, low)) return undefined;
+      this.#fingerprints[at * WORDS] = high;
+      this.#fingerprints[at * WORDS + 1] = low;
     }
     let kept: Kept | undefined;
-    for (let at = 0; at < words; at += BLOCK_WORDS) kept = this.#keep(at, client, now, kept);
+    for (let at = 0; at < digests.length; at += 1) kept = this.#keep(at, client, now, kept);
     return kept;
   }
 
-  /** @param from of its fingerprint */
-  #keep(from: number, client: string, now: number, before: Kept | undefined): Kept {
-    while (this.#table.full) this.#makeRoom(now);
-    const [high, low] = [this.#fingerprints[from]!, this.#fingerprints[from + 1]!];
-    this.#table.add(high, low);
+  #has(high: number, low: number): boolean {
+    const [table, words] = [this.#table, this.#words];
+    for (let slot = table.home(low); ; slot = table.next(slot)) {
+      const index = table.at(slot);
+      if (index === NONE) return false;
+      if (words[index * WORDS + 1] === low && words[index * WORDS] === high) return true;
+    }
+  }
+
+  /** @param which of the fingerprints */
+  #keep(which: number, client: string, now: number, before: Kept | undefined): Kept {
+    while (this.#count >= this.#capacity) this.#makeRoom(now);
     const block = this.#blockOf(client, now);
-    const at = block.count * BLOCK_WORDS;
-    block.words[at] = high;
-    block.words[at + 1] = low;
+    const index = block.start + block.count;
+    this.#words[index * WORDS] = this.#fingerprints[which * WORDS]!;
+    this.#words[index * WORDS + 1] = this.#fingerprints[which * WORDS + 1]!;
+    this.#table.add(index);
+    this.#count += 1;
     block.count += 1;
     block.newestAt = now;
-    return new Kept(this.#table, block, at, before);
+    return new Kept(this.#forget, block, index, before);
   }
+
+  /** Once: what was given free is not there any more. */
+  readonly #forget = (index: number): void => {
+    if (this.#words[index * WORDS + 1] === 0) return;
+    this.#table.delete(index);
+    this.#words.fill(0, index * WORDS, (index + 1) * WORDS);
+    this.#count -= 1;
+  };
 
   /** Where the client's next message goes. */
   #blockOf(client: string, now: number): Block {
-    let blocks = this.#clients.get(client);
-    if (blocks === undefined) {
-      blocks = [];
-      this.#clients.set(client, blocks);
-    }
+    const blocks = this.#clients.get(client) ?? [];
     const last = blocks.at(-1);
     if (last !== undefined && last.count < this.#blockSize && now - last.since < this.#windowMs) return last;
-    const words = new Uint32Array(this.#blockSize * BLOCK_WORDS);
-    const block = { words, since: now, newestAt: now, count: 0, forgotten: false };
+    const block = { start: this.#newStart(now), since: now, newestAt: now, count: 0, forgotten: false };
+    // It may have been the one that had to give up its last.
+    this.#clients.set(client, blocks);
     blocks.push(block);
     return block;
+  }
+
+  #newStart(now: number): number {
+    if (this.#freeStarts.length === 0 && this.#unusedFrom * WORDS === this.#words.length) this.#makeRoom(now);
+    const free = this.#freeStarts.pop();
+    if (free !== undefined) return free;
+    const start = this.#unusedFrom;
+    this.#unusedFrom += this.#blockSize;
+    return start;
   }
 
   #forgetOld(now: number): void {
@@ -175,8 +209,8 @@ export class ReplayGuard {
   #forgetFirst(client: string, blocks: Block[]): Block {
     const block = blocks.shift()!;
     block.forgotten = true;
-    for (let at = 0; at < block.count * BLOCK_WORDS; at += BLOCK_WORDS)
-      this.#table.delete(block.words[at]!, block.words[at + 1]!);
+    for (let at = 0; at < block.count; at += 1) this.#forget(block.start + at);
+    this.#freeStarts.push(block.start);
     if (blocks.length === 0) this.#clients.delete(client);
     return block;
   }

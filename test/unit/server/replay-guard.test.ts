@@ -190,3 +190,29 @@ test('where there is no room, what is old goes first, whosever it is', () => {
   assert.equal(guard.take(digest('busy 0'), 'busy'), undefined);
   assert.equal(all.windowMs, 10 * MINUTE);
 });
+
+test('more clients than there are digests for: each that comes has one, and what is there is found', () => {
+  const { guard } = makeGuard(2000);
+  for (let at = 0; at < 30_000; at += 1) {
+    const client = `edge ${at % 12_000}`;
+    assert.ok(guard.take(digest(at), client));
+    assert.equal(guard.take(digest(at), 'other'), undefined);
+  }
+});
+
+test('whatever is taken, given free and forgotten, memory says what a list would say', () => {
+  const { guard, clock } = makeGuard(512);
+  const tickets = new Map<number, { release(): void }>();
+  for (let step = 0; step < 20_000; step += 1) {
+    const at = (step * 7919) % 1500;
+    const ticket = guard.take(digest(at), `edge ${at % 5}`);
+    if (ticket === undefined) assert.ok(tickets.has(at), `${at} was never taken`);
+    else tickets.set(at, ticket);
+    assert.equal(guard.take(digest(at), 'other'), undefined);
+    if (step % 3 === 0) {
+      tickets.get(at)!.release();
+      assert.ok(guard.take(digest(at), 'other') !== undefined, `${at} was not given free`);
+    }
+    clock.advance(step % 100 === 0 ? 30_000 : 1);
+  }
+});
