@@ -27,6 +27,7 @@ import { readCredentials, watchCredentials } from './serve-credentials.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
 import { openKeys, type ServedKeys, STORE_OPTIONS } from './serve-stores.ts';
 import { ticketOptions } from './serve-tickets.ts';
+import { keepYoungGeneration } from './young-generation.ts';
 
 const USAGE = `keyless-tls serve: holds private keys and signs TLS handshakes for edges
 
@@ -301,6 +302,7 @@ async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): P
 }
 
 async function run(args: readonly string[]): Promise<number> {
+  keepYoungGeneration();
   const values = parseOptions('serve', args, OPTIONS);
   parseListen('serve', values.listen, LOOPBACK);
   const lines = eventLines(values.json);

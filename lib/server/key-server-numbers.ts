@@ -28,7 +28,7 @@ function defaultsOf({ maxInFlight = DEFAULT_IN_FLIGHT }: NumberOptions): KeyServ
     maxInFlight,
     maxInFlightPerClient: CONNECTIONS_IN_FLIGHT * maxInFlight,
     maxHandshakes: 512,
-    replayCapacity: 2_097_152,
+    replayCapacity: 1_572_864,
   };
 }
 

@@ -42,7 +42,7 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly grants?: GrantsOptions | undefined;
   /** Milliseconds in which a message is signed once only; default 600,000; 0: a message may be signed again. */
   readonly replayWindowMs?: number | undefined;
-  /** Messages remembered in that time, in 19 bytes each; default 2,097,152 (2^21). */
+  /** Messages remembered in that time, in 14 bytes each; default 1,572,864. */
   readonly replayCapacity?: number | undefined;
   /** Milliseconds from the TCP connection to the end of the TLS handshake; default 5,000. */
   readonly handshakeTimeoutMs?: number | undefined;
