@@ -69,9 +69,10 @@ const COUNTERS: readonly Metric[] = [
     name: 'operations_total',
     help: 'Operations that ended, by result.',
     labels: ['result'],
-    samples: ({ succeeded, failed }) => [
+    samples: ({ succeeded, failed, cancelled }) => [
       [{ result: 'ok' }, succeeded],
       [{ result: 'failed' }, failed],
+      [{ result: 'cancelled' }, cancelled],
     ],
   },
   {

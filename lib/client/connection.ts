@@ -66,6 +66,17 @@ const FORGET_AFTER_MS = 10_000;
 /** Node reads for all connections of this thread into the same memory: what is held longer than a call is copied. */
 const READ_BUFFER = Buffer.alloc(65_536);
 
+/** Whoever resolves may throw, too: that is an attempt that fails. */
+function guarded(lookup: LookupFunction): LookupFunction {
+  return (hostname, options, callback) => {
+    try {
+      lookup(hostname, options, callback);
+    } catch (error) {
+      process.nextTick(callback, error instanceof Error ? error : new Error(String(error)), []);
+    }
+  };
+}
+
 export class Connection {
   readonly #settings: ConnectionSettings;
   readonly #events: ConnectionEvents;
@@ -177,7 +188,7 @@ export class Connection {
       host: address.host,
       port: address.port,
       ...(name === undefined ? {} : { servername: name }),
-      ...(lookup === undefined ? {} : { lookup }),
+      ...(lookup === undefined ? {} : { lookup: guarded(lookup) }),
       secureContext,
       ALPNProtocols: [ALPN_PROTOCOL],
       minVersion: 'TLSv1.2',

@@ -172,6 +172,10 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.failedAt = undefined;
   }
 
+  get isOut(): boolean {
+    return this.first !== undefined;
+  }
+
   standsStill(now: number): boolean {
     return this.first?.server.standsStill(this.request.lane, now) === true;
   }

@@ -9,6 +9,8 @@ import type { Alarm, Clock } from '../clock.ts';
 
 export interface Hedgeable {
   readonly settled: boolean;
+  /** A key server has been asked and may still answer; otherwise it waits for one. */
+  readonly isOut: boolean;
   /** Milliseconds on the clock. */
   readonly sentAt: number;
   /** The key server that was asked gives nobody an answer. */
@@ -29,7 +31,7 @@ export interface HedgingSettings<T extends Hedgeable, Server> {
 const PER_OPERATION = 0.05;
 /** What is saved up for a bad moment. */
 const MOST = 10;
-/** How often those are looked at again for whom there was no budget. */
+/** How often those are looked at again for whom there was no budget, or who wait for a key server. */
 const SECOND_LOOK_MS = 100;
 /** The settled ones at the head are let go of when there are so many. */
 const COMPACT_AT = 1024;
@@ -71,7 +73,9 @@ export class Hedging<T extends Hedgeable, Server> {
     this.#alarm = undefined;
     const now = this.#settings.clock.now();
     const delayMs = this.#settings.delayMs();
-    this.#starved = this.#starved.filter((operation) => !operation.settled && !this.#hedge(operation, now));
+    this.#starved = this.#starved.filter(
+      (operation) => !operation.settled && !this.#hedge(operation, now, delayMs),
+    );
     while (this.#head < this.#queue.length) {
       const operation = this.#queue[this.#head]!;
       const waitMs = operation.sentAt + delayMs - now;
@@ -80,14 +84,16 @@ export class Hedging<T extends Hedgeable, Server> {
         break;
       }
       this.#head += 1;
-      if (!operation.settled && !this.#hedge(operation, now)) this.#starved.push(operation);
+      if (!operation.settled && !this.#hedge(operation, now, delayMs)) this.#starved.push(operation);
     }
     this.#compact();
     if (this.#alarm === undefined && this.#starved.length > 0) this.#wait(SECOND_LOOK_MS);
   }
 
   /** @returns whether it is taken care of */
-  #hedge(operation: T, now: number): boolean {
+  #hedge(operation: T, now: number, delayMs: number): boolean {
+    // Its first attempt may have failed: it is sent again in its turn, and then has as long as any.
+    if (!operation.isOut || operation.sentAt + delayMs > now) return false;
     const standsStill = operation.standsStill(now);
     if (!standsStill && this.#budget < 1) return false;
     const other = this.#settings.otherFor(operation);

@@ -33,6 +33,8 @@ export interface SetStats {
   readonly waiting: number;
   readonly succeeded: number;
   readonly failed: number;
+  /** Requests that nobody waited for any more, as of clients that left. */
+  readonly cancelled: number;
   /** Requests sent again because their connection died, or a key server failed or refused them. */
   readonly retried: number;
   /** Requests sent to a second key server because the first took long. */
@@ -177,6 +179,7 @@ export class KeyServerSet {
       waiting: this.#room.size,
       succeeded: this.#tally.succeeded,
       failed: this.#tally.failed,
+      cancelled: this.#tally.cancelled,
       retried: this.#tally.retried,
       hedged: this.#hedging.slow.sent + this.#hedging.quick.sent,
       shed: this.#tally.shed,

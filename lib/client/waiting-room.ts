@@ -30,7 +30,9 @@ export class WaitingRoom<T extends Waiting> {
     return this.size > 0 && this.#lines.has(this.#settings.destinationOf(operation));
   }
 
+  /** It waits in one line, whether it was waiting or not. */
   add(operation: T): void {
+    this.remove(operation);
     const destination = this.#settings.destinationOf(operation);
     this.#destinations.set(operation, destination);
     let line = this.#lines.get(destination);
@@ -83,7 +85,6 @@ export class WaitingRoom<T extends Waiting> {
     }
     // It may go elsewhere than when it came: to more key servers, or to fewer.
     if (this.#settings.destinationOf(operation) === destination) return false;
-    this.remove(operation);
     this.add(operation);
     return true;
   }

@@ -101,3 +101,44 @@ test('the only key server, while it is being tried again: nobody waits for whoev
   assert.equal(keys.stats().succeeded, 0);
   await signed;
 });
+
+test('what nobody waits for any more is cancelled, and has not failed', async () => {
+  const server = await badServer();
+  const keys = edgeTo([server]);
+  await keys.ready();
+  server.manner = { lateMs: 200 };
+  const left = new AbortController();
+  const operations = [left.signal, undefined].map((signal) =>
+    keys.sign({ ...signOperation(setup.sites.p256!.keyId), ...(signal && { signal }) }),
+  );
+  left.abort();
+  await assert.rejects(operations[0]!, { code: 'ERR_KEYLESS_ABORTED' });
+  await operations[1];
+  const { succeeded, failed, cancelled } = keys.stats();
+  assert.deepEqual([succeeded, failed, cancelled], [1, 0, 1]);
+});
+
+for (const [when, from] of [
+  ['at once', 1],
+  ['for a later connection', 2],
+] as const) {
+  test(`a lookup that throws ${when} is an attempt that failed, and is asked again`, async () => {
+    const server = await badServer();
+    let asked = 0;
+    const { port } = new URL(`tls://${server.address}`);
+    const keys = connectKeyServers({
+      ...{ servers: [`localhost:${port}`], ...setup.edgeOptions, connectionsPerServer: 1 },
+      lookup: (_name, options, callback) => {
+        asked += 1;
+        if (asked === from) throw new Error('no resolver today');
+        if (options.all === true) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+        else callback(null, '127.0.0.1', 4);
+      },
+    });
+    open.unshift(keys);
+    await until(() => keys.stats().servers[0]!.ready === 1);
+    for (const socket of server.sockets) socket.destroy();
+    await until(() => asked > from && keys.stats().servers[0]!.ready === 1);
+    assert.ok(keys.stats().servers[0]!.failures >= 1);
+  });
+}

@@ -174,7 +174,8 @@ test('a new connection is as good as a ping', () => {
 
 class Slow implements Hedgeable {
   settled = false;
-  readonly sentAt: number;
+  isOut = true;
+  sentAt: number;
   still = false;
   constructor(sentAt: number) {
     this.sentAt = sentAt;
@@ -216,6 +217,22 @@ test('who is slower than the delay is asked for elsewhere, once; who is settled 
   clock.advance(1000);
   assert.equal(it.sent, 2);
   assert.equal(clock.pending, 0, 'no timer without operations');
+});
+
+test('who waits for a key server is asked for nowhere else, and has its time again once it is sent', () => {
+  const { clock, hedged, it, send } = hedging();
+  const operation = send();
+  operation.isOut = false;
+  clock.advance(500);
+  assert.deepEqual(hedged, []);
+  operation.isOut = true;
+  operation.sentAt = clock.now() + 95;
+  clock.advance(100);
+  assert.deepEqual(hedged, []);
+  clock.advance(100);
+  assert.deepEqual(hedged, [operation]);
+  assert.equal(it.sent, 1);
+  assert.equal(clock.pending, 0);
 });
 
 test('second requests keep to their budget: ten, and one for every twenty operations', () => {

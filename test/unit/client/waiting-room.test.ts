@@ -74,6 +74,18 @@ test('who may go elsewhere than when it came changes lines, and is no obstacle',
   assert.equal(room.size, 0);
 });
 
+test('who is let in twice waits once, in the line for where it may go now', () => {
+  const { room, seen, add } = roomWith({ b: 5 });
+  const [who] = add('a', 1) as [Somebody];
+  who.to = 'b';
+  room.add(who);
+  assert.equal(room.size, 1);
+  room.serve(0);
+  assert.deepEqual(seen.sent, [who]);
+  room.serve(0);
+  assert.deepEqual([room.size, seen.sent.length, room.takeLast()], [0, 1, undefined]);
+});
+
 test('too many: of the longest line, whose deadline is the next', () => {
   const { room, add } = roomWith({});
   add('a', 3, 10);

@@ -9,7 +9,9 @@ import { readSource } from '../house/source-tree.ts';
 const DOCUMENT = readSource('docs/operations.md');
 
 const NO_KEY_SERVERS = {
-  stats: () => ({ servers: [], waiting: 0, succeeded: 0, failed: 0, retried: 0, hedged: 0, shed: 0 }),
+  stats: () => ({
+    ...{ servers: [], waiting: 0, succeeded: 0, failed: 0, cancelled: 0, retried: 0, hedged: 0, shed: 0 },
+  }),
 };
 
 function metricNames(): Set<string> {
