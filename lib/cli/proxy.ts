@@ -32,8 +32,9 @@ Usage: keyless-tls proxy --hosts FOLDER --backend [NAME=]URL [options]
   --workers N           processes; default 1
   --metrics HOST:PORT   metrics for Prometheus over HTTP, at /metrics; a port alone: on the loopback
   --handshake-timeout MS, --backend-timeout MS, --idle-timeout MS, --drain-timeout MS
-                        until TLS is through (10,000); for a backend to connect, answer and go on (30,000); of connections on
-                        which nothing moves (75,000); for what is under way when it ends (30,000)
+                        until TLS is through (10,000); for a backend to connect, answer and go on (30,000); for a client to go on
+                        with a request or its answer, and of connections on which nothing moves (75,000); for what is under way
+                        when it ends (30,000). What goes on takes as long as it likes
   --max-connections N   of each process; more are dropped; default 10,000. Each takes two open files (ulimit -n)
   --json                one JSON object a line instead of text
   --quiet               do not print each request

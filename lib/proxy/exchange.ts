@@ -6,8 +6,9 @@
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
-import { BackendTimeout, CLIENT_GONE, ClientGone, statusOf } from './failure.ts';
+import { BackendTimeout, CLIENT_GONE, ClientGone, ClientStalled, statusOf } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
+import { type StallLimits, StallWatch } from './stall-watch.ts';
 
 /** The head of a backend's answer; the fields are end-to-end ones. */
 export interface AnswerHead {
@@ -49,7 +50,7 @@ export class Exchange {
   readonly #request: FrontRequest;
   readonly #response: FrontResponse;
   readonly #send: (passBody: PassBody) => Sent;
-  readonly #timeoutMs: number;
+  readonly #limits: StallLimits;
   readonly #closing: () => boolean;
   readonly #lastAnswer: () => OutgoingHttpHeaders;
   #sent: Sent | undefined;
@@ -57,7 +58,11 @@ export class Exchange {
   #bytes = 0;
   #settle: (result: ExchangeResult) => void = () => undefined;
   #done = false;
-  #watch: NodeJS.Timeout | undefined;
+  #watch: StallWatch | undefined;
+  /** Takes the request's body, which has not come to its end. */
+  #taking: Writable | undefined;
+  /** Whether the client is to read first. */
+  #blocked = false;
 
   /**
    * @param closing whether clients are asked to connect anew
@@ -68,12 +73,12 @@ export class Exchange {
     response: FrontResponse,
     {
       send,
-      timeoutMs,
+      limits,
       closing,
       lastAnswer,
     }: {
       send: (passBody: PassBody) => Sent;
-      timeoutMs: number;
+      limits: StallLimits;
       closing: () => boolean;
       lastAnswer: () => OutgoingHttpHeaders;
     },
@@ -81,7 +86,7 @@ export class Exchange {
     this.#request = request;
     this.#response = response;
     this.#send = send;
-    this.#timeoutMs = timeoutMs;
+    this.#limits = limits;
     this.#closing = closing;
     this.#lastAnswer = lastAnswer;
   }
@@ -90,8 +95,14 @@ export class Exchange {
   run(): Promise<ExchangeResult> {
     return new Promise((resolve) => {
       this.#settle = resolve;
-      this.#arm();
-      this.#response.on('close', () => this.#clientClosed());
+      this.#watch = new StallWatch(
+        this.#limits,
+        () => this.#waitsForClient(),
+        (ofClient) => this.#stalled(ofClient),
+      );
+      this.#response.on('close', () => this.#closed());
+      // That nothing moves on its connection is the watch's to judge.
+      this.#response.on('timeout', () => undefined);
       // A client that breaks off tells by `close`; its error has nothing to add.
       this.#request.on('error', () => undefined);
       this.#response.on('error', () => undefined);
@@ -123,7 +134,12 @@ export class Exchange {
   }
 
   #passBody(to: Writable): void {
-    this.#request.on('data', () => this.#touch());
+    this.#taking = to;
+    this.#request.on('data', () => this.#watch?.touch());
+    this.#request.on('end', () => {
+      this.#taking = undefined;
+      this.#watch?.touch();
+    });
     this.#request.pipe(to);
     to.on('error', () => undefined);
   }
@@ -133,7 +149,7 @@ export class Exchange {
       body.destroy();
       return;
     }
-    this.#touch();
+    this.#watch?.touch();
     try {
       this.#writeHead(status, headers);
     } catch (error) {
@@ -156,14 +172,14 @@ export class Exchange {
   }
 
   #pass(chunk: Buffer, body: Readable): void {
-    this.#touch();
+    this.#watch?.touch();
     this.#bytes += chunk.length;
     if ((this.#response as ServerResponse).write(chunk)) return;
     body.pause();
-    // A reader that is slow is not the backend's fault: it may take as long as its connection lives.
-    clearTimeout(this.#watch);
+    this.#blocked = true;
     this.#response.once('drain', () => {
-      if (!this.#done) this.#arm();
+      this.#blocked = false;
+      this.#watch?.touch();
       body.resume();
     });
   }
@@ -175,17 +191,18 @@ export class Exchange {
     this.#response.end();
   }
 
-  /** From now on, the backend has its time. */
-  #arm(): void {
-    this.#watch = setTimeout(() => this.#fail(new BackendTimeout()), this.#timeoutMs);
+  /** It does not read, or the backend has everything that it has sent of its request. */
+  #waitsForClient(): boolean {
+    return this.#done || this.#blocked || this.#taking?.writableLength === 0;
   }
 
-  /** Something moved. */
-  #touch(): void {
-    this.#watch?.refresh();
+  #stalled(ofClient: boolean): void {
+    if (this.#done) this.#breakOff();
+    else this.#fail(ofClient ? new ClientStalled() : new BackendTimeout());
   }
 
-  #clientClosed(): void {
+  #closed(): void {
+    this.#watch?.end();
     if (this.#done) return;
     if (this.#status === 0) this.#status = CLIENT_GONE;
     this.#sent?.destroy(new ClientGone());
@@ -217,7 +234,9 @@ export class Exchange {
 
   #finish(error: Error | undefined): void {
     this.#done = true;
-    clearTimeout(this.#watch);
-    this.#settle({ status: this.#status, bytes: this.#bytes, error });
+    // What is left is the client's to take.
+    this.#watch?.touch();
+    const failure = error instanceof ClientStalled ? undefined : error;
+    this.#settle({ status: this.#status, bytes: this.#bytes, error: failure });
   }
 }

@@ -2,6 +2,9 @@
 
 export class BackendTimeout extends Error {}
 
+/** The client does not go on with its request, or does not read its answer: nobody else's failure. */
+export class ClientStalled extends Error {}
+
 /** The client has gone before its answer: nobody's failure. */
 export class ClientGone extends Error {}
 
@@ -10,8 +13,9 @@ export const CLIENT_GONE = 499;
 
 const TIMED_OUT = new Set(['ETIMEDOUT', 'ERR_SOCKET_CONNECTION_TIMEOUT']);
 
-/** 504: it took too long; 502: anything else (RFC 9110 §15.6). */
-export function statusOf(error: Error): 502 | 504 {
+/** 504: it took too long; 408: the client did (RFC 9110 §15.5.9); 502: anything else (RFC 9110 §15.6). */
+export function statusOf(error: Error): 408 | 502 | 504 {
+  if (error instanceof ClientStalled) return 408;
   const { code = '' } = error as NodeJS.ErrnoException;
   return error instanceof BackendTimeout || TIMED_OUT.has(code) ? 504 : 502;
 }

@@ -11,6 +11,7 @@ import { reasonOf } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type Client, requestHeaders, takesTrailers } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
+import { endWhenIdle } from './idle-session.ts';
 import { quiet } from './quiet.ts';
 import { authorityOf, refusedRequest, refusedUpgrade } from './refused-request.ts';
 import { type OutgoingRequest, sendHttp1 } from './send-http1.ts';
@@ -41,6 +42,8 @@ interface Line {
 }
 
 const MAX_STREAMS = 128;
+/** Node's own: how late a head may be found to be too late. */
+const MOST_CHECKING_MS = 30_000;
 const MISDIRECTED = 421;
 const NOT_IMPLEMENTED = 501;
 
@@ -53,15 +56,24 @@ export class HttpFront {
   /** By socket for HTTP/1.1, by session for HTTP/2, which hides its socket. */
   readonly #visits = new WeakMap<object, Visit>();
   readonly #lines = new Map<TLSSocket, Line>();
-  /** Whose connection is being handed to HTTP/2. */
-  #arriving: Visit | undefined;
+  /** The connection that is being handed to HTTP/2. */
+  #arriving: { readonly socket: TLSSocket; readonly visit: Visit } | undefined;
   #closing = false;
 
   constructor(options: HttpFrontOptions) {
     this.#options = options;
-    this.#http1 = createServer((request, response) => this.#serve(request, response));
-    this.#http1.keepAliveTimeout = options.idleTimeoutMs;
-    this.#http1.timeout = options.idleTimeoutMs;
+    const { idleTimeoutMs } = options;
+    this.#http1 = createServer(
+      {
+        keepAliveTimeout: idleTimeoutMs,
+        // A head has to be there within this time; a body has as long as it goes on (see StallWatch).
+        headersTimeout: idleTimeoutMs,
+        requestTimeout: 0,
+        connectionsCheckingInterval: Math.min(idleTimeoutMs, MOST_CHECKING_MS),
+      },
+      (request, response) => this.#serve(request, response),
+    );
+    this.#http1.timeout = idleTimeoutMs;
     // All fields or none: Node leaves out those after the 2,000th, which a head of 16 KB can have.
     this.#http1.maxHeadersCount = 0;
     // It listens nowhere itself; with this it watches over connections that send their requests too slowly.
@@ -73,9 +85,10 @@ export class HttpFront {
       { settings: { maxConcurrentStreams: MAX_STREAMS } },
       (request, response) => this.#serve(request, response),
     );
-    this.#http2.setTimeout(options.idleTimeoutMs);
     this.#http2.on('session', (session) => {
-      this.#visits.set(session, this.#arriving!);
+      const { socket, visit } = this.#arriving!;
+      endWhenIdle(session, socket, idleTimeoutMs);
+      this.#visits.set(session, visit);
       this.#sessions.add(session);
       session.on('close', () => this.#sessions.delete(session));
     });
@@ -92,7 +105,7 @@ export class HttpFront {
       this.#http1.emit('connection', socket);
       return;
     }
-    this.#arriving = visit;
+    this.#arriving = { socket, visit };
     this.#http2.emit('connection', socket);
     this.#arriving = undefined;
   }
@@ -136,7 +149,7 @@ export class HttpFront {
     }
     const result = await new Exchange(request, response, {
       send: (passBody) => this.#send(request, visit, passBody),
-      timeoutMs: this.#options.backendTimeoutMs,
+      limits: { backendMs: this.#options.backendTimeoutMs, clientMs: this.#options.idleTimeoutMs },
       closing: () => this.#closing,
       lastAnswer: () => this.#lastAnswer(request),
     }).run();

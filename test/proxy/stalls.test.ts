@@ -1,0 +1,186 @@
+/** What stands still at `keyless-tls proxy` ends, what goes on does not, and there is only so much of anything. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import { after, before, mock, test } from 'node:test';
+import tls from 'node:tls';
+import { HttpFront } from '../../lib/proxy/http-front.ts';
+import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+
+const LIMIT_MS = 400;
+const NEVER_MS = 60_000;
+const HEAD = 'Host: localhost\r\n';
+
+let folder: HostsFolder;
+let backend: http.Server;
+let url: string;
+before(async () => {
+  folder = await HostsFolder.make();
+  await folder.add('www', ['localhost']);
+  backend = http.createServer((request, response) => {
+    if (request.url === '/silent') return;
+    if (request.url === '/slow') setTimeout(() => response.end('slow'), 2 * LIMIT_MS);
+    else if (request.url === '/long') response.end(Buffer.alloc(1_000_000));
+    else request.resume().on('end', () => response.end('ok'));
+  });
+  backend.on('upgrade', () => undefined);
+  url = `http://127.0.0.1:${await portOf(backend)}`;
+});
+after(() => {
+  backend.closeAllConnections();
+  backend.close();
+  folder.remove();
+});
+
+async function serving(
+  args: readonly string[],
+  work: (port: number, proxy: ProxyProcess) => Promise<void>,
+): Promise<void> {
+  const proxy = new ProxyProcess(folder, ['--backend', url, ...args]);
+  try {
+    await work(await proxy.port(), proxy);
+  } finally {
+    assert.equal(await proxy.end(), 0, proxy.stderr);
+  }
+}
+
+const idle = (ms: number) => ['--idle-timeout', String(ms)];
+const slowest = (ms: number) => ['--backend-timeout', String(ms)];
+
+function connect(port: number): tls.TLSSocket {
+  return tls.connect({ port, servername: 'localhost', ca: folder.authority.certPem });
+}
+
+function connectHttp2(port: number): http2.ClientHttp2Session {
+  const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
+  return session.on('error', () => undefined);
+}
+
+async function statusOf(stream: http2.ClientHttp2Stream): Promise<number> {
+  const [head] = await once(stream, 'response');
+  stream.resume();
+  return head[':status'];
+}
+
+/** Everything until its end, whatever that is. */
+function allOf(socket: tls.TLSSocket): Promise<string> {
+  let all = '';
+  socket.on('data', (data) => {
+    all += data;
+  });
+  return new Promise((resolve) => socket.on('error', () => undefined).on('close', () => resolve(all)));
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('a body that goes on takes as long as it likes, longer than a backend may', async () => {
+  await serving([...idle(NEVER_MS), ...slowest(LIMIT_MS)], async (port) => {
+    const socket = connect(port);
+    const answer = allOf(socket);
+    socket.write(`PUT / HTTP/1.1\r\n${HEAD}Connection: close\r\nContent-Length: 3\r\n\r\n`);
+    const session = connectHttp2(port);
+    const stream = session.request({ ':method': 'PUT', ':path': '/' });
+    const status = statusOf(stream);
+    for (let count = 0; count < 3; count += 1) {
+      for (const to of [socket, stream]) to.write('x');
+      await pause(1.5 * LIMIT_MS);
+    }
+    stream.end();
+    assert.match(await answer, /^HTTP\/1\.1 200 /);
+    assert.equal(await status, 200);
+    session.close();
+  });
+  const emit = mock.method(http.Server.prototype, 'emit');
+  new HttpFront({ backendTimeoutMs: 1, idleTimeoutMs: 1, onRecord: () => undefined }).close();
+  const [{ this: server }] = emit.mock.calls as unknown as [{ this: http.Server }];
+  emit.mock.restore();
+  assert.equal(server.requestTimeout, 0, 'nor longer than Node.js gives it by itself');
+});
+
+test('a body that does not go on is 408, and no failure of the backend', async () => {
+  await serving([...idle(LIMIT_MS), ...slowest(NEVER_MS)], async (port, proxy) => {
+    const socket = connect(port);
+    socket.write(`PUT / HTTP/1.1\r\n${HEAD}Content-Length: 3\r\n\r\nx`);
+    assert.match(await allOf(socket), /^HTTP\/1\.1 408 .*\r\nconnection: close\r\n/is);
+    const session = connectHttp2(port);
+    const stream = session.request({ ':method': 'PUT', ':path': '/' });
+    stream.write('x');
+    // It does not end its side after that either.
+    const closed = once(stream, 'close').catch(({ code }) => code);
+    const [head] = await once(stream, 'response');
+    assert.equal(head[':status'], 408);
+    assert.equal(await closed, 'ERR_HTTP2_STREAM_ERROR');
+    session.close();
+    for (const version of ['HTTP/1.1', 'HTTP/2.0']) {
+      const { status, error } = await proxy.event('request', (event) => event.version === version);
+      assert.deepEqual([status, error], [408, undefined]);
+    }
+  });
+});
+
+test('a head that drips is 408', async () => {
+  await serving(idle(LIMIT_MS), async (port) => {
+    const socket = connect(port);
+    const answer = allOf(socket);
+    socket.write(`GET / HTTP/1.1\r\n${HEAD}X-Drip: `);
+    const timer = setInterval(() => socket.write('x'), 20);
+    assert.match(await answer, /^HTTP\/1\.1 408 /);
+    clearInterval(timer);
+  });
+});
+
+test('a client that waits for a backend is not idle', async () => {
+  await serving([...idle(LIMIT_MS), ...slowest(NEVER_MS)], async (port) => {
+    const socket = connect(port);
+    socket.write(`GET /slow HTTP/1.1\r\n${HEAD}Connection: close\r\n\r\n`);
+    assert.match(await allOf(socket), /slow$/);
+    const session = connectHttp2(port);
+    const unread = session.request({ ':path': '/slow' });
+    const [head] = await once(unread, 'response');
+    assert.equal(head[':status'], 200);
+    // It waits for its stream to be read, and does not close its connection: nobody waits for that.
+    session.close();
+  });
+});
+
+test('a client that reads no answer is ended, also if it pings; so is one that asks nothing', async () => {
+  await serving([...idle(LIMIT_MS), ...slowest(NEVER_MS)], async (port) => {
+    for (const path of ['/long', '/', undefined]) {
+      const session = connectHttp2(port);
+      // Nothing may come, as nothing is read.
+      if (path !== undefined) {
+        session.settings({ initialWindowSize: 0 });
+        session.request({ ':path': path }).on('error', () => undefined);
+      }
+      const timer = setInterval(() => session.destroyed || session.ping(() => undefined), LIMIT_MS / 4);
+      await once(session, 'close');
+      clearInterval(timer);
+    }
+    for (const ask of ['', `GET / HTTP/1.1\r\n${HEAD}\r\n`, `GET /long HTTP/1.1\r\n${HEAD}\r\n`]) {
+      const socket = connect(port);
+      socket.write(ask);
+      await allOf(socket);
+    }
+  });
+});
+
+test('a backend that is silent to an upgrade is 504', async () => {
+  await serving(slowest(LIMIT_MS), async (port) => {
+    const socket = connect(port);
+    socket.write(`GET / HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+    assert.match(await allOf(socket), /^HTTP\/1\.1 504 /);
+  });
+});
+
+test('so many streams for a connection, and connections for a process', async () => {
+  await serving(['--max-connections', '1'], async (port) => {
+    const session = connectHttp2(port);
+    const [{ maxConcurrentStreams }] = await once(session, 'remoteSettings');
+    assert.equal(maxConcurrentStreams, 128);
+    const second = connect(port);
+    assert.equal(await allOf(second), '');
+    assert.equal(second.authorized, false, 'it did not come as far as TLS');
+    session.close();
+  });
+});
