@@ -3,34 +3,27 @@
  *
  * A ratio of CPU times, each the lower quartile of rounds in turn, and the best of three tries: a busy machine makes both sides
  * slower, and not three times in a row one of them alone. `-- --canary` slows the remote side down by 30 % of itself, and succeeds
- * where the gate then fails, in one of three attempts: a gate that cannot fail is none.
+ * where the edge keeps its budget before and not then, in one of three attempts: a gate that cannot fail is none.
  */
 import { parseArgs } from 'node:util';
 import { compare, nameOf } from '../lib/cli/bench/comparison.ts';
 import { figuresIn } from '../lib/cli/bench/rounds.ts';
 import type { Sample } from '../lib/cli/bench/sample.ts';
 import { CONCURRENT, type Scale } from '../lib/cli/bench/scale.ts';
+import { inWorkshop } from '../lib/cli/bench/session.ts';
 import { signatureCpuMs } from '../lib/cli/bench/sites.ts';
 import { percentile } from '../lib/cli/bench/statistics.ts';
-import { Workshop } from '../lib/cli/bench/workshop.ts';
+import type { Workshop } from '../lib/cli/bench/workshop.ts';
 import { BUDGETS, type Budget } from './budgets.ts';
-import { oneOf } from './tries.ts';
+import { costOf, keeps, type Measured, SLOWDOWN, type Subject, sings, TRIES } from './gate-check.ts';
+import { script, usage } from './script.ts';
 
-const TRIES = 3;
-const SLOWDOWN = 0.3;
 /** Many short rounds: what disturbs one of them disturbs no median. */
 const SCALE: Scale = { quick: true, rounds: 15, roundMs: 120, warmUpMs: 6000 };
 const SIDES = ['native', 'remote'] as const;
 
 /** Others on the machine make rounds dearer and never cheaper, and half of them at times. */
 const cpuMsOf = (rounds: readonly Sample[]) => percentile(figuresIn(rounds, 'edgeCpuMs'), 0.25);
-
-interface Measured {
-  /** Of the edge, CPU milliseconds. */
-  readonly remoteMs: number;
-  /** What the budget limits. */
-  readonly cost: number;
-}
 
 async function measure(workshop: Workshop, budget: Budget): Promise<Measured> {
   const signatureMs = signatureCpuMs(workshop.files, budget.site);
@@ -39,42 +32,38 @@ async function measure(workshop: Workshop, budget: Budget): Promise<Measured> {
     throw new Error('A remote handshake had not one operation: nothing was measured.');
   }
   const [nativeMs, remoteMs] = [cpuMsOf(native), cpuMsOf(remote)];
-  const cost = remoteMs / (nativeMs - signatureMs);
+  const cost = costOf(nativeMs, signatureMs, remoteMs);
   const figures = `native ${nativeMs.toFixed(3)} ms, of which ${signatureMs.toFixed(3)} sign, remote ${remoteMs.toFixed(3)} ms`;
   console.log(`${nameOf(budget)}: ${figures}: ${cost.toFixed(2)}, at most ${budget.most}`);
   return { remoteMs, cost };
 }
 
-const keeps = (workshop: Workshop, budget: Budget) =>
-  oneOf(TRIES, async () => (await measure(workshop, budget)).cost <= budget.most);
+const subjectOf = (workshop: Workshop, budget: Budget): Subject => ({
+  measure: () => measure(workshop, budget),
+  waste: async (burnMs) => {
+    if (burnMs > 0) console.log(`now with ${SLOWDOWN * 100} % more`);
+    await (await workshop.edge('remote')).figures({ burnMs });
+  },
+});
 
 async function gate(workshop: Workshop, budget: Budget): Promise<boolean> {
-  if (await keeps(workshop, budget)) return true;
+  if (await keeps(subjectOf(workshop, budget), budget)) return true;
   const limit = `more than ${budget.most} in ${TRIES} tries`;
   console.error(`${nameOf(budget)}: ${limit}. The budget (bench/budgets.ts): ${budget.because}.`);
   return false;
 }
 
-async function isSeen(workshop: Workshop, budget: Budget): Promise<boolean> {
-  const remote = await workshop.edge('remote');
-  await remote.figures({ burnMs: 0 });
-  const { remoteMs } = await measure(workshop, budget);
-  console.log(`now with ${SLOWDOWN * 100} % more`);
-  await remote.figures({ burnMs: SLOWDOWN * remoteMs });
-  return !(await keeps(workshop, budget));
-}
-
 async function canary(workshop: Workshop, budget: Budget): Promise<boolean> {
-  if (await oneOf(TRIES, () => isSeen(workshop, budget))) return true;
-  console.error(`${nameOf(budget)}: ${SLOWDOWN * 100} % slower, and the gate does not see it.`);
+  if (await sings(subjectOf(workshop, budget), budget)) return true;
+  const what = `there was no attempt of ${TRIES} in which the edge kept its budget, and not when it was ${SLOWDOWN * 100} % slower`;
+  console.error(`${nameOf(budget)}: ${what}.`);
   return false;
 }
 
-const { values } = parseArgs({ options: { canary: { type: 'boolean', default: false } } });
-const workshop = await Workshop.open(SCALE);
-try {
+await script('npm run bench:gate -- --canary', async () => {
+  const { values } = usage(() => parseArgs({ options: { canary: { type: 'boolean', default: false } } }));
   const check = values.canary ? canary : gate;
-  for (const budget of BUDGETS) if (!(await check(workshop, budget))) process.exitCode = 1;
-} finally {
-  await workshop.close();
-}
+  await inWorkshop(SCALE, async (workshop) => {
+    for (const budget of BUDGETS) if (!(await check(workshop, budget))) process.exitCode = 1;
+  });
+});

@@ -6,18 +6,20 @@ import { type Case, compare, nameOf } from '../lib/cli/bench/comparison.ts';
 import { spread } from '../lib/cli/bench/figures-in-words.ts';
 import { figuresIn, medianOf, ratioOf } from '../lib/cli/bench/rounds.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
+import { inWorkshop } from '../lib/cli/bench/session.ts';
 import { signatureCpuMs } from '../lib/cli/bench/sites.ts';
-import { Workshop } from '../lib/cli/bench/workshop.ts';
+import { TARGETS } from '../lib/cli/bench/targets.ts';
+import type { Workshop } from '../lib/cli/bench/workshop.ts';
+import { script, wholeNumber, wordsOf } from './script.ts';
 
 interface Goal extends Case {
   /** Remote over native. */
   readonly most: number;
 }
 
-/** RSA: where a signature takes more than half of a native handshake, as it does without AVX-512. */
 const GOALS: readonly Goal[] = [
-  { site: 'RSA-2048', version: 'TLSv1.3', most: 0.55 },
-  { site: 'P-256', version: 'TLSv1.3', most: 1.1 },
+  { site: 'RSA-2048', version: 'TLSv1.3', most: TARGETS.rsaCost.most },
+  { site: 'P-256', version: 'TLSv1.3', most: TARGETS.ecCost.most },
 ];
 /** V8 is still compiling before; the remote side has more to compile. */
 const WARM_UP_MS = 12_000;
@@ -36,10 +38,9 @@ async function measure(workshop: Workshop, goal: Goal): Promise<void> {
   if (remote.some(({ operations }) => operations !== 1)) throw new Error('Not all were full handshakes.');
 }
 
-const rounds = Number(process.argv[2] ?? FULL.rounds);
-const workshop = await Workshop.open({ ...FULL, rounds, warmUpMs: WARM_UP_MS });
-try {
-  for (const goal of GOALS) await measure(workshop, goal);
-} finally {
-  await workshop.close();
-}
+await script('npm run bench:handshake -- 15', async () => {
+  const [rounds = FULL.rounds] = wordsOf(wholeNumber('Rounds'));
+  await inWorkshop({ ...FULL, rounds, warmUpMs: WARM_UP_MS }, async (workshop) => {
+    for (const goal of GOALS) await measure(workshop, goal);
+  });
+});

@@ -19,6 +19,7 @@ import { createKeyServer } from '../lib/server/key-server.ts';
 import { keyStoreOf } from '../lib/server/pem-directory.ts';
 import { pemKey } from '../lib/server/pem-key.ts';
 import { type Issued, makeAuthority } from '../test/helpers/certificates.ts';
+import { cleaningUp, script, wholeNumber, wordsOf } from './script.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
@@ -112,9 +113,8 @@ async function startServer(setup: Setup, core: number | undefined): Promise<Serv
   return { child, pid: child.pid!, port };
 }
 
-/** `keyless-tls serve` as people run it. Its files are in a folder that is there until {@link Serving} ends. */
-async function startServe({ ca, server, keys }: Setup, core: number): Promise<Serving> {
-  const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-bench-'));
+/** `keyless-tls serve` as people run it. @param folder for its files */
+async function startServe({ ca, server, keys }: Setup, folder: string, core: number): Promise<Serving> {
   const file = (name: string, text: string) => {
     const path = join(folder, name);
     writeFileSync(path, text, { mode: 0o600 });
@@ -130,7 +130,6 @@ async function startServe({ ca, server, keys }: Setup, core: number): Promise<Se
   const extras = ['--policy', file('policy', policy), '--audit', join(folder, 'audit'), '--metrics', '0'];
   const [program, ...args] = [...pinned(core), process.execPath, MAIN, 'serve', ...own, ...who, ...extras];
   const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  child.on('exit', () => rmSync(folder, { recursive: true }));
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return { child, pid: child.pid!, port };
 }
@@ -244,7 +243,7 @@ async function beside(
   await pause(1);
 }
 
-async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void> {
+async function main(folder: string, rounds: number, seconds: number): Promise<void> {
   const authority = await makeAuthority();
   const [server, edge, otherEdge, p256, rsa] = await Promise.all([
     authority.issue({ type: 'p256', usage: 'server' }),
@@ -264,7 +263,7 @@ async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void>
   const alone = await startServer(setup, 0);
   const { child, pid, port } = alone;
   const speed = await speeds('alone', alone, setup, rounds, seconds);
-  const served = await startServe(setup, 0);
+  const served = await startServe(setup, folder, 0);
   await speeds('serve with policy, audit log and metrics', served, setup, rounds, seconds);
   served.child.disconnect();
   await flooded(port, pid, setup, speed, seconds);
@@ -276,8 +275,18 @@ async function main([rounds = 5, seconds = 2]: readonly number[]): Promise<void>
   await beside(both, setup, seconds, 4, 1000);
   await beside(both, setup, seconds, 200, 100);
   both.child.disconnect();
-  process.exit();
 }
 
 if (process.argv[2] === '--serve') process.once('message', (setup) => void serve(setup as Setup));
-else await main(process.argv.slice(2).map(Number));
+else {
+  await script('npm run bench:keyserver -- 5 2', async () => {
+    const [rounds = 5, seconds = 2] = wordsOf(wholeNumber('Rounds'), wholeNumber('Seconds of a round'));
+    const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-bench-'));
+    // Key servers end with their channel, when this process does.
+    await cleaningUp(
+      () => main(folder, rounds, seconds),
+      () => rmSync(folder, { recursive: true }),
+    );
+    process.exit();
+  });
+}

@@ -6,22 +6,17 @@
  * synchronously, in turn in one run.
  */
 import { shim } from '../lib/cli/bench/questions/shim.ts';
-import { textReport, thisMachine } from '../lib/cli/bench/report.ts';
+import { textReport } from '../lib/cli/bench/report.ts';
+import { askAll } from '../lib/cli/bench/run.ts';
 import { FULL } from '../lib/cli/bench/scale.ts';
-import { Workshop } from '../lib/cli/bench/workshop.ts';
+import { script, wholeNumber, wordsOf } from './script.ts';
 
 /** V8 is still compiling before, and a keyless handshake has more to compile. */
 const WARM_UP_MS = 12_000;
 
-const [rounds = 9, roundMs = 1000] = process.argv.slice(2).map(Number);
-const scale = { ...FULL, rounds, roundMs, warmUpMs: WARM_UP_MS };
-const [time, startedAt] = [new Date().toISOString(), performance.now()];
-const workshop = await Workshop.open(scale);
-try {
-  const { name, title } = shim;
-  const answer = { name, title, failed: false, ...(await shim.answer(workshop)) };
-  const seconds = (performance.now() - startedAt) / 1000;
-  process.stdout.write(textReport({ time, seconds, machine: thisMachine(), scale, answers: [answer] }));
-} finally {
-  await workshop.close();
-}
+await script('npm run bench:overhead -- 9 1000', async () => {
+  const [rounds = 9, roundMs = 1000] = wordsOf(wholeNumber('Rounds'), wholeNumber('Milliseconds of a round'));
+  const report = await askAll([shim], { ...FULL, rounds, roundMs, warmUpMs: WARM_UP_MS }, process.stderr);
+  process.stdout.write(textReport(report));
+  if (report.answers.some(({ failed }) => failed)) process.exitCode = 1;
+});

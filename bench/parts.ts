@@ -7,8 +7,10 @@ import { type Case, compare, nameOf } from '../lib/cli/bench/comparison.ts';
 import { medianOf } from '../lib/cli/bench/rounds.ts';
 import { type Sample, takeSample } from '../lib/cli/bench/sample.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
+import { inWorkshop } from '../lib/cli/bench/session.ts';
 import { type Site, signatureCpuMs } from '../lib/cli/bench/sites.ts';
-import { Workshop } from '../lib/cli/bench/workshop.ts';
+import type { Workshop } from '../lib/cli/bench/workshop.ts';
+import { script, site as siteWord, wholeNumber, wordsOf } from './script.ts';
 
 const SIDES = ['native', 'pinging', 'unverified', 'local', 'remote'] as const;
 /** Of each edge: V8 is still compiling before, however long that takes; the more of ours there is, the longer. */
@@ -37,11 +39,8 @@ async function warmUp(
   }
 }
 
-const [site = 'P-256', rounds = '15'] = process.argv.slice(2);
-const scale = { ...FULL, rounds: Number(rounds), roundMs: ROUND_MS, warmUpMs: WARM_UP_MS };
-const workshop = await Workshop.open(scale);
-try {
-  const which = { site: site as Site, version: 'TLSv1.3' } as const;
+async function measure(workshop: Workshop, site: Site): Promise<void> {
+  const which = { site, version: 'TLSv1.3' } as const;
   const signature = signatureCpuMs(workshop.files, which.site);
   for (const name of SIDES) await warmUp(workshop, name, which);
   const samples = await compare(workshop, SIDES, which, CONCURRENT);
@@ -67,6 +66,10 @@ try {
   console.log(`| ${nameOf(which)} | µs | of native |\n| --- | --- | --- |`);
   for (const [what, ms] of rows)
     console.log(`| ${what} | ${(ms * 1000).toFixed(0)} | ${(ms / native).toFixed(2)} × |`);
-} finally {
-  await workshop.close();
 }
+
+await script('npm run bench:parts -- RSA-2048 15', async () => {
+  const [site = 'P-256', rounds = 15] = wordsOf(siteWord, wholeNumber('Rounds'));
+  const scale = { ...FULL, rounds, roundMs: ROUND_MS, warmUpMs: WARM_UP_MS };
+  await inWorkshop(scale, (workshop) => measure(workshop, site));
+});

@@ -8,12 +8,13 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Edge } from '../lib/cli/bench/edge.ts';
 import { takeSample } from '../lib/cli/bench/sample.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
+import { inWorkshop } from '../lib/cli/bench/session.ts';
 import type { Site } from '../lib/cli/bench/sites.ts';
-import { Workshop } from '../lib/cli/bench/workshop.ts';
+import type { Workshop } from '../lib/cli/bench/workshop.ts';
 import { OWNERS, ownerOf } from './profile-owners.ts';
+import { script, site as siteWord, wordsOf } from './script.ts';
 
 const SIDES = ['native', 'remote'] as const;
 const SAMPLES_PER_SECOND = 1999;
@@ -39,7 +40,7 @@ function read(file: string): Profile {
 
 /** @returns microseconds for one handshake, by owner */
 async function profile(workshop: Workshop, side: (typeof SIDES)[number], site: Site): Promise<Profile> {
-  const edge = await Edge.start(workshop.planOf(side), ['--perf-basic-prof']);
+  const edge = await workshop.startEdge(workshop.planOf(side), ['--perf-basic-prof']);
   const file = join(tmpdir(), `keyless-tls-profile-${edge.pid}.data`);
   try {
     await workshop.warmUp(edge);
@@ -74,9 +75,7 @@ async function profile(workshop: Workshop, side: (typeof SIDES)[number], site: S
   }
 }
 
-const site = (process.argv[2] ?? 'P-256') as Site;
-const workshop = await Workshop.open(FULL);
-try {
+async function measure(workshop: Workshop, site: Site): Promise<void> {
   const profiles = [await profile(workshop, 'native', site), await profile(workshop, 'remote', site)];
   const line = (name: string, values: readonly number[]) =>
     console.log(`| ${name} | ${values.map((value) => value.toFixed(0)).join(' | ')} |`);
@@ -90,6 +89,9 @@ try {
     'sum',
     profiles.map((each) => [...each.values()].reduce((sum, value) => sum + value, 0)),
   );
-} finally {
-  await workshop.close();
 }
+
+await script('npm run bench:profile -- RSA-2048', async () => {
+  const [site = 'P-256'] = wordsOf(siteWord);
+  await inWorkshop(FULL, (workshop) => measure(workshop, site));
+});

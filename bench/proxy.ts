@@ -17,6 +17,7 @@ import {
   type Terminator,
 } from './proxies.ts';
 import { holdIdle, mostIdle } from './proxy-crowd.ts';
+import { cleaningUp, script, wholeNumber, wordsOf } from './script.ts';
 
 interface Measured extends Terminator {
   readonly cpu: number[];
@@ -88,12 +89,17 @@ async function beIdle(folder: HostsFolder, wanted: number): Promise<void> {
   }
 }
 
-const [rounds = 7, megabytes = 400, connections = 10_000] = process.argv.slice(2).map(Number);
-const folder = await HostsFolder.make();
-try {
-  await folder.add('www', ['localhost']);
-  if (rounds > 0) await passBytes(folder, rounds, megabytes);
-  if (connections > 0) await beIdle(folder, connections);
-} finally {
-  folder.remove();
-}
+await script('npm run bench:proxy -- 7 400 10000', async () => {
+  const [rounds = 7, megabytes = 400, connections = 10_000] = wordsOf(
+    wholeNumber('Rounds', 0),
+    wholeNumber('Megabytes of a round'),
+    wholeNumber('Idle connections', 0),
+  );
+  const folder = await HostsFolder.make();
+  const measure = async () => {
+    await folder.add('www', ['localhost']);
+    if (rounds > 0) await passBytes(folder, rounds, megabytes);
+    if (connections > 0) await beIdle(folder, connections);
+  };
+  await cleaningUp(measure, () => folder.remove());
+});

@@ -13,21 +13,34 @@ import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { number, spread } from '../lib/cli/bench/figures-in-words.ts';
-import { makeSiteFiles, type Site } from '../lib/cli/bench/sites.ts';
+import { makeSiteFiles, type Site, type SiteFiles } from '../lib/cli/bench/sites.ts';
 import { median } from '../lib/cli/bench/statistics.ts';
 import { keyFile } from '../lib/cli/key-server-process.ts';
+import { cleaningUp, script, usage, wholeNumber } from './script.ts';
 
 const APP = fileURLToPath(new URL('./startup-app.js', import.meta.url));
 const ISOLATE = fileURLToPath(new URL('../lib/wrap/isolate.js', import.meta.url));
 const WARM_UPS = 3;
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '21' },
-    node: { type: 'string', default: process.execPath },
-    module: { type: 'string', multiple: true, default: [ISOLATE] },
-  },
-});
+interface Options {
+  readonly rounds: number;
+  /** Of Node.js. */
+  readonly node: string;
+  readonly module: readonly string[];
+}
+
+function optionsOf(): Options {
+  const { values } = usage(() =>
+    parseArgs({
+      options: {
+        rounds: { type: 'string', default: '21' },
+        node: { type: 'string', default: process.execPath },
+        module: { type: 'string', multiple: true, default: [ISOLATE] },
+      },
+    }),
+  );
+  return { ...values, rounds: wholeNumber('Rounds')(values.rounds) };
+}
 
 /** Milliseconds since the process was started. */
 interface Start {
@@ -47,10 +60,14 @@ async function firstHandshake(port: number): Promise<void> {
   socket.destroy();
 }
 
-async function start(execArgv: readonly string[], files: readonly string[]): Promise<Start> {
+/** The app that runs, if one does. */
+const running = new Set<ChildProcess>();
+
+async function start(node: string, execArgv: readonly string[], files: readonly string[]): Promise<Start> {
   const startedAt = performance.now();
-  const child = spawn(options.node, [...execArgv, APP, ...files], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(node, [...execArgv, APP, ...files], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
+  running.add(child);
   try {
     const port = await portOf(child);
     const listening = performance.now() - startedAt;
@@ -60,17 +77,28 @@ async function start(execArgv: readonly string[], files: readonly string[]): Pro
   } finally {
     child.kill('SIGKILL');
     await ended;
+    running.delete(child);
   }
 }
 
 const MOMENTS = ['listening', 'handshake'] as const;
 
-/** @param sides by the options of Node.js */
-async function compare(name: string, sides: ReadonlyMap<string, string[]>, files: string[]): Promise<void> {
+/** @returns the options of Node.js, by what a side is called */
+function sidesOf(modules: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const named = modules.map((path) => [path === ISOLATE ? 'isolate' : path, ['--import', path]] as const);
+  return new Map<string, readonly string[]>([['native', []], ...named]);
+}
+
+async function compare(
+  { node, rounds, module }: Options,
+  name: string,
+  files: readonly string[],
+): Promise<void> {
+  const sides = sidesOf(module);
   const starts = new Map([...sides.keys()].map((side) => [side, [] as Start[]]));
-  for (let round = -WARM_UPS; round < Number(options.rounds); round += 1) {
+  for (let round = -WARM_UPS; round < rounds; round += 1) {
     for (const [side, execArgv] of sides) {
-      const figures = await start(execArgv, files);
+      const figures = await start(node, execArgv, files);
       if (round >= 0) starts.get(side)!.push(figures);
     }
   }
@@ -84,21 +112,23 @@ async function compare(name: string, sides: ReadonlyMap<string, string[]>, files
   }
 }
 
-const sides = new Map([
-  ['native', [] as string[]],
-  ...options.module.map((path): [string, string[]] => [
-    path === ISOLATE ? 'isolate' : path,
-    ['--import', path],
-  ]),
-]);
-const files = makeSiteFiles();
-try {
-  await compare('no key', sides, []);
+async function measure(options: Options, files: SiteFiles): Promise<void> {
+  await compare(options, 'no key', []);
   for (const site of ['RSA-2048', 'P-256'] as const satisfies readonly Site[]) {
     const cert = join(files.folder, `${site}.crt`);
     writeFileSync(cert, files.certs[site]);
-    await compare(site, sides, [cert, keyFile(files, site)]);
+    await compare(options, site, [cert, keyFile(files, site)]);
   }
-} finally {
-  rmSync(files.folder, { recursive: true, force: true });
 }
+
+await script('npm run bench:startup -- --rounds=21', async () => {
+  const options = optionsOf();
+  const files = makeSiteFiles();
+  await cleaningUp(
+    () => measure(options, files),
+    () => {
+      for (const child of running) child.kill('SIGKILL');
+      rmSync(files.folder, { recursive: true, force: true });
+    },
+  );
+});

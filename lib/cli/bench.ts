@@ -1,11 +1,12 @@
 /** `keyless-tls bench`: native against remote signing, on this machine. */
-import { writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { page } from './bench/page.ts';
 import type { Question } from './bench/question.ts';
 import { QUESTIONS, QUICK_QUESTIONS } from './bench/questions.ts';
 import { textReport } from './bench/report.ts';
-import { askAll, Interrupted } from './bench/run.ts';
+import { askAll } from './bench/run.ts';
 import { FULL, QUICK } from './bench/scale.ts';
+import { Interrupted } from './bench/session.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 
 const WIDTH = Math.max(...QUESTIONS.map(({ name }) => name.length));
@@ -18,12 +19,14 @@ Questions, all of them if none is named:
 ${QUESTIONS.map(({ name, asks }) => `  ${name.padEnd(WIDTH)} ${QUICK_QUESTIONS.some((each) => each.name === name) ? '*' : ' '} ${asks}`).join('\n')}
 
 Options:
-  --quick         the questions with a *, in less than a minute and less exactly; without it, all in less than ten
+  --quick         the questions with a *, in less than a minute on a quiet machine, with fewer rounds and less
+                  exactly; without it, all of them in less than ten
   --html FILE     write a page with plots
   --json          print JSON: every round, the machine, the settings
 
 Server, key server and clients are processes of their own on the loopback, the server alone on a core where there are two
-and taskset. CPU time of the server for each handshake, five rounds in turn, medians. Do nothing else on the machine meanwhile.
+and taskset. CPU time of the server for each handshake, five rounds in turn, medians. Do nothing else on the machine meanwhile:
+the report says where other programs disturbed it.
 
 Examples:
   keyless-tls bench --quick --html bench.html
@@ -56,12 +59,40 @@ function endIfInterrupted(error: unknown): never {
   process.exit(1);
 }
 
+/**
+ * A run takes minutes: whether its page can be written is known before. What is there stays as it is.
+ *
+ * @throws UsageError with the reason
+ */
+function checkWritable(path: string): void {
+  const isNew = !existsSync(path);
+  try {
+    closeSync(openSync(path, 'a'));
+  } catch (error) {
+    const text = `The page cannot be written to ${JSON.stringify(path)}: ${(error as Error).message}.`;
+    throw new UsageError(text, 'keyless-tls bench --html bench.html');
+  }
+  if (isNew) rmSync(path);
+}
+
+/** The report first: a page that cannot be written after all does not take it along. */
+async function write(text: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    process.stdout.once('error', reject);
+    process.stdout.write(text, () => resolve());
+  });
+}
+
 async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = parsePositionals('bench', args, OPTIONS);
   const [scale, all] = values.quick ? [QUICK, QUICK_QUESTIONS] : [FULL, QUESTIONS];
-  const report = await askAll(chosen(positionals, all), scale, process.stderr).catch(endIfInterrupted);
-  if (values.html !== undefined) writeFileSync(values.html, page(report));
-  process.stdout.write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
+  const questions = chosen(positionals, all);
+  const { html } = values;
+  if (html !== undefined) checkWritable(html);
+  const report = await askAll(questions, scale, process.stderr).catch(endIfInterrupted);
+  const written = write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
+  if (html !== undefined) writeFileSync(html, page(report));
+  await written;
   return report.answers.some(({ failed }) => failed) ? 1 : 0;
 }
 

@@ -88,13 +88,22 @@ type EndingSignal = (typeof SIGNALS)[number];
 /**
  * Resolves, with its name, at the first signal that asks the process to end; a second one ends it as it would any
  * process. Waiting for it keeps no process alive.
+ *
+ * @param over aborted when nobody waits any more: from then on the first one ends it, too
  */
-export function endingSignal(signals: readonly EndingSignal[] = SIGNALS): Promise<NodeJS.Signals> {
+export function endingSignal(
+  signals: readonly EndingSignal[] = SIGNALS,
+  over?: AbortSignal,
+): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    const end = (signal: NodeJS.Signals) => {
+    const leave = () => {
       for (const name of signals) process.off(name, end);
+    };
+    const end = (signal: NodeJS.Signals) => {
+      leave();
       resolve(signal);
     };
     for (const name of signals) process.on(name, end);
+    over?.addEventListener('abort', leave, { once: true });
   });
 }

@@ -2,6 +2,7 @@
 import { randomFillSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import tls from 'node:tls';
+import { KeylessError } from '../../errors.ts';
 import { decodeAnswer } from '../../protocol/answers.ts';
 import { FrameDecoder } from '../../protocol/frame-decoder.ts';
 import { encodeFrame } from '../../protocol/frame-encoder.ts';
@@ -28,7 +29,7 @@ export interface AskerOptions {
   readonly window: number;
 }
 
-/** States: connected -> running <-> stopped -> closed. */
+/** States: connected -> running <-> stopped -> closed, by either side. */
 export class Asker {
   readonly #socket: tls.TLSSocket;
   readonly #decoder = new FrameDecoder();
@@ -39,7 +40,10 @@ export class Asker {
   #id = 0;
   #running = false;
   #idle: () => void = () => undefined;
+  #isClosed = false;
+  /** Refusals among them. */
   answered = 0;
+  /** Refusals. */
   failed = 0;
   /** Milliseconds; the caller may empty it. */
   latencies: number[] = [];
@@ -50,6 +54,12 @@ export class Asker {
     const { publicKey } = new X509Certificate(options.siteCert);
     this.#keyId = subjectKeyId(publicKey.export({ type: 'spki', format: 'der' }));
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    // What it was about is told by the end.
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#isClosed = true;
+      this.#idle();
+    });
   }
 
   static async connect(options: AskerOptions): Promise<Asker> {
@@ -65,10 +75,15 @@ export class Asker {
     this.#fill();
   }
 
-  /** Resolves when everything is answered. */
+  /** Resolves when everything is answered. @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION: nothing will be any more */
   async stop(): Promise<void> {
     this.#running = false;
-    while (this.#sentAt.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    while (this.#sentAt.size > 0 && !this.#isClosed) {
+      await new Promise<void>((resolve) => (this.#idle = resolve));
+    }
+    if (this.#sentAt.size === 0) return;
+    const text = `The key server has ended the connection, and has not answered ${this.#sentAt.size} requests.`;
+    throw new KeylessError('ERR_KEYLESS_CONNECTION', text);
   }
 
   close(): void {

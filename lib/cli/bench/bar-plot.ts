@@ -1,7 +1,7 @@
 /** Horizontal bars, with their values written at the end of each. */
 import { number } from './figures-in-words.ts';
 import type { BarPlot } from './question.ts';
-import { coloursOf, legend, svg, text, WIDTH } from './svg.ts';
+import { coloursOf, legend, svg, text, WIDTH, whisker } from './svg.ts';
 
 const BAR = 17;
 const GAP = 4;
@@ -12,6 +12,8 @@ type Group = BarPlot['groups'][number];
 type Bar = Group['bars'][number];
 
 const lengthOf = ({ parts }: Bar) => parts.reduce((sum, { value }) => sum + value, 0);
+/** With its whisker. */
+const reachOf = (bar: Bar) => Math.max(lengthOf(bar), bar.spread?.[1] ?? 0);
 
 function drawBar(
   bar: Bar,
@@ -29,7 +31,11 @@ function drawBar(
     return rect;
   });
   const label = text(LABEL - 6, y + 13, bar.label, 'text-anchor="end"');
-  return `${label}${drawn.join('')}${text(x + 5, y + 13, `${number(lengthOf(bar))} ${unit}`)}`;
+  const [middle, [least, most] = [0, 0]] = [y + BAR / 2, bar.spread];
+  const range =
+    bar.spread === undefined ? '' : whisker([LABEL + least * scale, middle], [LABEL + most * scale, middle]);
+  const end = LABEL + reachOf(bar) * scale;
+  return `${label}${drawn.join('')}${range}${text(end + 5, y + 13, `${number(lengthOf(bar))} ${unit}`)}`;
 }
 
 /** @returns one svg element; nothing of it is markup of its data's making */
@@ -37,7 +43,7 @@ export function barPlot({ title, unit, groups }: BarPlot): string {
   const bars = groups.flatMap((group) => group.bars);
   const names = [...new Set(bars.flatMap(({ parts }) => parts.map(({ name }) => name)))];
   const colours = coloursOf(names);
-  const scale = (WIDTH - LABEL - VALUE) / Math.max(...bars.map(lengthOf), Number.MIN_VALUE);
+  const scale = (WIDTH - LABEL - VALUE) / Math.max(...bars.map(reachOf), Number.MIN_VALUE);
   const top = legend(colours, 0);
   let y = top.height + 6;
   const drawn = groups.map((group) => {

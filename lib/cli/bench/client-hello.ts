@@ -31,13 +31,14 @@ function firstMessage({ version, group = 'X25519:P-256' }: HelloPlan): Promise<B
   });
 }
 
-async function open({ port, answered }: HelloPlan, message: Buffer): Promise<net.Socket> {
+async function open({ port, answered }: HelloPlan, message: Buffer): Promise<void> {
   const socket = net.connect(port, '127.0.0.1');
-  socket.on('error', () => undefined);
+  held.push(socket);
   await once(socket, 'connect');
+  socket.on('error', () => undefined);
   socket.write(message);
   if (answered) await once(socket, 'data');
-  return socket.resume();
+  socket.resume();
 }
 
 function closeAll(): void {
@@ -53,7 +54,7 @@ export async function hello(plan: HelloPlan): Promise<ClientFigures> {
   const message = await firstMessage(plan);
   while (held.length < plan.count) {
     const length = Math.min(BATCH, plan.count - held.length);
-    held.push(...(await Promise.all(Array.from({ length }, () => open(plan, message)))));
+    await Promise.all(Array.from({ length }, () => open(plan, message)));
   }
   tally.handshakes = held.length;
   return tally.figures();

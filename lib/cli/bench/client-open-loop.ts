@@ -7,8 +7,10 @@ import { monotonicMs } from './client-clock.ts';
 import { handshake } from './client-handshake.ts';
 import type { ClientFigures, OpenPlan } from './client-plans.ts';
 import { Tally } from './client-tally.ts';
+import { mostConnections } from './open-files.ts';
 
-const MAX_UNDER_WAY = 3000;
+/** Each is an open file. */
+const MAX_UNDER_WAY = Math.min(3000, mostConnections());
 
 /** @param onDue called with when it was due, as {@link monotonicMs} */
 function pace({ perSecond, ms }: OpenPlan, onDue: (due: number) => void): Promise<void> {

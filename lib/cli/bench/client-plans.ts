@@ -59,6 +59,6 @@ export interface ClientFigures {
   readonly cpuMs: number;
   /** Milliseconds from the begin (`open`: from when it was due) to the end of each handshake; at most 5,000 of them. */
   readonly latencies: readonly number[];
-  /** `open`: connections that were due and not begun, because 3,000 were under way. */
+  /** `open`: connections that were due and not begun, because 3,000 were under way, or as many as the limit of open files allows. */
   readonly dropped: number;
 }

@@ -7,11 +7,17 @@ import { cpuMsOf } from './process-figures.ts';
 
 /** Owner: whoever made it; `end()` ends it. */
 export class Clients {
+  readonly role = 'clients';
   readonly #child = new ChildModule('./client-process.js');
-  readonly pinned = pin(this.#child.pid, 'clients');
+  readonly isPinned = pin(this.#child.pid, this.role);
 
   get pid(): number {
     return this.#child.pid;
+  }
+
+  /** Rejects when the process ends. */
+  get gone(): Promise<never> {
+    return this.#child.gone;
   }
 
   /** CPU milliseconds as the kernel tells others: a check of what the clients say of themselves. */

@@ -3,27 +3,41 @@ import { ChildModule } from './child-module.ts';
 import { pin, type Role } from './cores.ts';
 import type { EdgeFigures, EdgePlan, EdgePorts, EdgeRequest } from './edge-process.ts';
 
-/** Owner: whoever started it; `end()` ends it. */
+/** Owner: whoever made it; `end()` ends it. */
 export class Edge {
-  readonly ports: EdgePorts;
-  readonly pinned: boolean;
   readonly #child: ChildModule;
-
-  private constructor(child: ChildModule, ports: EdgePorts, role: Role) {
-    this.#child = child;
-    this.ports = ports;
-    this.pinned = pin(child.pid, role);
-  }
+  #role: Role;
+  #ports: EdgePorts = {};
+  #isPinned = false;
 
   /** @param execArgv options of node, such as `--expose-gc` */
-  static async start(plan: EdgePlan, execArgv: readonly string[] = [], role: Role = 'edge'): Promise<Edge> {
-    const child = new ChildModule('./edge-process.js', execArgv);
-    try {
-      return new Edge(child, await child.ask<EdgePorts>(plan), role);
-    } catch (error) {
-      child.end();
-      throw error;
-    }
+  constructor(execArgv: readonly string[] = [], role: Role = 'edge') {
+    this.#child = new ChildModule('./edge-process.js', execArgv);
+    this.#role = role;
+  }
+
+  /** @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION: it ends instead of listening; it has said why */
+  async listen(plan: EdgePlan): Promise<void> {
+    this.#ports = await this.#child.ask<EdgePorts>(plan);
+    this.place(this.#role);
+  }
+
+  /** Once it runs: where its threads and those that come run from now on. */
+  place(role: Role): void {
+    this.#role = role;
+    this.#isPinned = pin(this.pid, role);
+  }
+
+  get role(): Role {
+    return this.#role;
+  }
+
+  get ports(): EdgePorts {
+    return this.#ports;
+  }
+
+  get isPinned(): boolean {
+    return this.#isPinned;
   }
 
   get pid(): number {

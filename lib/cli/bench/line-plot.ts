@@ -1,16 +1,19 @@
-/** Lines over two axes, each linear, or logarithmic where the values span two orders of magnitude. */
+/** Lines over two axes, each linear, or logarithmic (and called so) where the values span two orders of magnitude. */
 import { number } from './figures-in-words.ts';
 import type { LinePlot } from './question.ts';
-import { coloursOf, legend, svg, text, ticksOf, WIDTH } from './svg.ts';
+import { coloursOf, legend, svg, text, ticksOf, WIDTH, whisker } from './svg.ts';
 
 const [LEFT, RIGHT, PLOT_HEIGHT, BELOW] = [44, 12, 200, 42];
 const LOGARITHMIC_FROM = 60;
 
 interface Axis {
   readonly ticks: readonly number[];
+  readonly isLogarithmic: boolean;
   /** 0 to 1. */
   place(value: number): number;
 }
+
+type Point = LinePlot['lines'][number]['points'][number];
 
 /** 1, 2 and 5 of each decade, or the decades alone where there are many. */
 function logarithmicTicks(least: number, most: number): number[] {
@@ -24,15 +27,16 @@ function logarithmicTicks(least: number, most: number): number[] {
 }
 
 /** Zero has no place on a logarithmic axis: with zeros it is linear. */
-function axisOf(values: readonly number[]): Axis {
+function axisOf(values: readonly number[], whole = false): Axis {
   const [least, most] = [Math.min(...values), Math.max(...values, Number.MIN_VALUE)];
   if (least > 0 && most / least >= LOGARITHMIC_FROM) {
     const [from, to] = [Math.log(least / 1.1), Math.log(most * 1.1)];
     const place = (value: number) => (Math.log(value) - from) / (to - from);
-    return { ticks: logarithmicTicks(least, most), place };
+    return { ticks: logarithmicTicks(least, most), isLogarithmic: true, place };
   }
   const top = most * 1.05;
-  return { ticks: ticksOf(0, top), place: (value) => value / top };
+  const ticks = ticksOf(0, top).filter((tick) => !whole || Number.isInteger(tick));
+  return { ticks, isLogarithmic: false, place: (value) => value / top };
 }
 
 const horizontal = (share: number) => LEFT + share * (WIDTH - LEFT - RIGHT);
@@ -50,6 +54,9 @@ function grid(x: Axis, y: Axis, top: number): string {
   return `${rows.join('')}${columns.join('')}<path class="axis" d="M${LEFT} ${bottom}H${WIDTH - RIGHT}"/>`;
 }
 
+const labelOf = (label: string, { isLogarithmic }: Axis) =>
+  isLogarithmic ? `${label} (logarithmic)` : label;
+
 /** @returns one svg element; nothing of it is markup of its data's making */
 export function linePlot({ title, x, y, lines }: LinePlot): string {
   const shown = lines.map(({ name, points }) => ({
@@ -57,23 +64,35 @@ export function linePlot({ title, x, y, lines }: LinePlot): string {
     points: points.filter(([at, value]) => Number.isFinite(at) && Number.isFinite(value)),
   }));
   const points = shown.flatMap((line) => line.points);
-  const [across, up] = [axisOf(points.map(([at]) => at)), axisOf(points.map(([, value]) => value))];
+  const across = axisOf(
+    points.map(([at]) => at),
+    x.whole,
+  );
+  const up = axisOf(points.flatMap(([, ...values]) => values.filter((value) => value !== undefined)));
   const colours = coloursOf(shown.map(({ name }) => name));
   const head = legend(colours, 0);
   const top = head.height + 26;
-  const at = ([a, b]: readonly [number, number]) =>
-    [horizontal(across.place(a)).toFixed(1), (top + PLOT_HEIGHT * (1 - up.place(b))).toFixed(1)] as const;
+  const height = (value: number) => top + PLOT_HEIGHT * (1 - up.place(value));
+  const at = ([a, b]: Point) => [horizontal(across.place(a)).toFixed(1), height(b).toFixed(1)] as const;
   const drawn = shown.map((line) => {
     const colour = colours.get(line.name) ?? '';
     const path = line.points.map((point) => at(point).join(' ')).join('L');
     const dots = line.points.map((point) => {
       const [cx, cy] = at(point);
-      return `<circle class="${colour}" cx="${cx}" cy="${cy}" r="3.2"/>`;
+      const [a, , least, most] = point;
+      const range =
+        least === undefined || most === undefined
+          ? ''
+          : whisker(
+              [horizontal(across.place(a)), height(least)],
+              [horizontal(across.place(a)), height(most)],
+            );
+      return `${range}<circle class="${colour}" cx="${cx}" cy="${cy}" r="3.2"/>`;
     });
     return `<path class="line ${colour}" d="M${path}"/>${dots.join('')}`;
   });
   const labels =
-    text(0, top - 9, y.label, 'class="soft"') +
-    text(WIDTH - RIGHT, top + PLOT_HEIGHT + 34, x.label, 'class="soft" text-anchor="end"');
+    text(0, top - 9, labelOf(y.label, up), 'class="soft"') +
+    text(WIDTH - RIGHT, top + PLOT_HEIGHT + 34, labelOf(x.label, across), 'class="soft" text-anchor="end"');
   return svg(top + PLOT_HEIGHT + BELOW, title, head.drawn + grid(across, up, top) + labels + drawn.join(''));
 }

@@ -2,21 +2,24 @@
 import { ChildModule } from './child-module.ts';
 import { pin } from './cores.ts';
 
-/** Owner: whoever started it; `end()` ends it. */
+/** Owner: whoever made it; `end()` ends it. */
 export class Link {
-  readonly port: number;
-  readonly #child: ChildModule;
-
-  private constructor(child: ChildModule, port: number) {
-    this.#child = child;
-    this.port = port;
-    pin(child.pid, 'key server');
-  }
+  readonly role = 'key server';
+  readonly #child = new ChildModule('./link-process.js');
+  readonly isPinned = pin(this.#child.pid, this.role);
+  #port = 0;
 
   /** @param port of the key server */
-  static async start(port: number): Promise<Link> {
-    const child = new ChildModule('./link-process.js');
-    return new Link(child, await child.ask<number>({ port }));
+  async listen(port: number): Promise<void> {
+    this.#port = await this.#child.ask<number>({ port });
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   /** @param ms that a round trip takes longer from now on */

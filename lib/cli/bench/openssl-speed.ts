@@ -1,10 +1,7 @@
 /** What OpenSSL's own benchmark says of this machine: the speed of signatures alone. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import { onCoresOf, type Role } from './cores.ts';
+import type { Role } from './cores.ts';
 import type { Site } from './sites.ts';
-
-const run = promisify(execFile);
+import type { Workshop } from './workshop.ts';
 
 /** Those whose lines are understood. */
 const ALGORITHMS: Readonly<Partial<Record<Site, string>>> = { 'RSA-2048': 'rsa2048', 'P-256': 'ecdsap256' };
@@ -13,22 +10,17 @@ const ALGORITHMS: Readonly<Partial<Record<Site, string>>> = { 'RSA-2048': 'rsa20
  * @param seconds whole ones, for signatures, and again for verifications, which nobody needs
  * @returns signatures a second on one core; `undefined`: there is no `openssl` command, or it says something else
  */
-export async function opensslSpeed(site: Site, seconds: number, role: Role): Promise<number | undefined> {
+export async function opensslSpeed(
+  workshop: Workshop,
+  site: Site,
+  seconds: number,
+  role: Role,
+): Promise<number | undefined> {
   const algorithm = ALGORITHMS[site];
   if (algorithm === undefined) return undefined;
-  const [command, args] = onCoresOf(role, 'openssl', [
-    'speed',
-    '-mr',
-    '-seconds',
-    String(seconds),
-    algorithm,
-  ]);
-  try {
-    const { stdout } = await run(command, [...args], { timeout: (2 * seconds + 10) * 1000 });
-    return signaturesIn(stdout);
-  } catch {
-    return undefined;
-  }
+  const args = ['speed', '-mr', '-seconds', String(seconds), algorithm];
+  const text = await workshop.run(role, 'openssl', args, (2 * seconds + 10) * 1000);
+  return text === undefined ? undefined : signaturesIn(text);
 }
 
 /**

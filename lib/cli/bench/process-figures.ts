@@ -22,13 +22,56 @@ function ticksOf(pid: number): number {
   return (fields[USER_TICKS]! + fields[SYSTEM_TICKS]!) * TICK_MS;
 }
 
-/** In nanoseconds, where the kernel counts them; threads that have ended are not among them. */
+/** Milliseconds; threads that have ended are not among them. */
+interface Thread {
+  readonly ran: number;
+  /** It could have run, and others did. */
+  readonly waited: number;
+}
+
+function threadOf(pid: number, thread: number | string): Thread {
+  const fields = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ');
+  const [ran = Number.NaN, waited = Number.NaN] = fields.map((field) => Number(field) / NANOSECONDS_PER_MS);
+  return { ran, waited };
+}
+
+/** In nanoseconds, where the kernel counts them. */
 function scheduledOf(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.reduce((sum, thread) => {
-    const [running] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ');
-    return sum + Number(running) / NANOSECONDS_PER_MS;
-  }, 0);
+  return threads.reduce((sum, thread) => sum + threadOf(pid, thread).ran, 0);
+}
+
+/** Milliseconds since the start of a process. */
+export interface Scheduling {
+  /** All its threads. */
+  readonly ran: number;
+  /** Its main thread. */
+  readonly mainRan: number;
+  readonly mainWaited: number;
+}
+
+/** @returns `undefined`: it has ended, or the kernel keeps no schedstat */
+export function schedulingOf(pid: number): Scheduling | undefined {
+  try {
+    const { ran, waited } = threadOf(pid, pid);
+    return { ran: scheduledOf(pid), mainRan: ran, mainWaited: waited };
+  } catch {
+    return undefined;
+  }
+}
+
+const STOLEN = 8;
+
+/** @returns milliseconds that the host of this machine has given to others, by core */
+export function stolenMs(): ReadonlyMap<number, number> {
+  try {
+    const lines = readFileSync('/proc/stat', 'utf8').matchAll(/^cpu(\d+) .*$/gm);
+    return new Map(
+      [...lines].map(([line, core]) => [Number(core), Number(line.split(' ')[STOLEN]) * TICK_MS]),
+    );
+  } catch {
+    return new Map();
+  }
 }
 
 /** @returns CPU milliseconds of all its threads; where the kernel keeps no schedstat, in steps of 10 */

@@ -1,5 +1,7 @@
 /** What a question of the benchmark is, and what its answer is made of: reports know no more than this. */
+import type { Doubts } from './doubts.ts';
 import type { Scale } from './scale.ts';
+import type { TargetName } from './targets.ts';
 import type { EdgeName, Workshop } from './workshop.ts';
 
 export interface Table {
@@ -16,6 +18,8 @@ export interface BarPlot {
     readonly label: string;
     readonly bars: readonly {
       readonly label: string;
+      /** Of the whole bar: the smallest and the largest round. */
+      readonly spread?: readonly [least: number, most: number];
       readonly parts: readonly { readonly name: string; readonly value: number }[];
     }[];
   }[];
@@ -24,40 +28,45 @@ export interface BarPlot {
 export interface LinePlot {
   readonly kind: 'lines';
   readonly title: string;
-  readonly x: { readonly label: string };
+  /** `whole`: there is nothing between its numbers. */
+  readonly x: { readonly label: string; readonly whole?: boolean };
   readonly y: { readonly label: string };
   readonly lines: readonly {
     readonly name: string;
-    /** [x, y], by x. */
-    readonly points: readonly (readonly [number, number])[];
+    /** By x; with the smallest and the largest round, where there are rounds. */
+    readonly points: readonly (readonly [x: number, y: number, least?: number, most?: number])[];
   }[];
 }
 
 export type Plot = BarPlot | LinePlot;
 
-/** What this project promises of a figure, and what was measured. */
-export interface Verdict {
-  readonly claim: string;
-  readonly measured: number;
-  readonly least?: number | undefined;
-  readonly most?: number | undefined;
-  readonly unit: string;
+/** What was measured of a target. */
+export interface Measured {
+  readonly target: TargetName;
+  readonly value: number;
+  /** What belongs to the figure: how it was had, what it does not say. */
+  readonly note?: string;
+  /** It cannot be, whatever the machine did meanwhile. */
+  readonly doubtful?: boolean;
 }
 
-export function isMet({ measured, least = -Infinity, most = Infinity }: Verdict): boolean {
-  return measured >= least && measured <= most;
-}
-
-export interface Answer {
+export interface Answer extends Doubts {
   /** In words, no more than was measured. */
   readonly words: readonly string[];
   readonly tables: readonly Table[];
   readonly plots: readonly Plot[];
-  readonly verdicts: readonly Verdict[];
-  /** Why the figures are to be doubted. */
-  readonly warnings: readonly string[];
+  readonly measured: readonly Measured[];
+  /** Rounds of each contestant; where there are others, the fewest. */
+  readonly rounds: number;
   /** Every round, for JSON. */
   readonly raw: unknown;
+}
+
+export interface Answered extends Answer {
+  readonly name: string;
+  readonly title: string;
+  /** It has no figures; a warning says why. */
+  readonly failed: boolean;
 }
 
 export interface Question {

@@ -1,22 +1,16 @@
 /** What a run of the benchmark found, and how it is written for terminals. */
-import { availableParallelism, cpus } from 'node:os';
 import { number } from './figures-in-words.ts';
-import { type Answer, isMet, type Table, type Verdict } from './question.ts';
+import type { Machine } from './machine.ts';
+import type { Answered, Table } from './question.ts';
 import type { Scale } from './scale.ts';
+import { countOf, limitOf, shownOf, type Verdict } from './verdicts.ts';
 
-export interface Machine {
-  readonly node: string;
-  readonly openssl: string;
-  readonly cpu: string;
-  readonly cores: number;
-  readonly platform: string;
-}
-
-export interface Answered extends Answer {
-  readonly name: string;
-  readonly title: string;
-  /** It has no figures; a warning says why. */
-  readonly failed: boolean;
+/** How it was measured. */
+export interface Settings extends Scale {
+  /** Connections at once, where it is not the question. */
+  readonly concurrent: number;
+  /** Of the command line. */
+  readonly arguments: readonly string[];
 }
 
 export interface Report {
@@ -24,51 +18,40 @@ export interface Report {
   readonly time: string;
   readonly seconds: number;
   readonly machine: Machine;
-  readonly scale: Scale;
+  /** Which process had which core, in words. */
+  readonly placement: string;
+  readonly settings: Settings;
+  /** About all of it. */
+  readonly warnings: readonly string[];
+  /** One for each target, asked for or not. */
+  readonly verdicts: readonly Verdict[];
   readonly answers: readonly Answered[];
 }
 
-export function thisMachine(): Machine {
+export function measuredOf({ measured, unit, note }: Verdict): string {
+  if (!Number.isFinite(measured)) return note ?? '–';
+  return `${number(measured)} ${unit}${note === undefined ? '' : ` (${note})`}`;
+}
+
+function verdictTable(verdicts: readonly Verdict[]): Table {
   return {
-    node: process.version,
-    openssl: process.versions.openssl,
-    cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
-    platform: `${process.platform}-${process.arch}`,
+    columns: ['what it must show', 'target', '', 'measured'],
+    rows: verdicts.map((each) => [each.claim, limitOf(each), each.state, measuredOf(each)]),
   };
 }
 
-/** @returns for example `at most 0.52 ×` */
-export function limitOf({ least, most, unit }: Verdict): string {
-  const limits = [
-    least === undefined ? [] : [`at least ${number(least)} ${unit}`],
-    most === undefined ? [] : [`at most ${number(most)} ${unit}`],
-  ];
-  return limits.flat().join(', ');
-}
-
-export function verdictTable(verdicts: readonly Verdict[]): Table {
-  return {
-    columns: ['what it must show', 'target', 'measured', ''],
-    rows: verdicts.map((verdict) => [
-      verdict.claim,
-      limitOf(verdict),
-      `${number(verdict.measured)} ${verdict.unit}`,
-      isMet(verdict) ? 'met' : 'not met',
-    ]),
-  };
-}
-
-export function verdictsOf({ answers }: Report): Verdict[] {
-  return answers.flatMap(({ verdicts }) => verdicts);
-}
-
-export function aboutMachine({ machine, time, seconds, scale }: Report): string {
-  const { cpu, cores, platform, node, openssl } = machine;
+export function aboutMachine({ machine, time, seconds, settings, placement }: Report): string {
+  const { cpu, cores, platform, kernel, node, openssl, version } = machine;
   return (
-    `${cpu}, ${cores} cores, ${platform}, Node.js ${node}, OpenSSL ${openssl}; ${time}, ${Math.round(seconds)} s` +
-    `${scale.quick ? ', --quick: short rounds after a short warm-up' : ''}`
+    `keyless-tls ${version}, ${cpu}, ${cores} core${cores === 1 ? '' : 's'}, ${platform}, kernel ${kernel}, Node.js ${node}, OpenSSL ${openssl}; ` +
+    `${placement}; ${time}, ${Math.round(seconds)} s${settings.quick ? ', --quick: short rounds after a short warm-up' : ''}`
   );
+}
+
+/** @returns how often each contestant was measured; nothing where nothing was */
+export function roundsInWords({ rounds }: Answered): string {
+  if (rounds < 1) return '';
+  return rounds === 1 ? 'One round of each: no spread is known.' : `${rounds} rounds of each, in turn.`;
 }
 
 function textTable({ columns, rows }: Table): string {
@@ -82,16 +65,21 @@ function textTable({ columns, rows }: Table): string {
   return all.map(line).join('\n');
 }
 
-function textOf({ title, tables, words, warnings }: Answered): string {
-  const doubts = warnings.map((warning) => `! ${warning}`);
-  return [`${title}\n${'-'.repeat(title.length)}`, ...tables.map(textTable), [...words, ...doubts].join('\n')]
+const marked = (warnings: readonly string[]) => warnings.map((warning) => `! ${warning}`);
+
+function textOf(answer: Answered): string {
+  const { title, tables, words, warnings } = answer;
+  // Before what is said, whether it can be believed.
+  const sentences = [...marked(warnings), ...words, roundsInWords(answer)].filter((each) => each !== '');
+  return [`${title}\n${'-'.repeat(title.length)}`, ...tables.map(textTable), sentences.join('\n')]
     .filter((part) => part !== '')
     .join('\n\n');
 }
 
 export function textReport(report: Report): string {
-  const verdicts = verdictsOf(report);
-  const parts = report.answers.map(textOf);
-  if (verdicts.length > 0) parts.push(textTable(verdictTable(verdicts)));
-  return `${[...parts, aboutMachine(report)].join('\n\n')}\n`;
+  const { answers, verdicts, warnings } = report;
+  const shown = shownOf(verdicts, answers);
+  const targets = shown.length === 0 ? [] : [textTable(verdictTable(shown)), countOf(verdicts)];
+  const parts = [...answers.map(textOf), ...targets, ...marked(warnings), aboutMachine(report)];
+  return `${parts.join('\n\n')}\n`;
 }

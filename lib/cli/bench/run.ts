@@ -1,10 +1,12 @@
 /** Asks questions one after the other, and reports. */
-import { endingSignal } from '../command.ts';
+import { loadWarning, type Machine, thisMachine } from './machine.ts';
 import { Progress, type ProgressOutput } from './progress.ts';
-import type { Question } from './question.ts';
-import { type Answered, type Report, thisMachine } from './report.ts';
-import type { Scale } from './scale.ts';
-import { type EdgeName, Workshop } from './workshop.ts';
+import type { Answered, Question } from './question.ts';
+import type { Report } from './report.ts';
+import { CONCURRENT, type Scale } from './scale.ts';
+import { inWorkshop } from './session.ts';
+import { verdictsOf } from './verdicts.ts';
+import type { EdgeName, Workshop } from './workshop.ts';
 
 /** Certificates, key server, clients. */
 const START_SECONDS = 2;
@@ -25,14 +27,15 @@ export function expectedSeconds(questions: readonly Question[], scale: Scale): n
   return expected(questions, scale).reduce((sum, { seconds }) => sum + seconds, 0);
 }
 
-/** What was measured before is not lost where a question fails: it has no figures, and says why. */
+const NOTHING = { words: [], tables: [], plots: [], measured: [], rounds: 0, disturbed: false, raw: null };
+
+/** What was measured before is not lost where a question fails, or what it needs has ended: it has no figures, and says why. */
 async function ask({ name, title, answer }: Question, workshop: Workshop): Promise<Answered> {
   try {
-    return { name, title, failed: false, ...(await answer(workshop)) };
+    return { name, title, failed: false, ...(await Promise.race([answer(workshop), workshop.broken])) };
   } catch (error) {
-    const nothing = { words: [], tables: [], plots: [], verdicts: [], raw: undefined };
     const warnings = [`This was not measured: ${(error as Error).message}`];
-    return { name, title, failed: true, ...nothing, warnings };
+    return { name, title, failed: true, ...NOTHING, warnings };
   }
 }
 
@@ -49,20 +52,24 @@ async function askEach(
   return answers;
 }
 
-/** A signal asked the process to end. What was being measured goes on until it does. */
-export class Interrupted extends Error {}
-
-/** Rejects at the first signal that asks the process to end. */
-async function interruption(): Promise<never> {
-  throw new Interrupted(
-    `${await endingSignal()}: the benchmark was ended before its time, and nothing is reported.`,
-  );
+/** @returns the report, so far without how long it took */
+async function reportOf(
+  questions: readonly Question[],
+  workshop: Workshop,
+  progress: Progress,
+  machine: Machine,
+): Promise<Omit<Report, 'seconds' | 'time'>> {
+  const answers = await askEach(questions, workshop, progress);
+  const [{ scale, placement }, warning] = [workshop, loadWarning(machine)];
+  const settings = { ...scale, concurrent: CONCURRENT, arguments: process.argv.slice(2) };
+  const warnings = warning === undefined ? [] : [warning];
+  return { machine, placement, settings, warnings, verdicts: verdictsOf(answers), answers };
 }
 
 /**
  * @param questions each once
  * @param output what happens is told there
- * @throws (rejects) KeylessError if the key server does not start; {@link Interrupted} at a signal that asks the process to end
+ * @throws (rejects) KeylessError if the key server does not start; Interrupted at a signal that asks the process to end
  */
 export async function askAll(
   questions: readonly Question[],
@@ -70,16 +77,15 @@ export async function askAll(
   output: ProgressOutput,
 ): Promise<Report> {
   const progress = new Progress(output, expected(questions, scale));
-  const [time, startedAt] = [new Date().toISOString(), performance.now()];
-  const interrupted = interruption();
-  interrupted.catch(() => undefined);
-  const workshop = await Workshop.open(scale, (what) => progress.say(what));
+  const [time, startedAt, machine] = [new Date().toISOString(), performance.now(), thisMachine()];
   try {
-    const answers = await Promise.race([askEach(questions, workshop, progress), interrupted]);
-    const seconds = (performance.now() - startedAt) / 1000;
-    return { time, seconds, machine: thisMachine(), scale, answers };
+    const report = await inWorkshop(
+      scale,
+      (workshop) => reportOf(questions, workshop, progress, machine),
+      (what) => progress.say(what),
+    );
+    return { time, seconds: (performance.now() - startedAt) / 1000, ...report };
   } finally {
     progress.end();
-    await workshop.close();
   }
 }

@@ -3,6 +3,7 @@ import type { ClientFigures, ClosedPlan } from './client-plans.ts';
 import type { Edge } from './edge.ts';
 import type { EdgeFigures } from './edge-process.ts';
 import { median, percentile } from './statistics.ts';
+import type { Waits } from './waits.ts';
 import type { Workshop } from './workshop.ts';
 
 /** CPU times are milliseconds for one handshake. */
@@ -16,7 +17,7 @@ export interface Sample {
   /** Milliseconds from connect to the end of the handshake, seen by clients. */
   readonly medianMs: number;
   readonly p99Ms: number;
-  /** CPU of the clients over the time: near 1 (of one process), they are the bottleneck of all wall times. */
+  /** CPU of the clients over the time: near 1 (of one process), they limit all wall times. */
   readonly clientUtilisation: number;
   /** The same by the kernel's account, a check of it. */
   readonly clientUtilisationByKernel: number | undefined;
@@ -26,6 +27,8 @@ export interface Sample {
   readonly resumed: number;
   /** Handshakes the edge counted, over those the clients counted: 1, or one of them is wrong. */
   readonly agreement: number;
+  /** What kept edge, key server and clients from running. */
+  readonly waits: Waits;
 }
 
 /** Adds up what several edges say. */
@@ -50,7 +53,7 @@ async function momentOf(workshop: Workshop, edges: readonly Edge[]): Promise<Mom
   return { edge, keyServerCpuMs: workshop.keyServerCpuMs(), clientCpuMs: workshop.clients.cpuMs() };
 }
 
-function sampleOf(before: Moment, after: Moment, clients: ClientFigures): Sample {
+function sampleOf(before: Moment, after: Moment, clients: ClientFigures, waits: Waits): Sample {
   const { handshakes, wallMs, cpuMs, latencies } = clients;
   const each = (name: keyof EdgeFigures) => (after.edge[name] - before.edge[name]) / handshakes;
   const keyServerCpuMs = difference(after.keyServerCpuMs, before.keyServerCpuMs);
@@ -68,6 +71,7 @@ function sampleOf(before: Moment, after: Moment, clients: ClientFigures): Sample
     operations: each('operations'),
     resumed: each('resumed'),
     agreement: each('handshakes'),
+    waits,
   };
 }
 
@@ -81,6 +85,8 @@ export async function takeSample(
   plan: Omit<ClosedPlan, 'kind'>,
 ): Promise<Sample> {
   const before = await momentOf(workshop, edges);
-  const clients = await workshop.clients.run({ ...plan, kind: 'closed' });
-  return sampleOf(before, await momentOf(workshop, edges), clients);
+  const [clients, waits] = await workshop.watched(edges, () =>
+    workshop.clients.run({ ...plan, kind: 'closed' }),
+  );
+  return sampleOf(before, await momentOf(workshop, edges), clients, waits);
 }

@@ -13,7 +13,7 @@ const COLOURS: Readonly<Record<string, number>> = {
   remote: 1,
   edge: 1,
   'key server': 2,
-  'signature, on the edge': 2,
+  'signature, on the edge': 3,
 };
 const COUNT = 6;
 
@@ -30,8 +30,16 @@ export function text(x: number, y: number, words: string, attributes = ''): stri
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}"${attributes === '' ? '' : ` ${attributes}`}>${escapeHtml(words)}</text>`;
 }
 
+type Place = readonly [x: number, y: number];
+
+/** From the smallest to the largest round. */
+export function whisker([x1, y1]: Place, [x2, y2]: Place): string {
+  return `<path class="whisker" d="M${x1.toFixed(1)} ${y1.toFixed(1)}L${x2.toFixed(1)} ${y2.toFixed(1)}"/>`;
+}
+
+/** Its figures are in the tables of its section, which is what a reader of screens is told. */
 export function svg(height: number, label: string, content: string): string {
-  return `<svg viewBox="0 0 ${WIDTH} ${Math.ceil(height)}" role="img" aria-label="${escapeHtml(label)}">${content}</svg>`;
+  return `<svg viewBox="0 0 ${WIDTH} ${Math.ceil(height)}" role="img" aria-label="${escapeHtml(`${label}: a plot of figures that are in the tables below`)}">${content}</svg>`;
 }
 
 const LEGEND_ROW = 18;

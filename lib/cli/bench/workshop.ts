@@ -1,13 +1,17 @@
 /** What all questions share: certificates, the key server, the clients, and edges that are warm. */
 import { rmSync } from 'node:fs';
+import { KeylessError } from '../../errors.ts';
 import { type KeyServerProcess, startKeyServer } from '../key-server-process.ts';
 import { Clients } from './clients.ts';
-import { pin } from './cores.ts';
+import { describe, PLACEMENT, pin, type Role } from './cores.ts';
 import { Edge } from './edge.ts';
 import type { EdgeMode, EdgePlan } from './edge-process.ts';
+import { Link } from './link.ts';
 import { cpuMsOf } from './process-figures.ts';
+import { Program } from './program.ts';
 import { CONCURRENT, type Scale } from './scale.ts';
 import { keyPemOf, makeSiteFiles, type Site, type SiteFiles } from './sites.ts';
+import { momentOf, type Own, type Waits, waitsBetween } from './waits.ts';
 
 /** `isolated` is native under isolate; `unverified` is local, and the engine does not check RSA signatures. */
 export type EdgeName = 'native' | 'remote' | 'local' | 'unverified' | 'isolated' | 'pinging';
@@ -18,14 +22,24 @@ const WARM_UP_SITES: readonly Site[] = ['RSA-2048', 'P-256'];
 const MOST_WARM_UPS = 4;
 const SITES: readonly Site[] = ['RSA-2048', 'RSA-3072', 'P-256', 'P-384', 'Ed25519'];
 
-/** Owner: the command; `close()` ends every process of it. */
+/** A process of the workshop. */
+interface Owned extends Own {
+  readonly isPinned: boolean;
+  end(): void;
+}
+
+/** Owner: the command; `close()` ends every process of it, whoever has it then. States: open -> closed. */
 export class Workshop {
   readonly scale: Scale;
   readonly files: SiteFiles;
   readonly keyServer: KeyServerProcess;
-  readonly clients = new Clients();
+  readonly clients: Clients;
+  /** Rejects when something that every question needs has ended: nothing would be measured any more. */
+  readonly broken: Promise<never>;
+  readonly #owned = new Set<Owned>();
   readonly #edges = new Map<EdgeName, Edge>();
   readonly #say: (what: string) => void;
+  #everyPin = true;
 
   private constructor(
     scale: Scale,
@@ -37,7 +51,12 @@ export class Workshop {
     this.files = files;
     this.keyServer = keyServer;
     this.#say = say;
-    pin(keyServer.child.pid, 'key server');
+    const { pid = 0 } = keyServer.child;
+    const isPinned = pin(pid, 'key server');
+    this.#own({ pid, role: 'key server', isPinned, end: () => keyServer.child.kill() });
+    this.clients = this.#own(new Clients());
+    this.broken = Promise.race([keyServerGone(keyServer), this.clients.gone]);
+    this.broken.catch(() => undefined);
   }
 
   /** @param say is told what happens now, in a few words */
@@ -58,6 +77,16 @@ export class Workshop {
   /** CPU milliseconds of the key server; `undefined`: this system does not say. */
   keyServerCpuMs(): number | undefined {
     return cpuMsOf(this.keyServer.child.pid);
+  }
+
+  /** Which process has which core, in words. */
+  get placement(): string {
+    return this.#everyPin ? describe(PLACEMENT) : 'not every process has a core of its own (taskset failed)';
+  }
+
+  /** Whether the measured process shares its core with nobody of the benchmark. */
+  get isPlaced(): boolean {
+    return this.#everyPin && PLACEMENT.cores !== undefined;
   }
 
   /** @param mode of the edge; @param keyServerPort a link's; default: the key server's own; @param connections to it */
@@ -84,6 +113,64 @@ export class Workshop {
     return edge;
   }
 
+  /** An edge of the caller's own, cold. @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION if it does not listen */
+  async startEdge(plan: EdgePlan, execArgv: readonly string[] = [], role: Role = 'edge'): Promise<Edge> {
+    const edge = this.#own(new Edge(execArgv, role));
+    await edge.listen(plan);
+    this.#everyPin &&= edge.isPinned;
+    return edge;
+  }
+
+  /** @param port that it leads to; default: the key server's */
+  async startLink(port = this.keyServer.port): Promise<Link> {
+    const link = this.#own(new Link());
+    await link.listen(port);
+    return link;
+  }
+
+  /** Beside those that are there. */
+  startClients(): Clients {
+    return this.#own(new Clients());
+  }
+
+  /** @returns what a program printed, with the cores of a role; `undefined`: there is none, or it failed */
+  async run(
+    role: Role,
+    command: string,
+    args: readonly string[],
+    timeoutMs: number,
+  ): Promise<string | undefined> {
+    const program = this.#own(new Program(role, command, args, timeoutMs));
+    try {
+      return await program.output;
+    } finally {
+      this.#owned.delete(program);
+    }
+  }
+
+  /** Processes that others started, and end: pinned, and not taken for strangers. */
+  adopt(pids: readonly number[], role: Role): void {
+    for (const pid of pids) {
+      if ([...this.#owned].some((each) => each.pid === pid)) continue;
+      this.#own({ pid, role, isPinned: pin(pid, role), end: () => undefined });
+    }
+  }
+
+  /** @param edges that are measured; @returns what the work gives, and what kept the benchmark from running meanwhile */
+  async watched<T>(edges: readonly Edge[], work: () => Promise<T>): Promise<[T, Waits]> {
+    const own: readonly Own[] = [...this.#owned, { pid: process.pid, role: 'anywhere' }];
+    const before = momentOf(own);
+    const value = await work();
+    return [
+      value,
+      waitsBetween(
+        before,
+        momentOf(own),
+        edges.map(({ pid }) => pid),
+      ),
+    ];
+  }
+
   /** For so long, and longer where other programs leave the edge less than half of a core: its CPU time is what warms it. */
   async warmUp(edge: Edge, ms = this.scale.warmUpMs): Promise<void> {
     for (const site of WARM_UP_SITES) {
@@ -99,16 +186,27 @@ export class Workshop {
   }
 
   async close(): Promise<void> {
-    this.clients.end();
-    for (const edge of this.#edges.values()) edge.end();
-    this.keyServer.child.kill();
+    for (const each of this.#owned) each.end();
     await this.keyServer.ended;
     rmSync(this.files.folder, { recursive: true, force: true });
   }
 
-  #start(name: EdgeName): Promise<Edge> {
-    if (name === 'isolated') return Edge.start(this.planOf('native'), [ISOLATE], 'anywhere');
-    if (name === 'unverified') return Edge.start({ ...this.planOf('local'), verify: 'never' });
-    return Edge.start(this.planOf(name));
+  #own<Each extends Owned>(one: Each): Each {
+    this.#owned.add(one);
+    this.#everyPin &&= one.isPinned || one instanceof Edge;
+    return one;
   }
+
+  #start(name: EdgeName): Promise<Edge> {
+    if (name === 'isolated') return this.startEdge(this.planOf('native'), [ISOLATE], 'anywhere');
+    if (name === 'unverified') return this.startEdge({ ...this.planOf('local'), verify: 'never' });
+    return this.startEdge(this.planOf(name));
+  }
+}
+
+async function keyServerGone({ ended }: KeyServerProcess): Promise<never> {
+  throw new KeylessError(
+    'ERR_KEYLESS_CONNECTION',
+    `The key server of the benchmark has ended: ${await ended}.`,
+  );
 }

@@ -1,8 +1,5 @@
 /** Are the clients to be believed? They are held against the kernel, against the edge, and against another program. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import { Clients } from '../clients.ts';
-import { onCoresOf } from '../cores.ts';
+import { doubtsOf, withMore } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
 import { ms, number, perSecond, share, spread, times } from '../figures-in-words.ts';
 import type { Answer, Question } from '../question.ts';
@@ -12,25 +9,22 @@ import { CONCURRENT, type Scale } from '../scale.ts';
 import { median } from '../statistics.ts';
 import type { Workshop } from '../workshop.ts';
 
-const run = promisify(execFile);
-
 const SITE = 'P-256';
 /** Another client's handshakes are others: no bytes after them, other extensions. */
 const APART = 0.25;
 
 /** @returns edge CPU milliseconds for a handshake of `openssl s_time`, one at a time; NaN: there is no such command */
-async function bySTime(edge: Edge, seconds: number): Promise<number> {
+async function bySTime(workshop: Workshop, edge: Edge, seconds: number): Promise<number> {
   const before = await edge.figures();
   const args = ['s_time', '-connect', `127.0.0.1:${edge.ports[SITE]}`, '-new', '-time', String(seconds)];
-  const [command, values] = onCoresOf('clients', 'openssl', args);
-  await run(command, [...values], { timeout: (seconds + 10) * 1000 }).catch(() => undefined);
+  await workshop.run('clients', 'openssl', args, (seconds + 10) * 1000);
   const after = await edge.figures();
   return (after.cpuMs - before.cpuMs) / (after.handshakes - before.handshakes);
 }
 
 /** @returns handshakes a second of two processes of clients at once, half as many connections each */
 async function byTwo(workshop: Workshop, edge: Edge): Promise<number> {
-  const second = new Clients();
+  const second = workshop.startClients();
   try {
     const ports = [edge.ports[SITE]!];
     const shared = { version: 'TLSv1.3', ports, ms: workshop.scale.roundMs } as const;
@@ -58,7 +52,7 @@ async function measure(workshop: Workshop): Promise<Result> {
     takeSample(workshop, [edge], { version: 'TLSv1.3', ports: [edge.ports[SITE]!], concurrent, ms: roundMs });
   const contestants = { batch: () => take(CONCURRENT), two: () => byTwo(workshop, edge) };
   const { batch, two } = await interleave(contestants, roundsOf(workshop.scale));
-  const others = { alone: () => take(1), sTime: () => bySTime(edge, sTimeSeconds(workshop.scale)) };
+  const others = { alone: () => take(1), sTime: () => bySTime(workshop, edge, sTimeSeconds(workshop.scale)) };
   const { alone, sTime } = await interleave(others, otherRoundsOf(workshop.scale));
   return { alone, batch, two, sTimeCpuMs: sTime.filter(Number.isFinite) };
 }
@@ -66,10 +60,11 @@ async function measure(workshop: Workshop): Promise<Result> {
 /** Whole ones. */
 const sTimeSeconds = ({ quick }: Scale) => (quick ? 1 : 2);
 const roundsOf = ({ quick }: Scale) => (quick ? 2 : 5);
-const otherRoundsOf = ({ quick }: Scale) => (quick ? 1 : 3);
+const otherRoundsOf = ({ quick }: Scale) => (quick ? 1 : 5);
 
 function doubts({ alone, sTimeCpuMs }: Result): string[] {
-  if (sTimeCpuMs.length === 0) return [];
+  if (sTimeCpuMs.length === 0)
+    return ['There is no openssl command that measures: no other client to hold these against.'];
   const ratio = median(sTimeCpuMs) / medianOf(alone, 'edgeCpuMs');
   return Math.abs(ratio - 1) <= APART
     ? []
@@ -101,8 +96,9 @@ async function answer(workshop: Workshop): Promise<Answer> {
     ],
     tables: [{ columns: ['clients', 'figure'], rows }],
     plots: [],
-    verdicts: [],
-    warnings: doubts(result),
+    measured: [],
+    ...withMore(doubtsOf({ 'one at a time': alone, [`${CONCURRENT} at once`]: batch }), ...doubts(result)),
+    rounds: otherRoundsOf(workshop.scale),
     raw: result,
   };
 }

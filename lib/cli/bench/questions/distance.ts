@@ -1,17 +1,20 @@
 /** What does the distance to the key server cost? A link delays what the edge sends. */
 import { doubtsOf } from '../doubts.ts';
-import { Edge } from '../edge.ts';
-import { ms, perSecond, spread } from '../figures-in-words.ts';
-import { Link } from '../link.ts';
+import type { Edge } from '../edge.ts';
+import { ms, perSecond, share, spread } from '../figures-in-words.ts';
+import type { Link } from '../link.ts';
 import type { Answer, Question } from '../question.ts';
 import { figuresIn, interleave, medianOf } from '../rounds.ts';
 import { type Sample, takeSample } from '../sample.ts';
 import type { Scale } from '../scale.ts';
+import { spreadOf } from '../statistics.ts';
 import type { Workshop } from '../workshop.ts';
 
-interface Result {
+export interface Result {
   /** Milliseconds more for a round trip. */
   readonly distanceMs: number;
+  /** In turn with the others; no distance is its own. */
+  readonly native: readonly Sample[];
   readonly alone: readonly Sample[];
   readonly many: readonly Sample[];
 }
@@ -27,72 +30,104 @@ const plan = (edge: Edge, concurrent: number, length: number) =>
 /** Long enough for some handshakes at every distance. */
 const aloneMs = ({ roundMs }: Scale, distanceMs: number) => Math.max(roundMs / 2, distanceMs * 6);
 
-async function atDistance(workshop: Workshop, edge: Edge, link: Link, distanceMs: number): Promise<Result> {
-  const { scale } = workshop;
+interface Edges {
+  readonly native: Edge;
+  readonly remote: Edge;
+}
+
+async function atDistance(workshop: Workshop, edges: Edges, link: Link, distanceMs: number): Promise<Result> {
+  const [{ scale }, edge] = [workshop, edges.remote];
   workshop.say(`${distanceMs} ms`);
   await link.delay(distanceMs);
   const many = () => takeSample(workshop, [edge], plan(edge, MANY, scale.roundMs));
   const alone = () => takeSample(workshop, [edge], plan(edge, 1, aloneMs(scale, distanceMs)));
+  const native = () => takeSample(workshop, [edges.native], plan(edges.native, 1, scale.roundMs / 2));
   // The client of key servers learns how long they take.
   await takeSample(workshop, [edge], plan(edge, 16, scale.roundMs / 2));
-  return { distanceMs, ...(await interleave({ alone, many }, roundsOf(scale))) };
+  return { distanceMs, ...(await interleave({ native, alone, many }, roundsOf(scale))) };
 }
 
 /** Latency is what counts here; CPU times of `--quick` are higher than after a long one. */
 const warmUpOf = ({ quick, warmUpMs }: Scale) => (quick ? warmUpMs / 2 : warmUpMs);
 const roundsOf = ({ quick, rounds }: Scale) => (quick ? 2 : rounds);
 
-function row(nativeAlone: readonly Sample[], { distanceMs, alone, many }: Result): string[] {
+/** Milliseconds that one at a time takes longer than natively. */
+const addedBy = ({ alone, native }: Result) => medianOf(alone, 'medianMs') - medianOf(native, 'medianMs');
+
+function row(result: Result): string[] {
+  const { distanceMs, native, alone, many } = result;
   return [
     `${distanceMs} ms`,
+    spread(figuresIn(native, 'medianMs')),
     spread(figuresIn(alone, 'medianMs')),
-    ms(medianOf(alone, 'medianMs') - medianOf(nativeAlone, 'medianMs')),
+    ms(addedBy(result)),
     spread(figuresIn(many, 'edgeCpuMs')),
     spread(figuresIn(many, 'perSecond'), perSecond),
     spread(figuresIn(many, 'medianMs')),
   ];
 }
 
-async function measure(workshop: Workshop): Promise<{ native: Sample[]; results: Result[] }> {
-  const edge = await workshop.edge('native');
-  const nativeAlone = () => takeSample(workshop, [edge], plan(edge, 1, workshop.scale.roundMs / 2));
-  const { native } = await interleave({ native: nativeAlone }, roundsOf(workshop.scale));
-  const link = await Link.start(workshop.keyServer.port);
+async function measure(workshop: Workshop): Promise<Result[]> {
+  const native = await workshop.edge('native');
+  const link = await workshop.startLink();
   let remote: Edge | undefined;
   try {
-    remote = await Edge.start(workshop.planOf('remote', link.port));
+    remote = await workshop.startEdge(workshop.planOf('remote', link.port));
     workshop.say('warming up');
     await workshop.warmUp(remote, warmUpOf(workshop.scale));
     const results: Result[] = [];
     for (const distanceMs of DISTANCES_MS) {
-      results.push(await atDistance(workshop, remote, link, distanceMs));
+      results.push(await atDistance(workshop, { native, remote }, link, distanceMs));
     }
-    return { native, results };
+    return results;
   } finally {
     remote?.end();
     link.end();
   }
 }
 
+/** Up to so much the CPU of a handshake differs from one run to the next. */
+const ALIKE = 0.1;
+
+/** @param near at no distance; both as far as they were measured */
+export function wordsOf(near: Result, far: Result): string[] {
+  const cpu = ({ many }: Result) => medianOf(many, 'edgeCpuMs');
+  const rise = cpu(far) / cpu(near) - 1;
+  const work =
+    Math.abs(rise) <= ALIKE
+      ? 'what it spends does not depend on the distance'
+      : `that is ${share(Math.abs(rise))} ${rise > 0 ? 'more' : 'less'}`;
+  return [
+    `A full handshake asks the key server once: a distance of ${far.distanceMs} ms adds ${ms(addedBy(far))} ms to native's, the link alone (0 ms) ${ms(addedBy(near))} ms.`,
+    `With ${MANY} at once the edge spends ${ms(cpu(near))} ms of CPU for each at no distance, and ${ms(cpu(far))} ms at ${far.distanceMs} ms: ${work}.`,
+  ];
+}
+
+const groupsOf = (results: readonly Result[]) =>
+  Object.fromEntries(
+    results.flatMap(({ distanceMs, native, alone, many }) => [
+      [`native, beside ${distanceMs} ms`, native] as const,
+      [`remote, ${distanceMs} ms`, alone] as const,
+      [`remote, ${distanceMs} ms, ${MANY} at once`, many] as const,
+    ]),
+  );
+
 async function answer(workshop: Workshop): Promise<Answer> {
-  const { native, results } = await measure(workshop);
-  const at = (pick: (result: Result) => number) =>
-    results.map((result) => [result.distanceMs, pick(result)] as const);
-  const [near, far] = [results.at(0), results.at(-1)];
-  const added = (result?: Result) => medianOf(result?.alone ?? [], 'medianMs') - medianOf(native, 'medianMs');
-  const cpu = (result?: Result) => medianOf(result?.many ?? [], 'edgeCpuMs');
+  const results = await measure(workshop);
+  const at = (side: 'native' | 'alone' | 'many') =>
+    results.map((result) => {
+      const { median, least, most } = spreadOf(figuresIn(result[side], 'medianMs'));
+      return [result.distanceMs, median, least, most] as const;
+    });
   return {
-    words: [
-      `A full handshake asks the key server once: a distance of ${far?.distanceMs} ms makes it ${ms(added(far))} ms longer than native, none makes it ${ms(added(near))} ms longer.`,
-      `Distance costs waiting, not work: with ${MANY} at once the edge spends ${ms(cpu(near))} ms of CPU for each at no distance, and ${ms(cpu(far))} ms at ${far?.distanceMs} ms.`,
-    ],
+    words: wordsOf(results[0]!, results.at(-1)!),
     tables: [
       {
         columns: [
-          ...['key server', 'one at a time, ms', 'more than native'],
+          ...['key server', 'native, one at a time, ms', 'remote', 'more'],
           ...[`edge CPU, ${MANY} at once, ms`, 'a second', 'median, ms'],
         ],
-        rows: results.map((result) => row(native, result)),
+        rows: results.map(row),
       },
     ],
     plots: [
@@ -102,24 +137,26 @@ async function answer(workshop: Workshop): Promise<Answer> {
         x: { label: 'round trip to the key server, ms' },
         y: { label: 'median handshake, ms' },
         lines: [
-          { name: 'remote, one at a time', points: at(({ alone }) => medianOf(alone, 'medianMs')) },
-          { name: `remote, ${MANY} at once`, points: at(({ many }) => medianOf(many, 'medianMs')) },
-          { name: 'native', points: at(() => medianOf(native, 'medianMs')) },
+          { name: 'remote, one at a time', points: at('alone') },
+          { name: `remote, ${MANY} at once`, points: at('many') },
+          { name: 'native', points: at('native') },
         ],
       },
     ],
-    verdicts: [],
-    warnings: doubtsOf(results.flatMap(({ alone, many }) => [...alone, ...many])),
-    raw: { native, results },
+    measured: [],
+    ...doubtsOf(groupsOf(results)),
+    rounds: roundsOf(workshop.scale),
+    raw: results,
   };
 }
 
-/** Two and a half rounds' time at each distance, and the waiting of the far ones. */
+/** Two rounds' time at each distance, half a one of native, and the waiting of the far ones. */
 function seconds(scale: Scale): number {
   const each = (distanceMs: number) =>
-    roundsOf(scale) * (scale.roundMs + aloneMs(scale, distanceMs) + 2 * distanceMs + 80) + scale.roundMs / 2;
+    roundsOf(scale) * (1.5 * scale.roundMs + aloneMs(scale, distanceMs) + 2 * distanceMs + 120) +
+    scale.roundMs / 2;
   const all = DISTANCES_MS.map(each).reduce((sum, length) => sum + length, 0);
-  return (all + warmUpOf(scale) + 600 + roundsOf(scale) * (scale.roundMs / 2)) / 1000;
+  return (all + warmUpOf(scale) + 600) / 1000;
 }
 
 export const distance: Question = {

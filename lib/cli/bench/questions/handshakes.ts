@@ -1,24 +1,12 @@
 /** What does a full handshake cost, with its key native and on a key server? */
 import { type Case, compare, nameOf } from '../comparison.ts';
-import { doubtsOf } from '../doubts.ts';
-import { number, perSecond, share, spread, times } from '../figures-in-words.ts';
-import type { Answer, Plot, Question, Table, Verdict } from '../question.ts';
-import { type Figure, figuresIn, medianOf, ratioOf } from '../rounds.ts';
-import type { Sample } from '../sample.ts';
+import type { Answer, Question } from '../question.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
-import { type Site, signatureCpuMs } from '../sites.ts';
+import { signatureCpuMs } from '../sites.ts';
 import type { Workshop } from '../workshop.ts';
-
-type Sides = Readonly<Record<'native' | 'remote', readonly Sample[]>>;
-
-export interface Result extends Case {
-  /** Sixteen at once. */
-  readonly batch: Sides;
-  /** One after the other. */
-  readonly alone: Sides;
-  /** Of one signature, by node:crypto. */
-  readonly signatureCpuMs: number;
-}
+import type { Result } from './handshakes-result.ts';
+import { aloneTable, cpuTable, ratesPlot, splitPlot } from './handshakes-shown.ts';
+import { doubts, measuredOf, wordsOf } from './handshakes-words.ts';
 
 const POST_QUANTUM = 'X25519MLKEM768';
 const QUICK_CASES: readonly Case[] = [
@@ -57,169 +45,6 @@ async function measure(workshop: Workshop, which: Case): Promise<Result> {
   };
 }
 
-function sumOf(samples: readonly Sample[], native: boolean): number {
-  const keyServer = native ? 0 : medianOf(samples, 'keyServerCpuMs');
-  return medianOf(samples, 'edgeCpuMs') + keyServer + medianOf(samples, 'clientCpuMs');
-}
-
-function cpuTable(results: readonly Result[]): Table {
-  return {
-    columns: [
-      'edge CPU, ms',
-      'native',
-      'remote',
-      'ratio',
-      'key server',
-      'clients',
-      'sum, native → remote',
-      'each edge core, /s',
-      'clients, of a core',
-    ],
-    rows: results.map((result) => {
-      const { native, remote } = result.batch;
-      const utilisation = (samples: readonly Sample[]) => share(medianOf(samples, 'clientUtilisation'));
-      const rate = (samples: readonly Sample[]) => perSecond(1000 / medianOf(samples, 'edgeCpuMs'));
-      return [
-        nameOf(result),
-        spread(figuresIn(native, 'edgeCpuMs')),
-        spread(figuresIn(remote, 'edgeCpuMs')),
-        times(ratioOf(remote, native)),
-        spread(figuresIn(remote, 'keyServerCpuMs')),
-        spread(figuresIn(remote, 'clientCpuMs')),
-        `${number(sumOf(native, true))} → ${number(sumOf(remote, false))}`,
-        `${rate(native)} → ${rate(remote)}`,
-        `${utilisation(native)} → ${utilisation(remote)}`,
-      ];
-    }),
-  };
-}
-
-function aloneTable(results: readonly Result[]): Table {
-  const latency = (samples: readonly Sample[], figure: Figure) => spread(figuresIn(samples, figure));
-  return {
-    columns: [
-      'one at a time, ms',
-      'native, median',
-      'remote, median',
-      'native, p99',
-      'remote, p99',
-      'edge CPU ratio',
-    ],
-    rows: results.map((result) => {
-      const { native, remote } = result.alone;
-      return [
-        nameOf(result),
-        latency(native, 'medianMs'),
-        latency(remote, 'medianMs'),
-        latency(native, 'p99Ms'),
-        latency(remote, 'p99Ms'),
-        times(ratioOf(remote, native)),
-      ];
-    }),
-  };
-}
-
-function ratesPlot(results: readonly Result[]): Plot {
-  const bar = (label: string, samples: readonly Sample[]) => ({
-    label,
-    parts: [{ name: label, value: 1000 / medianOf(samples, 'edgeCpuMs') }],
-  });
-  return {
-    kind: 'bars',
-    title: 'Full handshakes for each second of an edge core',
-    unit: '/s',
-    groups: results.map((result) => ({
-      label: nameOf(result),
-      bars: [bar('native', result.batch.native), bar('remote', result.batch.remote)],
-    })),
-  };
-}
-
-function splitPlot(results: readonly Result[]): Plot {
-  return {
-    kind: 'bars',
-    title: 'Where the CPU time of a full handshake goes',
-    unit: 'ms',
-    groups: results.map((result) => {
-      const native = medianOf(result.batch.native, 'edgeCpuMs');
-      const keyServer = medianOf(result.batch.remote, 'keyServerCpuMs');
-      const signature = Math.min(result.signatureCpuMs, native);
-      const remote = [{ name: 'edge', value: medianOf(result.batch.remote, 'edgeCpuMs') }];
-      if (Number.isFinite(keyServer)) remote.push({ name: 'key server', value: keyServer });
-      return {
-        label: nameOf(result),
-        bars: [
-          {
-            label: 'native',
-            parts: [
-              { name: 'edge', value: native - signature },
-              { name: 'signature, on the edge', value: signature },
-            ],
-          },
-          { label: 'remote', parts: remote },
-        ],
-      };
-    }),
-  };
-}
-
-function wordsOf(results: readonly Result[]): string[] {
-  const sentences = results
-    .filter(({ version, group }) => version === 'TLSv1.3' && group === undefined)
-    .map((result) => {
-      const { native, remote } = result.batch;
-      const total = sumOf(remote, false) / sumOf(native, true);
-      const gain = 1 / ratioOf(remote, native);
-      return (
-        `${nameOf(result)}: remote, the edge spends ${times(ratioOf(remote, native))} the CPU of native, ` +
-        `${times(gain)} the handshakes for each edge core; of native, the signature is ` +
-        `${share(result.signatureCpuMs / medianOf(native, 'edgeCpuMs'))}. ` +
-        `Edge, key server and clients together spend ${times(total)}.`
-      );
-    });
-  return [
-    ...sentences,
-    'The gain is for each edge core: the signature is still made, elsewhere, and asking for it costs.',
-  ];
-}
-
-function verdictsOf(results: readonly Result[]): Verdict[] {
-  const of = (site: Site) =>
-    results.find((each) => each.site === site && each.version === 'TLSv1.3' && each.group === undefined);
-  const [rsa, p256] = [of('RSA-2048'), of('P-256')];
-  const verdicts: Verdict[] = [];
-  if (rsa !== undefined) {
-    const ratio = ratioOf(rsa.batch.remote, rsa.batch.native);
-    verdicts.push(
-      { claim: 'RSA-2048, TLS 1.3: edge CPU, remote over native', measured: ratio, most: 0.52, unit: '×' },
-      {
-        claim: 'RSA-2048, TLS 1.3: handshakes for each edge core',
-        measured: 1 / ratio,
-        least: 1.9,
-        unit: '×',
-      },
-    );
-  }
-  if (p256 !== undefined) {
-    const measured = ratioOf(p256.batch.remote, p256.batch.native);
-    verdicts.push({ claim: 'P-256, TLS 1.3: edge CPU, remote over native', measured, most: 1.08, unit: '×' });
-  }
-  return verdicts;
-}
-
-/** Every remote handshake has an operation of its own: none was resumed. */
-function doubts(results: readonly Result[]): string[] {
-  const samples = results
-    .flatMap(({ batch, alone }) => [batch, alone])
-    .flatMap(({ native, remote }) => [...native, ...remote]);
-  const remote = results.flatMap(({ batch, alone }) => [...batch.remote, ...alone.remote]);
-  const notFull =
-    samples.some(({ resumed }) => resumed > 0) || remote.some(({ operations }) => operations !== 1);
-  const found = doubtsOf(samples);
-  if (notFull) found.push('Not every remote handshake had one operation: not all handshakes were full ones.');
-  return found;
-}
-
 /** Rounds and one uncounted round of both edges, sixteen at once, and alone for half as long. */
 const seconds = (scale: Scale) =>
   casesOf(scale).length * (0.3 + ((scale.rounds + 1) * 2 * 1.5 * (scale.roundMs + 40)) / 1000);
@@ -231,8 +56,9 @@ async function answer(workshop: Workshop): Promise<Answer> {
     words: wordsOf(results),
     tables: [cpuTable(results), aloneTable(results)],
     plots: [ratesPlot(results), splitPlot(results)],
-    verdicts: verdictsOf(results),
-    warnings: doubts(results),
+    measured: measuredOf(results),
+    ...doubts(results),
+    rounds: workshop.scale.rounds,
     raw: results,
   };
 }

@@ -1,29 +1,43 @@
 /** How much of the cryptography's speed does the key server reach? In one run with `openssl speed`, on the same core. */
+
+import { KeylessError } from '../../../errors.ts';
 import { Asker } from '../asker.ts';
+import { type Doubts, disturbanceOf, withMore } from '../doubts.ts';
 import { ms, perSecond, spread, times } from '../figures-in-words.ts';
 import { opensslSpeed } from '../openssl-speed.ts';
 import type { Answer, Question } from '../question.ts';
 import { interleave } from '../rounds.ts';
 import type { Scale } from '../scale.ts';
 import type { Site } from '../sites.ts';
-import { median, percentile } from '../statistics.ts';
+import { median, percentile, spreadOf } from '../statistics.ts';
+import type { Waits } from '../waits.ts';
 import type { Workshop } from '../workshop.ts';
+
+interface Batch {
+  /** For each second of the key server's CPU. */
+  readonly perCpuSecond: number;
+  readonly waits: Waits;
+}
+
+/** Milliseconds of one request at a time. */
+interface Alone {
+  readonly medianMs: number;
+  readonly p99Ms: number;
+  readonly waits: Waits;
+}
 
 interface Result {
   readonly site: Site;
-  /** For each second of the key server's CPU. */
-  readonly perCpuSecond: readonly number[];
+  readonly batch: readonly Batch[];
   /** Signatures a second; empty: there is no `openssl` command. */
   readonly openssl: readonly number[];
-  /** Milliseconds of one request at a time. */
-  readonly medianMs: number;
-  readonly p99Ms: number;
+  readonly alone: readonly Alone[];
 }
 
 const SITES: readonly Site[] = ['RSA-2048', 'P-256'];
 /** In the air at once. */
 const WINDOW = 96;
-const roundsOf = ({ quick }: Scale) => (quick ? 1 : 3);
+const roundsOf = ({ quick }: Scale) => (quick ? 1 : 5);
 const opensslSeconds = 1;
 const pause = (length: number) => new Promise((resolve) => setTimeout(resolve, length));
 
@@ -32,56 +46,89 @@ function askerOf({ files, keyServer }: Workshop, site: Site, window: number): Pr
   return Asker.connect({ port: keyServer.port, ...edge, ca, site, siteCert: certs[site], window });
 }
 
-/** @returns answers for each second of CPU */
-async function rate(workshop: Workshop, asker: Asker, length: number): Promise<number> {
+/** @throws KeylessError ERR_KEYLESS_HANDSHAKE: answers that are refusals measure nothing */
+function checkAnswers({ answered, failed }: Asker): void {
+  if (failed === 0) return;
+  const text = `${failed} of ${answered} requests of the benchmark were refused by the key server.`;
+  throw new KeylessError('ERR_KEYLESS_HANDSHAKE', text);
+}
+
+/** Everything of what is on its way is answered before and afterwards. */
+async function batchOf(workshop: Workshop, asker: Asker, length: number): Promise<Batch> {
   const cpu = () => workshop.keyServerCpuMs() ?? Number.NaN;
   asker.start();
   await pause(100);
   const [before, answered] = [cpu(), asker.answered];
-  await pause(length);
+  const [, waits] = await workshop.watched([], () => pause(length));
   const perCpuSecond = ((asker.answered - answered) * 1000) / (cpu() - before);
   await asker.stop();
-  return perCpuSecond;
+  checkAnswers(asker);
+  return { perCpuSecond, waits };
 }
 
-async function alone(workshop: Workshop, site: Site): Promise<{ medianMs: number; p99Ms: number }> {
-  const asker = await askerOf(workshop, site, 1);
+async function aloneOf(workshop: Workshop, asker: Asker, length: number): Promise<Alone> {
   asker.start();
-  await pause(workshop.scale.roundMs / 2);
+  await pause(length / 4);
   asker.latencies = [];
-  await pause(workshop.scale.roundMs);
+  const [, waits] = await workshop.watched([], () => pause(length));
   await asker.stop();
-  asker.close();
-  return { medianMs: median(asker.latencies), p99Ms: percentile(asker.latencies, 0.99) };
+  checkAnswers(asker);
+  return { medianMs: median(asker.latencies), p99Ms: percentile(asker.latencies, 0.99), waits };
 }
 
 async function measure(workshop: Workshop, site: Site): Promise<Result> {
   workshop.say(site);
   const { scale } = workshop;
-  const asker = await askerOf(workshop, site, WINDOW);
-  await rate(workshop, asker, scale.warmUpMs / 5);
-  const contestants = {
-    openssl: () => opensslSpeed(site, opensslSeconds, 'key server'),
-    perCpuSecond: () => rate(workshop, asker, scale.roundMs),
-  };
-  const { openssl, perCpuSecond } = await interleave(contestants, roundsOf(scale));
-  asker.close();
-  const known = openssl.filter((value) => value !== undefined);
-  return { site, perCpuSecond, openssl: known, ...(await alone(workshop, site)) };
+  const [many, one] = [await askerOf(workshop, site, WINDOW), await askerOf(workshop, site, 1)];
+  try {
+    await batchOf(workshop, many, scale.warmUpMs / 5);
+    const contestants = {
+      openssl: () => opensslSpeed(workshop, site, opensslSeconds, 'key server'),
+      batch: () => batchOf(workshop, many, scale.roundMs),
+      alone: () => aloneOf(workshop, one, scale.roundMs),
+    };
+    const { openssl, ...own } = await interleave(contestants, roundsOf(scale));
+    return { site, ...own, openssl: openssl.filter((value) => value !== undefined) };
+  } finally {
+    many.close();
+    one.close();
+  }
 }
 
-function row({ site, perCpuSecond, openssl, medianMs, p99Ms }: Result): string[] {
-  const signature = 1000 / median(openssl);
+const ratesOf = ({ batch }: Result) => batch.map(({ perCpuSecond }) => perCpuSecond);
+
+function row(result: Result): string[] {
+  const { site, openssl, alone } = result;
+  const [medians, p99s] = [alone.map(({ medianMs }) => medianMs), alone.map(({ p99Ms }) => p99Ms)];
   return [
     site,
-    spread(perCpuSecond, perSecond),
+    spread(ratesOf(result), perSecond),
     spread(openssl, perSecond),
-    times(median(perCpuSecond) / median(openssl)),
-    ms(medianMs),
-    ms(p99Ms),
-    ms(medianMs - signature),
+    times(median(ratesOf(result)) / median(openssl)),
+    spread(medians),
+    spread(p99s),
+    ms(median(medians) - 1000 / median(openssl)),
   ];
 }
+
+function doubts(results: readonly Result[]): Doubts {
+  const groups = results.flatMap(({ site, batch, alone }) => [
+    [`${site}, ${WINDOW} at once`, batch] as const,
+    [`${site}, one at a time`, alone] as const,
+  ]);
+  const found = disturbanceOf(Object.fromEntries<readonly (Batch | Alone)[]>(groups));
+  return results.some(({ openssl }) => openssl.length === 0)
+    ? withMore(
+        found,
+        'There is no openssl command that measures: the speed of signatures alone is not known.',
+      )
+    : found;
+}
+
+const bar = (label: string, name: string, values: readonly number[]) => {
+  const { median: value, least, most } = spreadOf(values);
+  return { label, spread: [least, most] as const, parts: [{ name, value }] };
+};
 
 async function answer(workshop: Workshop): Promise<Answer> {
   const results: Result[] = [];
@@ -90,20 +137,22 @@ async function answer(workshop: Workshop): Promise<Answer> {
     ...['operations for a second of CPU', 'key server', 'openssl speed', 'ratio'],
     ...['one at a time, ms', 'p99', 'more than the signature'],
   ];
-  const words = results.map(({ site, perCpuSecond, openssl }) => {
-    const ratio = median(perCpuSecond) / median(openssl);
-    const beside = openssl.length === 0 ? '' : `, ${times(ratio)} what openssl speed does on the same core`;
-    return `${site}: the key server answers ${perSecond(median(perCpuSecond))} requests for each second of its CPU${beside}.`;
+  const where = workshop.isPlaced ? 'on the same core' : 'on a core';
+  const words = results.map((result) => {
+    const [rate, { site, openssl }] = [median(ratesOf(result)), result];
+    const beside =
+      openssl.length === 0 ? '' : `, ${times(rate / median(openssl))} what openssl speed does ${where}`;
+    return `${site}: the key server answers ${perSecond(rate)} requests for each second of its CPU${beside}.`;
   });
   const plot = {
     kind: 'bars',
     title: 'Signatures for each second of a core',
     unit: '/s',
-    groups: results.map(({ site, perCpuSecond, openssl }) => ({
-      label: site,
+    groups: results.map((result) => ({
+      label: result.site,
       bars: [
-        { label: 'openssl', parts: [{ name: 'openssl speed', value: median(openssl) }] },
-        { label: 'server', parts: [{ name: 'key server', value: median(perCpuSecond) }] },
+        bar('openssl', 'openssl speed', result.openssl),
+        bar('server', 'key server', ratesOf(result)),
       ].filter(({ parts }) => parts.every(({ value }) => Number.isFinite(value))),
     })),
   } as const;
@@ -111,15 +160,16 @@ async function answer(workshop: Workshop): Promise<Answer> {
     words,
     tables: [{ columns, rows: results.map(row) }],
     plots: [plot],
-    verdicts: [],
-    warnings: [],
+    measured: [],
+    ...doubts(results),
+    rounds: roundsOf(workshop.scale),
     raw: results,
   };
 }
 
 function seconds(scale: Scale): number {
-  const round = 2 * opensslSeconds + 0.2 + scale.roundMs / 1000;
-  return SITES.length * (roundsOf(scale) * round + scale.warmUpMs / 5000 + (scale.roundMs * 1.5) / 1000);
+  const round = 2 * opensslSeconds + 0.3 + (scale.roundMs * 2.25) / 1000;
+  return SITES.length * (roundsOf(scale) * round + scale.warmUpMs / 5000);
 }
 
 export const keyServer: Question = {

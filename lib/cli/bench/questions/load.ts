@@ -4,17 +4,20 @@
  */
 import type { ClientFigures } from '../client-plans.ts';
 import { compare } from '../comparison.ts';
+import { busyClients, type Doubts, disturbanceOf, withMore } from '../doubts.ts';
 import { ms, number, perSecond, share } from '../figures-in-words.ts';
-import type { Answer, LinePlot, Question, Table, Verdict } from '../question.ts';
+import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
 import { interleave, medianOf } from '../rounds.ts';
+import type { Sample } from '../sample.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
 import type { Site } from '../sites.ts';
-import { median, percentile } from '../statistics.ts';
+import { median, percentile, spreadOf } from '../statistics.ts';
+import type { Waits } from '../waits.ts';
 import type { Workshop } from '../workshop.ts';
 
 type Side = 'native' | 'remote';
 
-interface Round {
+export interface Round {
   readonly medianMs: number;
   readonly p90Ms: number;
   readonly p99Ms: number;
@@ -22,9 +25,10 @@ interface Round {
   readonly perSecond: number;
   readonly dropped: number;
   readonly clientUtilisation: number;
+  readonly waits: Waits;
 }
 
-interface Step {
+export interface Step {
   /** Of what the native edge can do, by the same clients. */
   readonly share: number;
   readonly offered: number;
@@ -32,10 +36,12 @@ interface Step {
   readonly remote: readonly Round[];
 }
 
-interface Result {
+export interface Result {
   readonly site: Site;
   /** Handshakes a second, closed loop. */
   readonly capacity: Readonly<Record<Side, number>>;
+  /** What the capacity is the median of. */
+  readonly closed: Readonly<Record<Side, readonly Sample[]>>;
   readonly steps: readonly Step[];
 }
 
@@ -47,7 +53,7 @@ const roundsOf = ({ quick, rounds }: Scale) => (quick ? 2 : rounds);
 /** Queues need time to grow. */
 const lengthOf = ({ roundMs }: Scale) => roundMs * 1.25 + 100;
 
-function roundOf({ latencies, handshakes, wallMs, cpuMs, dropped }: ClientFigures): Round {
+function roundOf({ latencies, handshakes, wallMs, cpuMs, dropped }: ClientFigures, waits: Waits): Round {
   return {
     medianMs: median(latencies),
     p90Ms: percentile(latencies, 0.9),
@@ -55,6 +61,7 @@ function roundOf({ latencies, handshakes, wallMs, cpuMs, dropped }: ClientFigure
     perSecond: (handshakes * 1000) / wallMs,
     dropped,
     clientUtilisation: cpuMs / wallMs,
+    waits,
   };
 }
 
@@ -62,7 +69,7 @@ async function offer(workshop: Workshop, side: Side, site: Site, rate: number): 
   const edge = await workshop.edge(side);
   const [port, length] = [edge.ports[site]!, lengthOf(workshop.scale)];
   const plan = { kind: 'open', version: 'TLSv1.3', port, perSecond: rate, ms: length } as const;
-  return roundOf(await workshop.clients.run(plan));
+  return roundOf(...(await workshop.watched([edge], () => workshop.clients.run(plan))));
 }
 
 async function measure(workshop: Workshop, site: Site): Promise<Result> {
@@ -82,10 +89,11 @@ async function measure(workshop: Workshop, site: Site): Promise<Result> {
     };
     steps.push({ share: part, offered, ...(await interleave(contestants, roundsOf(workshop.scale))) });
   }
-  return { site, capacity, steps };
+  return { site, capacity, closed, steps };
 }
 
-const of = (rounds: readonly Round[], figure: keyof Round) => median(rounds.map((round) => round[figure]));
+const of = (rounds: readonly Round[], figure: Exclude<keyof Round, 'waits'>) =>
+  median(rounds.map((round) => round[figure]));
 
 function tableOf({ site, steps }: Result): Table {
   const row = ({ share: part, offered, native, remote }: Step) => [
@@ -109,7 +117,10 @@ function tableOf({ site, steps }: Result): Table {
 
 function plotOf({ site, steps }: Result): LinePlot {
   const line = (side: Side, figure: 'medianMs' | 'p99Ms') =>
-    steps.map((step) => [Math.round(step.offered), of(step[side], figure)] as const);
+    steps.map((step) => {
+      const { median: middle, least, most } = spreadOf(step[side].map((round) => round[figure]));
+      return [Math.round(step.offered), middle, least, most] as const;
+    });
   return {
     kind: 'lines',
     title: `Latency against offered load, ${site}, TLS 1.3`,
@@ -129,36 +140,57 @@ function addedAtHalf({ steps }: Result): number {
   return step === undefined ? Number.NaN : of(step.remote, 'medianMs') - of(step.native, 'medianMs');
 }
 
-function verdicts(results: readonly Result[]): Verdict[] {
+export function measuredOf(results: readonly Result[]): Measured[] {
   const p256 = results.find(({ site }) => site === 'P-256');
-  if (p256 === undefined) return [];
-  const claim = 'P-256 at half load: median latency, remote more than native';
-  return [{ claim, measured: addedAtHalf(p256), most: 0.4, unit: 'ms' }];
+  return p256 === undefined ? [] : [{ target: 'addedLatency', value: addedAtHalf(p256) }];
 }
 
-function doubts(results: readonly Result[]): string[] {
+export function doubts(results: readonly Result[]): Doubts {
+  const offered = Object.fromEntries(
+    results.flatMap(({ site, steps }) =>
+      steps.flatMap((step) =>
+        SIDES.map((side) => [`${site}, ${side}, ${share(step.share)} load`, step[side]] as const),
+      ),
+    ),
+  );
+  const closed = Object.fromEntries(
+    results.flatMap((each) =>
+      SIDES.map((side) => [`${each.site}, ${side}, capacity`, each.closed[side]] as const),
+    ),
+  );
+  const found = withMore(disturbanceOf({ ...closed, ...offered }), ...busyClients(offered));
+  return withMore(found, ...dropped(results));
+}
+
+function dropped(results: readonly Result[]): string[] {
   const rounds = results.flatMap(({ steps }) =>
     steps.flatMap(({ native, remote }) => [...native, ...remote]),
   );
-  const dropped = rounds.reduce((sum, round) => sum + round.dropped, 0);
-  return dropped === 0
+  const count = rounds.reduce((sum, round) => sum + round.dropped, 0);
+  return count === 0
     ? []
-    : [`The clients did not begin ${dropped} connections that were due: thousands were under way already.`];
+    : [`The clients did not begin ${count} connections that were due: too many were under way already.`];
+}
+
+export function wordsOf(result: Result, isPlaced: boolean): string {
+  const { site, capacity } = result;
+  const more = addedAtHalf(result);
+  return (
+    `${site}: with clients and key server ${isPlaced ? 'on the cores that are left' : 'beside it'}, the native edge does ${perSecond(capacity.native)} handshakes a second, ` +
+    `the remote one ${perSecond(capacity.remote)}. At half of native's, a remote handshake takes ${number(Math.abs(more))} ms ${more < 0 ? 'less' : 'more'} in the median.`
+  );
 }
 
 async function answer(workshop: Workshop): Promise<Answer> {
   const results: Result[] = [];
   for (const site of sitesOf(workshop.scale)) results.push(await measure(workshop, site));
   return {
-    words: results.map(
-      ({ site, capacity, ...result }) =>
-        `${site}: with clients and key server on the cores that are left, the native edge does ${perSecond(capacity.native)} handshakes a second, ` +
-        `the remote one ${perSecond(capacity.remote)}. At half of native's, a remote handshake takes ${number(addedAtHalf({ site, capacity, ...result }))} ms more in the median.`,
-    ),
+    words: results.map((result) => wordsOf(result, workshop.isPlaced)),
     tables: results.map(tableOf),
     plots: results.map(plotOf),
-    verdicts: verdicts(results),
-    warnings: doubts(results),
+    measured: measuredOf(results),
+    ...doubts(results),
+    rounds: roundsOf(workshop.scale),
     raw: results,
   };
 }

@@ -1,8 +1,9 @@
 /** How much memory does a paused handshake hold, beside a native one under way? */
 import { setTimeout as pause } from 'node:timers/promises';
 import { KeylessError } from '../../../errors.ts';
-import { Edge } from '../edge.ts';
+import type { Edge } from '../edge.ts';
 import { number, spread } from '../figures-in-words.ts';
+import { mostConnections, raiseLimit } from '../open-files.ts';
 import type { Answer, Question } from '../question.ts';
 import { interleave } from '../rounds.ts';
 import type { Scale } from '../scale.ts';
@@ -12,13 +13,36 @@ import type { Workshop } from '../workshop.ts';
 type Mode = 'native' | 'unanswered';
 
 const SITE = 'RSA-2048';
-const roundsOf = ({ quick }: Scale) => (quick ? 1 : 3);
+const roundsOf = ({ quick }: Scale) => (quick ? 1 : 5);
 /** The first handshakes bring what all share: code, contexts, pools. */
 const FIRST = 200;
 const KILOBYTE = 1024;
 const PATIENCE_MS = 20_000;
 const LOOK_MS = 25;
-const countOf = ({ quick }: Scale) => (quick ? 1000 : 5000);
+const wantedOf = ({ quick }: Scale) => (quick ? 1000 : 5000);
+/** With fewer, what is shared would count. */
+const FEWEST = 200;
+
+/** @returns as many as there are to be, or as the limit of open files allows: of each connection both ends are files */
+export function countOf(scale: Scale, most = mostConnections()): number {
+  return Math.min(wantedOf(scale), most - FIRST);
+}
+
+/** @throws KeylessError ERR_KEYLESS_HANDSHAKE: the limit allows too few, and what to do */
+function checkedCount(scale: Scale): number {
+  const count = countOf(scale);
+  if (count >= FEWEST) return count;
+  const text = `The limit of open files allows no ${FEWEST} handshakes at once: ${raiseLimit(FIRST + wantedOf(scale))}`;
+  throw new KeylessError('ERR_KEYLESS_HANDSHAKE', text);
+}
+
+function limited(scale: Scale, count: number): string[] {
+  const wanted = wantedOf(scale);
+  if (count === wanted) return [];
+  return [
+    `The limit of open files allows ${count} handshakes at once instead of ${wanted}: ${raiseLimit(FIRST + wanted)}`,
+  ];
+}
 
 /** @returns bytes resident with so many handshakes under way */
 async function hold(workshop: Workshop, edge: Edge, mode: Mode, count: number): Promise<number> {
@@ -43,45 +67,50 @@ async function hold(workshop: Workshop, edge: Edge, mode: Mode, count: number): 
 }
 
 /** A process for each round: what one has taken from the system it does not give back. @returns kilobytes for each handshake */
-async function round(workshop: Workshop, mode: Mode): Promise<number> {
-  const edge = await Edge.start(workshop.planOf(mode), ['--expose-gc']);
+async function round(workshop: Workshop, mode: Mode, count: number): Promise<number> {
+  const edge = await workshop.startEdge(workshop.planOf(mode), ['--expose-gc']);
   try {
-    const count = countOf(workshop.scale);
     const before = await hold(workshop, edge, mode, FIRST);
     const after = await hold(workshop, edge, mode, FIRST + count);
     return (after - before) / count / KILOBYTE;
   } finally {
+    edge.end();
     const none = { kind: 'hello', version: 'TLSv1.3', port: 0, count: 0, answered: false } as const;
     await workshop.clients.run(none);
-    edge.end();
   }
 }
 
+/** Kilobytes of a paused handshake, more than of a native one. */
+export function moreOf(native: readonly number[], paused: readonly number[]): number {
+  return median(paused) - median(native);
+}
+
 async function answer(workshop: Workshop): Promise<Answer> {
+  const count = checkedCount(workshop.scale);
   const contestants = {
-    native: () => round(workshop, 'native'),
-    paused: () => round(workshop, 'unanswered'),
+    native: () => round(workshop, 'native', count),
+    paused: () => round(workshop, 'unanswered', count),
   };
   const { native, paused } = await interleave(contestants, roundsOf(workshop.scale));
-  const count = countOf(workshop.scale);
-  const measured = median(paused) - median(native);
+  const more = moreOf(native, paused);
   const write = (value: number) => value.toFixed(1);
   return {
     words: [
       `${count} clients begin a handshake and do not end it. The native edge waits for their answer, the keyless one for its key server's: ` +
-        `each paused handshake holds ${number(measured)} KB more.`,
+        `each paused handshake holds ${number(Math.abs(more))} KB ${more < 0 ? 'less' : 'more'}.`,
     ],
     tables: [
       {
         columns: [`${count} handshakes under way, KB each`, 'native', 'paused', 'difference'],
-        rows: [
-          ['resident memory of the edge', spread(native, write), spread(paused, write), write(measured)],
-        ],
+        rows: [['resident memory of the edge', spread(native, write), spread(paused, write), write(more)]],
       },
     ],
     plots: [],
-    verdicts: [{ claim: "A paused handshake's memory, over native's", measured, most: 80, unit: 'KB' }],
-    warnings: [],
+    measured: [{ target: 'memory', value: more }],
+    warnings: limited(workshop.scale, count),
+    // What else runs takes nothing of a process's own memory.
+    disturbed: false,
+    rounds: roundsOf(workshop.scale),
     raw: { count, native, paused },
   };
 }
@@ -91,6 +120,6 @@ export const memory: Question = {
   title: 'Memory of paused handshakes',
   asks: 'how much memory a paused handshake holds',
   edges: [],
-  seconds: (scale: Scale) => roundsOf(scale) * 2 * (0.5 + countOf(scale) / 1500),
+  seconds: (scale: Scale) => roundsOf(scale) * 2 * (0.5 + wantedOf(scale) / 1500),
   answer,
 };

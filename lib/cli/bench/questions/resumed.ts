@@ -1,6 +1,6 @@
 /** What does a resumed handshake cost? No key takes part in it: as much as natively. */
 import { type Case, compare, nameOf } from '../comparison.ts';
-import { doubtsOf } from '../doubts.ts';
+import { type Doubts, doubtsOf, withMore } from '../doubts.ts';
 import { number, spread, times } from '../figures-in-words.ts';
 import type { Answer, Question } from '../question.ts';
 import { figuresIn, medianOf, ratioOf } from '../rounds.ts';
@@ -8,7 +8,7 @@ import type { Sample } from '../sample.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
 import type { Workshop } from '../workshop.ts';
 
-interface Result extends Case {
+export interface Result extends Case {
   readonly native: readonly Sample[];
   readonly remote: readonly Sample[];
 }
@@ -34,12 +34,18 @@ function row(result: Result): string[] {
 }
 
 /** Counted: what the edge says it resumed, and the signatures it asked for. */
-function doubts(samples: readonly Sample[]): string[] {
-  const found = doubtsOf(samples);
-  if (samples.some(({ resumed, operations }) => resumed !== 1 || operations !== 0)) {
-    found.push('Not every handshake was resumed: the comparison is not between resumed handshakes.');
-  }
-  return found;
+export function doubts(results: readonly Result[]): Doubts {
+  const groups = Object.fromEntries(
+    results.flatMap((each) => [
+      [`native, ${tls(each)}`, each.native] as const,
+      [`remote, ${tls(each)}`, each.remote] as const,
+    ]),
+  );
+  const found = doubtsOf(groups);
+  const samples = Object.values(groups).flat();
+  return samples.some(({ resumed, operations }) => resumed !== 1 || operations !== 0)
+    ? withMore(found, 'Not every handshake was resumed: the comparison is not between resumed handshakes.')
+    : found;
 }
 
 async function answer(workshop: Workshop): Promise<Answer> {
@@ -58,11 +64,12 @@ async function answer(workshop: Workshop): Promise<Answer> {
     ],
     tables: [{ columns, rows: results.map(row) }],
     plots: [],
-    verdicts: results.map((result) => ({
-      claim: `Resumed, ${tls(result)}: edge CPU, remote over native`,
-      ...{ measured: ratioOf(result.remote, result.native), least: 0.97, most: 1.03, unit: '×' },
+    measured: results.map(({ version, native, remote }) => ({
+      target: version === 'TLSv1.3' ? 'resumed13' : 'resumed12',
+      value: ratioOf(remote, native),
     })),
-    warnings: doubts(results.flatMap(({ native, remote }) => [...native, ...remote])),
+    ...doubts(results),
+    rounds: workshop.scale.rounds,
     raw: results,
   };
 }

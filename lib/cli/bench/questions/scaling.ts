@@ -1,12 +1,13 @@
 /** Do more connections to the key server help, and more edge processes? */
 import { availableParallelism } from 'node:os';
 import { doubtsOf } from '../doubts.ts';
-import { Edge } from '../edge.ts';
+import type { Edge } from '../edge.ts';
 import { ms, perSecond, spread, times } from '../figures-in-words.ts';
 import type { Answer, Plot, Question, Table } from '../question.ts';
 import { figuresIn, interleave, medianOf } from '../rounds.ts';
 import { type Sample, takeSample } from '../sample.ts';
 import type { Scale } from '../scale.ts';
+import { spreadOf } from '../statistics.ts';
 import type { Workshop } from '../workshop.ts';
 
 const SITE = 'P-256';
@@ -45,7 +46,7 @@ async function byConnections(workshop: Workshop): Promise<Curve> {
   const edges = new Map<number, readonly Edge[]>();
   try {
     for (const count of connectionsOf(workshop.scale)) {
-      edges.set(count, [await Edge.start(workshop.planOf('remote', undefined, count))]);
+      edges.set(count, [await workshop.startEdge(workshop.planOf('remote', undefined, count))]);
     }
     return await curveOf(workshop, edges);
   } finally {
@@ -59,7 +60,7 @@ async function byWorkers(workshop: Workshop, mode: 'native' | 'remote'): Promise
   const edges: Edge[] = [];
   try {
     while (edges.length < Math.max(...counts)) {
-      edges.push(await Edge.start(workshop.planOf(mode), [], 'anywhere'));
+      edges.push(await workshop.startEdge(workshop.planOf(mode), [], 'anywhere'));
     }
     return await curveOf(workshop, new Map(counts.map((count) => [count, edges.slice(0, count)])));
   } finally {
@@ -86,14 +87,20 @@ function plotOf(title: string, label: string, curves: Readonly<Record<string, Cu
   return {
     kind: 'lines',
     title,
-    x: { label },
+    x: { label, whole: true },
     y: { label: 'handshakes a second' },
     lines: Object.entries(curves).map(([name, curve]) => ({
       name,
-      points: [...curve].map(([count, samples]) => [count, medianOf(samples, 'perSecond')] as const),
+      points: [...curve].map(([count, samples]) => {
+        const { median, least, most } = spreadOf(figuresIn(samples, 'perSecond'));
+        return [count, median, least, most] as const;
+      }),
     })),
   };
 }
+
+const groupsOf = (what: string, curve: Curve) =>
+  Object.fromEntries([...curve].map(([count, samples]) => [`${count} ${what}`, samples] as const));
 
 async function answer(workshop: Workshop): Promise<Answer> {
   const connections = await byConnections(workshop);
@@ -117,8 +124,13 @@ async function answer(workshop: Workshop): Promise<Answer> {
       plotOf('Connections to the key server', 'connections', { remote: connections }),
       plotOf('Edge processes', 'processes', { native, remote }),
     ],
-    verdicts: [],
-    warnings: doubtsOf([connections, native, remote].flatMap((curve) => [...curve.values()].flat())),
+    measured: [],
+    ...doubtsOf({
+      ...groupsOf('connections', connections),
+      ...groupsOf('native edges', native),
+      ...groupsOf('remote edges', remote),
+    }),
+    rounds: roundsOf(workshop.scale),
     raw: {
       connections: Object.fromEntries(connections),
       workers: { native: Object.fromEntries(native), remote: Object.fromEntries(remote) },

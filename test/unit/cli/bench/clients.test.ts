@@ -3,8 +3,6 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
-import { Edge } from '../../../../lib/cli/bench/edge.ts';
-import { Link } from '../../../../lib/cli/bench/link.ts';
 import { signaturesIn } from '../../../../lib/cli/bench/openssl-speed.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
@@ -45,7 +43,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
 }
 
 test('a ClientHello holds a paused handshake until it is let go', async () => {
-  const edge = await Edge.start(workshop.planOf('unanswered'));
+  const edge = await workshop.startEdge(workshop.planOf('unanswered'));
   try {
     const plan = { kind: 'hello', version: 'TLSv1.3', port: edge.ports['P-256']!, answered: false } as const;
     const until = async (count: number) => {
@@ -82,7 +80,7 @@ test('a transfer is as long as it was asked for', async () => {
 test('a link delays what goes to the key server, and changes no order', async () => {
   const echo = net.createServer((socket) => socket.pipe(socket));
   await once(echo.listen(0, '127.0.0.1'), 'listening');
-  const link = await Link.start((echo.address() as AddressInfo).port);
+  const link = await workshop.startLink((echo.address() as AddressInfo).port);
   try {
     await link.delay(40);
     const socket = net.connect(link.port, '127.0.0.1').setNoDelay(true).setEncoding('utf8');

@@ -1,30 +1,171 @@
-/** Whoever ends the benchmark early finds nothing of it left: it made private keys, and processes. */
+/**
+ * However a benchmark ends, nothing of it is left: it made private keys, and processes. And it ends: whatever of it ends before
+ * it does, there is a report.
+ */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { childrenOf } from '../../../../lib/cli/bench/process-figures.ts';
-import { gone, startCommand } from '../../../helpers/programs.ts';
+import type { Report } from '../../../../lib/cli/bench/report.ts';
+import { gone, type Program, run, runCommand, start, startCommand } from '../../../helpers/programs.ts';
+
+const BENCH = fileURLToPath(new URL('../../../../bench/', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../../lib/cli/main.js', import.meta.url));
+
+let temporary: string;
+let env: NodeJS.ProcessEnv;
+before(async () => {
+  temporary = await mkdtemp(join(tmpdir(), 'keyless-tls-test-'));
+  env = { ...process.env, TMPDIR: temporary };
+});
+after(() => rm(temporary, { recursive: true }));
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** @returns the children of a program, when there are so many */
+async function children(program: Program, least: number): Promise<number[]> {
+  let found: number[] = [];
+  while (found.length < least) {
+    await pause(20);
+    found = childrenOf(program.pid);
+  }
+  return found;
+}
+
+function wordsOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    // It has ended meanwhile.
+    return [];
+  }
+}
+
+/** @param word that its command line has, or ends in; @returns it, once it is there */
+async function child(program: Program, word: string): Promise<number> {
+  for (;;) {
+    const all = await children(program, 1);
+    const found = all.find((pid) => wordsOf(pid).some((each) => each === word || each.endsWith(`/${word}`)));
+    if (found !== undefined) return found;
+    await pause(10);
+  }
+}
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`${signal} ends bench with its processes, and removes the keys it made`, async () => {
-    const temporary = await mkdtemp(join(tmpdir(), 'keyless-tls-test-'));
-    const program = startCommand(['bench', 'handshakes'], { env: { ...process.env, TMPDIR: temporary } });
+    const program = startCommand(['bench', 'handshakes'], { env });
     await program.prints(/1 of 1, about/);
     // Key server, clients, and by then perhaps an edge.
-    let children: number[] = [];
-    while (children.length < 2) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      children = childrenOf(program.pid);
-    }
+    const processes = await children(program, 2);
     assert.equal((await readdir(temporary)).length, 1);
     const { code, stdout, stderr } = await program.end(signal);
     assert.equal(code, 1);
     assert.equal(stdout, '');
     assert.match(stderr, new RegExp(`keyless-tls: ${signal}: the benchmark was ended`));
-    await Promise.all(children.map(gone));
+    await Promise.all(processes.map(gone));
     assert.deepEqual(await readdir(temporary), []);
-    await rm(temporary, { recursive: true });
   });
 }
+
+for (const [script, least] of [
+  ['gate.js', 2],
+  ['handshake.js', 2],
+  ['overhead.js', 2],
+  ['parts.js', 2],
+  ['startup.js', 1],
+  ['keyserver.js', 1],
+] as const) {
+  test(`so do the scripts of bench/: ${script}`, async () => {
+    const program = start(process.execPath, [join(BENCH, script)], { env });
+    const processes = await children(program, least);
+    const { code, stderr } = await program.end('SIGINT');
+    assert.equal(code, 1);
+    assert.match(stderr, /^SIGINT: the benchmark was ended before its time/m);
+    await Promise.all(processes.map(gone));
+    assert.deepEqual(await readdir(temporary), []);
+  });
+}
+
+test('a terminal tells the key server too: that it has not started then is no failure', async () => {
+  const program = startCommand(['bench', 'handshakes'], { env });
+  const keyServer = await child(program, 'serve');
+  process.kill(program.pid, 'SIGINT');
+  process.kill(keyServer, 'SIGKILL');
+  const { code, stderr } = await program.ended;
+  assert.equal(code, 1);
+  assert.match(stderr, /SIGINT: the benchmark was ended/);
+  assert.deepEqual(await readdir(temporary), []);
+});
+
+for (const [who, question] of [
+  ['serve', 'key-server'],
+  ['client-process.js', 'handshakes'],
+] as const) {
+  test(`where the process "${who}" ends, the rest is not measured, and the report says so`, async () => {
+    const program = startCommand(['bench', '--quick', '--json', question, 'memory'], { env });
+    await program.prints(/1 of 2, about/);
+    process.kill(await child(program, who), 'SIGKILL');
+    const { code, stdout } = await program.ended;
+    assert.equal(code, 1);
+    const { answers, verdicts } = JSON.parse(stdout) as Report;
+    assert.deepEqual(
+      answers.map(({ name, failed }) => [name, failed]),
+      // In the order of all questions.
+      question === 'handshakes'
+        ? [
+            ['handshakes', true],
+            ['memory', true],
+          ]
+        : [
+            ['memory', true],
+            ['key-server', true],
+          ],
+    );
+    for (const { warnings } of answers) assert.match(warnings[0]!, /^This was not measured: .* has ended/);
+    assert.ok(verdicts.every(({ state }) => state === 'not measured'));
+    assert.deepEqual(await readdir(temporary), []);
+  });
+}
+
+test('with few open files as many handshakes are held as there can be, and what to do is said', async () => {
+  const command = `ulimit -n 1024; exec ${process.execPath} ${MAIN} bench --quick --json memory`;
+  const { code, stdout } = await run('sh', ['-c', command], { env });
+  const [answer] = (JSON.parse(stdout) as Report).answers;
+  assert.equal(code, 0, stdout);
+  assert.equal((answer!.raw as { readonly count: number }).count, 1024 - 300);
+  assert.match(answer!.warnings.join(), /allows 724 handshakes at once instead of 1000: ulimit -n 1300/);
+});
+
+test('with too few the question fails with the reason, and the command ends', async () => {
+  const command = `ulimit -n 400; exec ${process.execPath} ${MAIN} bench --quick --json memory`;
+  const { code, stdout } = await run('sh', ['-c', command], { env });
+  assert.equal(code, 1);
+  const [answer] = (JSON.parse(stdout) as Report).answers;
+  assert.match(answer!.warnings.join(), /not measured: The limit of open files .*: ulimit -n 1300/);
+});
+
+test('a page that cannot be written is refused before anything is measured', async () => {
+  for (const path of [join(temporary, 'nowhere', 'x.html'), temporary, '']) {
+    const { code, stdout, stderr } = await runCommand(['bench', 'bulk', `--html=${path}`], { env });
+    assert.deepEqual([code, stdout], [2, ''], stderr);
+    assert.match(
+      stderr,
+      /^keyless-tls: The page cannot be written to .*\nTry: keyless-tls bench --html bench\.html$/m,
+    );
+    assert.doesNotMatch(stderr, /1 of 1/);
+  }
+});
+
+test('a page that is there is kept until there is another one', async () => {
+  const path = join(temporary, 'page.html');
+  await writeFile(path, 'the last one');
+  const program = startCommand(['bench', 'handshakes', `--html=${path}`], { env });
+  await program.prints(/1 of 1, about/);
+  await program.end('SIGTERM');
+  assert.equal(readFileSync(path, 'utf8'), 'the last one');
+  await rm(path);
+});

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { coresOf } from '../../../../lib/cli/bench/cores.ts';
 import { childrenOf, cpuMsOf } from '../../../../lib/cli/bench/process-figures.ts';
 import { Progress } from '../../../../lib/cli/bench/progress.ts';
 import { interleave } from '../../../../lib/cli/bench/rounds.ts';
@@ -51,14 +50,6 @@ test('the children of a process are found', async () => {
   child.kill();
   await once(child, 'exit');
   assert.ok(!childrenOf(process.pid).includes(child.pid!));
-});
-
-test('the edge shares its core with nobody, where there are two', () => {
-  const cores = (count: number) =>
-    ['edge', 'key server', 'clients'].map((role) => coresOf(role as 'edge', count));
-  assert.deepEqual(cores(1), [undefined, undefined, undefined]);
-  assert.deepEqual(cores(2), ['0', '1', '1']);
-  assert.deepEqual(cores(8), ['0', '1', '2-7']);
 });
 
 test('progress says what is left, corrected by how long things took so far', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BUDGETS } from '../../../../bench/budgets.ts';
+import { costOf, keeps, type Subject, sings } from '../../../../bench/gate-check.ts';
 import { oneOf } from '../../../../bench/tries.ts';
 import { readSource } from '../../house/source-tree.ts';
 
@@ -25,6 +26,52 @@ test('a measurement that fails is no bad try: it ends the gate', async () => {
     }),
     /nothing was measured/,
   );
+});
+
+/** An edge that costs so much, and in proportion more when it wastes time. */
+function subject(
+  cost: number,
+  blind = false,
+): Subject & { readonly measured: number; readonly wasted: number[] } {
+  const wasted: number[] = [];
+  let measured = 0;
+  return {
+    wasted,
+    get measured() {
+      return measured;
+    },
+    waste: async (ms) => void wasted.push(ms),
+    measure: async () => {
+      measured += 1;
+      return { remoteMs: 2, cost: blind ? cost : cost * (1 + (wasted.at(-1) ?? 0) / 2) };
+    },
+  };
+}
+
+test('the gate is passed within its budget, and after three tries beyond it not', async () => {
+  const [good, bad] = [subject(1.5), subject(1.7)];
+  assert.deepEqual([await keeps(good, { most: 1.6 }), good.measured], [true, 1]);
+  assert.deepEqual([await keeps(bad, { most: 1.6 }), bad.measured], [false, 3]);
+});
+
+test('the canary wastes 30 % of what the edge spends, and sings when the gate sees that', async () => {
+  const edge = subject(1.3);
+  assert.ok(await sings(edge, { most: 1.6 }));
+  assert.deepEqual([edge.wasted, edge.measured], [[0, 0.3 * 2], 1 + 3]);
+});
+
+test('no canary sings where the gate sees nothing, or the budget is left without it', async () => {
+  assert.ok(!(await sings(subject(1.3, true), { most: 1.6 })));
+  assert.ok(!(await sings(subject(1.2), { most: 1.6 })));
+  const broken = subject(1.62);
+  assert.ok(!(await sings(broken, { most: 1.6 })));
+  // It was never slowed down: nothing would have been proven.
+  assert.deepEqual(broken.wasted, [0, 0, 0]);
+});
+
+test('a signature that takes more than its handshake is no budget that is kept', () => {
+  assert.equal(costOf(1, 0.5, 0.7), 1.4);
+  assert.throws(() => costOf(0.3, 0.3, 0.4), /nothing was measured/);
 });
 
 test('every budget has its reason, and is narrow enough for the canary', () => {

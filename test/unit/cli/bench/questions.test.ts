@@ -1,17 +1,22 @@
 /** Every question is asked, with real servers and clients, for so short a time that its figures mean nothing. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { nameOf } from '../../../../lib/cli/bench/comparison.ts';
-import { Edge } from '../../../../lib/cli/bench/edge.ts';
 import { page } from '../../../../lib/cli/bench/page.ts';
-import type { Question } from '../../../../lib/cli/bench/question.ts';
+import type { Answer, Question } from '../../../../lib/cli/bench/question.ts';
 import { casesOf } from '../../../../lib/cli/bench/questions/handshakes.ts';
+import { keyServer } from '../../../../lib/cli/bench/questions/key-server.ts';
 import { QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
-import { textReport, thisMachine } from '../../../../lib/cli/bench/report.ts';
+import { textReport } from '../../../../lib/cli/bench/report.ts';
 import { askAll } from '../../../../lib/cli/bench/run.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
-import type { Scale } from '../../../../lib/cli/bench/scale.ts';
+import { CONCURRENT, type Scale } from '../../../../lib/cli/bench/scale.ts';
+import { TARGETS } from '../../../../lib/cli/bench/targets.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
+import { reportWith } from '../../../helpers/bench.ts';
 import { runCommand } from '../../../helpers/programs.ts';
 
 const TINY: Scale = { quick: true, rounds: 2, roundMs: 60, warmUpMs: 100 };
@@ -26,22 +31,21 @@ for (const question of QUESTIONS) {
   test(`"${question.name}" has an answer that can be written down`, async () => {
     const answer = await question.answer(workshop);
     const { name, title } = question;
-    const machine = thisMachine();
-    const report = {
-      time: '',
-      seconds: 1,
-      machine,
-      scale: TINY,
-      answers: [{ name, title, failed: false, ...answer }],
-    };
+    const report = reportWith([{ name, title, failed: false, ...answer }]);
     for (const text of [textReport(report), page(report)])
       assert.doesNotMatch(text, /NaN|Infinity|undefined/);
-    for (const { claim, measured } of answer.verdicts) assert.ok(Number.isFinite(measured), claim);
-    assert.ok(answer.words.length > 0 && answer.tables.length > 0);
-    assert.match(JSON.stringify(answer.raw), /\d/);
-    // Utilisation depends on the machine; everything else here would be a mistake of the benchmark.
+    for (const { target, value } of answer.measured) assert.ok(Number.isFinite(value), target);
+    const targets = Object.entries(TARGETS).filter(([, target]) => target.question === name);
     assert.deepEqual(
-      answer.warnings.filter((warning) => !/^The clients/.test(warning)),
+      answer.measured.map(({ target }) => target).sort(),
+      targets.map(([each]) => each).sort(),
+    );
+    assert.ok(answer.words.length > 0 && answer.tables.length > 0);
+    assert.ok(answer.rounds >= 1);
+    assert.match(JSON.stringify(answer.raw), /\d/);
+    // These depend on the machine; everything else here would be a mistake of the benchmark.
+    assert.deepEqual(
+      answer.warnings.filter((warning) => !/^The clients|^Other programs|That cannot be/.test(warning)),
       [],
     );
     assert.ok(question.seconds(TINY) > 0);
@@ -98,7 +102,10 @@ test('a question that fails has no figures, says why, and takes no other one wit
   const asked = (name: string, answer: Question['answer']): Question => ({
     ...{ name, title: name, asks: name, edges: [], seconds: () => 1, answer },
   });
-  const good = { words: ['well'], tables: [], plots: [], verdicts: [], warnings: [], raw: 1 };
+  const good: Answer = {
+    ...{ words: ['well'], tables: [], plots: [], measured: [] },
+    ...{ warnings: [], disturbed: false, rounds: 2, raw: 1 },
+  };
   const questions = [
     asked('bad', () => Promise.reject(new Error('the reason'))),
     asked('good', () => Promise.resolve(good)),
@@ -111,8 +118,52 @@ test('a question that fails has no figures, says why, and takes no other one wit
   ]);
 });
 
+test('requests that the key server refuses measure nothing', async () => {
+  const { certs } = workshop.files;
+  const own = certs['P-256'];
+  // Of a key that this scheme is not for.
+  Object.assign(certs, { 'P-256': certs['P-384'] });
+  try {
+    await assert.rejects(keyServer.answer(workshop), /\d+ of \d+ requests of the benchmark were refused/);
+  } finally {
+    Object.assign(certs, { 'P-256': own });
+  }
+});
+
+test('edges are warm when they are given', async () => {
+  const { handshakes, cpuMs } = await (await workshop.edge('native')).figures();
+  assert.ok(handshakes > 0 && cpuMs > TINY.warmUpMs / 2, `${handshakes} handshakes, ${cpuMs} ms`);
+  const cold = await workshop.startEdge(workshop.planOf('native'));
+  const before = (await cold.figures()).cpuMs;
+  await workshop.warmUp(cold);
+  const after = await cold.figures();
+  assert.ok(after.handshakes > 0 && after.cpuMs - before >= TINY.warmUpMs / 4, JSON.stringify(after));
+  cold.end();
+});
+
+test('so many connections are open at once as were asked for: sixteen, where that is not the question', async () => {
+  assert.equal(CONCURRENT, 16);
+  const open = new Set<net.Socket>();
+  // It answers none of them.
+  const server = net.createServer((socket) => open.add(socket.on('error', () => undefined)));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const ports = [(server.address() as AddressInfo).port];
+  for (const concurrent of [1, CONCURRENT]) {
+    const ran = workshop.clients.run({ kind: 'closed', version: 'TLSv1.3', ports, concurrent, ms: 150 });
+    ran.catch(() => undefined);
+    while (open.size < concurrent) await pause(10);
+    // None begins after the time is over.
+    await pause(250);
+    assert.equal(open.size, concurrent);
+    for (const socket of open) socket.destroy();
+    open.clear();
+    await assert.rejects(ran, /connections of the benchmark failed/);
+  }
+  server.close();
+});
+
 test('a server that ends instead of listening ends the measurement', async () => {
-  await assert.rejects(Edge.start(workshop.planOf('remote', 1)), { code: 'ERR_KEYLESS_CONNECTION' });
+  await assert.rejects(workshop.startEdge(workshop.planOf('remote', 1)), { code: 'ERR_KEYLESS_CONNECTION' });
 });
 
 test('what is no question is refused with what there is', async () => {

@@ -2,21 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { page } from '../../../../lib/cli/bench/page.ts';
-import { isMet } from '../../../../lib/cli/bench/question.ts';
-import { limitOf, type Report, textReport } from '../../../../lib/cli/bench/report.ts';
-import { FULL } from '../../../../lib/cli/bench/scale.ts';
+import { textReport } from '../../../../lib/cli/bench/report.ts';
 import { ticksOf } from '../../../../lib/cli/bench/svg.ts';
+import { reportWith } from '../../../helpers/bench.ts';
 
 const RUDE = '<b>"fast" & cheap</b>';
 
-const report: Report = {
-  time: '2026-01-01T00:00:00.000Z',
-  seconds: 12.3,
-  machine: { node: 'v0', openssl: '3', cpu: RUDE, cores: 2, platform: 'linux-x64' },
-  scale: FULL,
-  answers: [
+const report = reportWith(
+  [
     {
-      name: 'one',
+      name: 'handshakes',
       title: `One ${RUDE}`,
       failed: false,
       words: [`Words ${RUDE}.`],
@@ -54,34 +49,34 @@ const report: Report = {
           ],
         },
       ],
-      verdicts: [
-        { claim: `Claim ${RUDE}`, measured: 0.5, most: 0.52, unit: '×' },
-        { claim: 'Another', measured: 1.5, least: 1.9, unit: '×' },
+      measured: [
+        { target: 'rsaCost', value: 0.5, note: RUDE },
+        { target: 'rsaGain', value: 1.5 },
       ],
-      raw: { secret: false },
+      disturbed: false,
+      rounds: 5,
+      raw: {},
     },
   ],
-};
-
-test('a target is met on its border, and by no figure that is missing', () => {
-  const verdict = { claim: '', unit: '×' };
-  assert.ok(isMet({ ...verdict, measured: 0.52, most: 0.52 }));
-  assert.ok(!isMet({ ...verdict, measured: 0.521, most: 0.52 }));
-  assert.ok(!isMet({ ...verdict, measured: 1.89, least: 1.9 }));
-  assert.ok(!isMet({ ...verdict, measured: Number.NaN, most: 1 }));
-  assert.equal(
-    limitOf({ ...verdict, measured: 1, least: 0.97, most: 1.03 }),
-    'at least 0.970 ×, at most 1.03 ×',
-  );
-});
+  { cpu: RUDE },
+);
 
 test('the terminal gets aligned tables, doubts, words, targets and the machine', () => {
   const text = textReport(report);
   assert.match(text, /^name {10}<b>"fast" & cheap<\/b>\na longer one {2}1\.5$/m);
   assert.match(text, /^! Doubt/m);
-  assert.match(text, /^Claim .* at most 0\.520 × {2,}0\.500 × {2,}met$/m);
-  assert.match(text, /^Another .* at least 1\.90 × {2,}1\.50 × {2,}not met$/m);
-  assert.match(text, /2 cores, linux-x64, Node\.js v0, OpenSSL 3; 2026-01-01T00:00:00\.000Z, 12 s$/m);
+  assert.match(
+    text,
+    /^RSA-2048, TLS 1\.3: edge .* at most 0\.520 × {2,}met {2,}0\.500 × \(<b>"fast" & cheap<\/b>\)$/m,
+  );
+  assert.match(text, /^RSA-2048, TLS 1\.3: hand.* at least 1\.90 × {2,}not met {2,}1\.50 ×$/m);
+  assert.match(text, /^P-256, TLS 1\.3: edge .* not measured {2,}–$/m);
+  assert.match(text, /^1 of 12 targets met, 1 not met, 10 not measured\.$/m);
+  assert.match(text, /^5 rounds of each, in turn\.$/m);
+  assert.match(
+    text,
+    /2 cores, linux-x64, kernel 6, Node\.js v0, OpenSSL 3; .*2026-01-01T00:00:00\.000Z, 12 s$/m,
+  );
 });
 
 test('the page stands alone, and no text of the machine is markup', () => {
@@ -89,7 +84,8 @@ test('the page stands alone, and no text of the machine is markup', () => {
   assert.equal(html.match(/<svg viewBox="0 0 440 \d+"/g)?.length, 2);
   assert.match(html, /prefers-color-scheme: dark/);
   assert.match(html, /@media print/);
-  assert.match(html, /1 of 2 targets are met/);
+  assert.match(html, /1 of 12 targets met, 1 not met, 10 not measured\./);
+  assert.match(html, /✓ met(?:.|\n)*✗ not met(?:.|\n)*– not measured/);
   assert.doesNotMatch(html, /<b>|https?:|<script|<link rel="style|<img|NaN|Infinity|undefined/);
 });
 

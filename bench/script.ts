@@ -1,0 +1,82 @@
+/** How every script of this folder begins and ends: words it does not know, signals, reasons instead of stacks. */
+import { parseArgs } from 'node:util';
+import { unlessInterrupted } from '../lib/cli/bench/session.ts';
+import type { Site } from '../lib/cli/bench/sites.ts';
+import { UsageError } from '../lib/cli/command.ts';
+
+const [FAILED, CALLED_WRONGLY] = [1, 2];
+const SITES: readonly Site[] = ['RSA-2048', 'RSA-3072', 'P-256', 'P-384', 'Ed25519'];
+
+/** One word of the command line. @throws UsageError */
+export type Word<T> = (text: string) => T;
+
+/** @param what it is, for whoever gave something else */
+export function wholeNumber(what: string, least = 1): Word<number> {
+  return (text) => {
+    const value = Number(text);
+    if (text !== '' && Number.isInteger(value) && value >= least) return value;
+    throw new UsageError(`${what}: a whole number from ${least} on; not ${JSON.stringify(text)}.`, '');
+  };
+}
+
+export const site: Word<Site> = (text) => {
+  const found = SITES.find((each) => each === text);
+  if (found !== undefined) return found;
+  throw new UsageError(`A key is one of ${SITES.join(', ')}; not ${JSON.stringify(text)}.`, '');
+};
+
+/** @throws UsageError for options, and for words that are too many; @returns `undefined` for those that were not given */
+export function wordsOf<Words extends readonly Word<unknown>[]>(
+  ...words: Words
+): { [Index in keyof Words]: ReturnType<Words[Index]> | undefined } {
+  const given = positionals();
+  if (given.length > words.length) {
+    throw new UsageError(`${JSON.stringify(given[words.length])} is a word too many.`, '');
+  }
+  return words.map((read, index) =>
+    given[index] === undefined ? undefined : read(given[index]),
+  ) as unknown as { [Index in keyof Words]: ReturnType<Words[Index]> | undefined };
+}
+
+function positionals(): string[] {
+  return usage(() => parseArgs({ allowPositionals: true }).positionals);
+}
+
+/** @throws UsageError instead of what node:util throws */
+export function usage<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new UsageError((error as Error).message, '');
+  }
+}
+
+function report(error: unknown, example: string): number {
+  process.stderr.write(`${(error as Error).message}\n`);
+  if (!(error instanceof UsageError)) return FAILED;
+  process.stderr.write(`Try: ${example}\n`);
+  return CALLED_WRONGLY;
+}
+
+/**
+ * Ends the process where the work fails, and when it is interrupted: what it made is gone then, its own `finally` sees to that.
+ *
+ * @param example a command line that is right; @param work cleans up behind itself where it rejects
+ */
+export async function script(example: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    // What was being measured may hold the process.
+    process.exit(report(error, example));
+  }
+}
+
+/** For scripts without a workshop: the work, and then what is left of it is removed, however it ends. */
+export async function cleaningUp(work: () => Promise<void>, cleanUp: () => void): Promise<void> {
+  try {
+    await unlessInterrupted(work);
+  } finally {
+    cleanUp();
+  }
+}

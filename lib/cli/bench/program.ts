@@ -1,0 +1,30 @@
+/** Another program that is measured, or measures: it ends with the benchmark. */
+import { type ChildProcess, execFile } from 'node:child_process';
+import { onCoresOf, type Role } from './cores.ts';
+
+/** Owner: whoever made it; `end()` ends it. */
+export class Program {
+  readonly role: Role;
+  readonly isPinned = true;
+  /** What it printed; `undefined`: there is no such command, or it failed. */
+  readonly output: Promise<string | undefined>;
+  readonly #child: ChildProcess;
+
+  constructor(role: Role, command: string, args: readonly string[], timeout: number) {
+    this.role = role;
+    const [program, values] = onCoresOf(role, command, args);
+    let answer: (text: string | undefined) => void = () => undefined;
+    this.output = new Promise((resolve) => (answer = resolve));
+    this.#child = execFile(program, [...values], { timeout, killSignal: 'SIGKILL' }, (error, stdout) =>
+      answer(error === null ? stdout : undefined),
+    );
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  end(): void {
+    this.#child.kill('SIGKILL');
+  }
+}

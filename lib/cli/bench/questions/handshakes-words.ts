@@ -1,0 +1,109 @@
+/** What is said of full handshakes: it follows from the figures, and what cannot be is no fact. */
+import { nameOf } from '../comparison.ts';
+import { type Doubts, doubtsOf, withMore } from '../doubts.ts';
+import { share, times } from '../figures-in-words.ts';
+import type { Measured } from '../question.ts';
+import { medianOf, ratioOf } from '../rounds.ts';
+import type { Site } from '../sites.ts';
+import { type Result, sumOf } from './handshakes-result.ts';
+
+/** Of a native handshake: so much more than its signature the edge may seem to save, as things are measured. */
+const TOLERANCE = 0.05;
+/** Less than this is no difference. */
+const ALIKE = 0.02;
+
+const gainOf = ({ batch }: Result) => ratioOf(batch.native, batch.remote);
+const totalOf = ({ batch }: Result) => sumOf(batch.remote, false) / sumOf(batch.native, true);
+const signatureShare = ({ batch, signatureCpuMs }: Result) =>
+  signatureCpuMs / medianOf(batch.native, 'edgeCpuMs');
+const isPlain = ({ version, group }: Result) => version === 'TLSv1.3' && group === undefined;
+
+/** Whether the edge seems to save more than the signature that it does not make, or all processes together less than nothing. */
+export function isImpossible(result: Result): boolean {
+  const saved = 1 - ratioOf(result.batch.remote, result.batch.native);
+  return saved > signatureShare(result) + TOLERANCE || totalOf(result) < 1 - TOLERANCE;
+}
+
+function costOf(result: Result): string {
+  const { native, remote } = result.batch;
+  const total = totalOf(result);
+  return (
+    `${nameOf(result)}: remote, the edge spends ${times(ratioOf(remote, native))} the CPU of native (one at a time ${times(ratioOf(result.alone.remote, result.alone.native))}), ` +
+    `${times(gainOf(result))} the handshakes for each edge core; of native, the signature is ${share(signatureShare(result))}.` +
+    `${Number.isFinite(total) ? ` Edge, key server and clients together spend ${times(total)}.` : ''}`
+  );
+}
+
+const list = (results: readonly Result[]) => results.map(nameOf).join('; ');
+
+/** Who gains and who loses, of the results that can be. */
+function gainsOf(results: readonly Result[]): string[] {
+  const more = results.filter((each) => gainOf(each) > 1 + ALIKE);
+  const less = results.filter((each) => gainOf(each) < 1 - ALIKE);
+  const gain =
+    more.length === 0 ? [] : [`An edge core does more handshakes than natively with ${list(more)}.`];
+  const loss =
+    less.length === 0 ? [] : [`It does fewer with ${list(less)}: to ask costs it more than their signature.`];
+  return [...gain, ...loss];
+}
+
+function totalsOf(results: readonly Result[]): string[] {
+  const totals = results.map(totalOf).filter(Number.isFinite);
+  if (totals.length === 0) return [];
+  const [least, most] = [Math.min(...totals), Math.max(...totals)];
+  const why = least > 1 ? ': the signature is still made, elsewhere, and to ask for it costs' : '';
+  return [`All processes together spend ${times(least)} to ${times(most)} the CPU of native${why}.`];
+}
+
+export function wordsOf(results: readonly Result[]): string[] {
+  const possible = results.filter((each) => !isImpossible(each));
+  return [...possible.filter(isPlain).map(costOf), ...gainsOf(possible), ...totalsOf(possible)];
+}
+
+export function measuredOf(results: readonly Result[]): Measured[] {
+  const of = (site: Site) => results.find((each) => each.site === site && isPlain(each));
+  const [rsa, p256] = [of('RSA-2048'), of('P-256')];
+  const measured: Measured[] = [];
+  if (rsa !== undefined) {
+    const doubtful = isImpossible(rsa);
+    measured.push(
+      { target: 'rsaCost', value: ratioOf(rsa.batch.remote, rsa.batch.native), doubtful },
+      { target: 'rsaGain', value: gainOf(rsa), doubtful },
+    );
+  }
+  if (p256 !== undefined) {
+    const value = ratioOf(p256.batch.remote, p256.batch.native);
+    measured.push({ target: 'ecCost', value, doubtful: isImpossible(p256) });
+  }
+  return measured;
+}
+
+function groupsOf(results: readonly Result[]) {
+  const groups = results.flatMap((result) => [
+    [`${nameOf(result)}, native`, result.batch.native] as const,
+    [`${nameOf(result)}, remote`, result.batch.remote] as const,
+    [`${nameOf(result)}, native, one at a time`, result.alone.native] as const,
+    [`${nameOf(result)}, remote, one at a time`, result.alone.remote] as const,
+  ]);
+  return Object.fromEntries(groups);
+}
+
+/** Every remote handshake has an operation of its own: none was resumed. */
+export function doubts(results: readonly Result[]): Doubts {
+  const groups = groupsOf(results);
+  const remote = results.flatMap(({ batch, alone }) => [...batch.remote, ...alone.remote]);
+  const notFull =
+    Object.values(groups)
+      .flat()
+      .some(({ resumed }) => resumed > 0) || remote.some(({ operations }) => operations !== 1);
+  const impossible = results
+    .filter(isImpossible)
+    .map(
+      (each) =>
+        `${nameOf(each)}: remote saves the edge ${share(1 - 1 / gainOf(each))} of native's CPU, where the signature is ${share(signatureShare(each))}, and all together spend ${times(totalOf(each))}. That cannot be: something disturbed it.`,
+    );
+  const found = withMore(doubtsOf(groups), ...impossible);
+  return notFull
+    ? withMore(found, 'Not every remote handshake had one operation: not all handshakes were full ones.')
+    : found;
+}

@@ -1,0 +1,48 @@
+/** Work that a signal may end: what it started ends with it, and the private keys it made are removed. */
+import { endingSignal } from '../command.ts';
+import type { Scale } from './scale.ts';
+import { Workshop } from './workshop.ts';
+
+/** A signal asked the process to end. What was being measured goes on until it does. */
+export class Interrupted extends Error {
+  constructor(signal: NodeJS.Signals) {
+    super(`${signal}: the benchmark was ended before its time, and nothing is reported.`);
+  }
+}
+
+/**
+ * @param work whatever it leaves behind is for the caller's `finally`
+ * @throws (rejects) what the work throws; {@link Interrupted} at a signal that asks the process to end, also where the work
+ *   fails because a terminal has told its children, too
+ */
+export async function unlessInterrupted<T>(work: () => Promise<T>): Promise<T> {
+  let signal: NodeJS.Signals | undefined;
+  const over = new AbortController();
+  const interrupted = endingSignal(undefined, over.signal).then((name): never => {
+    signal = name;
+    throw new Interrupted(name);
+  });
+  interrupted.catch(() => undefined);
+  try {
+    return await Promise.race([work(), interrupted]);
+  } catch (error) {
+    throw signal === undefined ? error : new Interrupted(signal);
+  } finally {
+    over.abort();
+  }
+}
+
+/** Opens a workshop, has the work done, and closes it, however that ends. */
+export function inWorkshop<T>(
+  scale: Scale,
+  work: (workshop: Workshop) => Promise<T>,
+  say?: (what: string) => void,
+): Promise<T> {
+  let opening: Promise<Workshop> | undefined;
+  const done = unlessInterrupted(async () => {
+    opening = Workshop.open(scale, say);
+    return work(await opening);
+  });
+  // What was being opened when a signal came is open a moment later.
+  return done.finally(async () => (await opening?.catch(() => undefined))?.close());
+}

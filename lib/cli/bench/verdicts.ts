@@ -1,0 +1,61 @@
+/** Which targets are met: nothing that was not measured, or not undisturbed, counts as one. */
+import { number } from './figures-in-words.ts';
+import type { Answered } from './question.ts';
+import { TARGETS, type Target, type TargetName } from './targets.ts';
+
+export const STATES = ['met', 'not met', 'not certain', 'not measured'] as const;
+export type State = (typeof STATES)[number];
+
+export interface Verdict extends Target {
+  readonly name: TargetName;
+  readonly state: State;
+  /** NaN (in JSON null): not measured. */
+  readonly measured: number;
+  /** What belongs to the figure: how it was had, what it does not say. */
+  readonly note?: string | undefined;
+}
+
+export function isMet({ least = -Infinity, most = Infinity }: Target, measured: number): boolean {
+  return measured >= least && measured <= most;
+}
+
+function judge(name: TargetName, answers: readonly Answered[]): Verdict {
+  const target: Target = TARGETS[name];
+  const answer = answers.find((each) => each.name === target.question);
+  const {
+    value = Number.NaN,
+    note,
+    doubtful = false,
+  } = answer?.measured.find((each) => each.target === name) ?? {};
+  const verdict = { ...target, name, measured: value, note };
+  if (!Number.isFinite(value)) return { ...verdict, state: 'not measured' };
+  if (answer?.disturbed === true || doubtful) return { ...verdict, state: 'not certain' };
+  return { ...verdict, state: isMet(target, value) ? 'met' : 'not met' };
+}
+
+/** @returns one for each target, asked for or not */
+export function verdictsOf(answers: readonly Answered[]): Verdict[] {
+  return (Object.keys(TARGETS) as TargetName[]).map((name) => judge(name, answers));
+}
+
+/** Those of the questions that were asked: what is shown. */
+export function shownOf(verdicts: readonly Verdict[], answers: readonly Answered[]): Verdict[] {
+  return verdicts.filter(({ question }) => answers.some(({ name }) => name === question));
+}
+
+/** @returns for example `at most 0.52 ×` */
+export function limitOf({ least, most, unit }: Target): string {
+  const limits = [
+    least === undefined ? [] : [`at least ${number(least)} ${unit}`],
+    most === undefined ? [] : [`at most ${number(most)} ${unit}`],
+  ];
+  return limits.flat().join(', ');
+}
+
+/** How many of all targets, in each state. */
+export function countOf(verdicts: readonly Verdict[]): string {
+  const count = (state: State) => verdicts.filter((each) => each.state === state).length;
+  const [met, ...others] = STATES;
+  const rest = others.filter((state) => count(state) > 0).map((state) => `${count(state)} ${state}`);
+  return `${[`${count(met)} of ${verdicts.length} targets met`, ...rest].join(', ')}.`;
+}

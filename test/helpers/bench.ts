@@ -1,0 +1,39 @@
+/** Reports and samples of the benchmark that were never measured. */
+import type { Machine } from '../../lib/cli/bench/machine.ts';
+import type { Answered } from '../../lib/cli/bench/question.ts';
+import type { Report } from '../../lib/cli/bench/report.ts';
+import type { Sample } from '../../lib/cli/bench/sample.ts';
+import { CONCURRENT, FULL } from '../../lib/cli/bench/scale.ts';
+import { verdictsOf } from '../../lib/cli/bench/verdicts.ts';
+import type { Waits } from '../../lib/cli/bench/waits.ts';
+
+const MACHINE: Machine = {
+  ...{ version: '0.0.0', node: 'v0', openssl: '3', opensslCommand: null, cpu: 'a processor', cores: 2 },
+  ...{ platform: 'linux-x64', kernel: '6', load: [0, 0, 0] },
+};
+
+export function reportWith(answers: readonly Answered[], machine: Partial<Machine> = {}): Report {
+  return {
+    time: '2026-01-01T00:00:00.000Z',
+    seconds: 12.3,
+    machine: { ...MACHINE, ...machine },
+    placement: 'each where it belongs',
+    settings: { ...FULL, concurrent: CONCURRENT, arguments: [] },
+    warnings: [],
+    verdicts: verdictsOf(answers),
+    answers,
+  };
+}
+
+export const QUIET: Waits = { edge: 0, 'key server': 0, clients: 0, stolen: 0 };
+
+/** Five rounds of a quiet machine in which nothing is wrong. */
+export function samplesWith(figures: Partial<Sample>): Sample[] {
+  const sample: Sample = {
+    ...{ handshakes: 100, edgeCpuMs: 1, keyServerCpuMs: 0.1, clientCpuMs: 0.5, perSecond: 900 },
+    ...{ medianMs: 1, p99Ms: 2, clientUtilisation: 0.5, clientUtilisationByKernel: 0.5 },
+    ...{ operations: 1, resumed: 0, agreement: 1, waits: QUIET },
+    ...figures,
+  };
+  return Array.from({ length: 5 }, () => sample);
+}

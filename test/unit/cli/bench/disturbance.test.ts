@@ -1,0 +1,135 @@
+/** A run that other programs disturbed says so, and one that they did not says nothing. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { after, before, test } from 'node:test';
+import { coresIn, onCoresOf, PLACEMENT, placementOf, shareCores } from '../../../../lib/cli/bench/cores.ts';
+import { doubtsOf } from '../../../../lib/cli/bench/doubts.ts';
+import { loadWarning, thisMachine } from '../../../../lib/cli/bench/machine.ts';
+import { takeSample } from '../../../../lib/cli/bench/sample.ts';
+import { type Moment, waitsBetween } from '../../../../lib/cli/bench/waits.ts';
+import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
+import { QUIET, samplesWith } from '../../../helpers/bench.ts';
+import { allowedCoresOf } from '../../../helpers/processes.ts';
+
+let workshop: Workshop;
+before(async () => {
+  workshop = await Workshop.open({ quick: true, rounds: 1, roundMs: 50, warmUpMs: 200 });
+});
+after(() => workshop.close());
+
+const TWO = placementOf([0, 1], true);
+const ONE = placementOf([0], true);
+
+/** One process for each: [role, ran, ran in the main thread, waited there]. */
+const moment = (at: number, ...rows: readonly (readonly [string, number, number, number])[]): Moment => ({
+  ...{ at, stolen: at / 50 },
+  processes: rows.map(([role, ran, mainRan, mainWaited], pid) => ({
+    ...{ pid, role: role as 'edge', ran, mainRan, mainWaited },
+  })),
+});
+
+test('what the benchmark does to itself is no disturbance: own threads, and own processes on the same core', () => {
+  const start = moment(0, ['edge', 0, 0, 0], ['key server', 0, 0, 0], ['clients', 0, 0, 0]);
+  const own = moment(1000, ['edge', 900, 800, 90], ['key server', 200, 200, 600], ['clients', 700, 700, 190]);
+  const { edge, 'key server': server, clients, stolen } = waitsBetween(start, own, [0], TWO);
+  assert.deepEqual([edge, server, clients], [0, 0, 0]);
+  assert.ok(stolen !== undefined && stolen > 0);
+});
+
+test('waiting that nothing of the benchmark explains is: by side, as a share of the time', () => {
+  const start = moment(0, ['edge', 0, 0, 0], ['key server', 0, 0, 0], ['clients', 0, 0, 0]);
+  const others = moment(
+    1000,
+    ['edge', 500, 500, 400],
+    ['key server', 100, 100, 30],
+    ['clients', 400, 400, 350],
+  );
+  const { edge, 'key server': server, clients } = waitsBetween(start, others, [0], TWO);
+  assert.deepEqual([edge, server, clients], [0.4, 0, 0.25]);
+  // On one core all of it may be their own.
+  const shared = waitsBetween(start, others, [0], ONE);
+  assert.deepEqual([shared.edge, shared.clients], [0, 0]);
+  assert.equal(waitsBetween(moment(0), moment(1000), [0], TWO).edge, undefined);
+});
+
+test('a program on the core of the edge is seen in the sample', {
+  skip: PLACEMENT.why ?? false,
+}, async () => {
+  const [command, values] = onCoresOf('edge', process.execPath, ['-e', 'console.log(1); for (;;);']);
+  const hog = spawn(command, [...values], { stdio: ['ignore', 'pipe', 'ignore'] });
+  try {
+    await once(hog.stdout, 'data');
+    const edge = await workshop.edge('native');
+    const plan = { version: 'TLSv1.3', ports: [edge.ports['P-256']!], concurrent: 16, ms: 400 } as const;
+    const sample = await takeSample(workshop, [edge], plan);
+    const { warnings, disturbed } = doubtsOf({ native: [sample] });
+    assert.ok(disturbed, JSON.stringify(sample));
+    assert.match(
+      warnings[0]!,
+      /^Other programs disturbed this: the edge waited for its core \(of the time: native \d/,
+    );
+  } finally {
+    hog.kill('SIGKILL');
+    await once(hog, 'exit');
+  }
+});
+
+test('edge, key server and clients run where they are said to', {
+  skip: PLACEMENT.why ?? false,
+}, async () => {
+  const edge = await workshop.edge('native');
+  const { cores } = PLACEMENT;
+  assert.deepEqual(allowedCoresOf(edge.pid), cores!.edge);
+  assert.deepEqual(allowedCoresOf(workshop.keyServer.child.pid!), cores!['key server']);
+  assert.deepEqual(allowedCoresOf(workshop.clients.pid), cores!.clients);
+  assert.ok(workshop.isPlaced);
+  assert.match(workshop.placement, /^edge on core \d+, key server on \d+, clients on /);
+});
+
+test('the edge shares its core with nobody, where there are two that this process may use', () => {
+  assert.deepEqual(coresIn('2-4,7\n'), [2, 3, 4, 7]);
+  assert.deepEqual(placementOf([2, 3], true).cores, { edge: [2], 'key server': [3], clients: [3] });
+  assert.deepEqual(placementOf([1, 4, 5, 9], true).cores, { edge: [1], 'key server': [4], clients: [5, 9] });
+  assert.deepEqual(placementOf([3], true), { why: 'there is one core' });
+  assert.deepEqual(placementOf([0, 1], false), { why: 'there is no taskset command that works' });
+  assert.ok(!shareCores('edge', 'clients', TWO));
+  assert.ok(shareCores('key server', 'clients', TWO));
+  assert.ok(shareCores('edge', 'anywhere', TWO));
+});
+
+test('half of the contestants disturbed, or clients at their limit in one of them, are not lost in a median of all', () => {
+  const quiet = samplesWith({});
+  assert.deepEqual(doubtsOf({ native: quiet, remote: quiet }), { warnings: [], disturbed: false });
+  const held = samplesWith({ waits: { ...QUIET, edge: 0.3 } });
+  const { warnings, disturbed } = doubtsOf({ native: held, remote: quiet, more: quiet });
+  assert.ok(disturbed);
+  assert.match(warnings.join(), /native 30 %/);
+  for (const side of ['key server', 'clients', 'stolen'] as const) {
+    assert.ok(
+      doubtsOf({ native: quiet, remote: samplesWith({ waits: { ...QUIET, [side]: 0.2 } }) }).disturbed,
+      side,
+    );
+  }
+  const busy = samplesWith({ clientUtilisation: 0.99, clientUtilisationByKernel: 0.99 });
+  const limited = doubtsOf({ native: busy, remote: quiet, more: quiet });
+  assert.deepEqual([limited.disturbed, limited.warnings.length], [false, 1]);
+  assert.match(limited.warnings[0]!, /^The clients used a whole core \(native 99 %\)/);
+});
+
+test('accounts that do not agree are told', () => {
+  const apart = doubtsOf({ one: samplesWith({ clientUtilisationByKernel: 0.7 }) });
+  assert.match(apart.warnings.join(), /do not agree .* \(by so much of a core: one 20 %\)/);
+  assert.match(doubtsOf({ one: samplesWith({ agreement: 0.99 }) }).warnings.join(), /different numbers/);
+});
+
+test('a machine that was busy before is told of', () => {
+  const machine = thisMachine();
+  assert.equal(loadWarning({ ...machine, cores: 2, load: [0.9, 9, 9] }), undefined);
+  assert.match(
+    loadWarning({ ...machine, cores: 2, load: [7.44, 0, 0] })!,
+    /load average was 7\.4, on 2 cores/,
+  );
+  assert.match(machine.version, /^\d+\.\d+\.\d+/);
+  assert.ok(machine.kernel.length > 0 && machine.load.length === 3);
+});

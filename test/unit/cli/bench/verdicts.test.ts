@@ -1,0 +1,78 @@
+/** What the benchmark promises, and that nothing counts as met that was not measured well. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Answered, Measured } from '../../../../lib/cli/bench/question.ts';
+import { QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
+import { TARGETS, type Target } from '../../../../lib/cli/bench/targets.ts';
+import { countOf, isMet, limitOf, shownOf, verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
+
+test('the targets are those of the issue that asked for the benchmark', () => {
+  const limits = Object.entries<Target>(TARGETS).map(([name, { least, most, unit }]) => [
+    ...[name, least, most, unit],
+  ]);
+  assert.deepEqual(limits, [
+    ['rsaCost', undefined, 0.52, '×'],
+    ['rsaGain', 1.9, undefined, '×'],
+    ['ecCost', undefined, 1.08, '×'],
+    ['resumed13', 0.97, 1.03, '×'],
+    ['resumed12', 0.97, 1.03, '×'],
+    ['rsaShim', undefined, 1.03, '×'],
+    ['rsaShimVerified', undefined, 1.03, '×'],
+    ['ecShim', undefined, 1.05, '×'],
+    ['isolate', 1.3, undefined, '×'],
+    ['addedLatency', undefined, 0.4, 'ms'],
+    ['bulk', 0.97, 1.03, '×'],
+    ['memory', undefined, 80, 'KB'],
+  ]);
+  for (const { question } of Object.values(TARGETS)) {
+    assert.ok(
+      QUESTIONS.some(({ name }) => name === question),
+      question,
+    );
+  }
+});
+
+test('a target is met on its border, and by no figure that is missing', () => {
+  const target = { question: '', claim: '', unit: '×' };
+  assert.ok(isMet({ ...target, most: 0.52 }, 0.52));
+  assert.ok(!isMet({ ...target, most: 0.52 }, 0.521));
+  assert.ok(!isMet({ ...target, least: 1.9 }, 1.89));
+  assert.ok(!isMet({ ...target, most: 1 }, Number.NaN));
+  assert.equal(limitOf({ ...target, least: 0.97, most: 1.03 }), 'at least 0.970 ×, at most 1.03 ×');
+});
+
+const answered = (name: string, measured: readonly Measured[], more: Partial<Answered> = {}): Answered => ({
+  ...{ name, title: name, failed: false, words: [], tables: [], plots: [], warnings: [] },
+  ...{ measured, disturbed: false, rounds: 5, raw: 0, ...more },
+});
+
+test('what failed, what was not asked, and what was disturbed is neither met nor forgotten', () => {
+  const answers = [
+    answered('handshakes', [
+      { target: 'rsaCost', value: 0.5 },
+      { target: 'rsaGain', value: 1.5 },
+      { target: 'ecCost', value: 0.85, doubtful: true },
+    ]),
+    answered(
+      'resumed',
+      [
+        { target: 'resumed13', value: 1 },
+        { target: 'resumed12', value: 1 },
+      ],
+      { disturbed: true },
+    ),
+    answered('bulk', [], { failed: true }),
+    answered('isolate', [{ target: 'isolate', value: Number.NaN, note: 'one core' }]),
+  ];
+  const verdicts = verdictsOf(answers);
+  const states = Object.fromEntries(verdicts.map(({ name, state }) => [name, state]));
+  assert.deepEqual(states, {
+    ...{ rsaCost: 'met', rsaGain: 'not met', ecCost: 'not certain' },
+    ...{ resumed13: 'not certain', resumed12: 'not certain', bulk: 'not measured', isolate: 'not measured' },
+    ...{ rsaShim: 'not measured', rsaShimVerified: 'not measured', ecShim: 'not measured' },
+    ...{ addedLatency: 'not measured', memory: 'not measured' },
+  });
+  assert.equal(countOf(verdicts), '1 of 12 targets met, 1 not met, 3 not certain, 7 not measured.');
+  const shown = shownOf(verdicts, answers).map(({ name }) => name);
+  assert.deepEqual(shown, ['rsaCost', 'rsaGain', 'ecCost', 'resumed13', 'resumed12', 'isolate', 'bulk']);
+});

@@ -1,0 +1,151 @@
+/** The sentences of the report follow from its figures, whichever way these go; what cannot be is no sentence. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as distance from '../../../../lib/cli/bench/questions/distance.ts';
+import type { Result } from '../../../../lib/cli/bench/questions/handshakes-result.ts';
+import * as handshakes from '../../../../lib/cli/bench/questions/handshakes-words.ts';
+import * as isolate from '../../../../lib/cli/bench/questions/isolate.ts';
+import * as load from '../../../../lib/cli/bench/questions/load.ts';
+import * as memory from '../../../../lib/cli/bench/questions/memory.ts';
+import * as resumed from '../../../../lib/cli/bench/questions/resumed.ts';
+import { ratioOf } from '../../../../lib/cli/bench/rounds.ts';
+import type { Sample } from '../../../../lib/cli/bench/sample.ts';
+import type { Site } from '../../../../lib/cli/bench/sites.ts';
+import { QUIET, samplesWith } from '../../../helpers/bench.ts';
+
+/** CPU of the edge, milliseconds. */
+function handshake(site: Site, native: number, remote: number, signatureCpuMs: number): Result {
+  const sides = {
+    native: samplesWith({ edgeCpuMs: native, operations: 0 }),
+    remote: samplesWith({ edgeCpuMs: remote, keyServerCpuMs: signatureCpuMs * 1.2 + 0.05 }),
+  };
+  return { site, version: 'TLSv1.3', batch: sides, alone: sides, signatureCpuMs };
+}
+
+test('a ratio is of the first to the second, and so are the targets', () => {
+  const rsa = handshake('RSA-2048', 1, 0.5, 0.6);
+  assert.equal(ratioOf(rsa.batch.remote, rsa.batch.native), 0.5);
+  assert.deepEqual(handshakes.measuredOf([rsa, handshake('P-256', 0.5, 0.55, 0.02)]), [
+    { target: 'rsaCost', value: 0.5, doubtful: false },
+    { target: 'rsaGain', value: 2, doubtful: false },
+    { target: 'ecCost', value: 1.1, doubtful: false },
+  ]);
+});
+
+test('who gains and who loses is said by the figures', () => {
+  const words = handshakes.wordsOf([handshake('RSA-2048', 1, 0.5, 0.6), handshake('P-256', 0.5, 0.55, 0.02)]);
+  const text = words.join('\n');
+  assert.match(
+    text,
+    /RSA-2048, TLS 1\.3: remote, the edge spends 0\.50 × the CPU of native .* 2\.00 × the handshakes/,
+  );
+  assert.match(text, /An edge core does more handshakes than natively with RSA-2048, TLS 1\.3\.$/m);
+  assert.match(text, /It does fewer with P-256, TLS 1\.3: to ask costs it more/);
+  assert.match(
+    text,
+    /All processes together spend 1\.\d\d × to 1\.\d\d × the CPU of native: the signature is still made/,
+  );
+  const onlyLoss = handshakes.wordsOf([handshake('P-256', 0.5, 0.55, 0.02)]).join('\n');
+  assert.doesNotMatch(onlyLoss, /does more handshakes/);
+});
+
+test('an edge that saves more than its signature is a doubt, not a fact, and its target is not met', () => {
+  const impossible = handshake('P-256', 1, 0.85, 0.03);
+  assert.ok(handshakes.isImpossible(impossible));
+  assert.deepEqual(handshakes.wordsOf([impossible]), []);
+  assert.match(
+    handshakes.doubts([impossible]).warnings.join(),
+    /saves the edge 15 % .* signature is 3 %.* cannot be/,
+  );
+  assert.equal(handshakes.measuredOf([impossible])[0]?.doubtful, true);
+  assert.ok(!handshakes.isImpossible(handshake('RSA-3072', 1.8, 0.57, 1.4)));
+});
+
+test('handshakes that were not full, or not resumed, are told', () => {
+  const full = handshake('P-256', 0.5, 0.55, 0.02);
+  assert.deepEqual(handshakes.doubts([full]).warnings, []);
+  const some = {
+    ...full,
+    alone: { ...full.alone, remote: samplesWith({ edgeCpuMs: 0.55, operations: 0.5 }) },
+  };
+  assert.match(handshakes.doubts([some]).warnings.join(), /not all handshakes were full/);
+  const sides = (more: Partial<Sample>) => ({
+    ...({
+      site: 'RSA-2048',
+      version: 'TLSv1.3',
+      native: samplesWith({ resumed: 1, operations: 0 }),
+    } as const),
+    remote: samplesWith({ resumed: 1, operations: 0, ...more }),
+  });
+  assert.deepEqual(resumed.doubts([sides({})]).warnings, []);
+  assert.match(resumed.doubts([sides({ resumed: 0.9 })]).warnings.join(), /Not every handshake was resumed/);
+});
+
+const far = (distanceMs: number, edgeCpuMs: number): distance.Result => ({
+  ...{ distanceMs, native: samplesWith({ medianMs: 1 }), alone: samplesWith({ medianMs: 1.5 + distanceMs }) },
+  many: samplesWith({ edgeCpuMs }),
+});
+
+test('whether distance costs work is said by the figures', () => {
+  const [same] = [distance.wordsOf(far(0, 0.3), far(80, 0.31)).join('\n')];
+  assert.match(same, /80 ms adds 80\.500 ms to native's, the link alone \(0 ms\) 0\.500 ms/);
+  assert.match(same, /does not depend on the distance/);
+  assert.match(distance.wordsOf(far(0, 0.33), far(80, 0.41)).join('\n'), /that is 24 % more/);
+  assert.match(distance.wordsOf(far(0, 0.6), far(80, 0.45)).join('\n'), /that is 25 % less/);
+});
+
+function isolated(): isolate.Result {
+  const native = samplesWith({ edgeCpuMs: 0.5, perSecond: 2000 }).map((each) => ({
+    ...each,
+    holdersCpuMs: 0,
+  }));
+  const own = samplesWith({ edgeCpuMs: 0.25, perSecond: 1400 }).map((each) => ({
+    ...each,
+    holdersCpuMs: 0.2,
+  }));
+  return { site: 'RSA-2048', native, isolated: own };
+}
+
+test("isolate's target is a measured rate where there are cores for it, and says so where not", () => {
+  assert.deepEqual(isolate.measuredOf([isolated()], 8, true), [{ target: 'isolate', value: 0.7 }]);
+  const [two] = isolate.measuredOf([isolated()], 2, true);
+  assert.equal(two?.value, 2);
+  assert.match(two?.note ?? '', /measured: 0\.70 ×, as the clients have to share the two cores/);
+  const [one] = isolate.measuredOf([isolated()], 1, false);
+  assert.ok(Number.isNaN(one?.value));
+  assert.match(
+    isolate.wordsOf(isolated(), true),
+    /on another core: CPU for 2\.00 × .* Measured were 0\.70 ×/,
+  );
+  assert.match(isolate.wordsOf(isolated(), false), /neither has a core of its own here/);
+  assert.doesNotMatch(isolate.wordsOf(isolated(), false), /another core/);
+});
+
+const round = (medianMs: number): load.Round => ({
+  ...{ medianMs, p90Ms: 2, p99Ms: 3, perSecond: 100, dropped: 0, clientUtilisation: 0.5, waits: QUIET },
+});
+
+test('the latency that is added is remote less native, at half of the load', () => {
+  const step = (share: number, native: number, remote: number): load.Step => ({
+    ...{ share, offered: 100, native: [round(native)], remote: [round(remote)] },
+  });
+  const result = (native: number, remote: number): load.Result => ({
+    ...{ site: 'P-256', capacity: { native: 200, remote: 180 }, closed: { native: [], remote: [] } },
+    steps: [step(0.1, 1, 9), step(0.5, native, remote), step(0.85, 1, 9)],
+  });
+  assert.deepEqual(load.measuredOf([result(1, 1.25)]), [{ target: 'addedLatency', value: 0.25 }]);
+  assert.match(load.wordsOf(result(1, 1.25), true), /takes 0\.250 ms more/);
+  assert.match(load.wordsOf(result(41.6, 1), true), /takes 40\.6 ms less/);
+  const dropped = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [{ ...round(2), dropped: 7 }] }] };
+  assert.match(load.doubts([dropped]).warnings.join(), /did not begin 7 connections/);
+  const busy = { ...round(2), clientUtilisation: 0.99 };
+  const limited = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [busy] }] };
+  assert.match(load.doubts([limited]).warnings.join(), /clients used a whole core/);
+});
+
+test('memory of a paused handshake is what it holds more than a native one, in as many as files allow', () => {
+  assert.equal(memory.moreOf([57, 58], [70, 72]), 13.5);
+  const scale = { quick: false, rounds: 5, roundMs: 1, warmUpMs: 1 };
+  assert.equal(memory.countOf(scale, 1e6), 5000);
+  assert.equal(memory.countOf(scale, 924), 724);
+});
