@@ -26,6 +26,8 @@ function textLine(event: string, fields: Fields): string {
 
 /** Of one event; a flood of peers or of operations must not fill a disk, or take the time that signing needs. */
 const LINES: Rate = { perSecond: 100, burst: 1000 };
+/** Where there are more, those of a while together, and one that tells of the rest: each write by itself costs as much as a signature. */
+const PAUSE_MS = 1000;
 /** Lines that nobody reads, before more are dropped: the log's reader does not hold up the key server. */
 const MAX_UNREAD_BYTES = 1_048_576;
 const END_MS = 1000;
@@ -45,11 +47,19 @@ function jsonWriter(destination: DestinationStream): Write {
   return (event, fields) => logger[PROBLEM.test(event) ? 'warn' : 'info']({ event, ...fields });
 }
 
+interface EventState {
+  readonly bucket: TokenBucket;
+  /** Lines left out since the last one. */
+  left: number;
+  /** Until when they are, milliseconds on the clock. */
+  pausedUntil: number;
+}
+
 /** Tells how many lines of an event it has left out, before the next that it lets through. */
 class LimitedLines {
   readonly #write: Write;
   readonly #clock: Clock;
-  readonly #events = new Map<string, { readonly bucket: TokenBucket; left: number }>();
+  readonly #events = new Map<string, EventState>();
   /** What comes after the end is not printed. */
   #ended = false;
 
@@ -62,10 +72,10 @@ class LimitedLines {
     if (this.#ended) return;
     let state = this.#events.get(event);
     if (state === undefined) {
-      state = { bucket: new TokenBucket(LINES, this.#clock), left: 0 };
+      state = { bucket: new TokenBucket(LINES, this.#clock), left: 0, pausedUntil: 0 };
       this.#events.set(event, state);
     }
-    if (!state.bucket.take()) {
+    if (!this.#mayWrite(state)) {
       state.left += 1;
       return;
     }
@@ -78,7 +88,15 @@ class LimitedLines {
     for (const [event, state] of this.#events) this.#tellLeft(event, state);
   }
 
-  #tellLeft(event: string, state: { left: number }): void {
+  #mayWrite(state: EventState): boolean {
+    const now = this.#clock.now();
+    if (now < state.pausedUntil) return false;
+    if (state.bucket.take()) return true;
+    state.pausedUntil = now + PAUSE_MS;
+    return false;
+  }
+
+  #tellLeft(event: string, state: EventState): void {
     if (state.left > 0) this.#write('left-out', { of: event, lines: state.left });
     state.left = 0;
   }

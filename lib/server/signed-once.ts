@@ -47,7 +47,8 @@ class Askers implements PatientAsker {
 }
 
 interface UnderWay {
-  readonly askers: Askers;
+  /** `undefined`: it waits for nothing, whoever asks. */
+  readonly askers: Askers | undefined;
   readonly outcome: Promise<Outcome>;
 }
 
@@ -78,14 +79,15 @@ export class SignedOnce {
   run(
     { request, digests, key }: ToSign,
     asking: Asking,
-    sign: (askers: PatientAsker) => Outcome | Promise<Outcome>,
+    sign: (asker: PatientAsker) => Outcome | Promise<Outcome>,
   ): Outcome | Promise<Outcome> {
     const { client } = asking;
     const name = new RequestName(request, key.keyId, digests[0]);
     const ticket = this.#guard.take(digests, client);
     if (ticket === undefined) return this.#again(name, asking);
-    const askers = new Askers(asking);
-    const outcome = sign(askers);
+    // What waits for no turn has no use for who else asks.
+    const askers = key.workplace === undefined ? undefined : new Askers(asking);
+    const outcome = sign(askers ?? asking);
     if (!(outcome instanceof Promise)) return this.#keep(name, client, ticket, outcome);
     const place = placeOf(name, client);
     const end = (result: Outcome): Outcome => {
@@ -104,7 +106,7 @@ export class SignedOnce {
     // It is of somebody else, or for something else, or of long ago: also where fingerprints alone were the same.
     if (answer === undefined) return 'replayed';
     asking.repeats = true;
-    underWay?.askers.join(asking);
+    underWay?.askers?.join(asking);
     return answer;
   }
 

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 
+const CLOCK = new URL('../../../lib/clock.js', import.meta.url).href;
 const MODULE = new URL('../../../lib/cli/event-lines.js', import.meta.url).href;
 
 /** Runs a program that has `lines`; @returns what it printed */
 function printed(json: boolean, program: string): string[] {
   const source = `import { eventLines } from ${JSON.stringify(MODULE)};
-    const lines = eventLines(${json});
+    let now = 0;
+    const { systemClock } = await import(${JSON.stringify(CLOCK)});
+    const lines = eventLines(${json}, { ...systemClock, now: () => now });
     const { print } = lines;
     ${program}
     await lines.end();`;
@@ -34,6 +37,17 @@ test('json: an object a line, problems and refusals as warnings', () => {
       ['string', { level: 'warn', event: 'refused', reason: 'a\nb' }],
     ],
   );
+});
+
+test('beyond the bound, the lines of a second come together, and one tells of the rest', () => {
+  const lines = printed(
+    false,
+    `for (let ms = 0; ms < 3000; ms += 1) { now = ms; print('refused', {}); }`,
+  ).map((line) => line.slice(25));
+  const left = lines.flatMap((line, at) => (line.startsWith('left-out') ? [at] : []));
+  // 1,000 and those of the 1.1 s until they are used up, a pause, and those that have come together in it.
+  assert.deepEqual(left, [1111, 1111 + 1 + 111]);
+  assert.equal(lines.length, 1111 + 1 + 111 + 1);
 });
 
 test('a flood of one event is left out and counted, others are not held back', () => {

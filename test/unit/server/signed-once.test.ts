@@ -14,6 +14,7 @@ import { ManualClock } from '../../helpers/manual-clock.ts';
 
 const KEY: StoredKey = {
   ...{ keyId: randomBytes(20), kind: { type: 'ec', curve: 'P-256', modulusBytes: undefined }, label: 'key' },
+  workplace: { atOnce: () => 1 },
   sign: () => assert.fail(),
 } as unknown as StoredKey;
 
@@ -145,6 +146,22 @@ test('it is wanted while anybody waits who asked for it, by what that one may', 
   assert.equal(askers!.grant(), now);
   third!.there = false;
   assert.equal(askers!.wanted(), false);
+});
+
+test('what waits for no turn is asked for by who asked first, and a repeat has its signature all the same', async () => {
+  const setting = new Setting();
+  const key = { ...KEY, workplace: undefined };
+  const request = requestOf('a');
+  const toSign = { request, digests: signedDigests(request, []), key };
+  const [first, second] = [edgeOf(), edgeOf()];
+  const { outcome, finish } = making();
+  const made = setting.once.run(toSign, first, (asker) => {
+    assert.equal(asker, first);
+    return outcome;
+  });
+  const repeated = setting.once.run(toSign, second, () => assert.fail());
+  finish(ONE);
+  assert.deepEqual([await made, await repeated, second.repeats], [ONE, ONE, true]);
 });
 
 test('what the guard takes for signed, and was not, is refused', () => {
