@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { KeylessError } from '../../../lib/errors.ts';
 import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
-import { premasterRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
+import { premasterRequest, rawDecryptRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { Items } from '../../../lib/protocol/tags.ts';
 import { serverKeyFailed } from '../../../lib/server/channels.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
@@ -127,6 +127,29 @@ test('a key whose holder is away for its first decryption decrypts when it is ba
     assert.equal((await peer.ask(request)).kind, 'result');
     peer.close();
   });
+});
+
+test('a raw ciphertext of another length than the modulus comes to no key', async () => {
+  const { keyId } = setup.sites.p256!;
+  const decrypted: number[] = [];
+  const key = {
+    ...{ keyId, label: 'odd', kind: { type: 'rsa', curve: undefined, modulusBytes: 256 } },
+    sign: () => assert.fail(),
+    decryptRaw: async ({ length }) => {
+      decrypted.push(length);
+      return Buffer.alloc(256);
+    },
+  } as StoredKey;
+  const options = { keys: { find: () => key }, allowDecrypt: 'every-key', allowRawDecrypt: true } as const;
+  await withServer(options, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions, 'field');
+    const kinds: string[] = [];
+    for (const bytes of [0, 1, 255, 257, 512, 256])
+      kinds.push((await peer.ask(rawDecryptRequest(Buffer.alloc(bytes, 1), { keyId }))).kind);
+    assert.deepEqual(kinds, [...Array(5).fill('error'), 'result']);
+    peer.close();
+  });
+  assert.deepEqual(decrypted, [256]);
 });
 
 test('a key store that throws gives error 08', async () => {
