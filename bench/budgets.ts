@@ -1,4 +1,7 @@
-/** What a remote handshake may cost its edge: the only place that says so, each with its reason. */
+/**
+ * What `npm run bench:gate` lets a remote handshake cost its edge, each with its reason: what no change may make worse. What is
+ * promised is elsewhere (lib/cli/bench/targets.ts), and not all of it is met.
+ */
 import type { Case } from '../lib/cli/bench/comparison.ts';
 
 export interface Budget extends Case {

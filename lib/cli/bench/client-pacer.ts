@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { monotonicMs } from './client-clock.ts';
+import { gapMs } from './client-gaps.ts';
 
 const { perSecond, ms } = workerData as { readonly perSecond: number; readonly ms: number };
 const nothing = new Int32Array(new SharedArrayBuffer(4));
@@ -14,7 +15,7 @@ const sleepUntil = (time: number) => {
 };
 
 const end = monotonicMs() + ms;
-for (let due = monotonicMs(); due < end; due += (-Math.log(1 - Math.random()) * 1000) / perSecond) {
+for (let due = monotonicMs(); due < end; due += gapMs(perSecond)) {
   sleepUntil(due);
   parentPort?.postMessage(due);
 }

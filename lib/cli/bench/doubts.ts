@@ -46,7 +46,7 @@ function over<Each>(groups: Groups<Each>, figure: Figure<Each>, most: number): s
     .sort(([, one], [, other]) => other - one);
   if (found.length === 0) return undefined;
   const shown = found.slice(0, 3).map(([name, value]) => `${name} ${share(value)}`);
-  return [...shown, ...(found.length > 3 ? [`${found.length - 3} more`] : [])].join(', ');
+  return [...shown, ...(found.length > 3 ? [`${found.length - 3} more`] : [])].join('; ');
 }
 
 const WHO: Readonly<Record<keyof Waits, string>> = {
@@ -60,11 +60,11 @@ const WHO: Readonly<Record<keyof Waits, string>> = {
 export function disturbanceOf(groups: Groups<Watched>): Doubts {
   const found = ([...SIDES, 'stolen'] as const).flatMap((side) => {
     const where = over(groups, ({ waits }) => waits[side], MOST_WAITING[side]);
-    return where === undefined ? [] : [`${WHO[side]} (of the time: ${where})`];
+    return where === undefined ? [] : [`${WHO[side]} (${where} of the time)`];
   });
   if (found.length === 0) return { warnings: [], disturbed: false };
   return {
-    warnings: [`Other programs disturbed this: ${found.join('; ')}. Its figures are not certain.`],
+    warnings: [`Other programs disturbed this: ${found.join(', ')}. Its figures are not certain.`],
     disturbed: true,
   };
 }

@@ -56,9 +56,11 @@ export interface EdgeFigures {
   /** Connections that are open at this moment. */
   readonly connections: number;
   readonly residentBytes: number;
+  /** Times that the garbage was collected because it was asked for. */
+  readonly collections: number;
 }
 
-const counts = { handshakes: 0, resumed: 0, connections: 0 };
+const counts = { handshakes: 0, resumed: 0, connections: 0, collections: 0 };
 let wastedMs = 0;
 let asker: BareAsker | undefined;
 
@@ -136,6 +138,13 @@ async function serve({ sites }: EdgePlan, keys: EdgeKeys | undefined): Promise<E
   return ports;
 }
 
+/** @throws without `--expose-gc`: the process ends, and says so */
+function collectGarbage(): void {
+  if (globalThis.gc === undefined) throw new Error('An edge cannot collect its garbage without --expose-gc.');
+  globalThis.gc();
+  counts.collections += 1;
+}
+
 function figures(keys: EdgeKeys | undefined): EdgeFigures {
   return {
     ...counts,
@@ -152,7 +161,7 @@ process.once('message', async (plan: EdgePlan) => {
   process.send?.(await serve(plan, keys));
   process.on('message', ({ burnMs, collect }: EdgeRequest) => {
     if (burnMs !== undefined) wastedMs = burnMs;
-    if (collect === true) globalThis.gc?.();
+    if (collect === true) collectGarbage();
     process.send?.(figures(keys));
   });
 });

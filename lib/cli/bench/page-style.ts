@@ -17,7 +17,7 @@ table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabu
 .hint { display: none; color: var(--soft); font-size: .85rem; margin: 1rem 0 -.7rem; }
 th, td { text-align: left; vertical-align: bottom; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line); } td { white-space: nowrap; } th { min-width: 4.5rem; }
 @media (max-width: 62rem) { .hint { display: block; } .wide { width: auto; margin-left: 0; border-right: 3px dotted var(--line); } table { margin: 0; } }
-tbody th { white-space: nowrap; } .met { color: var(--met); } .missed { color: var(--missed); } .unsure { color: var(--soft); }
+tbody th { white-space: nowrap; } .met { color: var(--met); } .missed { color: var(--missed); } .unsure { color: var(--soft); } .met, .missed, .unsure { white-space: nowrap; }
 ul.verdicts { list-style: none; padding: 0; } ul.verdicts li { padding: .35rem 0; border-bottom: 1px solid var(--line); }
 .doubt { border-left: 3px solid var(--c2); padding-left: .7rem; } a { color: inherit; } nav { color: var(--soft); font-size: .9rem; }
 footer { color: var(--soft); font-size: .85rem; margin-top: 3rem; }

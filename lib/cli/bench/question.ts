@@ -56,8 +56,6 @@ export interface Answer extends Doubts {
   readonly tables: readonly Table[];
   readonly plots: readonly Plot[];
   readonly measured: readonly Measured[];
-  /** Rounds of each contestant; where there are others, the fewest. */
-  readonly rounds: number;
   /** Every round, for JSON. */
   readonly raw: unknown;
 }
@@ -67,6 +65,8 @@ export interface Answered extends Answer {
   readonly title: string;
   /** It has no figures; a warning says why. */
   readonly failed: boolean;
+  /** Of each contestant. */
+  readonly rounds: number;
 }
 
 export interface Question {
@@ -77,6 +77,8 @@ export interface Question {
   readonly asks: string;
   /** Edges it needs warm. */
   readonly edges: readonly EdgeName[];
+  /** Of each contestant; where not all have as many, the fewest. */
+  rounds(scale: Scale): number;
   /** How long it takes, without their warm-up. */
   seconds(scale: Scale): number;
   answer(workshop: Workshop): Promise<Answer>;

@@ -27,15 +27,16 @@ export function expectedSeconds(questions: readonly Question[], scale: Scale): n
   return expected(questions, scale).reduce((sum, { seconds }) => sum + seconds, 0);
 }
 
-const NOTHING = { words: [], tables: [], plots: [], measured: [], rounds: 0, disturbed: false, raw: null };
+const NOTHING = { words: [], tables: [], plots: [], measured: [], disturbed: false, raw: null };
 
 /** What was measured before is not lost where a question fails, or what it needs has ended: it has no figures, and says why. */
-async function ask({ name, title, answer }: Question, workshop: Workshop): Promise<Answered> {
+async function ask({ name, title, answer, rounds }: Question, workshop: Workshop): Promise<Answered> {
   try {
-    return { name, title, failed: false, ...(await Promise.race([answer(workshop), workshop.broken])) };
+    const answered = await Promise.race([answer(workshop), workshop.broken]);
+    return { name, title, failed: false, rounds: rounds(workshop.scale), ...answered };
   } catch (error) {
     const warnings = [`This was not measured: ${(error as Error).message}`];
-    return { name, title, failed: true, ...NOTHING, warnings };
+    return { name, title, failed: true, rounds: 0, ...NOTHING, warnings };
   }
 }
 

@@ -67,7 +67,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [],
     measured: [{ target: 'bulk', value: ratio }],
     ...disturbanceOf({ native, remote } satisfies Groups<Transfer>),
-    rounds: workshop.scale.rounds,
     raw: { bytes: bytesOf(workshop.scale), native, remote },
   };
 }
@@ -77,6 +76,7 @@ export const bulk: Question = {
   title: 'Bulk transfer',
   asks: 'what a byte costs after the handshake',
   edges: SIDES,
+  rounds: ({ rounds }: Scale) => rounds,
   seconds: ({ rounds, roundMs }: Scale) => (2 * (rounds + 1) * (roundMs + 40)) / 1000,
   answer,
 };

@@ -98,7 +98,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [],
     measured: [],
     ...withMore(doubtsOf({ 'one at a time': alone, [`${CONCURRENT} at once`]: batch }), ...doubts(result)),
-    rounds: otherRoundsOf(workshop.scale),
     raw: result,
   };
 }
@@ -114,6 +113,7 @@ export const clients: Question = {
   title: 'The clients themselves',
   asks: 'whether the load generator is to be believed',
   edges: ['native'],
+  rounds: otherRoundsOf,
   seconds,
   answer,
 };

@@ -43,7 +43,9 @@ function gainsOf(results: readonly Result[]): string[] {
   const gain =
     more.length === 0 ? [] : [`An edge core does more handshakes than natively with ${list(more)}.`];
   const loss =
-    less.length === 0 ? [] : [`It does fewer with ${list(less)}: to ask costs it more than their signature.`];
+    less.length === 0
+      ? []
+      : [`An edge core does fewer handshakes with ${list(less)}: to ask costs it more than their signature.`];
   return [...gain, ...loss];
 }
 

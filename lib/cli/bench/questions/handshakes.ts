@@ -58,7 +58,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [ratesPlot(results), splitPlot(results)],
     measured: measuredOf(results),
     ...doubts(results),
-    rounds: workshop.scale.rounds,
     raw: results,
   };
 }
@@ -68,6 +67,7 @@ export const handshakes: Question = {
   title: 'Full handshakes',
   asks: 'what a full handshake costs, by kind of key and version',
   edges: ['native', 'remote'],
+  rounds: ({ rounds }: Scale) => rounds,
   seconds,
   answer,
 };

@@ -116,7 +116,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
         ]),
       ),
     ),
-    rounds: workshop.scale.rounds,
     raw: results,
   };
 }
@@ -126,6 +125,7 @@ export const isolate: Question = {
   title: 'Isolate',
   asks: 'what it costs and gains to have the keys in a process of their own',
   edges: SIDES,
+  rounds: ({ rounds }: Scale) => rounds,
   seconds: ({ rounds, roundMs }: Scale) => (SITES.length * 2 * (rounds + 1) * (roundMs + 60)) / 1000,
   answer,
 };

@@ -190,7 +190,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: results.map(plotOf),
     measured: measuredOf(results),
     ...doubts(results),
-    rounds: roundsOf(workshop.scale),
     raw: results,
   };
 }
@@ -206,6 +205,7 @@ export const load: Question = {
   title: 'Latency under load',
   asks: 'how long a handshake takes, by how many begin in a second',
   edges: SIDES,
+  rounds: roundsOf,
   seconds,
   answer,
 };

@@ -72,6 +72,8 @@ async function round(workshop: Workshop, mode: Mode, count: number): Promise<num
   try {
     const before = await hold(workshop, edge, mode, FIRST);
     const after = await hold(workshop, edge, mode, FIRST + count);
+    // Garbage would be taken for what a handshake holds.
+    if ((await edge.figures()).collections !== 2) throw new Error('Memory was measured with its garbage.');
     return (after - before) / count / KILOBYTE;
   } finally {
     edge.end();
@@ -110,7 +112,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
     warnings: limited(workshop.scale, count),
     // What else runs takes nothing of a process's own memory.
     disturbed: false,
-    rounds: roundsOf(workshop.scale),
     raw: { count, native, paused },
   };
 }
@@ -120,6 +121,7 @@ export const memory: Question = {
   title: 'Memory of paused handshakes',
   asks: 'how much memory a paused handshake holds',
   edges: [],
+  rounds: roundsOf,
   seconds: (scale: Scale) => roundsOf(scale) * 2 * (0.5 + wantedOf(scale) / 1500),
   answer,
 };

@@ -69,7 +69,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
       value: ratioOf(remote, native),
     })),
     ...doubts(results),
-    rounds: workshop.scale.rounds,
     raw: results,
   };
 }
@@ -79,6 +78,7 @@ export const resumed: Question = {
   title: 'Resumed handshakes',
   asks: 'what a resumed handshake costs',
   edges: SIDES,
+  rounds: ({ rounds }: Scale) => rounds,
   seconds: ({ rounds, roundMs }: Scale) => (CASES.length * 2 * (rounds + 1) * (roundMs + 40)) / 1000,
   answer,
 };

@@ -130,7 +130,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
       ...groupsOf('native edges', native),
       ...groupsOf('remote edges', remote),
     }),
-    rounds: roundsOf(workshop.scale),
     raw: {
       connections: Object.fromEntries(connections),
       workers: { native: Object.fromEntries(native), remote: Object.fromEntries(remote) },
@@ -151,6 +150,7 @@ export const scaling: Question = {
   title: 'Connections and edge processes',
   asks: 'what more connections to the key server do, and more edge processes',
   edges: [],
+  rounds: roundsOf,
   seconds,
   answer,
 };

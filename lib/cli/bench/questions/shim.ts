@@ -64,7 +64,6 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [],
     measured: results.flatMap(([, result]) => measuredOf(result)),
     ...doubtsOf(groupsOf(results)),
-    rounds: workshop.scale.rounds,
     raw: Object.fromEntries(results),
   };
 }
@@ -74,6 +73,7 @@ export const shim: Question = {
   title: 'The shim alone',
   asks: 'what pausing a handshake costs, with the key in the same process',
   edges: SIDES satisfies readonly EdgeName[],
+  rounds: ({ rounds }: Scale) => rounds,
   seconds: ({ rounds, roundMs }: Scale) => ((SIDES.length + 2) * (rounds + 1) * (roundMs + 40)) / 1000,
   answer,
 };

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { gapMs } from '../../../../lib/cli/bench/client-gaps.ts';
 import { signaturesIn } from '../../../../lib/cli/bench/openssl-speed.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
@@ -28,6 +30,28 @@ test('clients that begin when they are due see the queue that grows; clients tha
   // Whatever else the machine does, it does to both.
   assert.ok(shortest < longest / 8, `${shortest} ms, and ${longest} ms with a queue`);
 });
+
+test('connections of an open loop are due at random: a Poisson process', async () => {
+  assert.ok(Math.abs(gapMs(100, 0)) < 1e-9);
+  // The median of exponential gaps with a mean of 10 ms.
+  assert.ok(Math.abs(gapMs(100, 0.5) - 10 * Math.LN2) < 1e-9);
+  const gaps = await paced(1000, 600);
+  const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
+  const deviation = Math.sqrt(gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / gaps.length);
+  // Of some 600: the deviation of exponential gaps is their mean, of constant ones 0; 0.7 is seven standard errors away.
+  assert.ok(deviation / mean > 0.7, `${deviation} ms, of ${mean} ms`);
+  assert.ok(mean > 0.7 && mean < 1.4, `${mean} ms`);
+});
+
+/** @returns what is between those that are due, as the pacer says it */
+async function paced(perSecond: number, ms: number): Promise<number[]> {
+  const due: number[] = [];
+  const url = new URL('../../../../lib/cli/bench/client-pacer.js', import.meta.url);
+  const worker = new Worker(url, { workerData: { perSecond, ms } });
+  worker.on('message', (at: number) => due.push(at));
+  await once(worker, 'exit');
+  return due.slice(1).map((at, index) => at - due[index]!);
+}
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`clients that are to resume do so, each time, without an operation: ${version}`, async () => {

@@ -5,7 +5,10 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { childrenOf, cpuMsOf } from '../../../../lib/cli/bench/process-figures.ts';
 import { Progress } from '../../../../lib/cli/bench/progress.ts';
+import { QUESTIONS, QUICK_QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
 import { interleave } from '../../../../lib/cli/bench/rounds.ts';
+import { expectedSeconds } from '../../../../lib/cli/bench/run.ts';
+import { FULL, QUICK } from '../../../../lib/cli/bench/scale.ts';
 import { median, percentile, spreadOf } from '../../../../lib/cli/bench/statistics.ts';
 
 test('the median is the middle, or the mean of the two in the middle', () => {
@@ -83,4 +86,14 @@ test('progress on a terminal is one line', () => {
     '\r\u001b[K1 of 1, about 15 s left: A: B',
     '\r\u001b[K',
   ]);
+});
+
+test('a quick run is expected to take less than a minute, a full one less than ten', () => {
+  assert.ok(expectedSeconds(QUICK_QUESTIONS, QUICK) < 55);
+  assert.ok(expectedSeconds(QUESTIONS, FULL) < 600);
+});
+
+test('a full run has at least five rounds of everything', () => {
+  for (const { name, rounds } of QUESTIONS) assert.ok(rounds(FULL) >= 5, name);
+  assert.ok(FULL.warmUpMs >= 5000 && QUICK.warmUpMs >= 5000);
 });

@@ -31,7 +31,7 @@ for (const question of QUESTIONS) {
   test(`"${question.name}" has an answer that can be written down`, async () => {
     const answer = await question.answer(workshop);
     const { name, title } = question;
-    const report = reportWith([{ name, title, failed: false, ...answer }]);
+    const report = reportWith([{ name, title, failed: false, rounds: question.rounds(TINY), ...answer }]);
     for (const text of [textReport(report), page(report)])
       assert.doesNotMatch(text, /NaN|Infinity|undefined/);
     for (const { target, value } of answer.measured) assert.ok(Number.isFinite(value), target);
@@ -41,7 +41,6 @@ for (const question of QUESTIONS) {
       targets.map(([each]) => each).sort(),
     );
     assert.ok(answer.words.length > 0 && answer.tables.length > 0);
-    assert.ok(answer.rounds >= 1);
     assert.match(JSON.stringify(answer.raw), /\d/);
     // These depend on the machine; everything else here would be a mistake of the benchmark.
     assert.deepEqual(
@@ -100,11 +99,11 @@ test('a handshake that fails ends the measurement, with the reason', async () =>
 
 test('a question that fails has no figures, says why, and takes no other one with it', async () => {
   const asked = (name: string, answer: Question['answer']): Question => ({
-    ...{ name, title: name, asks: name, edges: [], seconds: () => 1, answer },
+    ...{ name, title: name, asks: name, edges: [], rounds: () => 2, seconds: () => 1, answer },
   });
   const good: Answer = {
     ...{ words: ['well'], tables: [], plots: [], measured: [] },
-    ...{ warnings: [], disturbed: false, rounds: 2, raw: 1 },
+    ...{ warnings: [], disturbed: false, raw: 1 },
   };
   const questions = [
     asked('bad', () => Promise.reject(new Error('the reason'))),
