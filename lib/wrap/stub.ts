@@ -56,13 +56,24 @@ function publicKeyIn(text: string): Buffer {
   }
 }
 
+const WORDS = [LABEL, 'stub of keyless-tls'];
+
+/** Something of a stub is there, and nothing that may be another key: OpenSSL would say nothing that helps. */
+function isRestOfStub(text: string): boolean {
+  return WORDS.some((words) => text.includes(words)) && !/-----BEGIN [^-]*PRIVATE KEY-----/.test(text);
+}
+
 /**
- * @param text of a key file
+ * @param text of a key file, a character for each byte
  * @returns `undefined`: it is no stub
  * @throws ERR_KEYLESS_INVALID_ARGUMENT for a stub that is cut off or was changed
  */
 export function readStub(text: string): Stub | undefined {
-  if (!text.includes(BEGIN)) return undefined;
+  if (!text.includes(BEGIN)) {
+    if (isRestOfStub(text.replaceAll('\0', '')))
+      throw broken(text.includes('\0') ? 'it is in UTF-16' : `the line "${BEGIN}" is not there`);
+    return undefined;
+  }
   const publicKey = publicKeyIn(text);
   const keyId = keyIdOf(publicKey);
   const said = /^Key-Id:(.*)$/m.exec(text)?.[1]?.trim();

@@ -196,3 +196,16 @@ test('a stub whose key id is another, or none, is refused; one that an editor ha
   for (const text of [stub.replaceAll('\n', '\r\n'), `\uFEFF${stub}`, `${stub}\n\n`])
     assert.deepEqual(readStub(text), readStub(stub));
 });
+
+test('what is left of a stub is called one: cut before its BEGIN line, without it, with another, in UTF-16', () => {
+  const stub = makeStub(new X509Certificate(edge.certPem));
+  const [before = '', base64 = ''] = stub.split('-----BEGIN KEYLESS-TLS KEY STUB-----');
+  for (const text of [before, before.slice(0, 60), before + base64, stub.replace('-----BEGIN', '----BEGIN')])
+    assert.throws(() => readStub(text), {
+      message: /A stub of keyless-tls cannot be read: the line .* is not there\. Make it/,
+    });
+  assert.throws(() => readStub(Buffer.from(stub, 'utf16le').toString('latin1')), {
+    message: /it is in UTF-16/,
+  });
+  assert.equal(readStub(`A stub of keyless-tls was here.\n${edge.keyPem}`), undefined);
+});
