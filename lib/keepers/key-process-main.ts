@@ -14,6 +14,7 @@ import { EVERYTHING } from '../server/grants.ts';
 import { Operations } from '../server/operations.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
+import { AnswerOrder } from './answer-order.ts';
 import { closeDescriptors } from './descriptors.ts';
 import { CHANNEL_FD, EXIT_EXPOSED, REQUIRE_HARDENING } from './holder-child.ts';
 import { KeptKeys } from './kept-keys.ts';
@@ -77,10 +78,11 @@ async function answer(id: number, items: Items): Promise<Buffer> {
 
 function serve(socket: Socket): void {
   const decoder = new FrameDecoder();
+  const order = new AnswerOrder();
   socket.on('data', (chunk: Buffer) => {
     decoder.push(chunk);
     for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
-      answer(frame.id, frame.items).then((bytes) => socket.write(bytes));
+      order.send(frame.items.keyId, answer(frame.id, frame.items), (bytes) => socket.write(bytes));
     }
   });
   socket.on('error', () => process.exit());

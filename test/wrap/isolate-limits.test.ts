@@ -194,3 +194,12 @@ test('with KEYLESS_TLS_HARDENING=require an app serves where all is given up; an
   assert.equal(visit('require').stdout, 'connected\n');
   assert.match(visit('yes').stderr, /KEYLESS_TLS_HARDENING is "require" or not set, and not "yes"/);
 });
+
+test('an app that calls something else process.execPath, later, is served all the same', () => {
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', ISOLATE.href, '-e', `process.execPath = '/nowhere/node'; ${VISIT}`],
+    { env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem }, encoding: 'utf8', timeout: 20_000 },
+  );
+  assert.equal(stdout, 'connected\n', stderr);
+});

@@ -22,7 +22,10 @@ interface Kept extends HandedKey {
 }
 
 function newKey(alone = false): Kept {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return keptKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, alone);
+}
+
+function keptKey(privateKey: KeyObject, alone: boolean): Kept {
   const publicKey = createPublicKey(privateKey);
   const keyId = Buffer.from(subjectKeyId(publicKey.export({ type: 'spki', format: 'der' })));
   const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' });
@@ -106,4 +109,17 @@ test('a process seals what it may, and wipes what it was handed', () => {
     assert.equal(keys.sealed(keyId, address) === undefined, alone);
   }
   assert.equal(keys.sealed(newKey().keyId, address), undefined);
+});
+
+test('answers for a key come in the order in which they were asked for, though several threads sign', async () => {
+  const processes = new KeyProcess();
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const key = keptKey(privateKey, false);
+  processes.keep(key);
+  const come: number[] = [];
+  const { name, keyId } = key;
+  const ask = () => processes.ask(name, signRequest('rsa_pss_rsae_sha256', certificateVerify(), { keyId }));
+  const asked = Array.from({ length: 500 }, (_, index) => index);
+  await Promise.all(asked.map((index) => ask().then(() => come.push(index))));
+  assert.deepEqual(come, asked);
 });
