@@ -11,6 +11,7 @@ import type {
   ServerOperation,
   ServerReplayWindow,
 } from '../server/channels.ts';
+import type { GrantsOptions } from '../server/grants.ts';
 import { createKeyServer, type KeyServer, type KeyServerOptions } from '../server/key-server.ts';
 import { serverMetrics } from '../server/metrics.ts';
 import {
@@ -232,13 +233,16 @@ function startAudit(
 
 interface Serving {
   readonly server: KeyServer;
+  /** As it was at the start. */
+  readonly policy: GrantsOptions | undefined;
   readonly keys: ServedKeys;
 }
 
 /** SIGHUP reads keys, policy and credentials again, and never ends a key server. */
-function startReloading(values: ServeValues, { server, keys }: Serving, print: Print): () => void {
+function startReloading(values: ServeValues, { server, policy, keys }: Serving, print: Print): () => void {
   const watched = [keys.watch(), watchCredentials(values, server, print)];
-  if (values.policy !== undefined) watched.push(watchPolicy(values.policy, server, print));
+  if (values.policy !== undefined && policy !== undefined)
+    watched.push(watchPolicy(values.policy, policy, server, print));
   process.on('SIGHUP', () => {
     for (const each of watched) each.reload();
   });
@@ -285,11 +289,12 @@ function setWorkers(text: string | undefined): void {
 
 async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): Promise<void> {
   setWorkers(values.workers);
-  const server = createKeyServer(serverOptions(values, keys, print));
+  const options = serverOptions(values, keys, print);
+  const server = createKeyServer(options);
   if (!values.quiet) tellOperations(print);
   tellConnections(print);
   const ending = Promise.race([endingSignal(['SIGINT', 'SIGTERM']), parentGone()]);
-  const extras = await startExtras(values, { server, keys }, print);
+  const extras = await startExtras(values, { server, policy: options.grants, keys }, print);
   await listen(server, values.listen, print);
   try {
     print('draining', { reason: await Promise.race([ending, extras.failed]) });

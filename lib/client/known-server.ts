@@ -317,6 +317,7 @@ export class KnownServer implements Candidate {
   }
 
   #percentiles(): ServerStats['latencyMs'] {
+    this.#latency.forgetOld(this.#settings.clock.now());
     const of = (share: number) => this.#latency.percentileMs(share);
     const [p50, p95, p99] = [of(0.5), of(0.95), of(0.99)];
     return p50 === undefined ? undefined : { p50, p95: p95!, p99: p99! };

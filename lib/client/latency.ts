@@ -70,6 +70,13 @@ export class Latency {
     return undefined;
   }
 
+  /** Before percentiles are read that are to be of the last 10 to 20 s: whoever answers nothing turns no window over. */
+  forgetOld(now: number): void {
+    const since = now - this.#windowSince;
+    if (since > WINDOW_MS) this.#turnOver(now);
+    if (since > 2 * WINDOW_MS) this.#turnOver(now);
+  }
+
   #turnOver(now: number): void {
     const emptied = this.#full.fill(0);
     this.#full = this.#filling;

@@ -38,6 +38,11 @@ export interface GrantsOptions {
   readonly keys?: KeysOptions | undefined;
   /** Names, pins or certificate fingerprints that are turned away, whatever else is said of them. */
   readonly revoked?: readonly string[] | undefined;
+  /**
+   * 0 to 4,294,967,295, default 0; another one gives every group other session-ticket keys. It is raised when something is
+   * taken out of `revoked`: the keys of before the revocation would come back, and who was revoked may have kept them.
+   */
+  readonly ticketGeneration?: number | undefined;
 }
 
 /** What a request is about. */
@@ -142,10 +147,10 @@ export class Grants {
 
   /** @param options `undefined`: every client of the authority may everything */
   constructor(options: GrantsOptions | undefined, clock: Clock) {
-    const { clients, revoked } = options ?? { clients: [] };
+    const { clients, revoked, ticketGeneration } = options ?? { clients: [] };
     this.#open = options === undefined;
     this.#clients = new Clients({ clients, revoked });
-    const groups = ticketGroupsOf({ clients, revoked });
+    const groups = ticketGroupsOf({ clients, revoked, ticketGeneration });
     const groupOf = ({ tickets }: ClientOptions) => tickets && groups.get(tickets.group);
     this.#grants = new Map(
       clients.map((client) => [client, new ClientGrant(client, groupOf(client), clock)]),

@@ -62,6 +62,7 @@ const policy = z.strictObject({
   clients: z.array(client),
   keys: z.record(keyId, key).optional(),
   revoked: z.array(z.union([identity, fingerprint])).optional(),
+  ticketGeneration: z.int().min(0).max(0xffff_ffff).optional(),
 });
 
 /** Whether it can stand under `revoked` of a policy. */

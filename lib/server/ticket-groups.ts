@@ -24,9 +24,11 @@ function groupsByIdentity({ clients }: GrantsOptions): ReadonlyMap<string, Reado
  */
 export function ticketGroupsOf(options: GrantsOptions): ReadonlyMap<string, TicketGroup> {
   const known = groupsByIdentity(options);
+  const { ticketGeneration = 0 } = options;
   const revoked = [...new Set(options.revoked?.map(comparableIdentity))].sort();
   const groupOf = (name: string): TicketGroup => {
     const hash = createHash('sha256');
+    if (ticketGeneration > 0) hash.update(`${ticketGeneration}\n`);
     for (const each of revoked) {
       if (known.get(each)?.has(name) !== false) hash.update(`${each}\n`);
     }

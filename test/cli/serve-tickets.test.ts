@@ -39,9 +39,9 @@ function secretFile(name: string, text: string, mode = 0o600): string {
   return files.path(name);
 }
 
-function policyFile(name: string, client: object): void {
+function policyFile(name: string, client: object, more: object = {}): void {
   const clients = [{ name: 'edge-1', identities: [pin], ...client }];
-  writeFileSync(files.path(name), JSON.stringify({ version: 1, clients }));
+  writeFileSync(files.path(name), JSON.stringify({ version: 1, clients, ...more }));
 }
 
 function start(...more: string[]): ServeProcess {
@@ -95,6 +95,39 @@ test('who got ticket keys and who did not is in the audit log, and no key or sec
     for (const secret of secrets) assert.ok(!told.includes(secret));
   }
   assert.equal(secrets.length, 3 + 4);
+});
+
+test('what is taken out of `revoked` brings old keys back, and is told of, unless the generation is another one', async () => {
+  const group = { tickets: { group: 'edges' } };
+  const revoked = ['DNS:edge-9.example.org'];
+  policyFile('policy-back', group);
+  const serve = start(
+    '--policy',
+    files.path('policy-back'),
+    '--ticket-secret',
+    files.path('secret'),
+    ...PERIOD,
+  );
+  const before = await keysOf(serve);
+  const change = async (more: object) => {
+    const told = serve.events.length;
+    policyFile('policy-back', group, more);
+    serve.child.kill('SIGHUP');
+    await serve.event('policy', (event) => serve.events.indexOf(event) >= told);
+  };
+  await change({ revoked });
+  assert.notDeepEqual((await keysOf(serve)).keys, before.keys);
+  await change({ revoked: [] });
+  assert.deepEqual((await keysOf(serve)).keys, before.keys);
+  const problems = () => serve.events.filter(({ event }) => event === 'ticket-keys-problem');
+  assert.deepEqual(
+    problems().map(({ revoked: whose }) => whose),
+    revoked,
+  );
+  await change({ revoked });
+  await change({ revoked: [], ticketGeneration: 1 });
+  assert.equal(problems().length, 1);
+  assert.notDeepEqual((await keysOf(serve)).keys, before.keys);
 });
 
 const BAD: readonly (readonly [string, () => string[], RegExp])[] = [

@@ -18,6 +18,20 @@ test('percentiles are those of the last answers, a twelfth too many at most', ()
   assert.ok(latency.percentileMs(0.99)! < 1.1, 'what was before is forgotten');
 });
 
+test('percentiles of whoever answers nothing any more are gone after two windows', () => {
+  const latency = new Latency();
+  latency.record(5, 0);
+  latency.forgetOld(9_000);
+  assert.ok(latency.percentileMs(0.5) !== undefined);
+  latency.forgetOld(15_000);
+  assert.ok(latency.percentileMs(0.5) !== undefined, 'the window before');
+  latency.forgetOld(26_000);
+  assert.equal(latency.percentileMs(0.5), undefined);
+  latency.record(5, 30_000);
+  latency.forgetOld(51_000);
+  assert.equal(latency.percentileMs(0.5), undefined, 'both at once');
+});
+
 test('extreme latencies have a bucket too', () => {
   const latency = new Latency();
   for (const ms of [0, 1e-9, 1e12]) latency.record(ms, 0);

@@ -77,8 +77,8 @@ const CLIENTS: GrantsOptions['clients'] = [
   { name: 'd', identities: ['DNS:d'], tickets: { group: 'one' } },
 ];
 
-function generation(revoked: readonly string[]): string {
-  const grants = new Grants({ clients: CLIENTS, revoked }, new ManualClock());
+function generation(revoked: readonly string[], ticketGeneration?: number): string {
+  const grants = new Grants({ clients: CLIENTS, revoked, ticketGeneration }, new ManualClock());
   const grant = grants.find({
     names: ['DNS:a'],
     pin: 'sha256/x',
@@ -99,6 +99,14 @@ test('a revocation changes the keys of the groups that it concerns, and of all i
     generation(['sha256/y', 'sha256/z', 'DNS:b']),
     generation(['sha256/z', 'sha256/y', 'sha256/z']),
   );
+});
+
+test('who is revoked no more gets keys that nobody has had, where the policy names another generation', () => {
+  const known = [generation([]), generation(['DNS:d'])];
+  assert.equal(generation([], 0), known[0]);
+  assert.ok(!known.includes(generation([], 1)));
+  assert.notEqual(generation([], 1), generation([], 2));
+  assert.notEqual(generation(['DNS:d'], 1), generation([], 1));
 });
 
 let setup: KeyServerSetup;
