@@ -1,7 +1,11 @@
 /** `keyless-tls proxy --hosts`: the folder, read at the start and whenever it changes. */
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Host, type HostFolder, indexHosts, readHostFolder } from '../proxy/host-folder.ts';
+import {
+  type Host,
+  type HostFolder,
+  type HostProblem,
+  indexHosts,
+  readHostFolder,
+} from '../proxy/host-folder.ts';
 import type { TlsProxy } from '../proxy/tls-proxy.ts';
 import type { WatchedFile } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
@@ -13,8 +17,8 @@ const POLL_MS = 500;
 let register: typeof import('../wrap/register.ts') | undefined;
 
 /** Stubs need the key servers of the configuration; who has none needs no configuration. */
-async function prepareFor(anyStub: boolean): Promise<void> {
-  if (!anyStub || register !== undefined) return;
+async function prepareStubs(): Promise<void> {
+  if (register !== undefined) return;
   const loaded = await import('../wrap/register.ts');
   loaded.neededConfig();
   // A stub that comes later, without key servers, is one host that fails, and no reason to end the others.
@@ -22,50 +26,65 @@ async function prepareFor(anyStub: boolean): Promise<void> {
   register = loaded;
 }
 
-function tell(folder: HostFolder, proxy: TlsProxy, print: Print): void {
-  const { index, problems } = indexHosts(folder);
-  for (const { file, reason } of problems) print('host-problem', { file, reason });
-  proxy.setHosts(index, folder.hosts);
-}
+/** What is told of hosts, each problem once. */
+class HostLines {
+  readonly #print: Print;
+  #told = new Set<string>();
 
-function tellHosts(event: string, hosts: readonly Host[], print: Print): void {
-  for (const { label, names, expiresAt } of hosts)
-    print(event, { host: label, names: names.join(), expires: expiresAt.toISOString() });
-}
+  constructor(print: Print) {
+    this.#print = print;
+  }
 
-/** Changes with anything that may change a host. */
-function stateOf(path: string): string {
-  try {
-    return readdirSync(path)
-      .filter((name) => /\.(?:crt|key)$/.test(name))
-      .map((name) => {
-        const { ino, size, mtimeMs, mode } = statSync(join(path, name), { throwIfNoEntry: false }) ?? {};
-        return [name, ino, size, mtimeMs, mode].join();
-      })
-      .join('\n');
-  } catch {
-    return '';
+  /** Those that were told of, and are still there, are told of again. */
+  forget(): void {
+    this.#told.clear();
+  }
+
+  problems(all: readonly HostProblem[]): void {
+    const before = this.#told;
+    this.#told = new Set(all.map(({ file, reason }) => `${file}: ${reason}`));
+    for (const { file, reason } of all)
+      if (!before.has(`${file}: ${reason}`)) this.#print('host-problem', { file, reason });
+  }
+
+  changes(before: HostFolder['files'], { files }: HostFolder): void {
+    for (const [label, { host, problem }] of files) {
+      const old = before.get(label);
+      if (host === undefined || problem !== undefined) continue;
+      if (host === old?.host && old.problem === undefined) continue;
+      const { names, expiresAt } = host;
+      this.#print('host', { host: label, names: names.join(), expires: expiresAt.toISOString() });
+    }
+    for (const [label, { host }] of before)
+      if (host !== undefined && !files.has(label)) this.#print('host-removed', { host: label });
   }
 }
 
-/** @throws UsageError if there is no usable host; KeylessError if no key server can be reached, and `startup` is `fail` */
-async function firstLook(path: string, proxy: TlsProxy, print: Print): Promise<HostFolder> {
+/** @throws UsageError if the folder cannot be read; KeylessError if there is a stub and no configuration */
+async function firstLook(path: string): Promise<HostFolder> {
+  let unprepared: Error | undefined;
+  const prepare = () =>
+    prepareStubs().catch((error) => {
+      unprepared = error;
+      throw error;
+    });
   let folder: HostFolder;
   try {
-    folder = await readHostFolder(path, undefined, prepareFor);
+    folder = await readHostFolder(path, undefined, prepare);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EACCES') throw error;
     throw new UsageError(
       `The folder of --hosts cannot be read: ${(error as Error).message}`,
       'keyless-tls proxy --help',
     );
   }
-  tell(folder, proxy, print);
-  tellHosts('host', folder.hosts, print);
-  await register?.startedUp();
-  if (folder.hosts.length > 0) return folder;
-  const why = folder.problems.map(({ file, reason }) => ` ${file}: ${reason}.`).join('');
+  if (unprepared !== undefined) throw unprepared;
+  return folder;
+}
+
+/** @throws UsageError */
+function demandHosts({ hosts, problems }: HostFolder): void {
+  if (hosts.length > 0) return;
+  const why = problems.map(({ file, reason }) => ` ${file}: ${reason}.`).join('');
   throw new UsageError(
     `The folder of --hosts holds no usable host (NAME.crt with NAME.key, PEM).${why}`,
     'keyless-tls proxy --help',
@@ -73,38 +92,67 @@ async function firstLook(path: string, proxy: TlsProxy, print: Print): Promise<H
 }
 
 export interface ServedHosts extends WatchedFile {
+  /** Now. */
+  readonly hosts: readonly Host[];
   /** Whether a key is on a key server. */
   hasStubs(): boolean;
 }
 
-/** Loads the hosts, and again when the folder changes: what is there then takes effect for new connections. */
+const NO_FILES: HostFolder['files'] = new Map();
+
+/** Whether the hosts, or what is wrong with them, are others. */
+function differs(before: HostFolder['files'], { files }: HostFolder): boolean {
+  if (files.size !== before.size) return true;
+  return [...files].some(([label, { host, problem }]) => {
+    const old = before.get(label);
+    return host !== old?.host || problem !== old?.problem;
+  });
+}
+
+/**
+ * Loads the hosts, and again what changes in the folder: what is there then takes effect for new connections.
+ *
+ * @throws UsageError if there is no usable host; KeylessError if no key server can be reached, and `startup` is `fail`
+ */
 export async function serveHosts(path: string, proxy: TlsProxy, print: Print): Promise<ServedHosts> {
-  let state = stateOf(path);
-  let folder = await firstLook(path, proxy, print);
-  let reading = false;
-  const reload = async () => {
-    if (reading) return;
-    reading = true;
-    state = stateOf(path);
+  const lines = new HostLines(print);
+  let folder = await firstLook(path);
+  let problems: readonly HostProblem[] = [];
+  const take = (found: HostFolder, before: HostFolder['files']) => {
+    folder = found;
+    if (!differs(before, found)) return;
+    const indexed = indexHosts(found);
+    problems = indexed.problems;
+    proxy.setHosts(indexed.index, found.hosts);
+    lines.problems(problems);
+    lines.changes(before, found);
+  };
+  take(folder, NO_FILES);
+  await register?.startedUp();
+  demandHosts(folder);
+  let looking = false;
+  const look = async () => {
+    if (looking) return;
+    looking = true;
     try {
-      const before = new Set(folder.hosts.map(({ label }) => label));
-      folder = await readHostFolder(path, folder, prepareFor);
-      tell(folder, proxy, print);
-      const now = new Set(folder.hosts.map(({ label }) => label));
-      tellHosts('host', folder.hosts, print);
-      for (const label of before) if (!now.has(label)) print('host-removed', { host: label });
+      take(await readHostFolder(path, folder, prepareStubs), folder.files);
+      lines.problems(problems);
     } catch (error) {
-      print('host-problem', { file: path, reason: (error as Error).message });
+      lines.problems([{ file: path, reason: (error as Error).message }]);
     } finally {
-      reading = false;
+      looking = false;
     }
   };
-  const timer = setInterval(() => {
-    if (stateOf(path) !== state) void reload();
-  }, POLL_MS).unref();
+  const timer = setInterval(look, POLL_MS).unref();
   return {
-    reload: () => void reload(),
+    get hosts() {
+      return folder.hosts;
+    },
+    reload: () => {
+      lines.forget();
+      void look();
+    },
     close: () => clearInterval(timer),
-    hasStubs: () => [...folder.pairs.values()].some(({ isStub }) => isStub),
+    hasStubs: () => [...folder.files.values()].some(({ isStub }) => isStub),
   };
 }

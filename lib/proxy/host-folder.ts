@@ -2,9 +2,10 @@
  * A folder of certificates as the hosts of a proxy: `NAME.crt` with `NAME.key`, a private key or a stub. The names are
  * those in the certificates.
  */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { readBounded, readGuarded } from '../server/guarded-file.ts';
 import { readStub } from '../wrap/stub.ts';
@@ -18,12 +19,13 @@ export interface HostProblem {
 
 /** A certificate and what stands for its key, as they are in the folder. */
 interface Pair {
-  readonly file: string;
   readonly certPem: string;
   readonly key: string | Buffer;
   readonly isStub: boolean;
   readonly names: readonly string[];
   readonly expiresAt: Date;
+  /** Another one if one of them is another. */
+  readonly digest: string;
 }
 
 /** What node:tls makes the host's context of. */
@@ -41,11 +43,24 @@ export interface Host {
   readonly expiresAt: Date;
 }
 
+/** The files of one host as they were found. */
+export interface HostFiles {
+  /** Another one if a file is another; `undefined`: one may change without being seen to, and is read again. */
+  readonly stamp: string | undefined;
+  /** Of what the host was made of. */
+  readonly digest: string | undefined;
+  /** What they make, or made before they had a problem. */
+  readonly host: Host | undefined;
+  readonly isStub: boolean;
+  /** `undefined`: none. */
+  readonly problem: string | undefined;
+}
+
 export interface HostFolder {
   readonly hosts: readonly Host[];
   readonly problems: readonly HostProblem[];
-  /** Pairs by file, for another look: a file that can no longer be used keeps what it was. */
-  readonly pairs: ReadonlyMap<string, Pair>;
+  /** By label, for another look. */
+  readonly files: ReadonlyMap<string, HostFiles>;
 }
 
 const MAX_FILE_BYTES = 65_536;
@@ -57,13 +72,14 @@ function keyIn(path: string): { key: string | Buffer; isStub: boolean } {
   return { key: readGuarded(path, MAX_FILE_BYTES), isStub: false };
 }
 
-function readPair(folder: string, file: string): Pair {
-  const certPem = readBounded(join(folder, file), MAX_FILE_BYTES).toString('utf8');
+function readPair([certPath, keyPath]: Paths): Pair {
+  const certPem = readBounded(certPath, MAX_FILE_BYTES).toString('utf8');
   const certificate = new X509Certificate(certPem);
   const names = dnsNamesOf(certificate);
   if (names.length === 0) throw new Error('its certificate names no host (subjectAltName, DNS)');
-  const { key, isStub } = keyIn(join(folder, `${file.slice(0, -SUFFIX.length)}.key`));
-  return { file, certPem, key, isStub, names, expiresAt: new Date(certificate.validTo) };
+  const { key, isStub } = keyIn(keyPath);
+  const digest = createHash('sha256').update(certPem).update(key).digest('hex');
+  return { certPem, key, isStub, names, expiresAt: new Date(certificate.validTo), digest };
 }
 
 /** Each error in words that follow the name of a file. */
@@ -76,21 +92,26 @@ function reasonOf(error: unknown): string {
   return message;
 }
 
-function readPairs(folder: string, before: HostFolder['pairs'], problems: HostProblem[]): Map<string, Pair> {
-  const pairs = new Map<string, Pair>();
-  const labels = readdirSync(folder).flatMap(
-    (name) => /^(?<label>[^.].*)\.crt$/s.exec(name)?.groups?.label ?? [],
-  );
-  for (const file of labels.sort().map((label) => label + SUFFIX)) {
+/** File systems count in steps, and two changes within one look the same: what has just changed may have changed again. */
+const SETTLED_MS = 2000;
+/** Looking at the files of one host takes 10 µs, making it 1 ms. */
+const LOOKS_AT_ONCE = 100;
+
+type Paths = readonly [certPath: string, keyPath: string];
+
+/** @returns of what cannot be looked at, too: it may change */
+function stampOf(paths: Paths): { readonly stamp: string; readonly settled: boolean } {
+  let settled = true;
+  const stamps = paths.map((path) => {
     try {
-      pairs.set(file, readPair(folder, file));
+      const { dev, ino, size, mode, mtimeMs, ctimeMs } = statSync(path);
+      settled &&= Date.now() - Math.max(mtimeMs, ctimeMs) > SETTLED_MS;
+      return [dev, ino, size, mode, mtimeMs, ctimeMs].join();
     } catch (error) {
-      problems.push({ file, reason: reasonOf(error) });
-      const old = before.get(file);
-      if (old !== undefined) pairs.set(file, old);
+      return reasonOf(error);
     }
-  }
-  return pairs;
+  });
+  return { stamp: stamps.join('\n'), settled };
 }
 
 /** OpenSSL refuses the key of another certificate only where both are of one kind: it has room for a key of each. */
@@ -100,49 +121,79 @@ function checkKind({ certPem, key, isStub }: Pair): void {
 }
 
 /** The certificate of a host that is chosen by its name: Node.js takes one, not one for each kind of key. */
-function hostOf(pair: Pair): Host {
-  const { file, certPem, key, names, expiresAt } = pair;
+function hostOf(label: string, pair: Pair): Host {
+  const { certPem, key, names, expiresAt } = pair;
   const sessionIdContext = SESSION_ID_CONTEXT;
   const secrets: HostSecrets = { cert: certPem, key, minVersion: 'TLSv1.2', sessionIdContext };
-  const label = file.slice(0, -SUFFIX.length);
   const context = createSecureContext(secrets);
   checkKind(pair);
   return { label, names, context, secrets, expiresAt };
 }
 
-/** A pair that OpenSSL refuses (another certificate's key) hides no other host. */
-function hostsOf(pairs: Iterable<Pair>, problems: HostProblem[]): Host[] {
-  return [...pairs].flatMap((pair) => {
-    try {
-      return [hostOf(pair)];
-    } catch (error) {
-      problems.push({ file: pair.file, reason: reasonOf(error) });
-      return [];
-    }
-  });
+/** Files with a problem leave the host that they were. @returns `before`: they are as they were */
+async function look(
+  folder: string,
+  label: string,
+  before: HostFiles | undefined,
+  prepareStubs: () => Promise<void>,
+): Promise<HostFiles> {
+  const paths: Paths = [join(folder, label + SUFFIX), join(folder, `${label}.key`)];
+  const { stamp: found, settled } = stampOf(paths);
+  if (before !== undefined && before.stamp === found) return before;
+  const stamp = settled ? found : undefined;
+  const { host, digest, isStub = false } = before ?? {};
+  const failed = (error: unknown) => ({ stamp, digest, host, isStub, problem: reasonOf(error) });
+  let pair: Pair;
+  try {
+    pair = readPair(paths);
+  } catch (error) {
+    return failed(error);
+  }
+  if (host !== undefined && digest === pair.digest)
+    return { stamp, digest, host, isStub, problem: undefined };
+  try {
+    if (pair.isStub) await prepareStubs();
+    const { digest, isStub } = pair;
+    return { stamp, digest, host: hostOf(label, pair), isStub, problem: undefined };
+  } catch (error) {
+    return failed(error);
+  }
 }
 
-const NOTHING: HostFolder = { hosts: [], problems: [], pairs: new Map() };
+function labelsIn(folder: string): string[] {
+  return readdirSync(folder)
+    .flatMap((name) => /^(?<label>[^.].*)\.crt$/s.exec(name)?.groups?.label ?? [])
+    .sort();
+}
+
+const NOTHING: HostFolder = { hosts: [], problems: [], files: new Map() };
 
 /**
+ * Looks at the files of a folder, and reads those that are not as they were. Others have their turns meanwhile: there may
+ * be thousands.
+ *
  * @param before what the folder held at the last look
- * @param prepare is called before contexts are made, with whether a key is a stub: `register` is loaded for those only
- * @throws Error if the folder cannot be read, or whatever `prepare` rejects with
+ * @param prepareStubs is called before a context is made with a stub: `register` is loaded for those only. What it rejects
+ * with is a problem of that host
+ * @throws Error if the folder cannot be read
  */
 export async function readHostFolder(
   folder: string,
   before: HostFolder = NOTHING,
-  prepare: (anyStub: boolean) => Promise<void> = async () => undefined,
+  prepareStubs: () => Promise<void> = async () => undefined,
 ): Promise<HostFolder> {
-  const problems: HostProblem[] = [];
-  const pairs = readPairs(folder, before.pairs, problems);
-  await prepare([...pairs.values()].some(({ isStub }) => isStub));
-  const hosts = hostsOf(pairs.values(), problems);
-  // A pair that no longer fits together leaves the host that it was.
-  const labels = new Set(hosts.map(({ label }) => label));
-  const broken = new Set(problems.map(({ file }) => file.slice(0, -SUFFIX.length)));
-  const kept = before.hosts.filter(({ label }) => broken.has(label) && !labels.has(label));
-  return { hosts: [...hosts, ...kept], problems, pairs };
+  const files = new Map<string, HostFiles>();
+  for (const label of labelsIn(folder)) {
+    const known = before.files.get(label);
+    const found = await look(folder, label, known, prepareStubs);
+    files.set(label, found);
+    if (found !== known || files.size % LOOKS_AT_ONCE === 0) await othersTurn();
+  }
+  const hosts = [...files.values()].flatMap(({ host }) => host ?? []);
+  const problems = [...files].flatMap(([label, { problem }]) =>
+    problem === undefined ? [] : { file: label + SUFFIX, reason: problem },
+  );
+  return { hosts, problems, files };
 }
 
 /** The index of a folder's hosts; a name that two files have is the first one's. */
