@@ -45,17 +45,3 @@ export function inOrder<T>(items: readonly T[], work: (item: T) => void): void {
     if (next < items.length) setImmediate(() => inOrder(items.slice(next), work));
   }
 }
-
-let ofNextTurn: (() => void)[] = [];
-
-function doNextTurn(): void {
-  const due = ofNextTurn;
-  ofNextTurn = [];
-  asTurn(() => inOrder(due, (each) => each()));
-}
-
-/** @param task is called in the next turn of Node's event loop; all that is put off to it is one turn of the engine's */
-export function inNextTurn(task: () => void): void {
-  if (ofNextTurn.length === 0) setImmediate(doNextTurn);
-  ofNextTurn.push(task);
-}

@@ -22,7 +22,7 @@ Napi::Value SetParkListener(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// setTurnListeners(drive, takeTurn, woken): see Environment::SetTurnListeners.
+// setTurnListeners(drive, takeTurn, endTurn): see Environment::SetTurnListeners.
 Napi::Value SetTurnListeners(const Napi::CallbackInfo& info) {
   Environment::Of(info)->SetTurnListeners(info[0].As<Napi::Function>(), info[1].As<Napi::Function>(),
                                           info[2].As<Napi::Function>());

@@ -237,12 +237,12 @@ Napi::Value Replay(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->ReplayNext());
 }
 
-// putOff(id, byLoop): see Environment::PutOff.
+// putOff(id, kind): see Environment::PutOff; true where it is gone.
 Napi::Value PutOff(const Napi::CallbackInfo& info) {
   Environment* environment = Environment::Of(info);
   const auto handshake = environment->Find(IdArgument(info));
-  if (handshake != nullptr) environment->PutOff(handshake.get(), info[1].As<Napi::Boolean>());
-  return info.Env().Undefined();
+  const auto kind = static_cast<TurnKind>(info[1].As<Napi::Number>().Int32Value());
+  return Napi::Boolean::New(info.Env(), handshake == nullptr || environment->PutOff(handshake.get(), kind));
 }
 
 // putErrorsBack(id): see Handshake::PutErrorsBack.

@@ -99,23 +99,30 @@ void Environment::HoldForSigning(bool hold) {
   }
 }
 
-void Environment::SetTurnListeners(Napi::Function drive, Napi::Function take_turn, Napi::Function woken) {
+void Environment::SetTurnListeners(Napi::Function drive, Napi::Function take_turn, Napi::Function end_turn) {
   drive_listener_ = Napi::Persistent(drive);
   turn_listener_ = Napi::Persistent(take_turn);
-  woken_listener_ = Napi::Persistent(woken);
+  turn_end_listener_ = Napi::Persistent(end_turn);
   const Napi::Env env(env_);
   napi_async_init(env_, nullptr, Napi::String::New(env, "KEYLESSTURN"), &turn_context_);
-  uv_loop_t* loop = nullptr;
-  napi_get_uv_event_loop(env_, &loop);
-  KnowsStreams(loop);
   turn_ = new LoopTurn(env_, [](void* environment) { static_cast<Environment*>(environment)->OnTurn(); }, this);
+  KnowsStreams(turn_->loop());
 }
 
-void Environment::PutOff(Handshake* handshake, bool by_loop) {
-  if (turn_ == nullptr) return;
+namespace {
+
+// Each that asks is a job's stack, which OpenSSL keeps for later ones, and whoever can open connections can make them.
+constexpr size_t kMostAsking = 1000;
+
+}  // namespace
+
+bool Environment::PutOff(Handshake* handshake, TurnKind kind) {
+  if (kind == TurnKind::kAsk && put_off_.size() >= kMostAsking) return false;
+  if (turn_ == nullptr) return true;
   handshake->PutOff();
-  put_off_.push_back({handshake->id(), by_loop});
+  put_off_.push_back({handshake->id(), kind});
   turn_->Ask();
+  return true;
 }
 
 void Environment::OnTurn() {
@@ -124,7 +131,10 @@ void Environment::OnTurn() {
     const Napi::HandleScope scope(env_);
     CallBack(drive_listener_, {});
   }
-  for (const Turn& turn : std::exchange(put_off_, {})) TakeTurn(turn);
+  // One that has asked goes on, and may have come to its end: what its user puts off to the next turn comes after it.
+  while (!put_off_.empty()) {
+    for (const Turn& turn : std::exchange(put_off_, {})) TakeTurn(turn);
+  }
 }
 
 // Nothing of JavaScript is on the stack where Node is called, and whatever is called may dispose of the handshake.
@@ -132,12 +142,16 @@ void Environment::TakeTurn(Turn turn) {
   const auto handshake = Find(turn.id);
   if (handshake == nullptr) return;
   const Napi::HandleScope scope(env_);
-  while (turn.by_loop && handshake->ReplayNext()) {
+  while (turn.kind == TurnKind::kTell && handshake->ReplayNext()) {
   }
   handshake->TakeTurn();
-  const napi_value descriptor = CallBack(turn_listener_, {Napi::Number::New(env_, turn.id)});
-  int32_t number = 0;
-  if (descriptor != nullptr && napi_get_value_int32(env_, descriptor, &number) == napi_ok) WakeNode(turn.id, number);
+  const napi_value result = CallBack(turn_listener_, {Napi::Number::New(env_, turn.id)});
+  int32_t descriptor = 0;
+  if (turn.kind == TurnKind::kAsk) {
+    EndTurn(turn.id, result != nullptr);
+  } else if (result != nullptr && napi_get_value_int32(env_, result, &descriptor) == napi_ok) {
+    WakeNode(turn.id, descriptor);
+  }
 }
 
 void Environment::WakeNode(uint32_t id, int descriptor) {
@@ -146,9 +160,13 @@ void Environment::WakeNode(uint32_t id, int descriptor) {
   const bool failed = handshake->failed();
   if (failed) handshake->PutErrorsBack();
   const bool woken = ReadNothing(turn_->loop(), descriptor);
-  if (closing_ || (woken && !failed)) return;
-  CallBack(woken_listener_, {Napi::Number::New(env_, id), Napi::Boolean::New(env_, woken)});
+  if (!woken || failed) EndTurn(id, woken);
   if (failed) ERR_clear_error();
+}
+
+void Environment::EndTurn(uint32_t id, bool good) {
+  if (closing_) return;
+  CallBack(turn_end_listener_, {Napi::Number::New(env_, id), Napi::Boolean::New(env_, good)});
 }
 
 // What it throws, and what is thrown in ticks after it, is uncaught, as of any callback of the loop's.

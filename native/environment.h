@@ -19,6 +19,17 @@
 
 namespace keyless {
 
+// What a handshake's turn is for. The numbers are the contract with lib/engine/addon.ts.
+enum class TurnKind : int {
+  // With nothing of JavaScript on the stack, Node is told what OpenSSL reported while the job ran. If `take_turn` then returns a
+  // number, Node is woken by the reader of that descriptor; `end_turn` is told where that cannot be, or the handshake has failed.
+  kTell = 0,
+  // `take_turn` sees to all of that.
+  kTellInOneGo = 1,
+  // `take_turn` asks a callback of the user's; `end_turn` is told, when what that has put off is done, whether nothing was thrown.
+  kAsk = 2,
+};
+
 // Owner: Node-API's instance data. Thread: its environment's. States: live -> closing (from the cleanup hook on, no
 // JavaScript).
 class Environment final : public HandshakeOwner {
@@ -30,12 +41,11 @@ class Environment final : public HandshakeOwner {
 
   // The function that is told when a handshake has parked.
   void set_park_listener(Napi::Function listener) { park_listener_ = Napi::Persistent(listener); }
-  // `drive` is called in a turn of the loop when handshakes have parked; `take_turn` for each that was put off. If it returns a
-  // number, Node is woken by the reader of that descriptor; `woken` is told where that cannot be, or the handshake has failed.
-  void SetTurnListeners(Napi::Function drive, Napi::Function take_turn, Napi::Function woken);
-  // Its turn is the loop's next. `by_loop`: with nothing of JavaScript on the stack, Node is told then what OpenSSL reported
-  // while the job ran; otherwise `take_turn` sees to it.
-  void PutOff(Handshake* handshake, bool by_loop);
+  // `drive` is called in a turn of the loop when handshakes have parked; `take_turn` for each that was put off, and perhaps
+  // `end_turn`, see TurnKind.
+  void SetTurnListeners(Napi::Function drive, Napi::Function take_turn, Napi::Function end_turn);
+  // Its turn is this one of the loop's or the next. Returns false where too many wait for theirs.
+  bool PutOff(Handshake* handshake, TurnKind kind);
   // The function that is told, in a later turn of the loop, when peers send ahead; see HandshakeOwner::OnFlooded.
   bool SetFloodListener(Napi::Function listener);
 
@@ -79,10 +89,11 @@ class Environment final : public HandshakeOwner {
   void OnTurn();
   struct Turn {
     uint32_t id;
-    bool by_loop;
+    TurnKind kind;
   };
   void TakeTurn(Turn turn);
   void WakeNode(uint32_t id, int descriptor);
+  void EndTurn(uint32_t id, bool good);
   napi_value CallBack(const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments);
   void DisposeAll();
 
@@ -91,7 +102,7 @@ class Environment final : public HandshakeOwner {
   napi_async_context turn_context_ = nullptr;
   Napi::FunctionReference drive_listener_;
   Napi::FunctionReference turn_listener_;
-  Napi::FunctionReference woken_listener_;
+  Napi::FunctionReference turn_end_listener_;
   std::vector<Turn> put_off_;
   Napi::FunctionReference park_listener_;
   Napi::ObjectReference scratch_owner_;

@@ -21,6 +21,9 @@ export const HandshakeStep = {
   WANT_PSK: 7,
 } as const;
 
+/** What a handshake's turn is for (native/environment.h, TurnKind). */
+export const TurnKind = { TELL: 0, TELL_IN_ONE_GO: 1, ASK: 2 } as const;
+
 /** Why a result was not taken (native/operation.h, ResultCheck). */
 export const ResultProblem = {
   WRONG_SIZE: -1,
@@ -74,7 +77,7 @@ export interface Addon {
   setTurnListeners(
     drive: () => void,
     takeTurn: (id: number) => number | undefined,
-    woken: (id: number, isWoken: boolean) => void,
+    endTurn: (id: number, isGood: boolean) => void,
   ): void;
   stats(): { handshakes: number; paused: number };
   beginContext(): void;
@@ -116,7 +119,7 @@ export interface Addon {
   supply(id: number, bytes: Uint8Array, verify: boolean): number;
   fail(id: number): number;
   replay(id: number): boolean;
-  putOff(id: number, byLoop: boolean): void;
+  putOff(id: number, kind: number): boolean;
   putErrorsBack(id: number): void;
   lastSignatureIsBad(id: number): boolean;
   clearErrors(): void;

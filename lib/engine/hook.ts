@@ -37,11 +37,10 @@ let listens = false;
 /** All handshakes that parked in one turn of the loop are driven together, so that their operations leave together. */
 function listenToAddon(): void {
   if (listens) return;
-  const tellingOf = (id: number) => findHandshake(id)?.telling;
   addon().setTurnListeners(
     driveParked,
-    (id) => tellingOf(id)?.takeTurn(),
-    (id, isWoken) => tellingOf(id)?.woken(isWoken),
+    (id) => findHandshake(id)?.takeTurn(),
+    (id, isGood) => findHandshake(id)?.endTurn(isGood),
   );
   addon().setParkListener((id, atGate) => {
     holdHandshake(id);

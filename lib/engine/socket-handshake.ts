@@ -9,7 +9,7 @@ import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
-import { addon, HandshakeStep, pendingOperation, ResultProblem } from './addon.ts';
+import { addon, HandshakeStep, pendingOperation, ResultProblem, TurnKind } from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
 import { keepUntilVerdict, lookInto, standInFront } from './attached-handle.ts';
 import { type ContextLimits, type KeylessContext, NODE_CONTEXT } from './contexts.ts';
@@ -25,7 +25,7 @@ import { Telling, type Told } from './telling.ts';
 import { throwLater } from './throw-later.ts';
 import { internals, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
-import { askAndGoOnLater, type Tell, userQuestion } from './user-callbacks.ts';
+import { type UserQuestion, userQuestion } from './user-callbacks.ts';
 
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
 export class SocketHandshake implements ScopedOrigin, Told {
@@ -52,6 +52,8 @@ export class SocketHandshake implements ScopedOrigin, Told {
   private isDisposed = false;
   private heldBack = false;
   readonly telling = new Telling(this);
+  /** Its turn is to be asked. */
+  private question: UserQuestion | undefined;
   private readonly processHold = new ProcessHold();
   private limits: ContextLimits | undefined;
   /** The context that setKeyCert() has given the connection in the place of its own. */
@@ -191,17 +193,43 @@ export class SocketHandshake implements ScopedOrigin, Told {
     }
   }
 
-  /** The job has paused for a callback of the user's; within JavaScript of the user's, nothing comes in between natively. */
-  private ask(question: () => Tell): void {
-    const goOn = (tell: Tell) => {
-      if (!this.isDisposed) this.scope.runInAsyncScope(() => this.after(this.step(tell)));
-    };
-    if (this.telling.isOneGo) {
-      goOn(question());
+  /**
+   * The job has paused for a callback of the user's. What that puts off (ticks, microtasks) is done before OpenSSL goes on, but not
+   * where natively there is JavaScript below.
+   */
+  private ask(question: UserQuestion): void {
+    if (!this.telling.isOneGo && addon().putOff(this.id, TurnKind.ASK)) {
+      this.question = question;
+      this.holdBackForNow();
       return;
     }
-    this.holdBackForNow();
-    askAndGoOnLater(question, goOn, () => this.socket.destroyed);
+    let isAnswered = false;
+    try {
+      question.ask();
+      isAnswered = true;
+    } catch (error) {
+      throwLater(error);
+    }
+    this.answer(question, isAnswered);
+  }
+
+  private answer(question: UserQuestion, isAnswered: boolean): void {
+    if (!this.isDisposed) this.after(this.step(() => question.answer(isAnswered)));
+  }
+
+  /** See the addon's TurnKind. */
+  takeTurn(): number | undefined {
+    const { question } = this;
+    if (question === undefined) return this.telling.takeTurn();
+    this.scope.runInAsyncScope(question.ask, question);
+    return undefined;
+  }
+
+  endTurn(isGood: boolean): void {
+    const { question } = this;
+    this.question = undefined;
+    if (question === undefined) this.telling.woken(isGood);
+    else this.scope.runInAsyncScope(this.answer, this, question, isGood);
   }
 
   private after(step: number): void {

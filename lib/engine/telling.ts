@@ -9,7 +9,7 @@
 import type { AsyncResource } from 'node:async_hooks';
 import type { TLSSocket } from 'node:tls';
 import type { KeylessError } from '../errors.ts';
-import { addon } from './addon.ts';
+import { addon, TurnKind } from './addon.ts';
 import { unexplainedFailure } from './handshake-failure.ts';
 import { throwLater } from './throw-later.ts';
 import type { TlsHandle } from './tls-handle.ts';
@@ -58,7 +58,7 @@ export class Telling {
       return;
     }
     this.comesInOneGo = this.isOneGo;
-    addon().putOff(this.told.id, !this.comesInOneGo);
+    addon().putOff(this.told.id, this.comesInOneGo ? TurnKind.TELL_IN_ONE_GO : TurnKind.TELL);
   }
 
   /** @returns the descriptor whose reader wakes Node, -1: there is none; `undefined`: Node is awake */

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { ConnectionOptions, Server, TLSSocket, TlsOptions } from 'node:tls';
+import type { ConnectionOptions, SecureVersion, Server, TLSSocket, TlsOptions } from 'node:tls';
 import { makeAuthority } from './certificates.ts';
 import { close } from './connections.ts';
 import { keyOf, tls } from './process-side.ts';
@@ -91,12 +91,17 @@ function watchServer(server: Server, log: string[]): Promise<void> {
 }
 
 /** One connection, which the client ends. */
-async function visit(callback: Callback, act: Act, onSecure: Act = (socket) => socket.end()): Promise<Story> {
+async function visit(
+  callback: Callback,
+  act: Act,
+  onSecure: Act = (socket) => socket.end(),
+  maxVersion: SecureVersion = 'TLSv1.2',
+): Promise<Story> {
   const told: Story = { server: [], client: [] };
   story = told;
   let client: TLSSocket | undefined;
   const [own, theirs] = callback(act, () => client as TLSSocket);
-  const common = { maxVersion: 'TLSv1.2' } as const;
+  const common = { maxVersion };
   const server = tls.createServer({ ...common, cert: issued.certPem, key: keyOf(issued), ...own });
   const gone = watchServer(server, told.server);
   server.listen(0, '127.0.0.1');
@@ -148,6 +153,26 @@ for (const name of ['ALPNCallback', "a server's pskCallback"]) {
   stories[`${name} throws`] = await visit(CALLBACKS[name]!, () => {
     throw new Error('thrown');
   });
+}
+
+for (const [name, callback] of Object.entries(CALLBACKS)) {
+  stories[`${name} throws in a tick`] = await visit(callback, () => {
+    process.nextTick(() => {
+      throw new Error('thrown');
+    });
+  });
+}
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  stories[`ALPNCallback of ${version} puts something off to a turn`] = await visit(
+    ofAlpn,
+    () => {
+      story.server.push('asked');
+      setImmediate(() => story.server.push('done'));
+    },
+    (socket) => socket.end(),
+    version,
+  );
 }
 
 let calls = 0;

@@ -136,3 +136,48 @@ parity(
     return { asked, protocols };
   },
 );
+
+/** @returns an open connection to a server, over which nothing has been said */
+async function connected(port: number): Promise<net.Socket> {
+  const socket = net.connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  return socket;
+}
+
+parity('each is told what it has failed of itself', async (side) => {
+  const server = side.tls.createServer({
+    ...{ cert: issued.certPem, key: side.key(issued) },
+    ALPNCallback: ({ protocols }) => (protocols[0] === 'none' ? undefined : protocols[0]),
+  });
+  const failed: unknown[] = [];
+  server.on('tlsClientError', (error: NodeJS.ErrnoException) => failed.push([error.code, error.message]));
+  let accepted = 0;
+  server.on('connection', () => {
+    accepted += 1;
+  });
+  let secured = 0;
+  server.on('secureConnection', (socket) => {
+    secured += 1;
+    socket.resume().end();
+  });
+  const port = await listen(server);
+  const sockets = [await connected(port), await connected(port), await connected(port)];
+  await until(() => accepted === sockets.length);
+  const clients = sockets.map((socket, index) =>
+    tls.connect({ socket, rejectUnauthorized: false, ALPNProtocols: [index === 1 ? 'some' : 'none'] }),
+  );
+  await Promise.all(
+    clients.map(
+      (client) =>
+        new Promise((resolve) =>
+          client
+            .on('error', () => {})
+            .on('close', resolve)
+            .resume()
+            .end(),
+        ),
+    ),
+  );
+  await close(server);
+  return [failed.map((each) => String(each).replace(/[0-9A-F]{16}:/, '')), secured];
+});

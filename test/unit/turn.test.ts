@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { asTurn, atEndOfTurn, inNextTurn, inOrder } from '../../lib/turn.ts';
+import { asTurn, atEndOfTurn, inOrder } from '../../lib/turn.ts';
 
 test('in a turn of ours, what is put off is done at its end, in order', () => {
   const done: string[] = [];
@@ -37,19 +37,6 @@ test('a turn that throws has an end, and what is put off there comes after it', 
   assert.deepEqual(done, ['put off']);
   await nextTurn();
   assert.deepEqual(done, ['put off', 'later']);
-});
-
-test('what is put off to the next turn is one turn, after the ticks and before the timers that are asked for later', async () => {
-  const done: string[] = [];
-  inNextTurn(() => {
-    atEndOfTurn(() => done.push('end of turn'));
-    done.push('one');
-  });
-  inNextTurn(() => done.push('other'));
-  setImmediate(() => done.push('asked for later'));
-  process.nextTick(() => queueMicrotask(() => process.nextTick(() => done.push('tick'))));
-  await nextTurn();
-  assert.deepEqual(done, ['tick', 'one', 'other', 'end of turn', 'asked for later']);
 });
 
 test('where one throws, those after it have their turn', async () => {
