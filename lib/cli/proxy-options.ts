@@ -71,6 +71,35 @@ function backendIn(url: string, tls: BackendTls): Backend {
   }
 }
 
+/** An option whose name no host has. */
+export interface UnknownName {
+  readonly option: '--default-host' | '--backend';
+  readonly name: string;
+}
+
+/** `--backend [NAME=]URL`; without a name, it is empty. */
+function splitBackend(text: string): { readonly name: string; readonly url: string } {
+  const [, name = '', url = ''] = /^(?:([^=/:]+)=)?(.*)$/s.exec(text) ?? [];
+  return { name: name.toLowerCase(), url };
+}
+
+/** They may come later, and are no reason not to begin; but whoever mistypes a name is to read of it. */
+export function unknownNames(values: ProxyValues, hosts: readonly Host[]): readonly UnknownName[] {
+  const labels = hosts.map(({ label }) => label);
+  const names = new Set([
+    '',
+    ...labels.map((label) => label.toLowerCase()),
+    ...hosts.flatMap((host) => host.names),
+  ]);
+  const unknown: UnknownName[] = (values.backend ?? [])
+    .map((text) => splitBackend(text).name)
+    .filter((name) => !names.has(name))
+    .map((name) => ({ option: '--backend', name }));
+  const name = values['default-host'];
+  if (name === undefined || labels.includes(name)) return unknown;
+  return [{ option: '--default-host', name }, ...unknown];
+}
+
 export type BackendOf = (host: Host) => Backend | undefined;
 
 /** `--backend URL` is for every host without one of its own, `--backend NAME=URL` for one. @throws UsageError */
@@ -78,9 +107,9 @@ export function parseBackends(values: ProxyValues): BackendOf {
   const tls = backendTls(values);
   const byName = new Map<string, Backend>();
   for (const text of values.backend ?? []) {
-    const [, name = '', url = ''] = /^(?:([^=/:]+)=)?(.*)$/s.exec(text) ?? [];
+    const { name, url } = splitBackend(text);
     if (byName.has(name)) throw new UsageError(`There are two backends for ${JSON.stringify(name)}.`, HINT);
-    byName.set(name.toLowerCase(), backendIn(url, tls));
+    byName.set(name, backendIn(url, tls));
   }
   if (byName.size === 0) throw new UsageError('It needs --backend URL.', HINT);
   return ({ label, names }) => {

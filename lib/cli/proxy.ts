@@ -10,7 +10,14 @@ import { eventLines, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
 import { tellOfFewFiles } from './open-files.ts';
 import { serveHosts } from './proxy-hosts.ts';
-import { numberOf, type ProxyValues, parseBackends, parseProxy, parseTrusted } from './proxy-options.ts';
+import {
+  numberOf,
+  type ProxyValues,
+  parseBackends,
+  parseProxy,
+  parseTrusted,
+  unknownNames,
+} from './proxy-options.ts';
 import { runWorkers, shareMetrics, takeTicketKeys, workersMetrics } from './proxy-workers.ts';
 
 const USAGE = `keyless-tls proxy: terminates TLS for any backend, with keys that are elsewhere
@@ -120,6 +127,8 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
   const ending = endingSignal(['SIGINT', 'SIGTERM']);
   const hosts = await serveHosts(values.hosts, proxy, print);
   process.on('SIGHUP', () => hosts.reload());
+  for (const { option, name } of unknownNames(values, hosts.hosts))
+    print('option-problem', { option, name, reason: 'no host has this name, now' });
   if (hosts.hasStubs()) await addKeyServerMetrics(registry);
   const endMetrics = await startOwnMetrics(values, registry, print);
   tellOfFewFiles(numberOf(values, 'max-connections'), FILES_EACH, print);

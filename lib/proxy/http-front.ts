@@ -13,7 +13,7 @@ import { type Client, requestHeaders, takesTrailers } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
 import { endWhenIdle } from './idle-session.ts';
 import { quiet } from './quiet.ts';
-import { authorityOf, refusedRequest, refusedUpgrade } from './refused-request.ts';
+import { authorityOf, refusedRequest, refusedUpgrade, targetOf } from './refused-request.ts';
 import { type OutgoingRequest, sendHttp1 } from './send-http1.ts';
 import { Http2Backend } from './send-http2.ts';
 import { upgrade } from './upgrade.ts';
@@ -182,7 +182,7 @@ export class HttpFront {
     const { backend, client } = visit;
     const outgoing: OutgoingRequest = {
       method: request.method!,
-      target: request.url!,
+      target: targetOf(request),
       headers: requestHeaders(request.headers, authorityOf(request)!, client),
       hasBody: hasBody(request),
       takesTrailers: takesTrailers(request.headers),
@@ -224,6 +224,7 @@ export class HttpFront {
     }
     const result = await upgrade(request, socket, head, {
       backend,
+      target: targetOf(request),
       headers: requestHeaders(request.headers, authorityOf(request)!, client),
       timeoutMs: this.#options.backendTimeoutMs,
       idleTimeoutMs: this.#options.idleTimeoutMs,
@@ -243,7 +244,7 @@ export class HttpFront {
       host,
       client: client.address,
       method: escapePeerText(request.method ?? ''),
-      path: escapePeerText((request.url ?? '').split('?', 1)[0]!),
+      path: escapePeerText(targetOf(request).split('?', 1)[0]!),
       status,
       bytes,
       durationMs: performance.now() - startedAt,

@@ -6,21 +6,50 @@ import type { IncomingMessage } from 'node:http';
 import { type FrontRequest, isHttp2 } from './front-request.ts';
 
 const BAD_REQUEST = 400;
+const MISDIRECTED = 421;
 const NOT_IMPLEMENTED = 501;
 const VERSION_NOT_SUPPORTED = 505;
 
 /** What a connection without HTTP/2 speaks; Node's parser reads 0.9 and 2.0 there too. */
 const VERSIONS: ReadonlySet<string> = new Set(['1.0', '1.1']);
 
-/** Whom a request is for, as the client wrote it. */
-export function authorityOf(request: FrontRequest): string | undefined {
-  const pseudo = isHttp2(request) ? request.authority : undefined;
-  return pseudo || request.headers.host;
+/** RFC 9112 §3.2.2. */
+const ABSOLUTE_FORM = /^(?<scheme>[a-z][a-z\d+.-]*):\/\/(?<authority>[^/?#]*)(?<rest>.*)$/is;
+
+/** `undefined`: the target names no authority; a `:path` never does. */
+function absoluteForm(
+  request: FrontRequest,
+): { scheme: string; authority: string; rest: string } | undefined {
+  if (isHttp2(request) || request.url!.startsWith('/')) return undefined;
+  return ABSOLUTE_FORM.exec(request.url!)?.groups as ReturnType<typeof absoluteForm>;
 }
 
-/** RFC 9112 §3.2.1 and §3.2.4; a fragment is never sent (RFC 9110 §7.1). */
-function hasTarget({ method, url = '' }: FrontRequest): boolean {
-  return (url.startsWith('/') && !url.includes('#')) || (url === '*' && method === 'OPTIONS');
+/** Whom a request is for, as the client wrote it: in its target, or else by its `Host`. */
+export function authorityOf(request: FrontRequest): string | undefined {
+  const named = isHttp2(request) ? request.authority : absoluteForm(request)?.authority;
+  return named || request.headers.host;
+}
+
+/** What is asked for there: path and query, or `*`, as a server is asked that is no proxy (RFC 9112 §3.2.1, §3.2.4). */
+export function targetOf(request: FrontRequest): string {
+  const rest = absoluteForm(request)?.rest;
+  if (rest === undefined) return request.url ?? '';
+  if (rest === '') return request.method === 'OPTIONS' ? '*' : '/';
+  return rest.startsWith('?') ? `/${rest}` : rest;
+}
+
+/** A fragment is never sent (RFC 9110 §7.1). */
+function hasTarget(request: FrontRequest): boolean {
+  const target = targetOf(request);
+  return (
+    (target.startsWith('/') && !target.includes('#')) || (target === '*' && request.method === 'OPTIONS')
+  );
+}
+
+/** Another scheme than that of this connection is not ours to answer for (RFC 9110 §7.4), nor is nobody. */
+function isMisdirected(request: FrontRequest): boolean {
+  const { scheme, authority } = absoluteForm(request) ?? {};
+  return scheme !== undefined && (scheme.toLowerCase() !== 'https' || authority === '');
 }
 
 /** RFC 9112 §3.2 (one `Host`) and §6.1 (a coding that is passed on must be known; HTTP/1.0 has none). */
@@ -36,6 +65,7 @@ function refusedFraming({ headers, headersDistinct, httpVersionMinor }: Incoming
 export function refusedRequest(request: FrontRequest): number | undefined {
   if (!isHttp2(request) && !VERSIONS.has(request.httpVersion)) return VERSION_NOT_SUPPORTED;
   if (request.method === 'CONNECT' || request.method === 'TRACE') return NOT_IMPLEMENTED;
+  if (isMisdirected(request)) return MISDIRECTED;
   if (!hasTarget(request) || authorityOf(request) === undefined) return BAD_REQUEST;
   return isHttp2(request) ? undefined : refusedFraming(request);
 }

@@ -17,6 +17,8 @@ export interface UpgradeResult {
 
 export interface UpgradeOptions {
   readonly backend: Backend;
+  /** Path and query. */
+  readonly target: string;
   /** End-to-end fields for the backend. */
   readonly headers: OutgoingHttpHeaders;
   /** Until the backend has answered. */
@@ -50,13 +52,13 @@ export function upgrade(
   request: IncomingMessage,
   client: Duplex,
   head: Buffer,
-  { backend, headers, timeoutMs, idleTimeoutMs }: UpgradeOptions,
+  { backend, target, headers, timeoutMs, idleTimeoutMs }: UpgradeOptions,
 ): Promise<UpgradeResult> {
   return new Promise((resolve) => {
     const asked = { ...headers, connection: 'Upgrade', upgrade: request.headers.upgrade };
     const outgoing = startHttp1(
       backend,
-      { method: request.method!, target: request.url!, headers: asked, hasBody: false, takesTrailers: false },
+      { method: request.method!, target, headers: asked, hasBody: false, takesTrailers: false },
       false,
     );
     const sentAhead = readAhead(client, head);

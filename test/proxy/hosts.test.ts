@@ -90,6 +90,23 @@ test('--default-host is for clients without a name, and with an unknown one', as
   assert.equal(await proxy.end(), 0);
 });
 
+test('names in options that no host has are told of at the start', async () => {
+  const folder = await makeFolder();
+  await folder.add('First', ['a.test']);
+  const own = ['first', 'a.test', 'typo'].flatMap((name) => ['--backend', `${name}=${url}`]);
+  const proxy = new ProxyProcess(folder, ['--backend', url, ...own, '--default-host', 'nosuch']);
+  await proxy.port();
+  const told = proxy.events.filter(({ event }) => event === 'option-problem');
+  assert.deepEqual(
+    told.map(({ option, name }) => [option, name]),
+    [
+      ['--default-host', 'nosuch'],
+      ['--backend', 'typo'],
+    ],
+  );
+  assert.equal(await proxy.end(), 0);
+});
+
 test('a name that two files have is the first one’s, RSA or ECDSA', async () => {
   const folder = await makeFolder();
   const [ec, rsa] = [await folder.add('a', ['a.test']), await folder.add('b', ['b.test', 'a.test'], 'rsa')];

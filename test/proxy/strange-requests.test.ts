@@ -58,7 +58,7 @@ test('requests that could be read in two ways are refused, and nothing of them r
     `${head.replace('1.1', '1.0')}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
     `${head}Host: other.test\r\n\r\n`,
     'GET /a#b HTTP/1.1\r\nHost: localhost\r\n\r\n',
-    'GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n',
+    'GET https://localhost/a#b HTTP/1.1\r\nHost: localhost\r\n\r\n',
     'GET / HTTP/1.1\r\n\r\n',
   ]) {
     assert.match(await raw(bytes), /^HTTP\/1\.1 400 /, JSON.stringify(bytes));
@@ -73,6 +73,24 @@ test('requests that could be read in two ways are refused, and nothing of them r
     assert.match(await raw(bytes), /^HTTP\/1\.1 501 /, JSON.stringify(bytes));
   }
   assert.deepEqual(look(), []);
+});
+
+test('a target may name whom it is for: that counts, not the Host, and the backend is asked as usual', async () => {
+  for (const [target, host, asked] of [
+    ['https://localhost/a?b=c', 'localhost', '/a?b=c'],
+    ['HTTPS://LOCALHOST:8443/a', 'other.test', '/a'],
+    ['https://localhost', 'localhost', '/'],
+    ['https://localhost?b=https://x/', 'localhost', '/?b=https://x/'],
+  ] as const) {
+    const bytes = `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+    assert.match(await raw(bytes), /^HTTP\/1\.1 200 /, target);
+    assert.deepEqual(look(), [asked]);
+  }
+  for (const target of ['http://localhost/', 'https://other.test/', 'https://', 'https://a@localhost/'])
+    assert.match(await raw(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`), /^HTTP\/1\.1 421 /, target);
+  const options = 'OPTIONS https://localhost HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+  assert.match(await raw(options), /^HTTP\/1\.1 200 /);
+  assert.deepEqual(look(), ['*']);
 });
 
 test('a version of HTTP that is only text is not supported, whatever the request is, and ends nobody else', async () => {
