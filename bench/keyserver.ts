@@ -10,8 +10,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Asker } from '../lib/cli/bench/asker.ts';
@@ -281,12 +281,8 @@ if (process.argv[2] === '--serve') process.once('message', (setup) => void serve
 else {
   await script('npm run bench:keyserver -- 5 2', async () => {
     const [rounds = 5, seconds = 2] = wordsOf(wholeNumber('Rounds'), wholeNumber('Seconds of a round'));
-    const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-bench-'));
     // Key servers end with their channel, when this process does.
-    await cleaningUp(
-      () => main(folder, rounds, seconds),
-      () => rmSync(folder, { recursive: true }),
-    );
+    await cleaningUp((folder) => main(folder, rounds, seconds));
     process.exit();
   });
 }

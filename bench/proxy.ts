@@ -95,11 +95,10 @@ await script('npm run bench:proxy -- 7 400 10000', async () => {
     wholeNumber('Megabytes of a round'),
     wholeNumber('Idle connections', 0),
   );
-  const folder = await HostsFolder.make();
-  const measure = async () => {
+  await cleaningUp(async () => {
+    const folder = await HostsFolder.make();
     await folder.add('www', ['localhost']);
     if (rounds > 0) await passBytes(folder, rounds, megabytes);
     if (connections > 0) await beIdle(folder, connections);
-  };
-  await cleaningUp(measure, () => folder.remove());
+  });
 });

@@ -1,4 +1,7 @@
 /** How every script of this folder begins and ends: words it does not know, signals, reasons instead of stacks. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { unlessInterrupted } from '../lib/cli/bench/session.ts';
 import type { Site } from '../lib/cli/bench/sites.ts';
@@ -72,11 +75,26 @@ export async function script(example: string, work: () => Promise<void>): Promis
   }
 }
 
-/** For scripts without a workshop: the work, and then what is left of it is removed, however it ends. */
-export async function cleaningUp(work: () => Promise<void>, cleanUp: () => void): Promise<void> {
+/**
+ * For scripts without a workshop. All temporary files of the work, and of its children, are in a folder of its own, which is
+ * removed however it ends.
+ *
+ * @param end ends what would go on
+ */
+export async function cleaningUp(
+  work: (folder: string) => Promise<void>,
+  end: () => void = () => undefined,
+): Promise<void> {
+  let folder: string | undefined;
   try {
-    await unlessInterrupted(work);
+    // Nothing is made before signals are heard.
+    await unlessInterrupted(() => {
+      folder = mkdtempSync(join(tmpdir(), 'keyless-tls-bench-'));
+      process.env.TMPDIR = folder;
+      return work(folder);
+    });
   } finally {
-    cleanUp();
+    end();
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -123,12 +123,10 @@ async function measure(options: Options, files: SiteFiles): Promise<void> {
 
 await script('npm run bench:startup -- --rounds=21', async () => {
   const options = optionsOf();
-  const files = makeSiteFiles();
   await cleaningUp(
-    () => measure(options, files),
+    () => measure(options, makeSiteFiles()),
     () => {
       for (const child of running) child.kill('SIGKILL');
-      rmSync(files.folder, { recursive: true, force: true });
     },
   );
 });
