@@ -24,8 +24,8 @@ export interface RudeOptions {
   readonly ca: string;
   /** Called for what is neither a greeting nor a ping. */
   readonly onRequest: OnRequest;
-  /** `field`: no ALPN, TLS 1.2. */
-  readonly profile?: 'ours' | 'field';
+  /** `field`: no ALPN, TLS 1.2; `mixed`: our ALPN over TLS 1.2, which no key server does. */
+  readonly profile?: 'ours' | 'field' | 'mixed';
   /** Custom functions that it says it has; default none. */
   readonly functions?: readonly string[];
   /** 0: any. */
@@ -49,15 +49,14 @@ export class RudeKeyServer {
   constructor({ server, ca, onRequest, profile = 'ours', functions = [] }: RudeOptions) {
     this.#onRequest = onRequest;
     this.#capabilities = capabilities(functions);
-    const words =
-      profile === 'ours' ? { ALPNProtocols: [ALPN_PROTOCOL] } : { maxVersion: 'TLSv1.2' as const };
     this.#server = tls.createServer({
       cert: server.certPem,
       key: server.keyPem,
       ca,
       requestCert: true,
       rejectUnauthorized: true,
-      ...words,
+      ...(profile === 'field' ? {} : { ALPNProtocols: [ALPN_PROTOCOL] }),
+      ...(profile === 'ours' ? {} : { maxVersion: 'TLSv1.2' as const }),
     });
     this.#server.on('connection', (raw: Socket) => {
       this.connections += 1;
