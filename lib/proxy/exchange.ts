@@ -4,7 +4,7 @@
  *
  * States, one way: asked -> answered (the backend's head has come) -> done.
  */
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
 import { BackendTimeout, CLIENT_GONE, ClientGone, ClientStalled, statusOf } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
@@ -19,8 +19,13 @@ export interface AnswerHead {
   trailers(): OutgoingHttpHeaders;
 }
 
-/** Is told once what takes the request's body, as soon as there is a connection for it. */
-export type PassBody = (to: Writable) => void;
+/** Who has a request sent. */
+export interface Sender {
+  /** @param to takes the request's body; called once, as soon as there is a connection for it */
+  passBody(to: Writable): void;
+  /** What an answer with status 103 says, before the answer (RFC 8297). */
+  passHints(headers: IncomingHttpHeaders): void;
+}
 
 /** A request that a backend has been sent, over either version of HTTP. */
 export interface Sent {
@@ -49,7 +54,7 @@ const MOST_REPEATS = 3;
 export class Exchange {
   readonly #request: FrontRequest;
   readonly #response: FrontResponse;
-  readonly #send: (passBody: PassBody) => Sent;
+  readonly #send: (sender: Sender) => Sent;
   readonly #limits: StallLimits;
   readonly #closing: () => boolean;
   readonly #lastAnswer: () => OutgoingHttpHeaders;
@@ -77,7 +82,7 @@ export class Exchange {
       closing,
       lastAnswer,
     }: {
-      send: (passBody: PassBody) => Sent;
+      send: (sender: Sender) => Sent;
       limits: StallLimits;
       closing: () => boolean;
       lastAnswer: () => OutgoingHttpHeaders;
@@ -113,9 +118,9 @@ export class Exchange {
   #ask(repeats: number): void {
     let sent: Sent;
     try {
-      sent = this.#send((body) => {
-        if (hasBody(this.#request)) this.#passBody(body);
-        else body.end();
+      sent = this.#send({
+        passBody: (to) => this.#passBody(to),
+        passHints: (headers) => this.#passHints(headers),
       });
     } catch (error) {
       // Node would not send it: a field that the backend's version of HTTP does not know.
@@ -134,6 +139,10 @@ export class Exchange {
   }
 
   #passBody(to: Writable): void {
+    if (!hasBody(this.#request)) {
+      to.end();
+      return;
+    }
     this.#taking = to;
     this.#request.on('data', () => this.#watch?.touch());
     this.#request.on('end', () => {
@@ -142,6 +151,17 @@ export class Exchange {
     });
     this.#request.pipe(to);
     to.on('error', () => undefined);
+  }
+
+  /** Links, which is what hints are of, as far as Node.js knows them; HTTP/1.0 has no answer before the answer. */
+  #passHints({ link }: IncomingHttpHeaders): void {
+    this.#watch?.touch();
+    if (link === undefined || this.#done || this.#request.httpVersion === '1.0') return;
+    try {
+      this.#response.writeEarlyHints({ link: String(link).split(/,\s*(?=<)/) });
+    } catch {
+      // The answer itself is none the worse for it.
+    }
   }
 
   #answer({ status, headers, body, trailers }: AnswerHead): void {

@@ -6,7 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Backend } from './backend.ts';
 import type { RequestRecord } from './events.ts';
-import { Exchange, type PassBody, type Sent } from './exchange.ts';
+import { Exchange, type Sender, type Sent } from './exchange.ts';
 import { reasonOf } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type Client, requestHeaders, takesTrailers } from './headers.ts';
@@ -148,7 +148,7 @@ export class HttpFront {
       return;
     }
     const result = await new Exchange(request, response, {
-      send: (passBody) => this.#send(request, visit, passBody),
+      send: (sender) => this.#send(request, visit, sender),
       limits: { backendMs: this.#options.backendTimeoutMs, clientMs: this.#options.idleTimeoutMs },
       closing: () => this.#closing,
       lastAnswer: () => this.#lastAnswer(request),
@@ -178,7 +178,7 @@ export class HttpFront {
     return { connection: 'close' };
   }
 
-  #send(request: FrontRequest, visit: Visit, passBody: PassBody): Sent {
+  #send(request: FrontRequest, visit: Visit, sender: Sender): Sent {
     const { backend, client } = visit;
     const outgoing: OutgoingRequest = {
       method: request.method!,
@@ -188,8 +188,8 @@ export class HttpFront {
       takesTrailers: takesTrailers(request.headers),
     };
     if (backend.protocol === 'h2' || backend.protocol === 'h2c')
-      return this.#http2Backend(backend).send(outgoing, visit, passBody);
-    return sendHttp1(backend, outgoing, passBody);
+      return this.#http2Backend(backend).send(outgoing, visit, sender);
+    return sendHttp1(backend, outgoing, sender);
   }
 
   #http2Backend(backend: Backend): Http2Backend {

@@ -7,7 +7,7 @@ import {
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { type Backend, tlsOptions } from './backend.ts';
-import { type AnswerHead, type PassBody, type Sent, StaleConnection } from './exchange.ts';
+import { type AnswerHead, type Sender, type Sent, StaleConnection } from './exchange.ts';
 import { endToEnd } from './headers.ts';
 import { quiet } from './quiet.ts';
 
@@ -63,6 +63,7 @@ export function startHttp1(
 }
 
 const SWITCHING_PROTOCOLS = 101;
+export const EARLY_HINTS = 103;
 
 /**
  * What cannot be passed on: a change to no protocol (101 without `Upgrade` is an answer to Node), and a body that is coded
@@ -75,7 +76,7 @@ export function faultIn({ statusCode, headers }: IncomingMessage): Error | undef
   return new Error('a transfer coding that nobody asked for');
 }
 
-export function sendHttp1(backend: Backend, outgoing: OutgoingRequest, passBody: PassBody): Sent {
+export function sendHttp1(backend: Backend, outgoing: OutgoingRequest, sender: Sender): Sent {
   const request = startHttp1(backend, outgoing);
   const answer = new Promise<AnswerHead>((resolve, reject) => {
     request.on('response', (message) => {
@@ -85,12 +86,15 @@ export function sendHttp1(backend: Backend, outgoing: OutgoingRequest, passBody:
       reject(fault);
     });
     request.on('error', (error) => reject(explained(error, request)));
+    request.on('information', ({ statusCode, headers }) => {
+      if (statusCode === EARLY_HINTS) sender.passHints(headers);
+    });
     // Nobody asked for another protocol: a backend that changes to one is broken.
     request.on('upgrade', (_message, socket) => {
       socket.destroy();
       reject(new Error('an upgrade that nobody asked for'));
     });
   });
-  passBody(request);
+  sender.passBody(request);
   return { answer, destroy: (error) => void request.destroy(error) };
 }

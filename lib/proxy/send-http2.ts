@@ -8,10 +8,10 @@ import {
 import type { Backend } from './backend.ts';
 import { type BackendSession, type BackendSessionOptions, schemeOf } from './backend-session.ts';
 import { BackendSessions } from './backend-sessions.ts';
-import { type AnswerHead, type PassBody, type Sent, StaleConnection } from './exchange.ts';
+import { type AnswerHead, type Sender, type Sent, StaleConnection } from './exchange.ts';
 import { BackendTimeout } from './failure.ts';
 import { endToEnd } from './headers.ts';
-import type { OutgoingRequest } from './send-http1.ts';
+import { EARLY_HINTS, type OutgoingRequest } from './send-http1.ts';
 
 function headOf(
   stream: ClientHttp2Stream,
@@ -50,7 +50,7 @@ export class Http2Backend {
   }
 
   /** @param owner the client's connection, for its share */
-  send(outgoing: OutgoingRequest, owner: object, passBody: PassBody): Sent {
+  send(outgoing: OutgoingRequest, owner: object, sender: Sender): Sent {
     const [fields, options] = [this.#fieldsOf(outgoing), { endStream: !outgoing.hasBody }];
     let stream: ClientHttp2Stream | undefined;
     let over: BackendSession | undefined;
@@ -59,7 +59,10 @@ export class Http2Backend {
       const start = (session: BackendSession) => {
         [stream, over] = [session.request(fields, options), session];
         answerOf(stream, resolve, reject);
-        passBody(stream);
+        stream.on('headers', (headers) => {
+          if (Number(headers[':status']) === EARLY_HINTS) sender.passHints(headers);
+        });
+        sender.passBody(stream);
         return stream;
       };
       leave = this.#sessions.request(owner, { start, fail: reject });

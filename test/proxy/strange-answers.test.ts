@@ -99,3 +99,29 @@ test('an upgrade is answered with a change to no protocol, or a coded refusal: t
     assert.equal(await statusOverHttp1(['Connection', 'Upgrade', 'Upgrade', 'foo']), 502, each);
   }
 });
+
+test('links of early hints come before the answer, and hints that are none do no harm', async () => {
+  const early =
+    'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload, </b.js>; rel=preload\r\nX-Other: 1\r\n\r\n';
+  const strange = 'HTTP/1.1 103 Early Hints\r\nLink: no link\r\n\r\n';
+  words = `${early}${strange}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`;
+  const hints: unknown[] = [];
+  const options = { port, host: 'localhost', ca: folder.authority.certPem, agent: false };
+  const request = https.get(options);
+  request.on('information', ({ statusCode, headers }) =>
+    hints.push([statusCode, headers.link, headers['x-other']]),
+  );
+  const [response] = await once(request, 'response');
+  await once(response.resume(), 'end');
+  const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
+  const stream = session.request({ ':path': '/' });
+  stream.on('headers', (headers) => hints.push([headers[':status'], headers.link, headers['x-other']]));
+  await once(stream, 'response');
+  await once(stream.resume(), 'end');
+  session.close();
+  const links = '</a.css>; rel=preload, </b.js>; rel=preload';
+  assert.deepEqual(hints, [
+    [103, links, undefined],
+    [103, links, undefined],
+  ]);
+});
