@@ -2,7 +2,7 @@
  * How much of the cryptography's speed does the key server reach? Operations for each second of its CPU beside
  * `openssl speed` on the same core in the same run, of the key server alone and of `keyless-tls serve` with a policy, an audit log and
  * metrics; then what one client sees: latency at depth 1, ECDSA beside a flood of RSA, over a few connections and over many;
- * speed and memory under a flood. `node dist/bench/keyserver.js [rounds] [seconds a round]`
+ * speed and memory under floods. `node dist/bench/keyserver.js [rounds] [seconds a round]`
  *
  * The key server is a process of its own, on the first core; this process, on the second, asks over one connection each. For ECDSA
  * beside RSA it is another one, on both cores.
@@ -200,6 +200,23 @@ async function flooded(
   }
 }
 
+/** Until the memory of what was signed is full: its 1,572,864 digests are the messages of some 40 s. */
+async function residentUnderFlood({ port, pid }: Serving, setup: Setup, seconds: number): Promise<void> {
+  const flood: Asker[] = [];
+  for (let count = 0; count < 128; count += 1) flood.push(await ask(port, setup, 'p256', 100));
+  for (const asker of flood) asker.start();
+  const resident: string[] = [];
+  for (let part = 0; part < 5; part += 1) {
+    await pause(seconds * 4);
+    resident.push(residentMegabytes(pid).toFixed(0));
+  }
+  const answered = flood.reduce((sum, asker) => sum + asker.answered, 0);
+  for (const asker of flood) asker.close();
+  console.log(
+    `serve, P-256 over 128 connections of one client with 100 requests each in the air: resident ${resident.join(', ')} MB (${answered} answered)`,
+  );
+}
+
 async function latency(port: number, setup: Setup, seconds: number): Promise<void> {
   for (const kind of KINDS) {
     const asker = await ask(port, setup, kind, 1);
@@ -265,6 +282,7 @@ async function main(folder: string, rounds: number, seconds: number): Promise<vo
   const speed = await speeds('alone', alone, setup, rounds, seconds);
   const served = await startServe(setup, folder, 0);
   await speeds('serve with policy, audit log and metrics', served, setup, rounds, seconds);
+  await residentUnderFlood(served, setup, seconds);
   served.child.disconnect();
   await flooded(port, pid, setup, speed, seconds);
   await latency(port, setup, seconds);
