@@ -60,7 +60,7 @@ const WHO: Readonly<Record<keyof Waits, string>> = {
 export function disturbanceOf(groups: Groups<Watched>): Doubts {
   const found = ([...SIDES, 'stolen'] as const).flatMap((side) => {
     const where = over(groups, ({ waits }) => waits[side], MOST_WAITING[side]);
-    return where === undefined ? [] : [`${WHO[side]} (${where} of the time)`];
+    return where === undefined ? [] : [`${WHO[side]} (share of the time: ${where})`];
   });
   if (found.length === 0) return { warnings: [], disturbed: false };
   return {

@@ -60,14 +60,14 @@ function capacityOf(samples: readonly IsolateSample[]): number {
   return 1000 / Math.max(medianOf(samples, 'edgeCpuMs'), median(holdersOf(samples)));
 }
 
-function row({ site, native, isolated }: Result): string[] {
+function row({ site, native, isolated }: Result, isPlaced: boolean): string[] {
   return [
     site,
     spread(figuresIn(native, 'edgeCpuMs')),
     spread(figuresIn(isolated, 'edgeCpuMs')),
     times(ratioOf(isolated, native)),
     spread(holdersOf(isolated)),
-    `${perSecond(capacityOf(native))} → ${perSecond(capacityOf(isolated))}`,
+    isPlaced ? `${perSecond(capacityOf(native))} → ${perSecond(capacityOf(isolated))}` : '–',
     `${perSecond(medianOf(native, 'perSecond'))} → ${perSecond(medianOf(isolated, 'perSecond'))}`,
   ];
 }
@@ -105,7 +105,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
   ];
   return {
     words: results.map((result) => wordsOf(result, workshop.isPlaced)),
-    tables: [{ columns, rows: results.map(row) }],
+    tables: [{ columns, rows: results.map((result) => row(result, workshop.isPlaced)) }],
     plots: [],
     measured: measuredOf(results, ALLOWED.length, workshop.isPlaced),
     ...doubtsOf(

@@ -67,7 +67,7 @@ test('a program on the core of the edge is seen in the sample', {
     assert.ok(disturbed, JSON.stringify(sample));
     assert.match(
       warnings[0]!,
-      /^Other programs disturbed this: the edge waited for its core \(native \d+ % of the time\)/,
+      /^Other programs disturbed this: the edge waited for its core \(share of the time: native \d+ %\)/,
     );
   } finally {
     hog.kill('SIGKILL');
