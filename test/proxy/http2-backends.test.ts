@@ -138,14 +138,18 @@ test('a connection that becomes none, and one that says nothing, are given up fo
   for (const socket of sockets) socket.destroy();
 });
 
-/** Answers `/`, lets `/watch` trickle and others wait. */
+/** Answers `/`, lets `/watch` trickle and others wait; `left`: somebody watches no more. */
 function watching(settings: http2.Settings = {}): http2.Http2Server {
-  return http2.createServer({ settings }, (request, response) => {
+  const server = http2.createServer({ settings }, (request, response) => {
     if (request.url === '/') response.end();
     if (request.url !== '/watch') return;
     const timer = setInterval(() => response.write('.'), 50);
-    response.on('close', () => clearInterval(timer));
+    response.on('close', () => {
+      clearInterval(timer);
+      server.emit('left');
+    });
   });
+  return server;
 }
 
 function sessionsOf(server: http2.Http2Server): http2.ServerHttp2Session[] {
@@ -164,7 +168,11 @@ test('a request that takes too long leaves a connection that is heard of, or ans
     const watch = session.request({ ':path': '/watch' });
     assert.equal(await statusOf(watch), 200);
     assert.deepEqual([await ask('/slow'), await ask('/'), sessions.length], [504, 200, 1]);
+    const left = once(backend, 'left');
     watch.close();
+    await left;
+    // Whatever was on its way from the backend has come before this answer; after it, nothing is heard.
+    assert.equal(await ask('/'), 200);
     const pinged = once(sessions[0]!, 'ping');
     assert.equal(await ask('/slow'), 504);
     await pinged;
