@@ -245,6 +245,12 @@ Napi::Value PutOff(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), handshake == nullptr || environment->PutOff(handshake.get(), kind));
 }
 
+// wakeBy(descriptor): see Environment::set_reader.
+Napi::Value WakeBy(const Napi::CallbackInfo& info) {
+  Environment::Of(info)->set_reader(info[0].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
+}
+
 // putErrorsBack(id): see Handshake::PutErrorsBack.
 Napi::Value PutErrorsBack(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
@@ -298,6 +304,7 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("fail", Napi::Function::New(env, Fail));
   exports.Set("replay", Napi::Function::New(env, Replay));
   exports.Set("putOff", Napi::Function::New(env, PutOff));
+  exports.Set("wakeBy", Napi::Function::New(env, WakeBy));
   exports.Set("putErrorsBack", Napi::Function::New(env, PutErrorsBack));
   exports.Set("lastSignatureIsBad", Napi::Function::New(env, LastSignatureIsBad));
   exports.Set("clearErrors", Napi::Function::New(env, ClearErrors));

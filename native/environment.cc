@@ -145,12 +145,12 @@ void Environment::TakeTurn(Turn turn) {
   while (turn.kind == TurnKind::kTell && handshake->ReplayNext()) {
   }
   handshake->TakeTurn();
-  const napi_value result = CallBack(turn_listener_, {Napi::Number::New(env_, turn.id)});
-  int32_t descriptor = 0;
+  reader_.reset();
+  const bool good = CallBack(turn_listener_, {Napi::Number::New(env_, turn.id)});
   if (turn.kind == TurnKind::kAsk) {
-    EndTurn(turn.id, result != nullptr);
-  } else if (result != nullptr && napi_get_value_int32(env_, result, &descriptor) == napi_ok) {
-    WakeNode(turn.id, descriptor);
+    EndTurn(turn.id, good);
+  } else if (reader_.has_value()) {
+    WakeNode(turn.id, *reader_);
   }
 }
 
@@ -170,16 +170,16 @@ void Environment::EndTurn(uint32_t id, bool good) {
 }
 
 // What it throws, and what is thrown in ticks after it, is uncaught, as of any callback of the loop's.
-napi_value Environment::CallBack(const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments) {
-  napi_value result = nullptr;
+// Returns whether nothing was.
+bool Environment::CallBack(const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments) {
   napi_value thrown = nullptr;
   const napi_status status = napi_make_callback(env_, turn_context_, Napi::Env(env_).Global(), listener.Value(),
-                                                arguments.size(), arguments.begin(), &result);
-  if (status == napi_ok) return result;
+                                                arguments.size(), arguments.begin(), nullptr);
+  if (status == napi_ok) return true;
   if (status == napi_pending_exception && napi_get_and_clear_last_exception(env_, &thrown) == napi_ok) {
     napi_fatal_exception(env_, thrown);
   }
-  return nullptr;
+  return false;
 }
 
 void Environment::OnParked(Handshake* handshake, bool at_gate) {

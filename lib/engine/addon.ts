@@ -76,7 +76,7 @@ export interface Addon {
   setFloodListener(listener: () => void): boolean;
   setTurnListeners(
     drive: () => void,
-    takeTurn: (id: number) => number | undefined,
+    takeTurn: (id: number) => void,
     endTurn: (id: number, isGood: boolean) => void,
   ): void;
   stats(): { handshakes: number; paused: number };
@@ -120,6 +120,7 @@ export interface Addon {
   fail(id: number): number;
   replay(id: number): boolean;
   putOff(id: number, kind: number): boolean;
+  wakeBy(descriptor: number): void;
   putErrorsBack(id: number): void;
   lastSignatureIsBad(id: number): boolean;
   clearErrors(): void;
@@ -188,6 +189,7 @@ const FUNCTIONS = [
   'fail',
   'replay',
   'putOff',
+  'wakeBy',
   'putErrorsBack',
   'lastSignatureIsBad',
   'clearErrors',

@@ -218,11 +218,10 @@ export class SocketHandshake implements ScopedOrigin, Told {
   }
 
   /** See the addon's TurnKind. */
-  takeTurn(): number | undefined {
+  takeTurn(): void {
     const { question } = this;
-    if (question === undefined) return this.telling.takeTurn();
-    this.scope.runInAsyncScope(question.ask, question);
-    return undefined;
+    if (question === undefined) this.telling.takeTurn();
+    else this.scope.runInAsyncScope(question.ask, question);
   }
 
   endTurn(isGood: boolean): void {

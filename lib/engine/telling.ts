@@ -61,17 +61,22 @@ export class Telling {
     addon().putOff(this.told.id, this.comesInOneGo ? TurnKind.TELL_IN_ONE_GO : TurnKind.TELL);
   }
 
-  /** @returns the descriptor whose reader wakes Node, -1: there is none; `undefined`: Node is awake */
-  takeTurn(): number | undefined {
+  /** Wakes Node, or says by whose reader it is woken when nothing of JavaScript is on the stack. */
+  takeTurn(): void {
     const { told } = this;
     if (this.comesInOneGo) {
       told.scope.runInAsyncScope(this.tellNow, this);
-      return undefined;
+      return;
     }
-    told.scope.runInAsyncScope(this.begin, this);
-    if (told.disposed) return undefined;
+    try {
+      // Whoever has waited for its place may go on within this.
+      told.scope.runInAsyncScope(this.begin, this);
+    } catch (error) {
+      throwLater(error);
+    }
+    if (told.disposed) return;
     const { _parent } = told.handle;
-    return _parent?._parent === undefined ? (_parent?.fd ?? -1) : -1;
+    addon().wakeBy(_parent?._parent === undefined ? (_parent?.fd ?? -1) : -1);
   }
 
   /** After {@link takeTurn}. @param isWoken false: Node does not read there now */

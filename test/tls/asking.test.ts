@@ -4,18 +4,8 @@
  * context (SNICallback) exchange it, too.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-
-type Stories = Record<string, unknown>;
-
-async function stories(program: string, mode: string): Promise<Stories> {
-  const path = fileURLToPath(new URL(`../helpers/${program}.js`, import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [path, mode], { timeout: 300_000 });
-  return JSON.parse(stdout) as Stories;
-}
+import { stories } from '../helpers/stories.ts';
 
 for (const program of ['asking-server', 'choosing-server']) {
   const native = await stories(program, 'native');
