@@ -22,6 +22,11 @@ interface Facts {
   readonly ink: string;
   readonly paper: string;
   readonly navigation: string;
+  /** Tables that are wider than what is seen of them. */
+  readonly scrolling: number;
+  /** Of those, the ones without a word about it. */
+  readonly silent: number;
+  readonly landmarks: number;
 }
 
 /** Evaluated in the page. */
@@ -33,6 +38,8 @@ const FACTS = `(() => {
     return inner.left < outer.left - 1 || inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1;
   };
   const style = getComputedStyle(document.body);
+  const scrolling = [...document.querySelectorAll('.wide')].filter((each) => each.scrollWidth > each.clientWidth + 1);
+  const isTold = (each) => each.previousElementSibling?.classList.contains('hint') && getComputedStyle(each.previousElementSibling).display === 'block';
   return {
     width: document.documentElement.scrollWidth,
     headings: document.querySelectorAll('h2').length,
@@ -42,6 +49,9 @@ const FACTS = `(() => {
     ink: style.color,
     paper: style.backgroundColor,
     navigation: getComputedStyle(document.querySelector('nav') ?? document.body).display,
+    scrolling: scrolling.length,
+    silent: scrolling.filter((each) => !isTold(each)).length,
+    landmarks: document.querySelectorAll('main').length,
   };
 })()`;
 
@@ -88,6 +98,10 @@ for (const [name, how] of Object.entries({
     assert.ok(facts.plots >= 6, `${facts.plots} plots`);
     assert.ok(facts.smallest >= 8.5, `text of ${facts.smallest} pixels`);
     assert.deepEqual(facts.outside, []);
+    assert.equal(facts.landmarks, 1);
+    // The widest table is seen whole on a desk; where one is not, it says so.
+    if (how === DESK) assert.equal(facts.scrolling, 0);
+    assert.equal(facts.silent, 0);
     assert.deepEqual([png.readUInt32BE(16), png.readUInt32BE(20)], [how.width, how.height]);
     assert.ok(png.length > 15_000, `a picture of ${png.length} bytes shows nothing`);
   });

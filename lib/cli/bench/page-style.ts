@@ -16,10 +16,11 @@ ${[0, 1, 2, 3, 4, 5].map((index) => `.c${index} { fill: var(--c${index}); } svg 
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; margin: 0 auto 0; }
 .hint { display: none; color: var(--soft); font-size: .85rem; margin: 1rem 0 -.7rem; }
 th, td { text-align: left; vertical-align: bottom; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line); } td { white-space: nowrap; } th { min-width: 4.5rem; }
-@media (max-width: 62rem) { .hint { display: block; } .wide { width: auto; margin-left: 0; border-right: 3px dotted var(--line); } table { margin: 0; } }
+@media (max-width: 62rem) { .hint:not(.phone) { display: block; } .wide { width: auto; margin-left: 0; border-right: 3px dotted var(--line); } table { margin: 0; } }
 tbody th { white-space: nowrap; } .met { color: var(--met); } .missed { color: var(--missed); } .unsure { color: var(--soft); } .met, .missed, .unsure { white-space: nowrap; }
 ul.verdicts { list-style: none; padding: 0; } ul.verdicts li { padding: .35rem 0; border-bottom: 1px solid var(--line); }
 .doubt { border-left: 3px solid var(--c2); padding-left: .7rem; } a { color: inherit; } nav { color: var(--soft); font-size: .9rem; }
 footer { color: var(--soft); font-size: .85rem; margin-top: 3rem; }
-@media print { body { margin: 0; max-width: none; font-size: 11pt; } nav { display: none; } .wide { overflow: visible; width: auto; margin-left: 0; border: 0; } .hint { display: none; } table { font-size: 7.5pt; }
+@media (max-width: 34rem) { .hint.phone { display: block; } tbody th { white-space: normal; } }
+@media print { body { margin: 0; max-width: none; font-size: 11pt; } nav { display: none; } .wide { overflow: visible; width: auto; margin-left: 0; border: 0; } .hint, .hint.phone, .hint:not(.phone) { display: none; } table { font-size: 7.5pt; } th { min-width: 0; }
   svg, li, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }`;

@@ -15,16 +15,20 @@ function plot(each: Plot): string {
   return `<h3>${escapeHtml(each.title)}</h3>\n${drawn}`;
 }
 
-/** More columns than fit on a narrow screen. */
-const MANY_COLUMNS = 4;
-const HINT = paragraph('This table is wider than the screen: it scrolls sideways.', 'hint');
+/** So many columns do not fit on a narrow screen; fewer may not fit on a phone. */
+const MANY_COLUMNS = 5;
+const hint = (columns: number) =>
+  paragraph(
+    'A table that is wider than the screen scrolls sideways.',
+    columns < MANY_COLUMNS ? 'hint phone' : 'hint',
+  );
 
 function table({ columns, rows }: Table, title: string): string {
   const head = columns.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join('');
   const cells = ([name = '', ...values]: readonly string[]) =>
     `<tr><th scope="row">${escapeHtml(name)}</th>${values.map((value) => `<td>${escapeHtml(value)}</td>`).join('')}</tr>`;
   const label = escapeHtml(`${title}: ${columns[0] ?? ''}`);
-  return `${columns.length > MANY_COLUMNS ? HINT : ''}<div class="wide" tabindex="0" role="region" aria-label="${label}"><table><thead><tr>${head}</tr></thead><tbody>
+  return `${hint(columns.length)}<div class="wide" tabindex="0" role="region" aria-label="${label}"><table><thead><tr>${head}</tr></thead><tbody>
 ${rows.map(cells).join('\n')}</tbody></table></div>`;
 }
 
