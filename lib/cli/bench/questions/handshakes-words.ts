@@ -57,8 +57,10 @@ function totalsOf(results: readonly Result[]): string[] {
   return [`All processes together spend ${times(least)} to ${times(most)} the CPU of native${why}.`];
 }
 
-export function wordsOf(results: readonly Result[]): string[] {
+/** @param disturbed then figures are told, and nothing is concluded from them */
+export function wordsOf(results: readonly Result[], disturbed = false): string[] {
   const possible = results.filter((each) => !isImpossible(each));
+  if (disturbed) return possible.filter(isPlain).map(costOf);
   return [...possible.filter(isPlain).map(costOf), ...gainsOf(possible), ...totalsOf(possible)];
 }
 

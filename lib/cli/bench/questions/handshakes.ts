@@ -52,12 +52,13 @@ const seconds = (scale: Scale) =>
 async function answer(workshop: Workshop): Promise<Answer> {
   const results: Result[] = [];
   for (const which of casesOf(workshop.scale)) results.push(await measure(workshop, which));
+  const found = doubts(results);
   return {
-    words: wordsOf(results),
+    words: wordsOf(results, found.disturbed),
     tables: [cpuTable(results), aloneTable(results)],
     plots: [ratesPlot(results), splitPlot(results)],
     measured: measuredOf(results),
-    ...doubts(results),
+    ...found,
     raw: results,
   };
 }

@@ -47,6 +47,8 @@ test('who gains and who loses is said by the figures', () => {
   );
   const onlyLoss = handshakes.wordsOf([handshake('P-256', 0.5, 0.55, 0.02)]).join('\n');
   assert.doesNotMatch(onlyLoss, /does more handshakes/);
+  const disturbed = handshakes.wordsOf([handshake('RSA-2048', 1, 0.5, 0.6)], true);
+  assert.deepEqual([disturbed.length, /does more|All processes/.test(disturbed.join())], [1, false]);
 });
 
 test('an edge that saves more than its signature is a doubt, not a fact, and its target is not met', () => {
