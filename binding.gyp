@@ -17,6 +17,7 @@
         "native/endpoint.cc",
         "native/environment.cc",
         "native/file_lock.cc",
+        "native/freed_memory.cc",
         "native/handshake.cc",
         "native/hardening.cc",
         "native/system_call_filter.cc",

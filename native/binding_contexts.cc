@@ -4,6 +4,7 @@
 #include <openssl/x509.h>
 
 #include "binding.h"
+#include "freed_memory.h"
 #include "openssl/error_guard.h"
 #include "provider/provider.h"
 #include "ssl_slots.h"
@@ -17,6 +18,12 @@ enum class KeyProblem : int { kNoContext = -1, kUnsupportedKey = -3, kMismatch =
 
 Napi::Value Problem(const Napi::CallbackInfo& info, KeyProblem problem) {
   return Napi::Number::New(info.Env(), static_cast<int>(problem));
+}
+
+// wipeFreed(work): what work() returns, or throws. What is freed meanwhile is overwritten.
+Napi::Value WipeFreed(const Napi::CallbackInfo& info) {
+  const FreedMemoryWiper wiper;
+  return info[0].As<Napi::Function>().Call({});
 }
 
 // beginContext(): the next SSL_CTX made on this thread is the one useKey() gives its key to.
@@ -192,6 +199,7 @@ void ExportContexts(Napi::Object exports) {
   exports.Set("beginContext", Napi::Function::New(env, BeginContext));
   exports.Set("useKey", Napi::Function::New(env, UseKey));
   exports.Set("keyOfPem", Napi::Function::New(env, KeyOfPem));
+  exports.Set("wipeFreed", Napi::Function::New(env, WipeFreed));
   exports.Set("nativeKeys", Napi::Function::New(env, NativeKeys));
   exports.Set("nameContext", Napi::Function::New(env, NameLastContext));
   exports.Set("setTicketKeys", Napi::Function::New(env, SetTicketKeys));

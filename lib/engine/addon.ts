@@ -88,6 +88,7 @@ export interface Addon {
     decrypts: boolean,
     becomesCurrent: boolean,
   ): number;
+  wipeFreed<T>(work: () => T): T;
   nativeKeys(): Buffer[];
   keyOfPem(pem: Uint8Array, passphrase: string | undefined): Buffer[];
   hardenProcess(): number;
@@ -158,6 +159,7 @@ const FUNCTIONS = [
   'stats',
   'beginContext',
   'useKey',
+  'wipeFreed',
   'nativeKeys',
   'keyOfPem',
   'hardenProcess',

@@ -318,9 +318,15 @@ function moveContext(
   make: typeof tls.createSecureContext,
   taker: KeyTaker,
 ) {
+  if (options === undefined || (!options.key && !options.pfx)) return make(options);
+  // Node and OpenSSL free texts and DER of keys without wiping them.
+  return addon().wipeFreed(() => moveKeys(options, make, taker));
+}
+
+function moveKeys(options: tls.SecureContextOptions, make: typeof tls.createSecureContext, taker: KeyTaker) {
   addon().beginContext();
   const context = make(options);
-  const entries = replaceAll(options ?? {}, taker);
+  const entries = replaceAll(options, taker);
   if (entries.length === 0) return context;
   remember(context.context, {
     entries,

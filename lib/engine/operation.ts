@@ -285,7 +285,8 @@ export class PendingOperation implements Timed {
 
   private wait(answer: PromiseLike<unknown>): void {
     deadlines.add(this);
-    answer.then(
+    // A promise calls back on a stack of its own. Somebody else's object may do so near the end of a deep one.
+    Promise.resolve(answer).then(
       (value) => this.take(value),
       (error: unknown) => this.settle(operationFailed(error)),
     );
