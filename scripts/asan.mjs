@@ -28,13 +28,15 @@ const NOT_COPIED = new Set([
   ...['.git', 'build', 'coverage', 'node_modules', 'prebuilds'],
   // These run the compiler and npm, which are not ours to sanitize.
   ...['dist/test/types', 'dist/test/package'],
-  // It reads all memory of a process, which AddressSanitizer's shadow makes terabytes of.
+  // They read all memory of a process, which AddressSanitizer's shadow makes terabytes of.
   'dist/test/teardown/key-memory.test.js',
+  'dist/test/teardown/wiped-memory.test.js',
   // The process with the keys has an empty environment: the runtime cannot be preloaded into it.
   // test/tls/moved-keys.test.ts has the native part of it.
   'dist/test/wrap',
   'dist/test/apps',
   'dist/test/unit/keepers/isolated-key.test.js',
+  'dist/test/unit/keepers/key-process.test.js',
   // They hold what happens to figures of time, which the sanitizers stretch. What they do in the addon, test/tls,
   // test/teardown and test/fleet do as well.
   'dist/test/faults',
