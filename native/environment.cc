@@ -160,8 +160,9 @@ void Environment::WakeNode(uint32_t id, int descriptor) {
   const bool failed = handshake->failed();
   if (failed) handshake->PutErrorsBack();
   const bool woken = ReadNothing(turn_->loop(), descriptor);
-  if (!woken || failed) EndTurn(id, woken);
+  // Node leaves them there where it has nothing to tell any more, and in what follows somebody else may look for his own.
   if (failed) ERR_clear_error();
+  if (!woken || failed) EndTurn(id, woken);
 }
 
 void Environment::EndTurn(uint32_t id, bool good) {

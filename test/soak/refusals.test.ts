@@ -84,14 +84,12 @@ if (HAS_GUARDED_STACKS) {
     refuseJobs('guard', 'p256', {}));
 }
 
-test('row 34: no thread for raw RSA: those handshakes end with an error, the key server goes on and gets one later', async () => {
+test('row 34: no more threads for a key server: raw RSA is done by those that sign', async () => {
   const edge = await pair('rsa', 'key server');
   assert.deepEqual(await visits(edge), { ok: VISITS });
   system.refuse('threads');
   const outcomes = await visits(edge, RSA_KEY_EXCHANGE).finally(() => system.allow('threads'));
-  assert.equal(outcomes.ok, undefined, JSON.stringify(outcomes));
-  assert.deepEqual(await visits(edge), { ok: VISITS });
-  assert.deepEqual(await visits(edge, RSA_KEY_EXCHANGE), { ok: VISITS });
+  assert.deepEqual(outcomes, { ok: VISITS });
 });
 
 function sum(counts: Readonly<Record<string, number>>): number {
