@@ -2,10 +2,10 @@
 
 #include <openssl/crypto.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdlib>
 #include <mutex>
-#include <vector>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -28,18 +28,19 @@ constexpr size_t kLargestKept = 1032;
 constexpr size_t kStep = 16;
 constexpr int kKept = 7;
 
+// On the stack, as there may be no memory for a list of memory.
 void WipeKept() {
-  std::vector<void*> taken;
-  taken.reserve(kLargestKept / kStep * kKept);
+  std::array<void*, kLargestKept / kStep * kKept> taken{};
+  size_t count = 0;
   for (size_t size = kStep + kStep / 2; size <= kLargestKept; size += kStep) {
     for (int at = 0; at < kKept; ++at) {
       void* const chunk = std::malloc(size);
       if (chunk == nullptr) continue;
       OPENSSL_cleanse(chunk, size);
-      taken.push_back(chunk);
+      taken[count++] = chunk;
     }
   }
-  for (void* chunk : taken) std::free(chunk);
+  while (count > 0) std::free(taken[--count]);
 }
 
 #endif

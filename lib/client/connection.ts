@@ -16,6 +16,7 @@ import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
 import { ALPN_PROTOCOL } from '../protocol/opcodes.ts';
 import { capabilitiesRequest, pingRequest } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
+import { nextTick } from '../timers.ts';
 import { atEndOfTurn } from '../turn.ts';
 import { connectionError, type Refusal, refusalOf } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -72,7 +73,7 @@ function guarded(lookup: LookupFunction): LookupFunction {
     try {
       lookup(hostname, options, callback);
     } catch (error) {
-      process.nextTick(callback, error instanceof Error ? error : new Error(String(error)), []);
+      nextTick(callback, error instanceof Error ? error : new Error(String(error)), []);
     }
   };
 }

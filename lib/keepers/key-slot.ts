@@ -1,5 +1,6 @@
 /** A place for one of the processes that hold an app's keys: who is in it, and when the next one comes. */
 import { type Alarm, type Clock, systemClock } from '../clock.ts';
+import { nextTick } from '../timers.ts';
 import { KeyHolder } from './key-holder.ts';
 import { RestartPace } from './restart-pace.ts';
 
@@ -63,7 +64,7 @@ export class KeySlot {
   #waitForNext(): void {
     const delayMs = this.#pace.afterEnd(this.#clock.now());
     // What the one that has ended had not answered is asked elsewhere first.
-    if (delayMs === 0) process.nextTick(() => this.#replace());
+    if (delayMs === 0) nextTick(() => this.#replace());
     else this.#alarm = this.#clock.after(delayMs, () => this.#replace());
   }
 
