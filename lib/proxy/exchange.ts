@@ -44,7 +44,7 @@ const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205]);
 /** RFC 9113 §7. */
 const INTERNAL_ERROR = 0x2;
 
-/** A request that went into a kept connection which the backend had closed, or did not want it on: it was not looked at. */
+/** A request that went into a kept connection which the backend had closed, or did not want it on: it may be sent again. */
 export class StaleConnection extends Error {
   readonly code = 'ECONNRESET';
 }
@@ -131,7 +131,7 @@ export class Exchange {
     sent.answer.then(
       (head) => this.#answer(head),
       (error: Error) => {
-        // It never arrived: RFC 9110 §9.2.2 and RFC 9113 §8.7 allow it again.
+        // RFC 9110 §9.2.2 and RFC 9113 §8.7 allow it again.
         if (repeats > 0 && !this.#done && error instanceof StaleConnection) this.#ask(repeats - 1);
         else this.#fail(error);
       },

@@ -91,6 +91,9 @@ export class HttpFront {
       this.#visits.set(session, visit);
       this.#sessions.add(session);
       session.on('close', () => this.#sessions.delete(session));
+      // Reset without an error, a stream waits for the end of what is written to it, and its session with it, also when the
+      // client has gone: nodejs/node, up to 22.
+      session.on('stream', (stream) => stream.on('aborted', () => stream.destroy()));
     });
     // An error of one client's session is that client's; its streams tell theirs.
     this.#http2.on('sessionError', () => undefined);

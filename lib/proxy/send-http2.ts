@@ -22,22 +22,32 @@ function headOf(
   return { status, headers: endToEnd(headers), body: stream, trailers: () => endToEnd(trailers) };
 }
 
-/** RFC 9113 §8.7: the backend has not looked at it, also if that is what its GOAWAY says. */
-function explained(error: Error, { rstCode }: ClientHttp2Stream): Error {
-  return rstCode === constants.NGHTTP2_REFUSED_STREAM ? new StaleConnection() : error;
+/** RFC 9110 §9.2.2. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/**
+ * RFC 9113 §8.7: the backend has not looked at it, also if that is what its GOAWAY says. Servers of Node.js reset with
+ * ENHANCE_YOUR_CALM what comes before they have put away a stream that has ended: unseen, too, but that is no rule.
+ */
+function mayRepeat(method: string, code: number): boolean {
+  const { NGHTTP2_REFUSED_STREAM, NGHTTP2_ENHANCE_YOUR_CALM } = constants;
+  return code === NGHTTP2_REFUSED_STREAM || (code === NGHTTP2_ENHANCE_YOUR_CALM && IDEMPOTENT.has(method));
 }
 
 function answerOf(
   stream: ClientHttp2Stream,
+  method: string,
   resolve: (head: AnswerHead) => void,
   reject: (error: Error) => void,
 ): void {
   const trailers: IncomingHttpHeaders = {};
+  const fail = (error: Error) =>
+    reject(mayRepeat(method, stream.rstCode ?? 0) ? new StaleConnection() : error);
   stream
     .on('trailers', (fields) => Object.assign(trailers, fields))
     .on('response', (headers) => resolve(headOf(stream, headers, trailers)))
-    .on('error', (error) => reject(explained(error, stream)))
-    .on('close', () => reject(explained(new Error('closed without an answer'), stream)));
+    .on('error', fail)
+    .on('close', () => fail(new Error('closed without an answer')));
 }
 
 export class Http2Backend {
@@ -58,7 +68,7 @@ export class Http2Backend {
     const answer = new Promise<AnswerHead>((resolve, reject) => {
       const start = (session: BackendSession) => {
         [stream, over] = [session.request(fields, options), session];
-        answerOf(stream, resolve, reject);
+        answerOf(stream, outgoing.method, resolve, reject);
         stream.on('headers', (headers) => {
           if (Number(headers[':status']) === EARLY_HINTS) sender.passHints(headers);
         });

@@ -143,6 +143,8 @@ function watching(settings: http2.Settings = {}): http2.Http2Server {
   const server = http2.createServer({ settings }, (request, response) => {
     if (request.url === '/') response.end();
     if (request.url !== '/watch') return;
+    // nodejs/node, up to 22: it would wait for the end of what is written, also when the proxy has gone.
+    request.stream.on('aborted', () => request.stream.destroy());
     const timer = setInterval(() => response.write('.'), 50);
     response.on('close', () => {
       clearInterval(timer);
@@ -231,5 +233,44 @@ test('a backend that ends each connection after some requests answers them all',
     assert.equal(sessions.length, 2);
     session.close();
   });
+  // After GOAWAY they read no more, also not that the proxy has gone.
+  for (const session of sessions) session.destroy();
   backend.close();
 });
+
+/** Resets each first attempt with that code; `attempts`: the methods, as they came. */
+function resetting(code: number): { backend: http2.Http2Server; attempts: string[] } {
+  const attempts: string[] = [];
+  const backend = http2.createServer();
+  backend.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
+    stream.on('error', () => undefined);
+    const again = attempts.includes(String(headers[':method']));
+    attempts.push(String(headers[':method']));
+    if (again) stream.respond({ ':status': 200 }, { endStream: true });
+    else stream.close(code);
+  });
+  return { backend, attempts };
+}
+
+for (const [name, statuses] of [
+  ['NGHTTP2_REFUSED_STREAM', { GET: 200, POST: 200 }],
+  ['NGHTTP2_ENHANCE_YOUR_CALM', { GET: 200, POST: 502 }],
+  ['NGHTTP2_INTERNAL_ERROR', { GET: 502, POST: 502 }],
+] as const) {
+  test(`a request that is reset with ${name} is sent again where it may be`, async () => {
+    const { backend, attempts } = resetting(http2.constants[name]);
+    await serving(`h2c://127.0.0.1:${await portOf(backend)}`, [], async (port) => {
+      const session = connect(port);
+      for (const [method, status] of Object.entries(statuses)) {
+        const stream = session.request({ ':path': '/', ':method': method }, { endStream: true });
+        assert.equal(await statusOf(stream), status);
+      }
+      session.close();
+    });
+    const again = Object.entries(statuses).flatMap(([method, status]) =>
+      status === 200 ? [method, method] : [method],
+    );
+    assert.deepEqual(attempts, again);
+    backend.close();
+  });
+}

@@ -20,7 +20,10 @@ before(async () => {
   await folder.add('www', ['localhost']);
   backend = http.createServer((request, response) => {
     if (request.url === '/silent') return;
-    if (request.url === '/slow') setTimeout(() => response.end('slow'), 2 * LIMIT_MS);
+    if (request.url === '/trickle') {
+      const timer = setInterval(() => response.write('.'), 1);
+      response.on('close', () => clearInterval(timer));
+    } else if (request.url === '/slow') setTimeout(() => response.end('slow'), 2 * LIMIT_MS);
     else if (request.url === '/long') response.end(Buffer.alloc(1_000_000));
     else request.resume().on('end', () => response.end('ok'));
   });
@@ -182,5 +185,25 @@ test('so many streams for a connection, and connections for a process', async ()
     assert.equal(await allOf(second), '');
     assert.equal(second.authorized, false, 'it did not come as far as TLS');
     session.close();
+  });
+});
+
+/** Resets answers without an end, without an error, `ms` after they have begun, and goes. */
+async function leave(port: number, ms: number): Promise<void> {
+  const session = connectHttp2(port);
+  const streams = Array.from({ length: 3 }, () => session.request({ ':path': '/trickle' }));
+  await Promise.all(streams.map(statusOf));
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  for (const stream of streams) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+  const closed = once(session, 'close');
+  session.close();
+  await closed;
+}
+
+test('clients that reset their streams without an error in the middle of answers, and go, leave nothing', async () => {
+  const together = 20;
+  await serving(['--max-connections', String(together)], async (port) => {
+    for (let round = 0; round < 3; round += 1)
+      await Promise.all(Array.from({ length: together }, (_, index) => leave(port, index)));
   });
 });
