@@ -57,7 +57,7 @@ export function loadKeys(path: string, passphrase: string | undefined, print: Pr
  * What was added or removed is told of, and what cannot be used, once.
  *
  * @param file how lines call the store
- * @returns looks again, if no look is under way
+ * @returns looks again: at once, or when the look that is under way has ended
  */
 export function reloading(
   file: string,
@@ -66,13 +66,14 @@ export function reloading(
   print: Print,
 ): () => void {
   let toldText = JSON.stringify(told);
-  let looking = false;
+  let [looking, changed] = [false, false];
   const tellOnce = (problems: readonly KeyProblem[]) => {
     const text = JSON.stringify(problems);
     if (text !== toldText) tellProblems(problems, print);
     toldText = text;
   };
   const look = async () => {
+    changed = false;
     try {
       const { added, removed, problems } = await store.reload();
       tellOnce(problems);
@@ -82,12 +83,16 @@ export function reloading(
       tellOnce([{ file, reason: (error as Error).message }]);
     }
   };
+  // What changes while it is looked at counts, too.
+  const lookAll = async () => {
+    while (changed) await look();
+    looking = false;
+  };
   return () => {
+    changed = true;
     if (looking) return;
     looking = true;
-    look().finally(() => {
-      looking = false;
-    });
+    void lookAll();
   };
 }
 

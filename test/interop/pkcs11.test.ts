@@ -291,6 +291,20 @@ test('a PIN that is not accepted any more is tried once, and again when the keys
   });
 });
 
+test('a PIN that is put right while the old one is being tried counts', async () => {
+  let pin = PIN;
+  await withToken({ processes: 1, pin: () => pin }, async (token, key) => {
+    pin = '000000';
+    process.kill(childPids()[0]!, 'SIGKILL');
+    const sign = async () => key('p256').sign(P256, certificateVerify());
+    await assert.rejects(sign(), { message: /CKR_PIN_INCORRECT/ });
+    const wrong = token.reload();
+    pin = PIN;
+    await Promise.all([wrong, token.reload()]);
+    await sign();
+  });
+});
+
 test('a token that is removed is an error that says so; another with its label is found by a reload', async () => {
   hsm.addToken('leaving');
   hsm.generate('leaving', [{ type: 'p256', label: 'first' }]);

@@ -52,6 +52,7 @@ export class TokenPool {
   #starting: TokenProcess | undefined;
   /** Why no process is started now. */
   #blocked: { readonly message: string; readonly until: number } | undefined;
+  #forgiven = 0;
   #closed = false;
 
   constructor(options: TokenPoolOptions) {
@@ -76,6 +77,7 @@ export class TokenPool {
   /** The next start is tried at once, also with a PIN that was not accepted: somebody says so. */
   forgive(): void {
     this.#blocked = undefined;
+    this.#forgiven += 1;
   }
 
   close(): void {
@@ -116,6 +118,7 @@ export class TokenPool {
   }
 
   #start(): void {
+    const forgiven = this.#forgiven;
     let task: OpenTask;
     try {
       task = this.#options.open();
@@ -144,6 +147,11 @@ export class TokenPool {
         process.kill();
         if (this.#starting !== process) return;
         this.#starting = undefined;
+        // What was wrong with it may have been put right since it began.
+        if (forgiven !== this.#forgiven) {
+          this.#next();
+          return;
+        }
         const slow = new TokenError('setup', `The token was not open within ${startTimeoutMs} ms`);
         this.#onStartFailed(
           late ? slow : error,
