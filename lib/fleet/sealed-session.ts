@@ -12,7 +12,7 @@ const TAG_BYTES = 16;
 const KEY_BYTES = 32;
 const OVERHEAD_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES;
 /** Node hands out no larger session than 10 KiB. */
-const MAX_SEALED_BYTES = 16_384;
+export const MAX_SEALED_BYTES = 16_384;
 const CIPHER = 'aes-256-gcm';
 
 /** @returns the name under which a store knows the session: 64 hexadecimal digits that tell nothing of the id */

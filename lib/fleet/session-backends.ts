@@ -1,5 +1,6 @@
 /** Where sealed sessions lie: in this process, or in Redis or Valkey. Neither can read them. */
 import type { Clock } from '../clock.ts';
+import { MAX_SEALED_BYTES } from './sealed-session.ts';
 
 export interface SessionBackend {
   /** @returns `undefined`: there is none */
@@ -7,12 +8,16 @@ export interface SessionBackend {
   set(name: string, sealed: Buffer, ttlMs: number): Promise<void>;
 }
 
-/** The part of a client of the package `redis` (version 5 and later) that is used; connected by whoever made it. */
+/** The part of a client of the package `redis` (version 6) that is used; connected by whoever made it. */
 export interface RedisClient {
   readonly isReady: boolean;
-  get(key: string): Promise<string | null>;
+  /** The characters from `start` to `end`, both included; an empty text or `null` where there is no entry. */
+  getRange(key: string, start: number, end: number): Promise<string | null>;
   set(key: string, value: string, options: { expiration: { type: 'PX'; value: number } }): Promise<unknown>;
 }
+
+/** In base64. */
+const MAX_SEALED_CHARACTERS = Math.ceil(MAX_SEALED_BYTES / 3) * 4;
 
 /** The least recently used go first. */
 export class MemorySessions implements SessionBackend {
@@ -57,8 +62,12 @@ export class RedisSessions implements SessionBackend {
 
   async get(name: string): Promise<Buffer | undefined> {
     this.#requireReady();
-    const text = await this.#client.get(this.#prefix + name);
-    return text === null ? undefined : Buffer.from(String(text), 'base64');
+    // Anybody may have put there whatever Redis takes, half a gigabyte: no more is asked for than an entry of ours has, and
+    // one character, which tells that it is none.
+    const found = await this.#client.getRange(this.#prefix + name, 0, MAX_SEALED_CHARACTERS);
+    const text = String(found ?? '');
+    if (text.length === 0 || text.length > MAX_SEALED_CHARACTERS) return undefined;
+    return Buffer.from(text, 'base64');
   }
 
   async set(name: string, sealed: Buffer, ttlMs: number): Promise<void> {

@@ -13,6 +13,7 @@ import { KeylessError } from '../errors.ts';
 import { INTEGER, readElement, SEQUENCE } from '../protocol/der.ts';
 import { openSession, sealSession, sessionName } from './sealed-session.ts';
 import { MemorySessions, type RedisClient, RedisSessions, type SessionBackend } from './session-backends.ts';
+import { Silence } from './silence.ts';
 import type { TicketLease } from './ticket-lease.ts';
 
 export interface SessionStoreOptions {
@@ -35,7 +36,7 @@ export interface SessionStoreStats {
   readonly found: number;
   /** Not there, expired, or sealed under keys that are not leased (any more). */
   readonly missed: number;
-  /** The store failed, was not connected, or was too slow. */
+  /** The store failed, was not connected, or was too slow, or was not asked because it answers nothing. */
   readonly failed: number;
   /** Requests that the store has not answered; beyond 1,000 no more are made. */
   readonly pending: number;
@@ -62,7 +63,7 @@ function wholeNumber(name: string, value: number | undefined, fallback: number, 
 function backendOf({ redis, prefix, maxEntries }: SessionStoreOptions, clock: Clock): SessionBackend {
   const most = wholeNumber('maxEntries', maxEntries, DEFAULT_MAX_ENTRIES, MAX_ENTRIES);
   if (redis === undefined) return new MemorySessions(most, clock);
-  if (typeof redis.get === 'function' && typeof redis.set === 'function') {
+  if (typeof redis.getRange === 'function' && typeof redis.set === 'function') {
     return new RedisSessions(redis, prefix ?? 'keyless-tls:session:');
   }
   throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"redis" must be a client of the package "redis".');
@@ -82,6 +83,7 @@ class SessionStore {
   readonly #timeoutMs: number;
   readonly #clock: Clock;
   readonly #servers = new WeakSet<Server>();
+  readonly #silence = new Silence();
   #stored = 0;
   #found = 0;
   #missed = 0;
@@ -148,7 +150,8 @@ class SessionStore {
 
   /** Resolves always: no handshake fails or hangs because of a store. */
   async #inTime<T>(ask: () => Promise<T>): Promise<T | typeof FAILED> {
-    const result = this.#pending < MAX_PENDING ? await this.#race(ask) : FAILED;
+    const mayAsk = this.#pending < MAX_PENDING && this.#silence.mayAsk(this.#clock.now());
+    const result = mayAsk ? await this.#race(ask) : FAILED;
     if (result === FAILED) this.#failed += 1;
     return result;
   }
@@ -156,9 +159,13 @@ class SessionStore {
   #race<T>(ask: () => Promise<T>): Promise<T | typeof FAILED> {
     this.#pending += 1;
     return new Promise((resolve) => {
-      const alarm = this.#clock.after(this.#timeoutMs, () => resolve(FAILED));
+      const alarm = this.#clock.after(this.#timeoutMs, () => {
+        this.#silence.begin();
+        resolve(FAILED);
+      });
       const settle = (result: T | typeof FAILED) => {
         this.#pending -= 1;
+        this.#silence.end();
         alarm.cancel();
         resolve(result);
       };

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type RedisClient, type SessionStore, sessionStore } from '../../lib/index.ts';
 import { FaultProxy } from '../helpers/fault-proxy.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
 import { comeBack, firstVisit } from '../helpers/returning-client.ts';
 import { resumes, SessionEdges } from '../helpers/session-edges.ts';
 
@@ -13,10 +14,12 @@ function sharedMemory(): RedisClient {
   const entries = new Map<string, string>();
   return {
     isReady: true,
-    get: async (key) => entries.get(key) ?? null,
+    getRange: async (key, start, end) => (entries.get(key) ?? '').slice(start, end + 1),
     set: async (key, value) => entries.set(key, value),
   };
 }
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 before(async () => {
   edges = await SessionEdges.make();
@@ -26,7 +29,7 @@ after(() => edges.close());
 test('a client that never answers is asked 1,000 times at most', async () => {
   const silent: RedisClient = {
     isReady: true,
-    get: () => new Promise(() => undefined),
+    getRange: () => new Promise(() => undefined),
     set: () => new Promise(() => undefined),
   };
   const one = await edges.edge({ redis: silent, timeoutMs: 1 });
@@ -40,6 +43,46 @@ test('a client that never answers is asked 1,000 times at most', async () => {
   assert.ok(answers.every((answer) => answer === null));
   const { pending, failed } = one.sessions.stats();
   assert.deepEqual([pending, failed], [1000, 1200]);
+});
+
+test('while a client answers nothing, one handshake a second waits for it and the others do not; its first answer ends that', async () => {
+  const late: (() => void)[] = [];
+  let isSilent = true;
+  const shared = sharedMemory();
+  const redis: RedisClient = {
+    ...shared,
+    getRange: async (...entry) => {
+      if (isSilent) await new Promise<void>((resolve) => late.push(resolve));
+      return shared.getRange(...entry);
+    },
+  };
+  const clock = new ManualClock();
+  const one = await edges.edge({ redis, timeoutMs: 50, clock });
+  const find = () =>
+    new Promise<unknown>((resolve) => {
+      one.server.emit('resumeSession', Buffer.alloc(32), (_: unknown, session: unknown) => resolve(session));
+    });
+  const waiting = find();
+  clock.advance(50);
+  assert.equal(await waiting, null);
+  let answered = 0;
+  for (let visit = 0; visit < 100; visit += 1) void find().then(() => (answered += 1));
+  await turn();
+  assert.deepEqual([answered, late.length], [100, 1]);
+  clock.advance(950);
+  const trial = find();
+  void find().then(() => (answered += 1));
+  await turn();
+  assert.deepEqual([answered, late.length], [101, 2]);
+  clock.advance(50);
+  assert.equal(await trial, null);
+  assert.equal(one.sessions.stats().pending, 2);
+  isSilent = false;
+  for (const answer of late) answer();
+  await turn();
+  const session = await firstVisit(one.goal);
+  assert.equal(await resumes(one, session), true);
+  assert.equal(one.sessions.stats().pending, 0);
 });
 
 test('without Redis sessions resume on the servers of one process', async () => {

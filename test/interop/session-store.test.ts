@@ -83,6 +83,19 @@ test('an entry that was changed or exchanged costs a full handshake', async () =
   for (const session of sessions) assert.equal(await resumes(two, session), false);
 });
 
+test('an entry of half a gigabyte, as much as Redis takes, costs a full handshake and no memory', async () => {
+  const one = await edges.edge({ redis: client });
+  const session = await firstVisit(one.goal);
+  const [name] = await client.keys('*');
+  await client.setRange(name!, 2 ** 29 - 1, 'x');
+  const before = process.memoryUsage().rss;
+  assert.equal(await resumes(one, session), false);
+  assert.ok(process.memoryUsage().rss - before < 64 * 2 ** 20);
+  const { failed, pending, missed } = one.sessions.stats();
+  assert.deepEqual([failed, pending, missed], [0, 0, 1]);
+  assert.equal(await resumes(one, await firstVisit(one.goal)), true);
+});
+
 test('what was stored before an edge lost its lease it cannot open, and it stores nothing more', async () => {
   const [one, two] = [await edges.edge({ redis: client }), await edges.edge({ redis: client })];
   const session = await firstVisit(one.goal);

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { openSession, sealSession, sessionName } from '../../../lib/fleet/sealed-session.ts';
+import {
+  MAX_SEALED_BYTES,
+  openSession,
+  sealSession,
+  sessionName,
+} from '../../../lib/fleet/sealed-session.ts';
 import { MemorySessions } from '../../../lib/fleet/session-backends.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { ticketKey } from '../../helpers/ticket-source.ts';
@@ -42,6 +47,14 @@ test('a bit that is changed anywhere, a byte more or less, and it does not open'
   ];
   for (const other of [...others, Buffer.alloc(100_000, 1)])
     assert.equal(openSession(NAME, other, RING), undefined);
+});
+
+test('what is longer than a session of Node can be is not deciphered, even if it was sealed with the key', () => {
+  const overhead = sealSession(NAME, Buffer.alloc(0), key(10)).length;
+  const longest = randomBytes(MAX_SEALED_BYTES - overhead);
+  assert.deepEqual(openSession(NAME, sealSession(NAME, longest, key(10)), RING), longest);
+  const longer = Buffer.concat([longest, Buffer.alloc(1)]);
+  assert.equal(openSession(NAME, sealSession(NAME, longer, key(10)), RING), undefined);
 });
 
 test('the name of a session tells nothing of its id', () => {
