@@ -1,5 +1,6 @@
 /** `keyless-tls bench`: native against remote signing, on this machine. */
-import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { checkWritable, print } from './bench/output.ts';
 import { page } from './bench/page.ts';
 import type { Question } from './bench/question.ts';
 import { QUESTIONS, QUICK_QUESTIONS } from './bench/questions.ts';
@@ -59,30 +60,6 @@ function endIfInterrupted(error: unknown): never {
   process.exit(1);
 }
 
-/**
- * A run takes minutes: whether its page can be written is known before. What is there stays as it is.
- *
- * @throws UsageError with the reason
- */
-function checkWritable(path: string): void {
-  const isNew = !existsSync(path);
-  try {
-    closeSync(openSync(path, 'a'));
-  } catch (error) {
-    const text = `The page cannot be written to ${JSON.stringify(path)}: ${(error as Error).message}.`;
-    throw new UsageError(text, 'keyless-tls bench --html bench.html');
-  }
-  if (isNew) rmSync(path);
-}
-
-/** The report first: a page that cannot be written after all does not take it along. */
-async function write(text: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    process.stdout.once('error', reject);
-    process.stdout.write(text, () => resolve());
-  });
-}
-
 async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = parsePositionals('bench', args, OPTIONS);
   const [scale, all] = values.quick ? [QUICK, QUICK_QUESTIONS] : [FULL, QUESTIONS];
@@ -90,9 +67,14 @@ async function run(args: readonly string[]): Promise<number> {
   const { html } = values;
   if (html !== undefined) checkWritable(html);
   const report = await askAll(questions, scale, process.stderr).catch(endIfInterrupted);
-  const written = write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
-  if (html !== undefined) writeFileSync(html, page(report));
-  await written;
+  // Where one of both cannot be written, the other is.
+  const printed = print(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
+  printed.catch(() => undefined);
+  try {
+    if (html !== undefined) writeFileSync(html, page(report));
+  } finally {
+    await printed;
+  }
   return report.answers.some(({ failed }) => failed) ? 1 : 0;
 }
 

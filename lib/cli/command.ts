@@ -82,7 +82,7 @@ export function explainListening(error: unknown, where: string, option: string):
   return Object.assign(new Error(message, { cause: error }), { code });
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 type EndingSignal = (typeof SIGNALS)[number];
 
 /**

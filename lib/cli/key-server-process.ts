@@ -1,7 +1,7 @@
 /** A key server in a process of its own, with certificates made for it: for the demo and the benchmark. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,14 +26,10 @@ export function keyFile<Site extends string>({ folder }: Files<Site>, site: Site
   return join(folder, 'keys', `${site}.key`);
 }
 
-/**
- * Keys go to the key server's folder and nowhere else; the edge gets certificates only.
- *
- * @param sites kind of the key of each site's certificate, all of them for localhost
- */
-export function makeFiles<Site extends string>(sites: Readonly<Record<Site, KeyType>>): Files<Site> {
-  const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-demo-'));
-  chmodSync(folder, 0o700);
+function fill<Site extends string>(
+  folder: string,
+  sites: Readonly<Record<Site, KeyType>>,
+): Omit<Files<Site>, 'folder'> {
   const authority = CertificateAuthority.make('keyless-tls demo', DAYS);
   const server = {
     commonName: 'localhost',
@@ -54,7 +50,24 @@ export function makeFiles<Site extends string>(sites: Readonly<Record<Site, KeyT
   writeFileSync(join(folder, 'ca.crt'), authority.certPem);
   writeFileSync(join(folder, 'server.crt'), keyServer.certPem);
   writeFileSync(join(folder, 'server.pem'), keyServer.keyPem, PRIVATE);
-  return { folder, ca: authority.certPem, certs, edge: { cert: edge.certPem, key: edge.keyPem } };
+  return { ca: authority.certPem, certs, edge: { cert: edge.certPem, key: edge.keyPem } };
+}
+
+/**
+ * Keys go to the key server's folder and nowhere else; the edge gets certificates only.
+ *
+ * @param sites kind of the key of each site's certificate, all of them for localhost
+ * @throws what the system says, for example that the disk is full: nothing is left behind then
+ */
+export function makeFiles<Site extends string>(sites: Readonly<Record<Site, KeyType>>): Files<Site> {
+  const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-demo-'));
+  try {
+    chmodSync(folder, 0o700);
+    return { folder, ...fill(folder, sites) };
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 /** Those of the demo. */

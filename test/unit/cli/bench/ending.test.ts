@@ -3,12 +3,13 @@
  * it does, there is a report.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { checkWritable } from '../../../../lib/cli/bench/output.ts';
 import { childrenOf } from '../../../../lib/cli/bench/process-figures.ts';
 import type { Report } from '../../../../lib/cli/bench/report.ts';
 import { gone, type Program, run, runCommand, start, startCommand } from '../../../helpers/programs.ts';
@@ -55,7 +56,7 @@ async function child(program: Program, word: string): Promise<number> {
   }
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) {
   test(`${signal} ends bench with its processes, and removes the keys it made`, async () => {
     const program = startCommand(['bench', 'handshakes'], { env });
     await program.prints(/1 of 1, about/);
@@ -171,4 +172,71 @@ test('a page that is there is kept until there is another one', async () => {
   await program.end('SIGTERM');
   assert.equal(readFileSync(path, 'utf8'), 'the last one');
   await rm(path);
+});
+
+test('a page whose name is a link to what is not there yet leaves the link, and makes nothing', async () => {
+  const [link, target] = [join(temporary, 'link.html'), join(temporary, 'target.html')];
+  await symlink(target, link);
+  checkWritable(link);
+  assert.ok(lstatSync(link).isSymbolicLink());
+  assert.ok(!existsSync(target));
+  await rm(link);
+});
+
+test('a pipe is no place for a page: nothing waits for who reads it', async () => {
+  const path = join(temporary, 'pipe');
+  await run('mkfifo', [path]);
+  const { code, stderr } = await runCommand(['bench', 'bulk', `--html=${path}`], { env });
+  assert.deepEqual([code, /it is a pipe/.test(stderr)], [2, true], stderr);
+  await rm(path);
+});
+
+const OUTPUT = new URL('../../../../lib/cli/bench/output.js', import.meta.url).href;
+/** Prints 64 KiB. */
+const PRINTS = `import('${OUTPUT}').then(({ print }) => print('x'.repeat(65536))).catch(({ message }) => { console.error(message); process.exit(1); })`;
+
+for (const [what, limit, to] of [
+  // In blocks of 512 bytes: the first write is short, the next one fails.
+  ['a disk that fills up', 'ulimit -f 8; ', 'report.json'],
+  ['a full disk', '', '/dev/full'],
+] as const) {
+  test(`a report that ${what} has no place for is no success`, async () => {
+    const command = `${limit}exec "$0" -e "$1" > "$2"`;
+    const path = join(temporary, to);
+    const place = to.startsWith('/') ? to : path;
+    const { code, stderr } = await run('sh', ['-c', command, process.execPath, PRINTS, place], { env });
+    assert.equal(code, 1);
+    assert.match(stderr, /^The report could not be written, and is not whole: (EFBIG|ENOSPC)/);
+    await rm(path, { force: true });
+  });
+}
+
+test('what a report is printed to may be a file or a pipe', async () => {
+  const path = join(temporary, 'whole.json');
+  const whole = 'exec "$0" -e "$1" > "$2"';
+  assert.equal((await run('sh', ['-c', whole, process.execPath, PRINTS, path], { env })).code, 0);
+  assert.equal(readFileSync(path, 'utf8').length, 65_536);
+  assert.equal((await run(process.execPath, ['-e', PRINTS], { env })).stdout.length, 65_536);
+  await rm(path);
+});
+
+test('bench whose report cannot be written says so, and fails', async () => {
+  const command = `exec ${process.execPath} ${MAIN} bench --quick memory > /dev/full`;
+  const { code, stderr } = await run('sh', ['-c', command], { env });
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^keyless-tls: The report could not be written, and is not whole: ENOSPC.*\[ENOSPC\]$/m,
+  );
+});
+
+test('certificates that cannot be made leave nothing: a full disk has no folder of keys', async () => {
+  const url = new URL('../../../../lib/cli/bench/sites.js', import.meta.url).href;
+  const script = `import('${url}').then(({ makeSiteFiles }) => makeSiteFiles()).catch(({ code }) => { console.error(code); })`;
+  // No file may have a byte.
+  const { stderr } = await run('sh', ['-c', 'ulimit -f 0; exec "$0" -e "$1"', process.execPath, script], {
+    env,
+  });
+  assert.match(stderr, /^EFBIG$/m);
+  assert.deepEqual(await readdir(temporary), []);
 });
