@@ -28,6 +28,7 @@
         "native/operation.cc",
         "native/platform.cc",
         "native/premaster.cc",
+        "native/process_signals.cc",
         "native/provider/asym_cipher.cc",
         "native/provider/key_management.cc",
         "native/provider/provider.cc",

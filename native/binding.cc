@@ -6,6 +6,7 @@
 #include "file_lock.h"
 #include "hardening.h"
 #include "platform.h"
+#include "process_signals.h"
 
 namespace keyless {
 
@@ -43,6 +44,9 @@ Napi::Value Stats(const Napi::CallbackInfo& info) {
 
 // hardenProcess(): bits of Hardening.
 Napi::Value Harden(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), HardenProcess()); }
+
+// ignoreSignals(): see IgnoreSignals().
+void Ignore(const Napi::CallbackInfo&) { IgnoreSignals(); }
 
 // lockFile(descriptor): 0, or errno.
 Napi::Value LockFile(const Napi::CallbackInfo& info) {
@@ -89,6 +93,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("setScratch", Napi::Function::New(env, SetScratch));
   exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
   exports.Set("hardenProcess", Napi::Function::New(env, Harden));
+  exports.Set("ignoreSignals", Napi::Function::New(env, Ignore));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
   exports.Set("chainLines", Napi::Function::New(env, Chain));
   exports.Set("stats", Napi::Function::New(env, Stats));

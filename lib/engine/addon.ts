@@ -92,6 +92,7 @@ export interface Addon {
   nativeKeys(): Buffer[];
   keyOfPem(pem: Uint8Array, passphrase: string | undefined): Buffer[];
   hardenProcess(): number;
+  ignoreSignals(): void;
   lockFile(descriptor: number): number;
   chainLines(lines: Uint8Array, ends: Uint32Array, count: number, head: Uint8Array): boolean;
   keyId(certificate: Uint8Array): Buffer | undefined;
@@ -163,6 +164,7 @@ const FUNCTIONS = [
   'nativeKeys',
   'keyOfPem',
   'hardenProcess',
+  'ignoreSignals',
   'lockFile',
   'chainLines',
   'keyId',

@@ -23,6 +23,11 @@ export interface Hardening {
   readonly noPrivileges: boolean;
 }
 
+/** No signal that a process may ignore does anything here from now on: none ends it, none opens Node's debugger. */
+export function ignoreSignals(): void {
+  addon().ignoreSignals();
+}
+
 /** Irrevocable, for the whole process; Linux only. @returns what was done */
 export function hardenProcess(): Hardening {
   const done = addon().hardenProcess();

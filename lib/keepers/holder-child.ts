@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../errors.ts';
 import { inheritedDescriptors } from './descriptors.ts';
+import { libraryPaths } from './library-paths.ts';
 
 /** The descriptor of the socket pair in such a process. */
 export const CHANNEL_FD = 3;
@@ -16,6 +17,9 @@ let hardening = TRY_HARDENING;
 /** How it ends then (EX_CONFIG of sysexits.h). */
 export const EXIT_EXPOSED = 78;
 
+/** How it ends when Node's debugger was opened in it: whoever is connected there is to see no key. */
+export const EXIT_DEBUGGED = 79;
+
 /** For all processes that are started from now on. */
 export function requireHardening(): void {
   hardening = REQUIRE_HARDENING;
@@ -26,6 +30,9 @@ export const HOLDERS = 2;
 
 /** What an app makes of the variable later is no Node.js, perhaps. */
 const NODE = process.execPath;
+
+/** What this one was started with; the app may set others for programs of its own. */
+const LIBRARY_PATHS = libraryPaths();
 
 /** One file with all it needs (scripts/bundle.mjs): it starts in two thirds of the time. */
 const MAIN = fileURLToPath(new URL('./key-process-main.cjs', import.meta.url));
@@ -42,15 +49,17 @@ function notStarted(cause?: unknown): KeylessError {
   );
 }
 
-/** No environment of the app's, and numbers as arguments: nothing to be seen in a process list, nothing to be configured. */
+/** No environment of the app's but where libraries are, and numbers as arguments: nothing to be seen in a process list, nothing to be configured. */
 function start(inherited: readonly string[]): ChildProcess {
   let child: ChildProcess;
   try {
     child = spawn(NODE, [MAIN, hardening, ...inherited], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-      env: {},
+      env: LIBRARY_PATHS,
       cwd: '/',
       windowsHide: true,
+      // A session of its own: what a terminal or a supervisor sends to the app's group, also while this one starts, is for the app.
+      detached: true,
     });
   } catch (cause) {
     throw notStarted(cause);

@@ -7,7 +7,7 @@ import { decodeAnswer } from '../protocol/answers.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { encodeFrame } from '../protocol/frame-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
-import { CHANNEL_FD, EXIT_EXPOSED, takeHolderChild } from './holder-child.ts';
+import { CHANNEL_FD, EXIT_DEBUGGED, EXIT_EXPOSED, takeHolderChild } from './holder-child.ts';
 import { type ChannelFunction, channelRequest, MAX_UNANSWERED } from './key-channel.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
@@ -38,10 +38,14 @@ export interface KeyHolderEvents {
   onSilence(): boolean;
 }
 
+const HOW_BY_CODE: Readonly<Record<number, string>> = {
+  [EXIT_EXPOSED]:
+    'KEYLESS_TLS_HARDENING=require: this system does not let it give up all that it does not need',
+  [EXIT_DEBUGGED]: 'a debugger was opened in it',
+};
+
 function howOf(code: number | null, signal: string | null): string {
-  if (code === EXIT_EXPOSED)
-    return 'KEYLESS_TLS_HARDENING=require: this system does not let it give up all that it does not need';
-  return signal ?? `exit code ${code}`;
+  return signal ?? HOW_BY_CODE[code ?? 0] ?? `exit code ${code}`;
 }
 
 /** Of operations that another process is asked for. */

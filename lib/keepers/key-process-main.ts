@@ -3,7 +3,7 @@
  * code of the key server, and ends when the socket does.
  */
 import { Socket } from 'node:net';
-import { type Hardening, hardenProcess } from '../engine/hardening.ts';
+import { type Hardening, hardenProcess, ignoreSignals } from '../engine/hardening.ts';
 import { encodeError, encodeResult } from '../protocol/answers.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
@@ -16,7 +16,7 @@ import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
 import { AnswerOrder } from './answer-order.ts';
 import { closeDescriptors } from './descriptors.ts';
-import { CHANNEL_FD, EXIT_EXPOSED, REQUIRE_HARDENING } from './holder-child.ts';
+import { CHANNEL_FD, EXIT_DEBUGGED, EXIT_EXPOSED, REQUIRE_HARDENING } from './holder-child.ts';
 import { KeptKeys } from './kept-keys.ts';
 import { type ChannelFunction, channelFunction, MAX_UNANSWERED } from './key-channel.ts';
 
@@ -90,12 +90,14 @@ function serve(socket: Socket): void {
 }
 
 const [, , hardening, ...inherited] = process.argv;
+// Whoever ends the app decides when: who signals all of its processes, one by one, reaches this one too.
+ignoreSignals();
 closeDescriptors(inherited);
 process.title = 'keyless-tls keys';
-// Whoever ends the app decides when: a Ctrl-C in the terminal reaches this process too.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 const channel = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
 const exposure = exposureOf(hardenProcess());
 // The keys that were sent to it are in the channel, and have not been read.
 if (exposure.length > 0 && hardening === REQUIRE_HARDENING) process.exit(EXIT_EXPOSED);
+// A SIGUSR1 that came before it was ignored. One that is not open by now cannot be opened any more.
+if (process.getBuiltinModule('node:inspector')?.url() !== undefined) process.exit(EXIT_DEBUGGED);
 serve(channel);

@@ -203,3 +203,33 @@ test('an app that calls something else process.execPath, later, is served all th
   );
   assert.equal(stdout, 'connected\n', stderr);
 });
+
+test('where Node.js needs LD_LIBRARY_PATH to start, the processes with the keys have it, and nothing else of the environment', () => {
+  const node = join(folder, 'linked-node');
+  writeFileSync(
+    node,
+    `#!/bin/sh\n[ "$LD_LIBRARY_PATH" = /:/usr/x -a -z "$CERT" ] || exit 127\nexec '${process.execPath}' "$@"\n`,
+  );
+  chmodSync(node, 0o755);
+  const first = join(folder, 'linked.cjs');
+  writeFileSync(first, `process.execPath = ${JSON.stringify(node)};`);
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    [
+      ...['--require', first, '--require', fileURLToPath(ISOLATE).replace(/js$/, 'cjs'), '-e'],
+      `process.env.LD_LIBRARY_PATH = '/elsewhere'; ${VISIT}`,
+    ],
+    {
+      cwd: '/usr',
+      env: {
+        ...process.env,
+        CERT: issued.certPem,
+        KEY: issued.keyPem,
+        LD_LIBRARY_PATH: '..:x',
+      },
+      encoding: 'utf8',
+      timeout: 20_000,
+    },
+  );
+  assert.equal(stdout, 'connected\n', stderr);
+});

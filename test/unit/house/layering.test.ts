@@ -72,6 +72,7 @@ const BREACHES: Readonly<Record<string, readonly [path: string, source: string]>
   'files in keys': ['keys/a.ts', "import { readFileSync } from 'node:fs';"],
   'files in the engine': ['engine/hook.ts', "import { readFile } from 'node:fs/promises';"],
   'environment in the client': ['client/a.ts', 'const debug = process.env.DEBUG;'],
+  'environment in a keeper': ['keepers/holder-child.ts', 'const { env } = process;'],
   'environment by another name': ['client/a.ts', "import { argv, env } from 'node:process';"],
   'environment taken apart': ['protocol/a.ts', 'const { env } = process;'],
   'an unknown layer': ['utils/a.ts', ''],

@@ -39,6 +39,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 const READS_FILES_OR_ENVIRONMENT = ['cli', 'proxy', 'server', 'wrap'];
 const ADDON = 'engine/addon.ts';
+/** What Node.js, started once more, cannot do without. */
+const KNOWS_ENVIRONMENT = ['keepers/library-paths.ts'];
 /** Whether the addon's binary is there; what a process that holds keys has inherited. */
 const KNOWS_FILES = ['engine/binary.ts', 'keepers/descriptors.ts'];
 
@@ -92,7 +94,8 @@ function checkFile(path: string, source: string, packages: readonly string[]): (
   const layer = layerOf(path);
   if (!Object.hasOwn(ALLOWED, layer)) return [`${path}: "${layer}" is a layer without a row in ALLOWED`];
   const code = codeOf(source);
-  const environment = !READS_FILES_OR_ENVIRONMENT.includes(layer) && ENVIRONMENT.test(code);
+  const mayRead = READS_FILES_OR_ENVIRONMENT.includes(layer) || KNOWS_ENVIRONMENT.includes(path);
+  const environment = !mayRead && ENVIRONMENT.test(code);
   return [
     ...importsOf(source).map((name) => checkImport(path, name, packages)),
     environment ? `${path} reads the environment` : undefined,

@@ -1,0 +1,13 @@
+// What signals do to this process.
+#ifndef NATIVE_PROCESS_SIGNALS_H_
+#define NATIVE_PROCESS_SIGNALS_H_
+
+namespace keyless {
+
+// For all threads, from now on: whatever may be ignored does nothing, also what Node has handlers for (SIGUSR1 opens its debugger).
+// Faults still end the process, and so does abort().
+void IgnoreSignals();
+
+}  // namespace keyless
+
+#endif  // NATIVE_PROCESS_SIGNALS_H_
