@@ -29,6 +29,8 @@ export interface ErrandRequest {
   readonly keyId: Uint8Array | undefined;
   /** The custom function that it is to a key server of the profile; `undefined`: none. Default: none. */
   readonly functionFor?: ((profile: Profile) => string | undefined) | undefined;
+  /** Only key servers of this profile are asked a second time while the first is still asked; default: all. */
+  readonly hedgedAt?: Profile | undefined;
   /** The request in the words of either profile. @throws what makes it impossible there */
   items(profile: Profile): Items;
   /** Milliseconds on the clock. */
@@ -170,6 +172,11 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   /** Those that failed at it may be asked again; those that refused it would refuse it again. */
   forgive(): void {
     this.failedAt = undefined;
+  }
+
+  mayBeHedgedAt({ profile }: KnownServer): boolean {
+    const { hedgedAt } = this.request;
+    return hedgedAt === undefined || hedgedAt === profile;
   }
 
   get isOut(): boolean {

@@ -215,8 +215,9 @@ export class KeyServerSet {
   #send(errand: Errand, server: KnownServer): void {
     const isFirst = errand.server === undefined;
     errand.send(server);
-    const { kind, lane } = errand.request;
-    if (isFirst && this.#servers.length > 1 && kind === 'sign') this.#hedging[lane].watch(errand);
+    const { lane } = errand.request;
+    if (isFirst && this.#servers.length > 1 && errand.mayBeHedgedAt(server))
+      this.#hedging[lane].watch(errand);
   }
 
   #park(errand: Errand): void {
@@ -331,7 +332,8 @@ export class KeyServerSet {
 
   #otherFor(errand: Errand): KnownServer | undefined {
     const now = this.#clock.now();
-    const unfit = [...this.#unfit(errand, now), errand.server!];
+    const never = this.#servers.filter((each) => each === errand.server || !errand.mayBeHedgedAt(each));
+    const unfit = [...this.#unfit(errand, now), ...never];
     return choose(this.#usable, unfit, errand.request.lane, now, this.#random);
   }
 

@@ -7,7 +7,7 @@ import type { BackOffSettings } from './back-off.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
 import { clientBreaker } from './channels.ts';
 import type { Candidate } from './choice.ts';
-import type { Connection, ConnectionSettings } from './connection.ts';
+import type { Connection, ConnectionSettings, Profile } from './connection.ts';
 import type { ErrandRequest } from './errand.ts';
 import { Lane, type LaneName } from './lane.ts';
 import { Latency } from './latency.ts';
@@ -24,14 +24,17 @@ export interface ServerStats {
   readonly breaker: BreakerState;
   /** How often the breaker has opened. */
   readonly breakerOpened: number;
-  readonly profile: 'ours' | 'field' | undefined;
+  readonly profile: Profile | undefined;
   /** How far its clock is ahead of this machine's, milliseconds; `undefined`: it is not connected, or does not say. */
   readonly clockSkewMs: number | undefined;
   /** Connections that are ready now. */
   readonly ready: number;
   /** Operations that wait for its answer. */
   readonly inFlight: number;
-  /** Milliseconds from request to answer over the last 10 to 20 s; `undefined`: it has not answered in that time. */
+  /**
+   * Milliseconds from request to answer, or until nobody waited for it, over the last 10 to 20 s; `undefined`: there was
+   * nothing in that time.
+   */
   readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number } | undefined;
   /** Operations it has answered with a result. */
   readonly answered: number;
@@ -149,9 +152,14 @@ export class KnownServer implements Candidate {
   /** @param functionFor see {@link ErrandRequest}; @returns whether it says that it has it; not connected, it may */
   offers(functionFor: ErrandRequest['functionFor']): boolean {
     if (functionFor === undefined) return true;
-    const connection = this.#links.find((link) => link.connection !== undefined)?.connection;
+    const connection = this.#known?.connection;
     const name = connection && functionFor(connection.profile);
     return name === undefined || connection?.capabilities?.functions.includes(name) === true;
+  }
+
+  /** `undefined`: it is not connected. */
+  get profile(): Profile | undefined {
+    return this.#known?.connection?.profile;
   }
 
   get lastError(): KeylessError | undefined {
@@ -248,7 +256,8 @@ export class KnownServer implements Candidate {
    * @param ms since it was asked
    */
   fail(lane: LaneName, code: KeylessErrorCode, blamed: boolean, ms: number, now: number): void {
-    if (code === 'ERR_KEYLESS_TIMEOUT') this.#lanes[lane].timeOut(ms, now);
+    // It took at least so long: whoever never answers is not the one that is quickest.
+    if (code === 'ERR_KEYLESS_TIMEOUT') this.abandon(lane, ms, now);
     else this.#lanes[lane].fail(now);
     this.#note(code, blamed);
   }
@@ -282,14 +291,14 @@ export class KnownServer implements Candidate {
 
   stats(): ServerStats {
     const stray = this.#links.map(({ strayAnswers }) => strayAnswers);
-    const known = this.#links.find(({ connection }) => connection !== undefined);
+    const known = this.#known;
     const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
     return {
       server: this.name,
       state: known?.state ?? this.#links[0]!.state,
       breaker: this.#breaker.state,
       breakerOpened: this.#breaker.opened,
-      profile: known?.connection?.profile,
+      profile: this.profile,
       clockSkewMs: known?.connection?.clockSkewMs,
       ready: this.#links.filter(({ state }) => state === 'ready').length,
       inFlight: this.outstanding,
@@ -321,6 +330,10 @@ export class KnownServer implements Candidate {
     const of = (share: number) => this.#latency.percentileMs(share);
     const [p50, p95, p99] = [of(0.5), of(0.95), of(0.99)];
     return p50 === undefined ? undefined : { p50, p95: p95!, p99: p99! };
+  }
+
+  get #known(): Link | undefined {
+    return this.#links.find(({ connection }) => connection !== undefined);
   }
 
   #note(code: KeylessErrorCode, blamed: boolean): void {

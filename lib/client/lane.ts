@@ -89,15 +89,10 @@ export class Lane {
     this.#progressAt = now;
   }
 
-  /** Nothing came in time. @param ms it would have taken at least so long */
-  timeOut(ms: number, now: number): void {
-    this.#congestion.recordMissing(ms, this.outstanding, now);
-    this.outstanding -= 1;
-  }
-
   /** Nobody waits for the answer any more. @param ms it takes at least so long; @returns whether that is long for it */
   abandon(ms: number, now: number): boolean {
-    this.timeOut(ms, now);
+    this.#congestion.recordMissing(ms, this.outstanding, now);
+    this.outstanding -= 1;
     const isLong = ms > this.#latency.averageMs(now);
     if (isLong) this.#latency.record(ms, now);
     return isLong;

@@ -113,7 +113,12 @@ class KeyServers implements PrivateKey {
     return requestContext(operation, profile, this.#sendAddresses);
   }
 
-  /** Ours answer with 48 bytes, those of the field with the raw block, which the engine looks at. */
+  /**
+   * Ours answer with 48 bytes, those of the field with the raw block, which the engine looks at.
+   *
+   * Ours all answer the same, whatever the ciphertext holds, and may be asked at once. Of the field one may answer what is
+   * badly padded with an error: to wait for another one's answer then would take time, by which a client could tell.
+   */
   #decrypt(operation: DecryptOperation): Promise<Uint8Array> {
     const { ciphertext, clientVersion } = operation;
     const items = (profile: Profile) => {
@@ -126,6 +131,7 @@ class KeyServers implements PrivateKey {
       method: 'decrypt',
       lane: 'slow',
       functionFor: (profile) => (profile === 'ours' ? CustomFunction.RSA_PREMASTER : undefined),
+      hedgedAt: 'ours',
       items,
     });
   }
@@ -189,7 +195,7 @@ class KeyServers implements PrivateKey {
 
   #ask(
     operation: Operation,
-    what: Pick<ErrandRequest, 'kind' | 'method' | 'lane' | 'functionFor' | 'items' | 'avoid'>,
+    what: Pick<ErrandRequest, 'kind' | 'method' | 'lane' | 'functionFor' | 'hedgedAt' | 'items' | 'avoid'>,
   ): Promise<Uint8Array> {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);

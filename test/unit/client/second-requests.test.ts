@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { hedgeDelayMs, type Timed } from '../../../lib/client/hedge-delay.ts';
+import type { KeyServers } from '../../../lib/keys/key-servers.ts';
 import type { SignatureScheme } from '../../../lib/keys/private-key.ts';
 import { encodeError } from '../../../lib/protocol/answers.ts';
+import { CustomFunction } from '../../../lib/protocol/opcodes.ts';
 import { SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
 import { until } from '../../helpers/edge.ts';
-import { signOperation } from '../../helpers/operations.ts';
+import { decryptOperation, signOperation } from '../../helpers/operations.ts';
 import { answer, KEY_ID, RudeEdges } from '../../helpers/rude-edges.ts';
 import type { OnRequest } from '../../helpers/rude-key-server.ts';
 
@@ -53,6 +55,73 @@ test('RSA among much faster P-256 is not asked for twice because it takes longer
   await Promise.all(Array.from({ length: 59 }, () => sign('rsa_pss_rsae_sha256')));
   // The first one: nothing was known. Others, where a busy machine answers half as late again.
   assert.ok(asked <= 60 + 5, `${asked} requests for 60 operations`);
+});
+
+const PREMASTER = CustomFunction.RSA_PREMASTER;
+
+/** One that answers after 30 ms, and one that greets, and answers nothing else but pings. */
+async function goodAndSilent(options: Parameters<RudeEdges['rude']>[1], timeoutMs: number) {
+  const asked = { good: 0, silent: 0 };
+  const good = await edges.rude((frame, socket) => {
+    asked.good += 1;
+    setTimeout(answer, 30, frame, socket);
+  }, options);
+  const silent = await edges.rude(() => {
+    asked.silent += 1;
+  }, options);
+  const keys = edges.edge([good, silent], { timeoutMs });
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  return { keys, asked };
+}
+
+const repeatable = {
+  'ticket keys': (keys: KeyServers) => keys.ticketKeys(),
+  'a premaster': (keys: KeyServers) => keys.decrypt!(decryptOperation(KEY_ID, Buffer.alloc(256, 3))),
+};
+for (const [what, ask] of Object.entries(repeatable)) {
+  test(`${what} that a key server does not answer with another one is asked for`, async () => {
+    const functions = [PREMASTER, CustomFunction.TICKET_KEYS];
+    const { keys, asked } = await goodAndSilent({ functions }, 10_000);
+    for (let round = 0; round < 6; round += 1) await ask(keys);
+    const { hedged, failed, retried } = keys.stats();
+    assert.deepEqual([asked.good, asked.silent, failed, retried], [6, hedged, 0, 0]);
+    keys.close();
+  });
+}
+
+test('of the field only one is asked for a premaster at a time: an error for its padding is as early from each', async () => {
+  const { keys, asked } = await goodAndSilent({ profile: 'field' }, 200);
+  const decrypt = async () => repeatable['a premaster'](keys).then(String, ({ code }) => code);
+  const results: string[] = [];
+  for (let round = 0; round < 4; round += 1) results.push(await decrypt());
+  assert.equal(keys.stats().hedged, 0);
+  assert.equal(asked.good + asked.silent, 4, results.join());
+  keys.close();
+});
+
+test('whoever lets an operation time out is not taken for the quickest: the next ones go to others', async () => {
+  const { keys, asked } = await goodAndSilent({ profile: 'field' }, 200);
+  for (let round = 0; round < 12; round += 1) await repeatable['a premaster'](keys).catch(() => undefined);
+  assert.ok(asked.silent <= 1, `${asked.silent} of 12 were asked of it`);
+  assert.equal(asked.good, 12 - asked.silent);
+  keys.close();
+});
+
+test('one of the field is not asked for the premaster that one of ours is asked for, nor the other way round', async () => {
+  const silent = [
+    await edges.rude(() => undefined, { functions: [PREMASTER] }),
+    await edges.rude(() => undefined, { profile: 'field' }),
+  ];
+  const keys = edges.edge(silent, { timeoutMs: 300 });
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  for (let round = 0; round < 4; round += 1)
+    await assert.rejects(repeatable['a premaster'](keys), { code: 'ERR_KEYLESS_TIMEOUT' });
+  const { hedged, servers } = keys.stats();
+  const asked = servers.map(({ errors }) => errors.ERR_KEYLESS_TIMEOUT ?? 0);
+  assert.equal(hedged, 0);
+  const [ours, field] = asked as [number, number];
+  assert.ok(ours > 0 && field > 0 && ours + field === 4, asked.join());
+  keys.close();
 });
 
 for (const code of [2, 6, 8] as const) {
