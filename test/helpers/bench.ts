@@ -31,7 +31,7 @@ export const QUIET: Waits = { edge: 0, 'key server': 0, clients: 0, stolen: 0 };
 export function samplesWith(figures: Partial<Sample>): Sample[] {
   const sample: Sample = {
     ...{ handshakes: 100, edgeCpuMs: 1, keyServerCpuMs: 0.1, clientCpuMs: 0.5, perSecond: 900 },
-    ...{ medianMs: 1, p99Ms: 2, clientUtilisation: 0.5, clientUtilisationByKernel: 0.5 },
+    ...{ medianMs: 1, p99Ms: 2, clientProcesses: 1, clientUtilisation: 0.5, clientUtilisationByKernel: 0.5 },
     ...{ operations: 1, resumed: 0, agreement: 1, waits: QUIET },
     ...figures,
   };

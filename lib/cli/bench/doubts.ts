@@ -5,7 +5,7 @@ import { median } from './statistics.ts';
 import { SIDES, type Waits } from './waits.ts';
 
 /** A process that reaches this share of a core is what limits wall times. */
-const BUSY = 0.95;
+export const BUSY = 0.95;
 /** How far two accounts of the same CPU time may be apart: one is read a moment after the other. */
 const APART = 0.1;
 /** Shares of the time, in the median of the rounds: more than a quiet machine's own services take. */
@@ -74,7 +74,7 @@ export function busyClients(groups: Groups<{ readonly clientUtilisation: number 
   const busy = over(groups, ({ clientUtilisation }) => clientUtilisation, BUSY);
   if (busy === undefined) return [];
   return [
-    `The clients used a whole core (${busy}): rates and latencies are limited by them. CPU times for each handshake are not.`,
+    `The clients used all of a core (${busy}): rates and latencies are limited by them. CPU times for each handshake are not.`,
   ];
 }
 

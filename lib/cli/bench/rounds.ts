@@ -38,6 +38,11 @@ export function medianOf(samples: readonly Sample[], figure: Figure): number {
   return median(figuresIn(samples, figure));
 }
 
+/** Share of a core that an edge used; of several edges, in sum. */
+export function edgeUtilisation(samples: readonly Sample[]): number {
+  return median(samples.map(({ perSecond, edgeCpuMs }) => (perSecond * edgeCpuMs) / 1000));
+}
+
 /** Median of one contestant over that of another. */
 export function ratioOf(of: readonly Sample[], to: readonly Sample[], figure: Figure = 'edgeCpuMs'): number {
   return medianOf(of, figure) / medianOf(to, figure);

@@ -1,5 +1,6 @@
 /** One round of one contestant: what its handshakes cost each process, and how long they took. */
-import type { ClientFigures, ClosedPlan } from './client-plans.ts';
+import type { ClosedPlan } from './client-plans.ts';
+import type { CrewRun } from './crew.ts';
 import type { Edge } from './edge.ts';
 import type { EdgeFigures } from './edge-process.ts';
 import { median, percentile } from './statistics.ts';
@@ -17,7 +18,8 @@ export interface Sample {
   /** Milliseconds from connect to the end of the handshake, seen by clients. */
   readonly medianMs: number;
   readonly p99Ms: number;
-  /** CPU of the clients over the time: near 1 (of one process), they limit all wall times. */
+  readonly clientProcesses: number;
+  /** CPU of the busiest process of clients over the time: near 1, it limits all wall times. */
   readonly clientUtilisation: number;
   /** The same by the kernel's account, a check of it. */
   readonly clientUtilisationByKernel: number | undefined;
@@ -45,19 +47,17 @@ const difference = (after?: number, before?: number) =>
 interface Moment {
   readonly edge: EdgeFigures;
   readonly keyServerCpuMs: number | undefined;
-  readonly clientCpuMs: number | undefined;
 }
 
 async function momentOf(workshop: Workshop, edges: readonly Edge[]): Promise<Moment> {
   const edge = await figuresOf(edges);
-  return { edge, keyServerCpuMs: workshop.keyServerCpuMs(), clientCpuMs: workshop.clients.cpuMs() };
+  return { edge, keyServerCpuMs: workshop.keyServerCpuMs() };
 }
 
-function sampleOf(before: Moment, after: Moment, clients: ClientFigures, waits: Waits): Sample {
+function sampleOf(before: Moment, after: Moment, clients: CrewRun, waits: Waits): Sample {
   const { handshakes, wallMs, cpuMs, latencies } = clients;
   const each = (name: keyof EdgeFigures) => (after.edge[name] - before.edge[name]) / handshakes;
   const keyServerCpuMs = difference(after.keyServerCpuMs, before.keyServerCpuMs);
-  const byKernel = difference(after.clientCpuMs, before.clientCpuMs);
   return {
     handshakes,
     edgeCpuMs: each('cpuMs'),
@@ -66,8 +66,9 @@ function sampleOf(before: Moment, after: Moment, clients: ClientFigures, waits: 
     perSecond: (handshakes * 1000) / wallMs,
     medianMs: median(latencies),
     p99Ms: percentile(latencies, 0.99),
-    clientUtilisation: cpuMs / wallMs,
-    clientUtilisationByKernel: byKernel === undefined ? undefined : byKernel / wallMs,
+    clientProcesses: clients.processes,
+    clientUtilisation: clients.utilisation,
+    clientUtilisationByKernel: clients.utilisationByKernel,
     operations: each('operations'),
     resumed: each('resumed'),
     agreement: each('handshakes'),
@@ -77,16 +78,18 @@ function sampleOf(before: Moment, after: Moment, clients: ClientFigures, waits: 
 
 /**
  * @param edges whose ports the plan names
+ * @param processes of clients; default: as many as it needs, and there are
  * @throws (rejects) KeylessError ERR_KEYLESS_HANDSHAKE if one failed
  */
 export async function takeSample(
   workshop: Workshop,
   edges: readonly Edge[],
   plan: Omit<ClosedPlan, 'kind'>,
+  processes?: number,
 ): Promise<Sample> {
   const before = await momentOf(workshop, edges);
   const [clients, waits] = await workshop.watched(edges, () =>
-    workshop.clients.run({ ...plan, kind: 'closed' }),
+    workshop.clients.run({ ...plan, kind: 'closed' }, processes),
   );
   return sampleOf(before, await momentOf(workshop, edges), clients, waits);
 }

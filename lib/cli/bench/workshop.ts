@@ -2,8 +2,8 @@
 import { rmSync } from 'node:fs';
 import { KeylessError } from '../../errors.ts';
 import { type KeyServerProcess, startKeyServer } from '../key-server-process.ts';
-import { Clients } from './clients.ts';
 import { describe, PLACEMENT, pin, type Role } from './cores.ts';
+import { Crew } from './crew.ts';
 import { Edge } from './edge.ts';
 import type { EdgeMode, EdgePlan } from './edge-process.ts';
 import { Link } from './link.ts';
@@ -33,7 +33,7 @@ export class Workshop {
   readonly scale: Scale;
   readonly files: SiteFiles;
   readonly keyServer: KeyServerProcess;
-  readonly clients: Clients;
+  readonly clients = new Crew();
   /** Rejects when something that every question needs has ended: nothing would be measured any more. */
   readonly broken: Promise<never>;
   readonly #owned = new Set<Owned>();
@@ -54,7 +54,7 @@ export class Workshop {
     const { pid = 0 } = keyServer.child;
     const isPinned = pin(pid, 'key server');
     this.#own({ pid, role: 'key server', isPinned, end: () => keyServer.child.kill() });
-    this.clients = this.#own(new Clients());
+    for (const each of this.clients.members) this.#own(each);
     this.broken = Promise.race([keyServerGone(keyServer), this.clients.gone]);
     this.broken.catch(() => undefined);
   }
@@ -126,11 +126,6 @@ export class Workshop {
     const link = this.#own(new Link());
     await link.listen(port);
     return link;
-  }
-
-  /** Beside those that are there. */
-  startClients(): Clients {
-    return this.#own(new Clients());
   }
 
   /** @returns what a program printed, with the cores of a role; `undefined`: there is none, or it failed */

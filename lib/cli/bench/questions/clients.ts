@@ -1,9 +1,9 @@
 /** Are the clients to be believed? They are held against the kernel, against the edge, and against another program. */
-import { doubtsOf, withMore } from '../doubts.ts';
+import { BUSY, doubtsOf, withMore } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
 import { ms, number, perSecond, share, spread, times } from '../figures-in-words.ts';
 import type { Answer, Question } from '../question.ts';
-import { figuresIn, interleave, medianOf } from '../rounds.ts';
+import { edgeUtilisation, figuresIn, interleave, medianOf } from '../rounds.ts';
 import { type Sample, takeSample } from '../sample.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
 import { median } from '../statistics.ts';
@@ -22,25 +22,12 @@ async function bySTime(workshop: Workshop, edge: Edge, seconds: number): Promise
   return (after.cpuMs - before.cpuMs) / (after.handshakes - before.handshakes);
 }
 
-/** @returns handshakes a second of two processes of clients at once, half as many connections each */
-async function byTwo(workshop: Workshop, edge: Edge): Promise<number> {
-  const second = workshop.startClients();
-  try {
-    const ports = [edge.ports[SITE]!];
-    const shared = { version: 'TLSv1.3', ports, ms: workshop.scale.roundMs } as const;
-    const plan = { ...shared, kind: 'closed', concurrent: CONCURRENT / 2 } as const;
-    await second.run(plan);
-    const both = await Promise.all([workshop.clients.run(plan), second.run(plan)]);
-    return both.reduce((sum, { handshakes, wallMs }) => sum + (handshakes * 1000) / wallMs, 0);
-  } finally {
-    second.end();
-  }
-}
-
-interface Result {
-  readonly alone: readonly Sample[];
+export interface Result {
+  /** With as many processes of clients as there are for one edge; sixteen at once. */
   readonly batch: readonly Sample[];
-  readonly two: readonly number[];
+  /** With one of them; empty: there is but one. */
+  readonly one: readonly Sample[];
+  readonly alone: readonly Sample[];
   /** Empty: there is no openssl command. */
   readonly sTimeCpuMs: readonly number[];
 }
@@ -48,19 +35,70 @@ interface Result {
 async function measure(workshop: Workshop): Promise<Result> {
   const edge = await workshop.edge('native');
   const { roundMs } = workshop.scale;
-  const take = (concurrent: number) =>
-    takeSample(workshop, [edge], { version: 'TLSv1.3', ports: [edge.ports[SITE]!], concurrent, ms: roundMs });
-  const contestants = { batch: () => take(CONCURRENT), two: () => byTwo(workshop, edge) };
-  const { batch, two } = await interleave(contestants, roundsOf(workshop.scale));
+  const take = (concurrent: number, processes?: number) => {
+    const plan = { version: 'TLSv1.3', ports: [edge.ports[SITE]!], concurrent, ms: roundMs } as const;
+    return takeSample(workshop, [edge], plan, processes);
+  };
+  const batch = () => take(CONCURRENT);
+  const one = () => take(CONCURRENT, 1);
+  const several = workshop.clients.members.length > 1;
+  const rounds = await interleave(several ? { batch, one } : { batch }, roundsOf(workshop.scale));
   const others = { alone: () => take(1), sTime: () => bySTime(workshop, edge, sTimeSeconds(workshop.scale)) };
   const { alone, sTime } = await interleave(others, otherRoundsOf(workshop.scale));
-  return { alone, batch, two, sTimeCpuMs: sTime.filter(Number.isFinite) };
+  return { one: [], ...rounds, alone, sTimeCpuMs: sTime.filter(Number.isFinite) };
 }
 
 /** Whole ones. */
 const sTimeSeconds = ({ quick }: Scale) => (quick ? 1 : 2);
 const roundsOf = ({ quick }: Scale) => (quick ? 2 : 5);
 const otherRoundsOf = ({ quick }: Scale) => (quick ? 1 : 5);
+
+/** An edge that uses so much of its core has no more handshakes to give. */
+const FULL_EDGE = 0.9;
+
+/** What keeps the native edge from more handshakes. */
+export function limitOf({ batch }: Result): 'edge' | 'clients' | 'neither' {
+  if (edgeUtilisation(batch) >= FULL_EDGE) return 'edge';
+  return medianOf(batch, 'clientUtilisation') > BUSY ? 'clients' : 'neither';
+}
+
+function limitInWords(result: Result): string {
+  const room = times(1000 / medianOf(result.batch, 'edgeCpuMs') / medianOf(result.batch, 'perSecond'));
+  switch (limitOf(result)) {
+    case 'edge':
+      return 'The clients are not the bottleneck: the edge uses its core, and rates are its own.';
+    case 'clients':
+      return (
+        `The clients are the bottleneck: rates of such edges are rates of the clients, and the edge has CPU for ${room} as many handshakes. ` +
+        'CPU for each handshake is not theirs to limit.'
+      );
+    case 'neither':
+      return `Neither clients nor edge use all of a core: what both wait for limits rates, and the edge has CPU for ${room} as many handshakes.`;
+  }
+}
+
+function comparedInWords({ batch, one }: Result): string {
+  if (one.length === 0)
+    return 'There is one process of clients: no core is free for another one, which would take its time from the first.';
+  const [all, alone] = [medianOf(batch, 'perSecond'), medianOf(one, 'perSecond')];
+  return `One process of clients makes ${perSecond(alone)} handshakes a second, ${batch[0]?.clientProcesses} make ${perSecond(all)}: ${times(all / alone)}.`;
+}
+
+/** They follow from what was measured. */
+export function wordsOf(result: Result): string[] {
+  const { batch, alone, sTimeCpuMs } = result;
+  const [own, kernel] = [medianOf(batch, 'clientUtilisation'), medianOf(batch, 'clientUtilisationByKernel')];
+  return [
+    `With the native edge (P-256, TLS 1.3), the busiest process of clients uses ${share(own)} of a core, the kernel says ${share(kernel)}, and the edge ${share(edgeUtilisation(batch))} of its own.`,
+    comparedInWords(result),
+    limitInWords(result),
+    ...(sTimeCpuMs.length === 0
+      ? []
+      : [
+          `A handshake with openssl s_time costs the edge ${ms(median(sTimeCpuMs))} ms of CPU, one with these clients ${ms(medianOf(alone, 'edgeCpuMs'))} ms.`,
+        ]),
+  ];
+}
 
 function doubts({ alone, sTimeCpuMs }: Result): string[] {
   if (sTimeCpuMs.length === 0)
@@ -73,27 +111,22 @@ function doubts({ alone, sTimeCpuMs }: Result): string[] {
 
 async function answer(workshop: Workshop): Promise<Answer> {
   const result = await measure(workshop);
-  const { alone, batch, two, sTimeCpuMs } = result;
-  const [own, kernel] = [medianOf(batch, 'clientUtilisation'), medianOf(batch, 'clientUtilisationByKernel')];
+  const { alone, batch, one, sTimeCpuMs } = result;
+  const rate = (samples: readonly Sample[]) => spread(figuresIn(samples, 'perSecond'), perSecond);
+  const processes = batch[0]?.clientProcesses ?? 0;
   const rows = [
-    ['clients, of a core: their own account', share(own)],
-    ["clients, of a core: the kernel's account", share(kernel)],
+    ['processes of clients', String(processes)],
+    ['the busiest, of a core: their own account', share(medianOf(batch, 'clientUtilisation'))],
+    ["the busiest, of a core: the kernel's account", share(medianOf(batch, 'clientUtilisationByKernel'))],
+    ['the edge, of a core', share(edgeUtilisation(batch))],
     ['handshakes the edge counted, over those the clients counted', number(medianOf(batch, 'agreement'))],
-    [`a second, one process with ${CONCURRENT} at once`, spread(figuresIn(batch, 'perSecond'), perSecond)],
-    [`a second, two processes with ${CONCURRENT / 2} each`, spread(two, perSecond)],
+    [`a second, ${CONCURRENT} at once`, rate(batch)],
+    ...(one.length === 0 ? [] : [[`a second, ${CONCURRENT} at once, one process of clients`, rate(one)]]),
     ['edge CPU, one at a time, ms', spread(figuresIn(alone, 'edgeCpuMs'))],
     ['edge CPU, openssl s_time, ms', spread(sTimeCpuMs)],
   ];
   return {
-    words: [
-      `With the native edge (P-256, TLS 1.3), the clients use ${share(own)} of a core; the kernel says ${share(kernel)}. ` +
-        `Two processes of clients make ${times(median(two) / medianOf(batch, 'perSecond'))} the handshakes of one: near 1, one is enough.`,
-      ...(sTimeCpuMs.length === 0
-        ? []
-        : [
-            `A handshake with openssl s_time costs the edge ${ms(median(sTimeCpuMs))} ms of CPU, one with these clients ${ms(medianOf(alone, 'edgeCpuMs'))} ms.`,
-          ]),
-    ],
+    words: wordsOf(result),
     tables: [{ columns: ['clients', 'figure'], rows }],
     plots: [],
     measured: [],
@@ -104,7 +137,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
 
 function seconds(scale: Scale): number {
   const { roundMs } = scale;
-  const [each, other] = [3 * roundMs + 300, roundMs + sTimeSeconds(scale) * 1000 + 100];
+  const [each, other] = [2 * roundMs + 100, roundMs + sTimeSeconds(scale) * 1000 + 100];
   return (roundsOf(scale) * each + otherRoundsOf(scale) * other) / 1000;
 }
 

@@ -18,7 +18,7 @@ export function cpuTable(results: readonly Result[]): Table {
       'clients',
       'sum, native → remote',
       'each edge core, /s',
-      'clients, of a core',
+      'busiest client, of a core',
     ],
     rows: results.map((result) => {
       const { native, remote } = result.batch;

@@ -2,12 +2,12 @@
  * How long does a handshake take, at how much load? Clients begin when they are due, in random gaps, and latency counts from
  * then: a queue shows.
  */
-import type { ClientFigures } from '../client-plans.ts';
 import { compare } from '../comparison.ts';
-import { busyClients, type Doubts, disturbanceOf, withMore } from '../doubts.ts';
+import type { CrewRun } from '../crew.ts';
+import { BUSY, busyClients, type Doubts, disturbanceOf, withMore } from '../doubts.ts';
 import { ms, number, perSecond, share } from '../figures-in-words.ts';
 import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
-import { interleave, medianOf } from '../rounds.ts';
+import { edgeUtilisation, interleave, medianOf } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
 import type { Site } from '../sites.ts';
@@ -53,14 +53,14 @@ const roundsOf = ({ quick, rounds }: Scale) => (quick ? 2 : rounds);
 /** Queues need time to grow. */
 const lengthOf = ({ roundMs }: Scale) => roundMs * 1.25 + 100;
 
-function roundOf({ latencies, handshakes, wallMs, cpuMs, dropped }: ClientFigures, waits: Waits): Round {
+function roundOf({ latencies, handshakes, wallMs, utilisation, dropped }: CrewRun, waits: Waits): Round {
   return {
     medianMs: median(latencies),
     p90Ms: percentile(latencies, 0.9),
     p99Ms: percentile(latencies, 0.99),
     perSecond: (handshakes * 1000) / wallMs,
     dropped,
-    clientUtilisation: cpuMs / wallMs,
+    clientUtilisation: utilisation,
     waits,
   };
 }
@@ -172,12 +172,17 @@ function dropped(results: readonly Result[]): string[] {
     : [`The clients did not begin ${count} connections that were due: too many were under way already.`];
 }
 
+/** Then half of the capacity is half of what the clients can do. */
+const isLimitedByClients = ({ closed }: Result) => medianOf(closed.native, 'clientUtilisation') > BUSY;
+
 export function wordsOf(result: Result, isPlaced: boolean): string {
   const { site, capacity } = result;
   const more = addedAtHalf(result);
+  const busy = edgeUtilisation(result.closed.native);
+  const whose = isLimitedByClients(result) ? ': the clients have no time for more' : '';
   return (
     `${site}: with clients and key server ${isPlaced ? 'on the cores that are left' : 'beside it'}, the native edge does ${perSecond(capacity.native)} handshakes a second, ` +
-    `the remote one ${perSecond(capacity.remote)}. At half of native's, a remote handshake takes ${number(Math.abs(more))} ms ${more < 0 ? 'less' : 'more'} in the median.`
+    `the remote one ${perSecond(capacity.remote)}. The native one uses ${share(busy)} of a core for that${whose}. At half of it (${share(busy / 2)} of a core), a remote handshake takes ${number(Math.abs(more))} ms ${more < 0 ? 'less' : 'more'} in the median.`
   );
 }
 

@@ -71,7 +71,14 @@ async function byWorkers(workshop: Workshop, mode: 'native' | 'remote'): Promise
 function tableOf(what: string, curve: Curve): Table {
   const one = medianOf(curve.get(1) ?? [], 'perSecond');
   return {
-    columns: [what, 'handshakes a second', 'over one', 'edge CPU, ms', 'median, ms', 'clients, of a core'],
+    columns: [
+      what,
+      'handshakes a second',
+      'over one',
+      'edge CPU, ms',
+      'median, ms',
+      'busiest client, of a core',
+    ],
     rows: [...curve].map(([count, samples]) => [
       String(count),
       spread(figuresIn(samples, 'perSecond'), perSecond),
@@ -113,6 +120,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
   return {
     words: [
       `P-256, TLS 1.3, ${CONCURRENT} handshakes at once: one connection to the key server carries ${perSecond(medianOf(connections.get(FEWEST) ?? [], 'perSecond'))} handshakes a second, eight carry ${perSecond(medianOf(connections.get(MOST) ?? [], 'perSecond'))}.`,
+      'The edges of a group run on any of the cores, not on one of their own.',
       ...crowded,
     ],
     tables: [

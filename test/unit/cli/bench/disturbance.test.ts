@@ -82,7 +82,7 @@ test('edge, key server and clients run where they are said to', {
   const { cores } = PLACEMENT;
   assert.deepEqual(allowedCoresOf(edge.pid), cores!.edge);
   assert.deepEqual(allowedCoresOf(workshop.keyServer.child.pid!), cores!['key server']);
-  assert.deepEqual(allowedCoresOf(workshop.clients.pid), cores!.clients);
+  for (const { pid } of workshop.clients.members) assert.deepEqual(allowedCoresOf(pid), cores!.clients);
   assert.ok(workshop.isPlaced);
   assert.match(workshop.placement, /^edge on core \d+, key server on \d+, clients on /);
 });
@@ -114,7 +114,7 @@ test('half of the contestants disturbed, or clients at their limit in one of the
   const busy = samplesWith({ clientUtilisation: 0.99, clientUtilisationByKernel: 0.99 });
   const limited = doubtsOf({ native: busy, remote: quiet, more: quiet });
   assert.deepEqual([limited.disturbed, limited.warnings.length], [false, 1]);
-  assert.match(limited.warnings[0]!, /^The clients used a whole core \(native 99 %\)/);
+  assert.match(limited.warnings[0]!, /^The clients used all of a core \(native 99 %\)/);
 });
 
 test('accounts that do not agree are told', () => {

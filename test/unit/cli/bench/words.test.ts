@@ -1,6 +1,7 @@
 /** The sentences of the report follow from its figures, whichever way these go; what cannot be is no sentence. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as clients from '../../../../lib/cli/bench/questions/clients.ts';
 import * as distance from '../../../../lib/cli/bench/questions/distance.ts';
 import type { Result } from '../../../../lib/cli/bench/questions/handshakes-result.ts';
 import * as handshakes from '../../../../lib/cli/bench/questions/handshakes-words.ts';
@@ -123,6 +124,29 @@ test("isolate's target is a measured rate where there are cores for it, and says
   assert.doesNotMatch(isolate.wordsOf(isolated(), false), /another core/);
 });
 
+test('who is the bottleneck is said by what was measured: edge, clients, or neither', () => {
+  const words = (edgeCpuMs: number, perSecond: number, busy: number, one = 0) => {
+    const [kernel, figures] = [busy, { edgeCpuMs, clientUtilisation: busy, clientUtilisationByKernel: busy }];
+    const batch = samplesWith({ ...figures, perSecond, clientProcesses: one === 0 ? 1 : 2 });
+    assert.equal(batch[0]?.clientUtilisationByKernel, kernel);
+    const single = one === 0 ? [] : samplesWith({ ...figures, perSecond: one });
+    return clients.wordsOf({ batch, one: single, alone: batch, sTimeCpuMs: [] }).join('\n');
+  };
+  // What was printed as "near 1, one is enough".
+  const limited = words(0.28, 2000, 0.98);
+  assert.match(limited, /uses 98 % of a core, the kernel says 98 %, and the edge 56 % of its own/);
+  assert.match(limited, /^The clients are the bottleneck: .* the edge has CPU for 1\.79 × as many/m);
+  assert.match(limited, /one process of clients: no core is free for another/);
+  assert.match(words(0.28, 3500, 0.99, 2000), /^The clients are not the bottleneck: the edge uses its core/m);
+  assert.match(words(0.28, 3500, 0.9, 2000), /makes 2000 handshakes a second, 2 make 3500: 1\.75 ×/);
+  assert.match(words(0.28, 2000, 0.6), /^Neither clients nor edge use all of a core/m);
+});
+
+const closedAt = (clientUtilisation: number) => ({
+  native: samplesWith({ edgeCpuMs: 0.25, perSecond: 2000, clientUtilisation }),
+  remote: samplesWith({}),
+});
+
 const round = (medianMs: number): load.Round => ({
   ...{ medianMs, p90Ms: 2, p99Ms: 3, perSecond: 100, dropped: 0, clientUtilisation: 0.5, waits: QUIET },
 });
@@ -132,17 +156,21 @@ test('the latency that is added is remote less native, at half of the load', () 
     ...{ share, offered: 100, native: [round(native)], remote: [round(remote)] },
   });
   const result = (native: number, remote: number): load.Result => ({
-    ...{ site: 'P-256', capacity: { native: 200, remote: 180 }, closed: { native: [], remote: [] } },
+    ...{ site: 'P-256', capacity: { native: 200, remote: 180 }, closed: closedAt(0.5) },
     steps: [step(0.1, 1, 9), step(0.5, native, remote), step(0.85, 1, 9)],
   });
   assert.deepEqual(load.measuredOf([result(1, 1.25)]), [{ target: 'addedLatency', value: 0.25 }]);
   assert.match(load.wordsOf(result(1, 1.25), true), /takes 0\.250 ms more/);
   assert.match(load.wordsOf(result(41.6, 1), true), /takes 40\.6 ms less/);
+  const own = load.wordsOf(result(1, 2), true);
+  assert.match(own, /uses 50 % of a core for that\. At half of it \(25 % of a core\)/);
+  const limit = load.wordsOf({ ...result(1, 2), closed: closedAt(0.97) }, true);
+  assert.match(limit, /uses 50 % of a core for that: the clients have no time for more\. At half/);
   const dropped = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [{ ...round(2), dropped: 7 }] }] };
   assert.match(load.doubts([dropped]).warnings.join(), /did not begin 7 connections/);
   const busy = { ...round(2), clientUtilisation: 0.99 };
   const limited = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [busy] }] };
-  assert.match(load.doubts([limited]).warnings.join(), /clients used a whole core/);
+  assert.match(load.doubts([limited]).warnings.join(), /clients used all of a core/);
 });
 
 test('memory of a paused handshake is what it holds more than a native one, in as many as files allow', () => {
