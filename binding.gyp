@@ -24,7 +24,7 @@
         "native/key_record.cc",
         "native/loop_turn.cc",
         "native/node_streams.cc",
-        "native/openssl/saved_errors.cc",
+        "native/openssl/saved_error.cc",
         "native/operation.cc",
         "native/platform.cc",
         "native/premaster.cc",

@@ -245,16 +245,16 @@ Napi::Value PutOff(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), handshake == nullptr || environment->PutOff(handshake.get(), kind));
 }
 
-// wakeBy(descriptor): see Environment::set_reader.
+// wakeBy(descriptor): see Environment::WakeBy.
 Napi::Value WakeBy(const Napi::CallbackInfo& info) {
-  Environment::Of(info)->set_reader(info[0].As<Napi::Number>().Int32Value());
+  Environment::Of(info)->WakeBy(info[0].As<Napi::Number>().Int32Value());
   return info.Env().Undefined();
 }
 
-// putErrorsBack(id): see Handshake::PutErrorsBack.
-Napi::Value PutErrorsBack(const Napi::CallbackInfo& info) {
+// putErrorBack(id): see Handshake::PutErrorBack.
+Napi::Value PutErrorBack(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
-  if (handshake != nullptr) handshake->PutErrorsBack();
+  if (handshake != nullptr) handshake->PutErrorBack();
   return info.Env().Undefined();
 }
 
@@ -305,7 +305,7 @@ void ExportHandshakes(Napi::Object exports) {
   exports.Set("replay", Napi::Function::New(env, Replay));
   exports.Set("putOff", Napi::Function::New(env, PutOff));
   exports.Set("wakeBy", Napi::Function::New(env, WakeBy));
-  exports.Set("putErrorsBack", Napi::Function::New(env, PutErrorsBack));
+  exports.Set("putErrorBack", Napi::Function::New(env, PutErrorBack));
   exports.Set("lastSignatureIsBad", Napi::Function::New(env, LastSignatureIsBad));
   exports.Set("clearErrors", Napi::Function::New(env, ClearErrors));
   exports.Set("dispose", Napi::Function::New(env, Dispose));

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "node_streams.h"
-
 namespace keyless {
 
 Environment::Environment(napi_env env) : env_(env) { napi_add_env_cleanup_hook(env_, OnCleanup, this); }
@@ -154,13 +152,17 @@ void Environment::TakeTurn(Turn turn) {
   }
 }
 
-void Environment::WakeNode(uint32_t id, int descriptor) {
+void Environment::WakeBy(int descriptor) {
+  if (turn_ != nullptr) reader_ = ReaderOf(turn_->loop(), descriptor);
+}
+
+void Environment::WakeNode(uint32_t id, const StreamReader& reader) {
   const auto handshake = Find(id);
   if (handshake == nullptr) return;
   const bool failed = handshake->failed();
-  if (failed) handshake->PutErrorsBack();
-  const bool woken = ReadNothing(turn_->loop(), descriptor);
-  // Node leaves them there where it has nothing to tell any more, and in what follows somebody else may look for his own.
+  if (failed) handshake->PutErrorBack();
+  const bool woken = ReadNothing(turn_->loop(), reader);
+  // Node leaves it there where it has nothing to tell any more, and in what follows somebody else may look for his own.
   if (failed) ERR_clear_error();
   if (!woken || failed) EndTurn(id, woken);
 }

@@ -16,6 +16,7 @@
 #include "handshake.h"
 #include "key_record.h"
 #include "loop_turn.h"
+#include "node_streams.h"
 #include "signing_threads.h"
 
 namespace keyless {
@@ -23,7 +24,7 @@ namespace keyless {
 // What a handshake's turn is for. The numbers are the contract with lib/engine/addon.ts.
 enum class TurnKind : int {
   // With nothing of JavaScript on the stack, Node is told what OpenSSL reported while the job ran. If `take_turn` then names a
-  // descriptor, Node is woken by its reader; `end_turn` is told where that cannot be, or the handshake has failed.
+  // stream, Node is woken by its reader; `end_turn` is told where that cannot be, or the handshake has failed.
   kTell = 0,
   // `take_turn` sees to all of that.
   kTellInOneGo = 1,
@@ -47,9 +48,10 @@ class Environment final : public HandshakeOwner {
   void SetTurnListeners(Napi::Function drive, Napi::Function take_turn, Napi::Function end_turn);
   // Its turn is this one of the loop's or the next. Returns false where too many wait for theirs.
   bool PutOff(Handshake* handshake, TurnKind kind);
-  // In `take_turn`: the descriptor whose reader wakes Node, -1: there is none. A call, and not what `take_turn` returns: that is
-  // lost where a tick throws that is done after it, whoever's it is.
-  void set_reader(int descriptor) { reader_ = descriptor; }
+  // In `take_turn`: the descriptor whose reader wakes Node, as that stream has just said; -1: there is none. A call, and not what
+  // `take_turn` returns: that is lost where a tick throws that is done after it, whoever's it is, and what is done in ticks may
+  // open something else by that number.
+  void WakeBy(int descriptor);
   // The function that is told, in a later turn of the loop, when peers send ahead; see HandshakeOwner::OnFlooded.
   bool SetFloodListener(Napi::Function listener);
 
@@ -96,7 +98,7 @@ class Environment final : public HandshakeOwner {
     TurnKind kind;
   };
   void TakeTurn(Turn turn);
-  void WakeNode(uint32_t id, int descriptor);
+  void WakeNode(uint32_t id, const StreamReader& reader);
   void EndTurn(uint32_t id, bool good);
   bool CallBack(const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments);
   void DisposeAll();
@@ -108,7 +110,7 @@ class Environment final : public HandshakeOwner {
   Napi::FunctionReference turn_listener_;
   Napi::FunctionReference turn_end_listener_;
   std::vector<Turn> put_off_;
-  std::optional<int> reader_;
+  std::optional<StreamReader> reader_;
   Napi::FunctionReference park_listener_;
   Napi::ObjectReference scratch_owner_;
   uint8_t* scratch_ = nullptr;

@@ -283,7 +283,7 @@ HandshakeState Handshake::StateAfter(int value) {
   if (error == SSL_ERROR_WANT_READ) return HandshakeState::kWantRead;
   if (error == SSL_ERROR_WANT_WRITE) return HandshakeState::kWantWrite;
   failed_ = true;
-  if (shared_with_node_) errors_.Take();
+  if (shared_with_node_) error_.Take();
   return HandshakeState::kFailed;
 }
 

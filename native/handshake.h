@@ -18,7 +18,7 @@
 #include "alpn_decision.h"
 #include "deferred_callbacks.h"
 #include "openssl/owners.h"
-#include "openssl/saved_errors.h"
+#include "openssl/saved_error.h"
 #include "operation.h"
 #include "psk_decision.h"
 
@@ -118,8 +118,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   // What the last step has brought is for a later turn: until TakeTurn, Node reads nothing that comes after it.
   void PutOff();
   void TakeTurn();
-  // Leaves in the thread's error queue what the last step has failed with, and nothing else.
-  void PutErrorsBack() const { errors_.PutBack(); }
+  // Leaves in the thread's error queue what Node tells of the last step's failure, and nothing else.
+  void PutErrorBack() const { error_.PutBack(); }
   // Whether the last step has failed.
   bool failed() const { return failed_; }
   // The TLS handshake is over (a renegotiation may follow).
@@ -175,7 +175,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeOwner* const owner_;
   SslOwner held_;             // our reference while a job is paused
   DeferredCallbacks deferred_;
-  SavedErrors errors_;
+  SavedError error_;
   AlpnDecision alpn_;
   PskDecision psk_;
   UserCallbacks user_callbacks_;

@@ -19,7 +19,7 @@ std::atomic<Knowledge> knowledge{Knowledge::kUntried};
 
 // What a loop watches a descriptor with is a member of the stream, if a stream reads from it. libuv has no function for it; the
 // fields are part of its ABI, as all of its first version's.
-uv_stream_t* ReaderOf(uv_loop_t* loop, int descriptor) {
+uv_stream_t* WatcherOf(uv_loop_t* loop, int descriptor) {
   if (descriptor < 0 || static_cast<unsigned int>(descriptor) >= loop->nwatchers) return nullptr;
   uv__io_t* const watcher = loop->watchers[descriptor];
   if (watcher == nullptr || watcher->fd != descriptor || (watcher->pevents & POLLIN) == 0) return nullptr;
@@ -37,11 +37,11 @@ bool FindsReader(uv_loop_t* loop, int descriptor) {
   bool found = false;
   if (uv_pipe_open(pipe, descriptor) != 0) {
     close(descriptor);
-  } else if (ReaderOf(loop, descriptor) == nullptr && uv_read_start(stream, OnAlloc, OnRead) == 0) {
-    found = ReaderOf(loop, descriptor) == stream && stream->loop == loop && stream->alloc_cb == OnAlloc &&
+  } else if (WatcherOf(loop, descriptor) == nullptr && uv_read_start(stream, OnAlloc, OnRead) == 0) {
+    found = WatcherOf(loop, descriptor) == stream && stream->loop == loop && stream->alloc_cb == OnAlloc &&
             stream->read_cb == OnRead;
     uv_read_stop(stream);
-    found = found && ReaderOf(loop, descriptor) == nullptr;
+    found = found && WatcherOf(loop, descriptor) == nullptr;
   }
   uv_close(reinterpret_cast<uv_handle_t*>(pipe), [](uv_handle_t* closed) { delete reinterpret_cast<uv_pipe_t*>(closed); });
   return found;
@@ -60,9 +60,15 @@ bool KnowsStreams(uv_loop_t* loop) {
   return knowledge == Knowledge::kSome;
 }
 
-bool ReadNothing(uv_loop_t* loop, int descriptor) {
-  uv_stream_t* const stream = knowledge == Knowledge::kSome ? ReaderOf(loop, descriptor) : nullptr;
-  if (stream == nullptr) return false;
+StreamReader ReaderOf(uv_loop_t* loop, int descriptor) {
+  if (knowledge != Knowledge::kSome) return {};
+  return {descriptor, WatcherOf(loop, descriptor)};
+}
+
+bool ReadNothing(uv_loop_t* loop, const StreamReader& reader) {
+  // Whatever watches there now is not looked into before it is known to be that stream.
+  if (reader.stream == nullptr || WatcherOf(loop, reader.descriptor) != reader.stream) return false;
+  uv_stream_t* const stream = reader.stream;
   uv_buf_t buffer = uv_buf_init(nullptr, 0);
   stream->alloc_cb(reinterpret_cast<uv_handle_t*>(stream), kSuggestedBytes, &buffer);
   stream->read_cb(stream, 0, &buffer);

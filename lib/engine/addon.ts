@@ -123,7 +123,7 @@ export interface Addon {
   replay(id: number): boolean;
   putOff(id: number, kind: number): boolean;
   wakeBy(descriptor: number): void;
-  putErrorsBack(id: number): void;
+  putErrorBack(id: number): void;
   lastSignatureIsBad(id: number): boolean;
   clearErrors(): void;
   dispose(id: number): void;
@@ -194,7 +194,7 @@ const FUNCTIONS = [
   'replay',
   'putOff',
   'wakeBy',
-  'putErrorsBack',
+  'putErrorBack',
   'lastSignatureIsBad',
   'clearErrors',
   'dispose',

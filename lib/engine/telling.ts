@@ -104,7 +104,7 @@ export class Telling {
 
   private wake(): void {
     const { id, handle } = this.told;
-    if (this.fails) addon().putErrorsBack(id);
+    if (this.fails) addon().putErrorBack(id);
     try {
       handle.newSessionDone();
     } finally {

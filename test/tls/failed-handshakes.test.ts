@@ -1,0 +1,110 @@
+/** What OpenSSL's error queue holds of a handshake that fails, when handlers of the user's run. */
+import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
+import { once } from 'node:events';
+import net from 'node:net';
+import { before, test } from 'node:test';
+import tls, { type TLSSocket } from 'node:tls';
+import { connect, createSecureContext, createServer, type PrivateKey } from '../../lib/index.ts';
+import { type Issued, makeAuthority } from '../helpers/certificates.ts';
+import { close, describeError, listen } from '../helpers/connections.ts';
+import { parity } from '../helpers/parity.ts';
+
+let issued: Issued;
+let rsa: Issued;
+
+before(async () => {
+  const authority = await makeAuthority();
+  [issued, rsa] = await Promise.all([authority.issue({ type: 'p256' }), authority.issue({ type: 'rsa' })]);
+});
+
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
+const failing: PrivateKey = {
+  sign: async () => {
+    await new Promise(setImmediate);
+    throw new Error('the holder of the key is down');
+  },
+};
+
+/** Node says that a key is bad where the queue holds an error of somebody else's. */
+function looksForItsOwn(events: string[], event: string): void {
+  try {
+    createPrivateKey(issued.keyPem);
+    events.push(event);
+  } catch (error) {
+    events.push(`${event}: ${(error as { code?: string }).code}`);
+  }
+}
+
+async function watch(socket: TLSSocket, early: boolean): Promise<string[]> {
+  const events: string[] = [];
+  if (early) socket.write('early', () => looksForItsOwn(events, 'written'));
+  for (const event of ['_tlsError', 'error', 'close']) socket.on(event, () => looksForItsOwn(events, event));
+  await new Promise((resolve) => socket.on('close', resolve));
+  return events;
+}
+
+async function failingClient(maxVersion: 'TLSv1.2' | 'TLSv1.3', early: boolean): Promise<string[]> {
+  const server = tls.createServer({
+    ...{ cert: issued.certPem, key: issued.keyPem, requestCert: true, rejectUnauthorized: false, maxVersion },
+  });
+  server.on('tlsClientError', () => undefined);
+  const port = await listen(server);
+  const options = { port, host: '127.0.0.1', rejectUnauthorized: false };
+  const events = await watch(connect({ ...options, cert: issued.certPem, key: failing }), early);
+  await close(server);
+  return events;
+}
+
+async function failingServer(maxVersion: 'TLSv1.2' | 'TLSv1.3', early: boolean): Promise<string[]> {
+  const secureContext = createSecureContext({ cert: issued.certPem, key: failing, maxVersion });
+  const server = net.createServer() as tls.Server;
+  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+  const client = tls.connect({ port: await listen(server), host: '127.0.0.1' }).on('error', () => undefined);
+  const [raw] = await accepted;
+  const socket = new tls.TLSSocket(raw, { isServer: true, secureContext });
+  socket.on('_tlsError', () => socket.destroy());
+  const events = await watch(socket, early);
+  client.destroy();
+  await close(server);
+  return events;
+}
+
+for (const [name, scenario] of Object.entries({ client: failingClient, server: failingServer })) {
+  for (const version of VERSIONS) {
+    for (const early of [false, true]) {
+      const what = early ? 'with a write that waits' : 'with nothing to write';
+      test(`handlers of a ${name} ${what} find no error of its failed handshake, ${version}`, async () => {
+        const events = await scenario(version, early);
+        assert.equal(events.at(-1), 'close');
+        assert.equal(early, events.includes('written'));
+        assert.deepEqual(
+          events.filter((event) => event.includes(':')),
+          [],
+        );
+      });
+    }
+  }
+}
+
+/** A signature that is not one makes OpenSSL say several things, of which Node tells one. A client with a key reads it in a job. */
+for (const scheme of ['rsa_pss_rsae_sha256', 'ecdsa_secp256r1_sha256'] as const) {
+  parity(`a client with a key tells of a bad signature, ${scheme}`, async (side) => {
+    const { certPem } = scheme.startsWith('rsa') ? rsa : issued;
+    const key: PrivateKey = { verify: 'never', schemes: [scheme], sign: () => BAD[scheme] };
+    const server = createServer({ cert: certPem, key, requestCert: true, rejectUnauthorized: false });
+    server.on('tlsClientError', () => undefined);
+    const port = await listen(server);
+    const client = side.tls.connect({
+      ...{ port, host: '127.0.0.1', rejectUnauthorized: false },
+      ...{ cert: issued.certPem, key: side.key(issued) },
+    });
+    const [error] = await once(client, 'error');
+    await close(server);
+    return describeError(error);
+  });
+}
+const BAD = {
+  rsa_pss_rsae_sha256: new Uint8Array(256).fill(0xff),
+  ecdsa_secp256r1_sha256: Uint8Array.from([0x30, 6, 2, 1, 1, 2, 1, 1]),
+} as const;
