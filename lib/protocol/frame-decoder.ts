@@ -2,7 +2,7 @@
  * Bytes to frames (docs/protocol.md, "Frame"), as they come: one by one or many frames at once.
  *
  * The reader asks for a frame when it can take one. What is held is never sized by a length that a peer claims: the
- * chunks that came, as they came, and one incomplete frame.
+ * chunks that came, small ones put together, and one incomplete frame.
  */
 import { KeylessError } from '../errors.ts';
 import { HEADER_BYTES, MAX_FRAME_BYTES } from './frame-encoder.ts';
@@ -16,6 +16,11 @@ export interface Frame {
 
 const NO_BYTES = Buffer.alloc(0);
 const FIRST_ALLOCATION_BYTES = 1024;
+/** A chunk costs about so much beside its bytes. */
+const CHUNK_COST_BYTES = 256;
+/** Chunks below this that wait are put together: a peer chooses how small they are. */
+const SMALL_CHUNK_BYTES = 1024;
+const JOINT_BYTES = 4096;
 
 /** The stream cannot be followed any further: close the connection. */
 export function brokenFrame(what: string): KeylessError {
@@ -71,6 +76,9 @@ export class FrameDecoder {
   #taken = 0;
   /** Came after it. */
   #later: Buffer[] = [];
+  /** Small chunks that came after those, side by side; `#jointBytes` of it are filled. */
+  #joint: Buffer = NO_BYTES;
+  #jointBytes = 0;
   #chunkBytes = 0;
   /** The beginning of a frame whose rest has not come; `#partialBytes` of it are filled. */
   #partial: Buffer = NO_BYTES;
@@ -84,7 +92,11 @@ export class FrameDecoder {
   push(chunk: Buffer): void {
     this.#chunkBytes += chunk.length;
     if (this.#chunk.length === 0) this.#chunk = chunk;
-    else this.#later.push(chunk);
+    else if (chunk.length < SMALL_CHUNK_BYTES) this.#join(chunk);
+    else {
+      this.#closeJoint();
+      this.#later.push(chunk);
+    }
   }
 
   /** Bytes of frames not yet handed out. */
@@ -97,9 +109,13 @@ export class FrameDecoder {
     return this.#chunkBytes;
   }
 
-  /** Bytes of memory held for an incomplete frame: at most twice what came, and at most one frame. */
+  /**
+   * Bytes of memory held beside {@link waitingBytes}: for an incomplete frame, at most twice what came, and at most one
+   * frame; for the chunks that wait, what they cost however small they are.
+   */
   get allocatedBytes(): number {
-    return this.#partial.length;
+    const chunks = this.#later.length + (this.#chunk.length > 0 ? 1 : 0);
+    return this.#partial.length + CHUNK_COST_BYTES * chunks + this.#joint.length - this.#jointBytes;
   }
 
   /**
@@ -126,8 +142,25 @@ export class FrameDecoder {
     this.#chunkBytes -= bytes;
     this.#taken += bytes;
     if (this.#taken < this.#chunk.length) return;
+    if (this.#later.length === 0) this.#closeJoint();
     this.#chunk = this.#later.shift() ?? NO_BYTES;
     this.#taken = 0;
+  }
+
+  #join(chunk: Buffer): void {
+    if (this.#jointBytes + chunk.length > this.#joint.length) {
+      this.#closeJoint();
+      this.#joint = Buffer.allocUnsafeSlow(JOINT_BYTES);
+    }
+    chunk.copy(this.#joint, this.#jointBytes);
+    this.#jointBytes += chunk.length;
+  }
+
+  /** What is in it is a chunk like others, and nothing comes to it any more. */
+  #closeJoint(): void {
+    if (this.#jointBytes > 0) this.#later.push(this.#joint.subarray(0, this.#jointBytes));
+    this.#joint = NO_BYTES;
+    this.#jointBytes = 0;
   }
 
   #completePartial(): Frame | undefined {

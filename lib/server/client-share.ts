@@ -1,6 +1,6 @@
 /**
  * What one client takes of the key server, over all its connections: requests in hand, bytes of them, answers that it has
- * not read, refusals. Where it is at a bound none of its connections is read until there is room again, and where more
+ * not read, refusals, crumbs. Where it is at a bound none of its connections is read until there is room again, and where more
  * than one has something to be done they take turns. Whoever opens more connections gets no more of anything.
  *
  * Owner: {@link Shares}, from a client's first connection to its last answer. Its connections report what changes.
@@ -17,11 +17,13 @@ const MAX_REQUEST_BYTES = 1_048_576;
 const MAX_UNREAD_BYTES = 2_097_152;
 /** Connections let read on in one turn: each may bring 64 KiB. */
 const READ_ON_AT_ONCE = 8;
-/** What a client gets to hear that it may not, is not or cannot have; beyond, it waits. */
-const REFUSALS = { perSecond: 1000, burst: 2000 } satisfies Rate;
-/** After so long without any refusal none counts any more. */
-export const REFILL_MS = (1000 * REFUSALS.burst) / REFUSALS.perSecond;
+/** What is work and serves nobody: what a client may not, is not or cannot have, and crumbs; beyond, it waits. */
+const WASTE = { perSecond: 1000, burst: 2000 } satisfies Rate;
+/** After so long without any waste none counts any more. */
+export const REFILL_MS = (1000 * WASTE.burst) / WASTE.perSecond;
 const REST_MS = 20;
+/** What comes in pieces below this, less than any request for a signature has, costs more to receive than to answer. */
+const CRUMB_BYTES = 64;
 
 /** One connection of the client. */
 export interface Reader {
@@ -38,7 +40,7 @@ export class ClientShare implements TakingTurns {
   readonly #clock: Clock;
   readonly #maxInFlight: number;
   readonly #onIdle: () => void;
-  readonly #refusals: TokenBucket;
+  readonly #waste: TokenBucket;
   /** With requests that have come and may not be taken yet, in the order of their turns. */
   readonly #waiting = new Set<Reader>();
   readonly #reading = new Set<Reader>();
@@ -61,7 +63,7 @@ export class ClientShare implements TakingTurns {
     this.#clock = clock;
     this.#maxInFlight = maxInFlight;
     this.#onIdle = onIdle;
-    this.#refusals = new TokenBucket(REFUSALS, clock);
+    this.#waste = new TokenBucket(WASTE, clock);
   }
 
   /** Requests in hand whose answers are not made. */
@@ -96,19 +98,23 @@ export class ClientShare implements TakingTurns {
 
   /** A request was refused: who asks for nothing but what is refused is to cost next to nothing. */
   refuse(): void {
-    if (this.#refusals.take() || this.#resting) return;
-    this.#resting = true;
-    this.#clock.after(REST_MS, () => {
-      this.#resting = false;
-      this.#wake();
-    });
+    this.#rest(this.#waste.spend(1));
+  }
+
+  /**
+   * A record has come: each is work, also one of a single byte, and there may be thousands in what is read at once.
+   *
+   * @param bytes in it
+   */
+  receive(bytes: number): void {
+    if (bytes < CRUMB_BYTES) this.#rest(this.#waste.spend(1 - bytes / CRUMB_BYTES));
   }
 
   /** @param bytes of requests that have come, whole or in part, and are not in hand: more, or, below 0, fewer */
   addBytes(bytes: number): void {
     this.#requestBytes += bytes;
     if (bytes < 0) this.#wake();
-    else if (this.#isFull()) for (const reader of this.#reading) this.#hold(reader);
+    else if (this.#isFull()) this.#holdAll();
   }
 
   /** @param bytes of answers that wait to be written, as above */
@@ -190,6 +196,24 @@ export class ClientShare implements TakingTurns {
   #wake(): void {
     const isWaiting = this.#waiting.size > 0 && this.#hasRoom();
     if (isWaiting || (this.#held.size > 0 && this.#mayReadOn())) this.#rounds.addTurn(this);
+  }
+
+  /** @param owedMs until nothing more is owed; what goes on meanwhile makes it longer */
+  #rest(owedMs: number): void {
+    if (owedMs === 0 || this.#resting) return;
+    this.#resting = true;
+    this.#holdAll();
+    this.#clock.after(Math.max(REST_MS, owedMs), () => this.#endRest());
+  }
+
+  #endRest(): void {
+    this.#resting = false;
+    this.#rest(this.#waste.spend(0));
+    this.#wake();
+  }
+
+  #holdAll(): void {
+    for (const reader of this.#reading) this.#hold(reader);
   }
 
   #hold(reader: Reader): void {

@@ -194,6 +194,7 @@ export class Session implements Reader, AskingConnection {
   #listen(): void {
     const socket = this.#socket;
     socket.on('data', (chunk: Buffer) => {
+      this.#share.receive(chunk.length);
       if (this.#ended) this.#droppedBytes += chunk.length;
       else this.#decoder.push(chunk);
       this.work();

@@ -35,6 +35,12 @@ export class TokenBucket {
     return true;
   }
 
+  /** It has happened, whether it might or not. @param count of it. @returns milliseconds until nothing is owed; 0: it might */
+  spend(count: number): number {
+    this.#tokens = this.#refill() - count;
+    return Math.max(0, -this.#tokens / this.#perMs);
+  }
+
   /** Nothing of what there can be has been used. */
   get isFull(): boolean {
     return this.#refill() >= this.#burst;

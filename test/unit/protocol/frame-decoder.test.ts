@@ -97,6 +97,29 @@ test('a frame is not read before it is asked for', () => {
   assert.equal(drain(decoder).length, 2);
 });
 
+for (const size of [1, 7, 1023, 1024, 5000]) {
+  test(`what waits in chunks of ${size} bytes arrives, and costs little more than its bytes`, () => {
+    const decoder = new FrameDecoder();
+    const payload = (id: number) => Buffer.alloc(300, id);
+    const sent = Array.from({ length: 200 }, (_, id) => encodeFrame(id, { payload: payload(id) }));
+    const stream = Buffer.concat(sent);
+    for (const chunk of cut(stream, [size, size, size, 2000])) decoder.push(chunk);
+    assert.equal(decoder.waitingBytes, stream.length);
+    assert.ok(decoder.allocatedBytes < stream.length / 2, `${decoder.allocatedBytes} for ${stream.length}`);
+    const received = drain(decoder);
+    assert.equal(received.length, sent.length);
+    for (const { id, items } of received) assert.deepEqual(items.payload, payload(id));
+    assert.deepEqual([decoder.bufferedBytes, decoder.allocatedBytes], [0, 0]);
+  });
+}
+
+test('each chunk that waits counts as what it costs', () => {
+  const decoder = new FrameDecoder();
+  const before = decoder.allocatedBytes;
+  for (let count = 0; count < 100; count += 1) decoder.push(Buffer.alloc(1024));
+  assert.equal(decoder.allocatedBytes - before, 100 * 256);
+});
+
 test('a claimed length allocates nothing', () => {
   const decoder = new FrameDecoder();
   decoder.push(Buffer.from('0100ffff00000001', 'hex'));

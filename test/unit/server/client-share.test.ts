@@ -186,3 +186,33 @@ test('who is refused again and again is heard 1,000 times a second', async () =>
   }
   assert.ok(refused > 900 && refused <= 4300, `${refused} in a second`);
 });
+
+test('who sends crumbs is read no further when it has sent too many, and again when they have been paid for', async () => {
+  const { share, clock } = makeShare(10_000);
+  const readers = [new FakeReader(share, 0), new FakeReader(share, 0)];
+  for (const reader of readers) reader.work();
+  for (let count = 0; count < 1900; count += 1) share.receive(1);
+  assert.equal(readingOf(readers), 2);
+  // One read of 64 KiB may bring them all: what is too much is owed.
+  for (let count = 0; count < 3100; count += 1) share.receive(1);
+  assert.equal(readingOf(readers), 0);
+  assert.equal(share.mayTake(readers[0]!), false);
+  for (const reader of readers) reader.work();
+  clock.advance(2900);
+  await turn();
+  assert.equal(readingOf(readers), 0);
+  clock.advance(100);
+  await turn();
+  assert.equal(readingOf(readers), 2);
+});
+
+test('records with something in them are paid for by that', async () => {
+  const { share } = makeShare(10_000);
+  const reader = new FakeReader(share, 0);
+  reader.work();
+  for (let count = 0; count < 100_000; count += 1) share.receive(64);
+  for (let count = 0; count < 3900; count += 1) share.receive(32);
+  assert.equal(reader.reading, true);
+  for (let count = 0; count < 200; count += 1) share.receive(32);
+  assert.equal(reader.reading, false);
+});

@@ -4,8 +4,10 @@ import { X509Certificate } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import { setSigningThreads } from '../../../lib/engine/signing-threads.ts';
 import { connectKeyServers } from '../../../lib/keys/key-servers.ts';
+import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
 import {
   capabilitiesRequest,
   pingRequest,
@@ -124,6 +126,38 @@ test('a flood over many connections holds the event loop no longer than one over
   }
   assert.ok(most <= 128, `${most} requests in one turn of the loop`);
   await Promise.all(asked);
+  await server.close();
+});
+
+/** Each in a TLS record of its own: what is written while another write is under way would share one. */
+async function sendOctets(socket: TLSSocket, bytes: Buffer): Promise<void> {
+  for (const octet of bytes) await new Promise((resolve) => socket.write(Buffer.of(octet), resolve));
+}
+
+test('a flood in records of one byte is read as slowly as it is worth, and holds up nobody else', async () => {
+  const clock = new ManualClock();
+  const server = await setup.start({ clock });
+  const flood = await Promise.all(Array.from({ length: 5 }, () => connect(server.port)));
+  const peer = await connect(server.port, other);
+  const request = encodeFrame(1, ecdsaRequest());
+  const copies = Math.ceil(2000 / request.length);
+  const sent = copies * flood.length;
+  await Promise.all(
+    flood.map(({ socket }) => sendOctets(socket, Buffer.concat(Array(copies).fill(request)))),
+  );
+  const ofFlood = () => server.stats().answered - others;
+  let others = 0;
+  for (let turns = 0; turns < 300; turns += 1) {
+    assert.equal((await peer.ask(pingRequest())).kind, 'pong');
+    others += 1;
+  }
+  // What it may send at once, and what one read brings.
+  assert.ok(ofFlood() * request.length <= 2000 + 65_536 / 22, `${ofFlood()} of ${sent} answered`);
+  while (ofFlood() < sent) {
+    clock.advance(100);
+    await new Promise(setImmediate);
+  }
+  for (const each of [...flood, peer]) each.close();
   await server.close();
 });
 
