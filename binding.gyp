@@ -29,6 +29,7 @@
         "native/platform.cc",
         "native/premaster.cc",
         "native/process_signals.cc",
+        "native/program.cc",
         "native/provider/asym_cipher.cc",
         "native/provider/key_management.cc",
         "native/provider/provider.cc",

@@ -7,6 +7,7 @@
 #include "hardening.h"
 #include "platform.h"
 #include "process_signals.h"
+#include "program.h"
 
 namespace keyless {
 
@@ -47,6 +48,16 @@ Napi::Value Harden(const Napi::CallbackInfo& info) { return Napi::Number::New(in
 
 // ignoreSignals(): see IgnoreSignals().
 void Ignore(const Napi::CallbackInfo&) { IgnoreSignals(); }
+
+// becomeProgram(words): errno, if it returns; one word at least.
+Napi::Value Become(const Napi::CallbackInfo& info) {
+  const auto list = info[0].As<Napi::Array>();
+  std::vector<std::string> words;
+  for (uint32_t index = 0; index < list.Length(); ++index) {
+    words.push_back(list.Get(index).As<Napi::String>().Utf8Value());
+  }
+  return Napi::Number::New(info.Env(), BecomeProgram(words));
+}
 
 // lockFile(descriptor): 0, or errno.
 Napi::Value LockFile(const Napi::CallbackInfo& info) {
@@ -94,6 +105,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
   exports.Set("hardenProcess", Napi::Function::New(env, Harden));
   exports.Set("ignoreSignals", Napi::Function::New(env, Ignore));
+  exports.Set("becomeProgram", Napi::Function::New(env, Become));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
   exports.Set("chainLines", Napi::Function::New(env, Chain));
   exports.Set("stats", Napi::Function::New(env, Stats));

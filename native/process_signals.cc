@@ -23,4 +23,15 @@ void IgnoreSignals() {
   }
 }
 
+void RestoreSignals() {
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  // What has a handler the system restores.
+  sigaction(SIGPIPE, &standard, nullptr);
+  sigaction(SIGXFSZ, &standard, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
 }  // namespace keyless

@@ -8,6 +8,9 @@ namespace keyless {
 // Faults still end the process, and so does abort().
 void IgnoreSignals();
 
+// For a program that is about to take the place of this one: what Node ignores and blocks, it would ignore and block too.
+void RestoreSignals();
+
 }  // namespace keyless
 
 #endif  // NATIVE_PROCESS_SIGNALS_H_

@@ -1,6 +1,6 @@
 /** `keyless-tls run`: runs a program keyless, or isolated, without a change to it. */
-import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { becomeProgram } from '../engine/program.ts';
 import { configVariables } from '../wrap/config-environment.ts';
 import { quoted } from '../wrap/node-options.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
@@ -13,24 +13,13 @@ Usage: keyless-tls run [--isolate] -- COMMAND [argument ...]
 
 Without --isolate, key files that are stubs ("keyless-tls stub") are signed for by the key servers of keyless-tls.json in
 the working directory, of the file of KEYLESS_TLS_CONFIG, or of KEYLESS_TLS_SERVERS, _CERT, _KEY and _CA. Every Node.js that
-COMMAND starts takes part. Signals are passed on; the exit code is COMMAND's.
+COMMAND starts takes part. COMMAND takes the place of this process: it has its number, its signals and its exit code.
 
 Example:
   keyless-tls run --isolate -- node app.js
 `;
 
 const OPTIONS = { isolate: { type: 'boolean', default: false } } as const;
-const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const;
-const SIGNALLED = 128;
-
-const EXIT_BY_SIGNAL: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGKILL: 9,
-  SIGTERM: 15,
-  SIGSEGV: 11,
-  SIGABRT: 6,
-};
 
 /** Not `--import`: with any of those, Node loads CommonJS in another way, which stacks and async ids show. */
 function nodeOptions(isolate: boolean): string {
@@ -38,26 +27,20 @@ function nodeOptions(isolate: boolean): string {
   return `${process.env.NODE_OPTIONS ?? ''} --require=${quoted(fileURLToPath(module))}`.trim();
 }
 
-function runProgram(args: readonly string[]): Promise<number> {
+/** By being it: a process in between would have to pass on all that a program can be told by its parent, and cannot. */
+function runProgram(args: readonly string[]): never {
   const { values, positionals } = parsePositionals('run', args, OPTIONS);
   const [program, ...rest] = positionals;
   if (program === undefined) throw new UsageError('It needs a command after "--".', 'keyless-tls run --help');
   // COMMAND may change the directory before it starts Node.js.
   const found = values.isolate ? {} : configVariables(process.env, process.cwd());
-  const env = { ...process.env, ...found, NODE_OPTIONS: nodeOptions(values.isolate) };
-  const child = spawn(program, rest, { stdio: 'inherit', env });
-  for (const signal of PASSED_ON) process.on(signal, () => child.kill(signal));
-  return new Promise((resolve, reject) => {
-    child.on('error', (cause) => {
-      reject(
-        new UsageError(
-          `${JSON.stringify(program)} cannot be started: ${cause.message}`,
-          'keyless-tls run --help',
-        ),
-      );
-    });
-    child.on('exit', (code, signal) => resolve(code ?? SIGNALLED + (EXIT_BY_SIGNAL[signal ?? ''] ?? 0)));
-  });
+  Object.assign(process.env, found, { NODE_OPTIONS: nodeOptions(values.isolate) });
+  try {
+    becomeProgram(program, rest);
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new UsageError(`${JSON.stringify(program)} cannot be started: ${reason}`, 'keyless-tls run --help');
+  }
 }
 
 /** See {@link USAGE}. */

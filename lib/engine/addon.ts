@@ -93,6 +93,7 @@ export interface Addon {
   keyOfPem(pem: Uint8Array, passphrase: string | undefined): Buffer[];
   hardenProcess(): number;
   ignoreSignals(): void;
+  becomeProgram(words: readonly string[]): number;
   lockFile(descriptor: number): number;
   chainLines(lines: Uint8Array, ends: Uint32Array, count: number, head: Uint8Array): boolean;
   keyId(certificate: Uint8Array): Buffer | undefined;
@@ -165,6 +166,7 @@ const FUNCTIONS = [
   'keyOfPem',
   'hardenProcess',
   'ignoreSignals',
+  'becomeProgram',
   'lockFile',
   'chainLines',
   'keyId',
