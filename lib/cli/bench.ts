@@ -21,12 +21,13 @@ ${QUESTIONS.map(({ name, asks }) => `  ${name.padEnd(WIDTH)} ${QUICK_QUESTIONS.s
 
 Options:
   --quick         the questions with a *, in less than a minute on a quiet machine, with fewer rounds and less
-                  exactly; without it, all of them in less than ten
+                  exactly; without it, all of them in less than fifteen
   --html FILE     write a page with plots
   --json          print JSON: every round, the machine, the settings
 
 Server, key server and clients are processes of their own on the loopback, the server alone on a core where there are two
-and taskset. CPU time of the server for each handshake, five rounds in turn, medians. Do nothing else on the machine meanwhile:
+and taskset. CPU time of the server for each handshake, rounds in turn, medians; a
+target is met, or not, where these leave no doubt. Do nothing else on the machine meanwhile:
 the report says where other programs disturbed it.
 
 Examples:

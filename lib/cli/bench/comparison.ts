@@ -25,6 +25,7 @@ export async function compare<Name extends EdgeName>(
   { site, ...dial }: Case,
   concurrent: number,
   ms = workshop.scale.roundMs,
+  rounds = workshop.scale.rounds,
 ): Promise<Record<Name, Sample[]>> {
   const round = async (name: Name, length: number): Promise<Sample> => {
     const edge = await workshop.edge(name);
@@ -34,5 +35,5 @@ export async function compare<Name extends EdgeName>(
   // The first handshakes of a case are not counted: their code is new to V8.
   for (const name of sides) await round(name, ms);
   const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name, ms)]));
-  return interleave(contestants as Record<Name, () => Promise<Sample>>, workshop.scale.rounds);
+  return interleave(contestants as Record<Name, () => Promise<Sample>>, rounds);
 }

@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-export type Role = 'edge' | 'key server' | 'clients' | 'anywhere';
+/** `edge and key server`: the cores of both, for one process that does the work of both. */
+export type Role = 'edge' | 'key server' | 'clients' | 'edge and key server' | 'anywhere';
 
 /** Core numbers by role; `undefined`: processes run where the system lets them, and {@link Placement.why} says why. */
 export interface Placement {
@@ -60,7 +61,8 @@ export const PLACEMENT = placementOf(ALLOWED, hasTaskset(ALLOWED[0]));
 
 /** @returns cores; `undefined`: any */
 export function coresOf(role: Role, { cores }: Placement = PLACEMENT): readonly number[] | undefined {
-  return role === 'anywhere' ? undefined : cores?.[role];
+  if (cores === undefined || role === 'anywhere') return undefined;
+  return role === 'edge and key server' ? [...cores.edge, ...cores['key server']] : cores[role];
 }
 
 /** Whether two processes may run on the same core. */

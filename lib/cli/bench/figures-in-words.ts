@@ -8,6 +8,19 @@ export function number(value: number): string {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
+const MOST_DIGITS = 9;
+
+/** As {@link number}, with as many digits as it takes to be seen on its side of these limits. */
+export function apart(value: number, limits: readonly number[]): string {
+  const isSeen = (text: string) =>
+    limits.every((limit) => Math.sign(Number(text) - limit) === Math.sign(value - limit));
+  const [short, digits] = [number(value), (/\.(\d*)/.exec(number(value))?.[1] ?? '').length];
+  const longer = Array.from({ length: MOST_DIGITS - digits }, (_, index) =>
+    value.toFixed(digits + 1 + index),
+  );
+  return [short, ...longer].find(isSeen) ?? short;
+}
+
 export const ms = (value: number) => (Number.isFinite(value) ? value.toFixed(3) : '–');
 
 export const times = (value: number) => (Number.isFinite(value) ? `${value.toFixed(2)} ×` : '–');

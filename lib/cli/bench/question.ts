@@ -1,5 +1,6 @@
 /** What a question of the benchmark is, and what its answer is made of: reports know no more than this. */
 import type { Doubts } from './doubts.ts';
+import type { Interval } from './estimate.ts';
 import type { Scale } from './scale.ts';
 import type { TargetName } from './targets.ts';
 import type { EdgeName, Workshop } from './workshop.ts';
@@ -44,6 +45,8 @@ export type Plot = BarPlot | LinePlot;
 export interface Measured {
   readonly target: TargetName;
   readonly value: number;
+  /** Between what it is; `undefined`: that is not known, and no verdict is given. */
+  readonly interval?: Interval | undefined;
   /** What belongs to the figure: how it was had, what it does not say. */
   readonly note?: string;
   /** It cannot be, whatever the machine did meanwhile. */

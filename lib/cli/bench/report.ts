@@ -1,9 +1,9 @@
 /** What a run of the benchmark found, and how it is written for terminals. */
-import { number } from './figures-in-words.ts';
+import { apart } from './figures-in-words.ts';
 import type { Machine } from './machine.ts';
 import type { Answered, Table } from './question.ts';
 import type { Scale } from './scale.ts';
-import { countOf, limitOf, shownOf, type Verdict } from './verdicts.ts';
+import { countOf, limitOf, limitsOf, shownOf, type Verdict } from './verdicts.ts';
 
 /** How it was measured. */
 export interface Settings extends Scale {
@@ -28,9 +28,14 @@ export interface Report {
   readonly answers: readonly Answered[];
 }
 
-export function measuredOf({ measured, unit, note }: Verdict): string {
+/** What was measured, between what it is, and what belongs to it. */
+export function measuredOf(verdict: Verdict): string {
+  const { measured, unit, note, interval } = verdict;
   if (!Number.isFinite(measured)) return note ?? '–';
-  return `${number(measured)} ${unit}${note === undefined ? '' : ` (${note})`}`;
+  const write = (value: number) => apart(value, limitsOf(verdict));
+  const range = interval === undefined ? [] : [`${write(interval[0])} to ${write(interval[1])}`];
+  const more = [...range, ...(note === undefined ? [] : [note])].join('; ');
+  return `${write(measured)} ${unit}${more === '' ? '' : ` (${more})`}`;
 }
 
 function verdictTable(verdicts: readonly Verdict[]): Table {

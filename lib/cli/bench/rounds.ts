@@ -1,4 +1,5 @@
 /** Contestants in turn: A B, B A, …; what changes on the machine meanwhile changes for all of them. */
+import { type Estimate, ratioEstimate } from './estimate.ts';
 import type { Sample } from './sample.ts';
 import { median } from './statistics.ts';
 
@@ -36,6 +37,16 @@ export function figuresIn(samples: readonly Sample[], figure: Figure): number[] 
 /** Median of one figure over the rounds; NaN where the system does not tell. */
 export function medianOf(samples: readonly Sample[], figure: Figure): number {
   return median(figuresIn(samples, figure));
+}
+
+/** The same, with between what it is. @param generations of processes; see {@link ratioEstimate} */
+export function estimateOf(
+  of: readonly Sample[],
+  to: readonly Sample[],
+  generations = 1,
+  figure: Figure = 'edgeCpuMs',
+): Estimate {
+  return ratioEstimate(figuresIn(of, figure), figuresIn(to, figure), generations);
 }
 
 /** Share of a core that an edge used; of several edges, in sum. */

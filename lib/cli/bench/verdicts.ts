@@ -1,4 +1,5 @@
-/** Which targets are met: nothing that was not measured, or not undisturbed, counts as one. */
+/** Which targets are met: nothing that was not measured, not undisturbed, or not well enough to know, counts as one. */
+import type { Interval } from './estimate.ts';
 import { number } from './figures-in-words.ts';
 import type { Answered } from './question.ts';
 import { TARGETS, type Target, type TargetName } from './targets.ts';
@@ -11,12 +12,21 @@ export interface Verdict extends Target {
   readonly state: State;
   /** NaN (in JSON null): not measured. */
   readonly measured: number;
+  /** Between what that is; `undefined`: not known. */
+  readonly interval?: Interval | undefined;
   /** What belongs to the figure: how it was had, what it does not say. */
   readonly note?: string | undefined;
 }
 
-export function isMet({ least = -Infinity, most = Infinity }: Target, measured: number): boolean {
-  return measured >= least && measured <= most;
+/** Where a part of the interval is on either side of a limit, the rounds do not tell. */
+export function stateOf(
+  { least = -Infinity, most = Infinity }: Target,
+  interval: Interval | undefined,
+): State {
+  if (interval === undefined || !interval.every(Number.isFinite)) return 'not certain';
+  const [lowest, highest] = interval;
+  if (lowest >= least && highest <= most) return 'met';
+  return highest < least || lowest > most ? 'not met' : 'not certain';
 }
 
 function judge(name: TargetName, answers: readonly Answered[]): Verdict {
@@ -24,13 +34,14 @@ function judge(name: TargetName, answers: readonly Answered[]): Verdict {
   const answer = answers.find((each) => each.name === target.question);
   const {
     value = Number.NaN,
+    interval,
     note,
     doubtful = false,
   } = answer?.measured.find((each) => each.target === name) ?? {};
-  const verdict = { ...target, name, measured: value, note };
+  const verdict = { ...target, name, measured: value, interval, note };
   if (!Number.isFinite(value)) return { ...verdict, state: 'not measured' };
   if (answer?.disturbed === true || doubtful) return { ...verdict, state: 'not certain' };
-  return { ...verdict, state: isMet(target, value) ? 'met' : 'not met' };
+  return { ...verdict, state: stateOf(target, interval) };
 }
 
 /** @returns one for each target, asked for or not */
@@ -42,6 +53,9 @@ export function verdictsOf(answers: readonly Answered[]): Verdict[] {
 export function shownOf(verdicts: readonly Verdict[], answers: readonly Answered[]): Verdict[] {
   return verdicts.filter(({ question }) => answers.some(({ name }) => name === question));
 }
+
+/** @returns those that there are */
+export const limitsOf = ({ least, most }: Target) => [least, most].filter((limit) => limit !== undefined);
 
 /** @returns for example `at most 0.52 ×` */
 export function limitOf({ least, most, unit }: Target): string {

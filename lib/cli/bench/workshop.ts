@@ -113,6 +113,17 @@ export class Workshop {
     return edge;
   }
 
+  /** Ends edges: who asks for one of them next is given another process. */
+  renew(names: readonly EdgeName[]): void {
+    for (const name of names) {
+      const edge = this.#edges.get(name);
+      if (edge === undefined) continue;
+      edge.end();
+      this.#edges.delete(name);
+      this.#owned.delete(edge);
+    }
+  }
+
   /** An edge of the caller's own, cold. @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION if it does not listen */
   async startEdge(plan: EdgePlan, execArgv: readonly string[] = [], role: Role = 'edge'): Promise<Edge> {
     const edge = this.#own(new Edge(execArgv, role));

@@ -1,6 +1,16 @@
 /** What does a byte cost after the handshake? The key takes no part in it: as much as natively. */
 import { disturbanceOf, type Groups } from '../doubts.ts';
+import { ratioEstimate } from '../estimate.ts';
 import { spread, times } from '../figures-in-words.ts';
+import {
+  eachGeneration,
+  generationsInWords,
+  generationsOf,
+  joined,
+  renewalMs,
+  roundsInEach,
+  roundsOfAll,
+} from '../generations.ts';
 import type { Answer, Question } from '../question.ts';
 import { interleave } from '../rounds.ts';
 import type { Scale } from '../scale.ts';
@@ -38,18 +48,26 @@ async function transfer(workshop: Workshop, side: (typeof SIDES)[number]): Promi
   };
 }
 
-async function answer(workshop: Workshop): Promise<Answer> {
+async function ofOneGeneration(workshop: Workshop) {
   for (const side of SIDES) await transfer(workshop, side);
   const contestants = {
     native: () => transfer(workshop, 'native'),
     remote: () => transfer(workshop, 'remote'),
   };
-  const { native, remote } = await interleave(contestants, workshop.scale.rounds);
+  return interleave(contestants, roundsInEach(workshop.scale));
+}
+
+async function answer(workshop: Workshop): Promise<Answer> {
+  const { scale } = workshop;
+  const { native, remote } = joined(await eachGeneration(workshop, SIDES, () => ofOneGeneration(workshop)));
   const cpu = (all: readonly Transfer[]) => all.map(({ edgeCpuSeconds }) => edgeCpuSeconds);
   const rate = (all: readonly Transfer[]) => all.map(({ megabytesPerSecond }) => megabytesPerSecond);
   const ratio = median(cpu(remote)) / median(cpu(native));
   return {
-    words: [`After the handshake no key takes part, and a byte costs ${times(ratio)} the CPU of native.`],
+    words: [
+      `After the handshake no key takes part, and a byte costs ${times(ratio)} the CPU of native.`,
+      generationsInWords(scale),
+    ],
     tables: [
       {
         columns: ['one connection, TLS 1.3', 'native', 'remote', 'ratio'],
@@ -65,10 +83,15 @@ async function answer(workshop: Workshop): Promise<Answer> {
       },
     ],
     plots: [],
-    measured: [{ target: 'bulk', value: ratio }],
+    measured: [{ target: 'bulk', ...ratioEstimate(cpu(remote), cpu(native), generationsOf(scale)) }],
     ...disturbanceOf({ native, remote } satisfies Groups<Transfer>),
-    raw: { bytes: bytesOf(workshop.scale), native, remote },
+    raw: { bytes: bytesOf(scale), native, remote },
   };
+}
+
+function seconds(scale: Scale): number {
+  const rounds = generationsOf(scale) * (roundsInEach(scale) + 1);
+  return (2 * rounds * (scale.roundMs + 40) + renewalMs(scale, SIDES.length)) / 1000;
 }
 
 export const bulk: Question = {
@@ -76,7 +99,7 @@ export const bulk: Question = {
   title: 'Bulk transfer',
   asks: 'what a byte costs after the handshake',
   edges: SIDES,
-  rounds: ({ rounds }: Scale) => rounds,
-  seconds: ({ rounds, roundMs }: Scale) => (2 * (rounds + 1) * (roundMs + 40)) / 1000,
+  rounds: roundsOfAll,
+  seconds,
   answer,
 };

@@ -1,9 +1,10 @@
 /** What is said of full handshakes: it follows from the figures, and what cannot be is no fact. */
 import { nameOf } from '../comparison.ts';
 import { type Doubts, doubtsOf, withMore } from '../doubts.ts';
+import { inverse } from '../estimate.ts';
 import { share, times } from '../figures-in-words.ts';
 import type { Measured } from '../question.ts';
-import { medianOf, ratioOf } from '../rounds.ts';
+import { estimateOf, medianOf, ratioOf } from '../rounds.ts';
 import type { Site } from '../sites.ts';
 import { type Result, sumOf } from './handshakes-result.ts';
 
@@ -69,15 +70,15 @@ export function measuredOf(results: readonly Result[]): Measured[] {
   const [rsa, p256] = [of('RSA-2048'), of('P-256')];
   const measured: Measured[] = [];
   if (rsa !== undefined) {
-    const doubtful = isImpossible(rsa);
+    const [doubtful, cost] = [isImpossible(rsa), estimateOf(rsa.batch.remote, rsa.batch.native)];
     measured.push(
-      { target: 'rsaCost', value: ratioOf(rsa.batch.remote, rsa.batch.native), doubtful },
-      { target: 'rsaGain', value: gainOf(rsa), doubtful },
+      { target: 'rsaCost', ...cost, doubtful },
+      { target: 'rsaGain', ...inverse(cost), doubtful },
     );
   }
   if (p256 !== undefined) {
-    const value = ratioOf(p256.batch.remote, p256.batch.native);
-    measured.push({ target: 'ecCost', value, doubtful: isImpossible(p256) });
+    const cost = estimateOf(p256.batch.remote, p256.batch.native);
+    measured.push({ target: 'ecCost', ...cost, doubtful: isImpossible(p256) });
   }
   return measured;
 }

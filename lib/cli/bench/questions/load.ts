@@ -5,6 +5,7 @@
 import { compare } from '../comparison.ts';
 import type { CrewRun } from '../crew.ts';
 import { BUSY, busyClients, type Doubts, disturbanceOf, withMore } from '../doubts.ts';
+import { differenceEstimate, type Estimate } from '../estimate.ts';
 import { ms, number, perSecond, share } from '../figures-in-words.ts';
 import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
 import { edgeUtilisation, interleave, medianOf } from '../rounds.ts';
@@ -135,14 +136,23 @@ function plotOf({ site, steps }: Result): LinePlot {
   };
 }
 
-function addedAtHalf({ steps }: Result): number {
-  const step = steps.find((each) => each.share === HALF);
-  return step === undefined ? Number.NaN : of(step.remote, 'medianMs') - of(step.native, 'medianMs');
+function addedAtHalf({ steps }: Result): Estimate {
+  const { native = [], remote = [] } = steps.find((each) => each.share === HALF) ?? {};
+  const medians = (rounds: readonly Round[]) => rounds.map(({ medianMs }) => medianMs);
+  return differenceEstimate(medians(remote), medians(native));
 }
+
+/** Then half of the capacity is half of what the clients can do. */
+const isLimitedByClients = ({ closed }: Result) => medianOf(closed.native, 'clientUtilisation') > BUSY;
 
 export function measuredOf(results: readonly Result[]): Measured[] {
   const p256 = results.find(({ site }) => site === 'P-256');
-  return p256 === undefined ? [] : [{ target: 'addedLatency', value: addedAtHalf(p256) }];
+  if (p256 === undefined) return [];
+  const busy = share(edgeUtilisation(p256.closed.native) / 2);
+  const note = isLimitedByClients(p256)
+    ? `half of what the clients can do: ${busy} of the edge's core`
+    : undefined;
+  return [{ target: 'addedLatency', ...addedAtHalf(p256), ...(note === undefined ? {} : { note }) }];
 }
 
 export function doubts(results: readonly Result[]): Doubts {
@@ -172,12 +182,9 @@ function dropped(results: readonly Result[]): string[] {
     : [`The clients did not begin ${count} connections that were due: too many were under way already.`];
 }
 
-/** Then half of the capacity is half of what the clients can do. */
-const isLimitedByClients = ({ closed }: Result) => medianOf(closed.native, 'clientUtilisation') > BUSY;
-
 export function wordsOf(result: Result, isPlaced: boolean): string {
   const { site, capacity } = result;
-  const more = addedAtHalf(result);
+  const { value: more } = addedAtHalf(result);
   const busy = edgeUtilisation(result.closed.native);
   const whose = isLimitedByClients(result) ? ': the clients have no time for more' : '';
   return (

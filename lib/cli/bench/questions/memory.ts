@@ -2,24 +2,24 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { KeylessError } from '../../../errors.ts';
 import type { Edge } from '../edge.ts';
+import { differenceEstimate } from '../estimate.ts';
 import { number, spread } from '../figures-in-words.ts';
 import { mostConnections, raiseLimit } from '../open-files.ts';
 import type { Answer, Question } from '../question.ts';
 import { interleave } from '../rounds.ts';
 import type { Scale } from '../scale.ts';
-import { median } from '../statistics.ts';
 import type { Workshop } from '../workshop.ts';
 
 type Mode = 'native' | 'unanswered';
 
 const SITE = 'RSA-2048';
-const roundsOf = ({ quick }: Scale) => (quick ? 1 : 5);
+const roundsOf = ({ quick }: Scale) => (quick ? 2 : 5);
 /** The first handshakes bring what all share: code, contexts, pools. */
 const FIRST = 200;
 const KILOBYTE = 1024;
 const PATIENCE_MS = 20_000;
 const LOOK_MS = 25;
-const wantedOf = ({ quick }: Scale) => (quick ? 1000 : 5000);
+const wantedOf = ({ quick }: Scale) => (quick ? 500 : 5000);
 /** With fewer, what is shared would count. */
 const FEWEST = 200;
 
@@ -82,11 +82,6 @@ async function round(workshop: Workshop, mode: Mode, count: number): Promise<num
   }
 }
 
-/** Kilobytes of a paused handshake, more than of a native one. */
-export function moreOf(native: readonly number[], paused: readonly number[]): number {
-  return median(paused) - median(native);
-}
-
 async function answer(workshop: Workshop): Promise<Answer> {
   const count = checkedCount(workshop.scale);
   const contestants = {
@@ -94,7 +89,8 @@ async function answer(workshop: Workshop): Promise<Answer> {
     paused: () => round(workshop, 'unanswered', count),
   };
   const { native, paused } = await interleave(contestants, roundsOf(workshop.scale));
-  const more = moreOf(native, paused);
+  const estimate = differenceEstimate(paused, native);
+  const more = estimate.value;
   const write = (value: number) => value.toFixed(1);
   return {
     words: [
@@ -108,7 +104,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
       },
     ],
     plots: [],
-    measured: [{ target: 'memory', value: more }],
+    measured: [{ target: 'memory', ...estimate }],
     warnings: limited(workshop.scale, count),
     // What else runs takes nothing of a process's own memory.
     disturbed: false,

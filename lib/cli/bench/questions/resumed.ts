@@ -2,8 +2,17 @@
 import { type Case, compare, nameOf } from '../comparison.ts';
 import { type Doubts, doubtsOf, withMore } from '../doubts.ts';
 import { number, spread, times } from '../figures-in-words.ts';
+import {
+  eachGeneration,
+  generationsInWords,
+  generationsOf,
+  joined,
+  renewalMs,
+  roundsInEach,
+  roundsOfAll,
+} from '../generations.ts';
 import type { Answer, Question } from '../question.ts';
-import { figuresIn, medianOf, ratioOf } from '../rounds.ts';
+import { estimateOf, figuresIn, medianOf, ratioOf } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
 import type { Workshop } from '../workshop.ts';
@@ -48,12 +57,23 @@ export function doubts(results: readonly Result[]): Doubts {
     : found;
 }
 
-async function answer(workshop: Workshop): Promise<Answer> {
-  const results: Result[] = [];
+/** @returns of each case, what one generation of edges makes of it */
+async function ofOneGeneration(workshop: Workshop) {
+  const { scale } = workshop;
+  const all = [];
   for (const which of CASES) {
     workshop.say(nameOf(which));
-    results.push({ ...which, ...(await compare(workshop, SIDES, which, CONCURRENT)) });
+    all.push(await compare(workshop, SIDES, which, CONCURRENT, scale.roundMs, roundsInEach(scale)));
   }
+  return all;
+}
+
+async function answer(workshop: Workshop): Promise<Answer> {
+  const generations = await eachGeneration(workshop, SIDES, () => ofOneGeneration(workshop));
+  const results = CASES.map((which, index) => ({
+    ...which,
+    ...joined(generations.map((each) => each[index]!)),
+  }));
   const columns = ['edge CPU, ms', 'native', 'remote', 'ratio', 'resumed', 'operations'];
   return {
     words: [
@@ -61,16 +81,22 @@ async function answer(workshop: Workshop): Promise<Answer> {
         results
           .map((each) => `${tls(each)}: ${times(ratioOf(each.remote, each.native))} the CPU of native.`)
           .join(' '),
+      generationsInWords(workshop.scale),
     ],
     tables: [{ columns, rows: results.map(row) }],
     plots: [],
     measured: results.map(({ version, native, remote }) => ({
       target: version === 'TLSv1.3' ? 'resumed13' : 'resumed12',
-      value: ratioOf(remote, native),
+      ...estimateOf(remote, native, generationsOf(workshop.scale)),
     })),
     ...doubts(results),
     raw: results,
   };
+}
+
+function seconds(scale: Scale): number {
+  const rounds = generationsOf(scale) * (roundsInEach(scale) + 1);
+  return (CASES.length * 2 * rounds * (scale.roundMs + 40) + renewalMs(scale, SIDES.length)) / 1000;
 }
 
 export const resumed: Question = {
@@ -78,7 +104,7 @@ export const resumed: Question = {
   title: 'Resumed handshakes',
   asks: 'what a resumed handshake costs',
   edges: SIDES,
-  rounds: ({ rounds }: Scale) => rounds,
-  seconds: ({ rounds, roundMs }: Scale) => (CASES.length * 2 * (rounds + 1) * (roundMs + 40)) / 1000,
+  rounds: roundsOfAll,
+  seconds,
   answer,
 };

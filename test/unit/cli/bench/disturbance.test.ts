@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { coresIn, onCoresOf, PLACEMENT, placementOf, shareCores } from '../../../../lib/cli/bench/cores.ts';
+import {
+  coresIn,
+  coresOf,
+  onCoresOf,
+  PLACEMENT,
+  placementOf,
+  shareCores,
+} from '../../../../lib/cli/bench/cores.ts';
 import { doubtsOf } from '../../../../lib/cli/bench/doubts.ts';
 import { loadWarning, thisMachine } from '../../../../lib/cli/bench/machine.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
@@ -96,6 +103,7 @@ test('the edge shares its core with nobody, where there are two that this proces
   assert.ok(!shareCores('edge', 'clients', TWO));
   assert.ok(shareCores('key server', 'clients', TWO));
   assert.ok(shareCores('edge', 'anywhere', TWO));
+  assert.deepEqual(coresOf('edge and key server', placementOf([1, 4, 5, 9], true)), [1, 4]);
 });
 
 test('half of the contestants disturbed, or clients at their limit in one of them, are not lost in a median of all', () => {

@@ -5,6 +5,7 @@ import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { nameOf } from '../../../../lib/cli/bench/comparison.ts';
+import { eachGeneration, generationsOf } from '../../../../lib/cli/bench/generations.ts';
 import { page } from '../../../../lib/cli/bench/page.ts';
 import type { Answer, Question } from '../../../../lib/cli/bench/question.ts';
 import { casesOf } from '../../../../lib/cli/bench/questions/handshakes.ts';
@@ -15,7 +16,7 @@ import { askAll } from '../../../../lib/cli/bench/run.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { CONCURRENT, type Scale } from '../../../../lib/cli/bench/scale.ts';
 import { TARGETS } from '../../../../lib/cli/bench/targets.ts';
-import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
+import { type EdgeName, Workshop } from '../../../../lib/cli/bench/workshop.ts';
 import { reportWith } from '../../../helpers/bench.ts';
 import { runCommand } from '../../../helpers/programs.ts';
 
@@ -127,6 +128,17 @@ test('requests that the key server refuses measure nothing', async () => {
   } finally {
     Object.assign(certs, { 'P-256': own });
   }
+});
+
+test('a new generation is of other processes, and what has ended is no longer watched', async () => {
+  const pids: number[] = [];
+  const scale = { ...TINY, quick: false };
+  const two = { ...{ scale, renew: (names: readonly EdgeName[]) => workshop.renew(names) } } as Workshop;
+  await eachGeneration(two, ['native'], async () => pids.push((await workshop.edge('native')).pid));
+  assert.equal(pids.length, generationsOf(scale));
+  assert.equal(new Set(pids).size, pids.length);
+  const [, waits] = await workshop.watched([await workshop.edge('native')], async () => undefined);
+  assert.ok(waits.edge !== undefined);
 });
 
 test('edges are warm when they are given', async () => {

@@ -50,8 +50,8 @@ const report = reportWith(
         },
       ],
       measured: [
-        { target: 'rsaCost', value: 0.5, note: RUDE },
-        { target: 'rsaGain', value: 1.5 },
+        { target: 'rsaCost', value: 0.5, interval: [0.49, 0.51], note: RUDE },
+        { target: 'rsaGain', value: 1.5, interval: [1.4, 1.8999] },
       ],
       disturbed: false,
       rounds: 5,
@@ -67,9 +67,12 @@ test('the terminal gets aligned tables, doubts, words, targets and the machine',
   assert.match(text, /^! Doubt/m);
   assert.match(
     text,
-    /^RSA-2048, TLS 1\.3: edge .* at most 0\.520 × {2,}met {2,}0\.500 × \(<b>"fast" & cheap<\/b>\)$/m,
+    /^RSA-2048, TLS 1\.3: edge .* at most 0\.520 × {2,}met {2,}0\.500 × \(0\.490 to 0\.510; <b>"fast" & cheap<\/b>\)$/m,
   );
-  assert.match(text, /^RSA-2048, TLS 1\.3: hand.* at least 1\.90 × {2,}not met {2,}1\.50 ×$/m);
+  assert.match(
+    text,
+    /^RSA-2048, TLS 1\.3: hand.* at least 1\.90 × {2,}not met {2,}1\.50 × \(1\.40 to 1\.8999\)$/m,
+  );
   assert.match(text, /^P-256, TLS 1\.3: edge .* not measured {2,}–$/m);
   assert.match(text, /^1 of 12 targets met, 1 not met, 10 not measured\.$/m);
   assert.match(text, /^5 rounds of each, in turn\.$/m);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Answered, Measured } from '../../../../lib/cli/bench/question.ts';
 import { QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
 import { TARGETS, type Target } from '../../../../lib/cli/bench/targets.ts';
-import { countOf, isMet, limitOf, shownOf, verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
+import { countOf, limitOf, shownOf, stateOf, verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
 
 test('the targets are those of the issue that asked for the benchmark', () => {
   const limits = Object.entries<Target>(TARGETS).map(([name, { least, most, unit }]) => [
@@ -32,12 +32,17 @@ test('the targets are those of the issue that asked for the benchmark', () => {
   }
 });
 
-test('a target is met on its border, and by no figure that is missing', () => {
+test('a target is met, or not, where the whole interval is on one side of its limit', () => {
   const target = { question: '', claim: '', unit: '×' };
-  assert.ok(isMet({ ...target, most: 0.52 }, 0.52));
-  assert.ok(!isMet({ ...target, most: 0.52 }, 0.521));
-  assert.ok(!isMet({ ...target, least: 1.9 }, 1.89));
-  assert.ok(!isMet({ ...target, most: 1 }, Number.NaN));
+  assert.equal(stateOf({ ...target, most: 0.52 }, [0.4, 0.52]), 'met');
+  assert.equal(stateOf({ ...target, most: 0.52 }, [0.521, 0.6]), 'not met');
+  assert.equal(stateOf({ ...target, most: 0.52 }, [0.5, 0.53]), 'not certain');
+  assert.equal(stateOf({ ...target, least: 1.9 }, [1.7, 1.89]), 'not met');
+  assert.equal(stateOf({ ...target, least: 0.97, most: 1.03 }, [0.96, 1.04]), 'not certain');
+  assert.equal(stateOf({ ...target, least: 0.97, most: 1.03 }, [0.98, 1.02]), 'met');
+  assert.equal(stateOf({ ...target, most: 1 }, [Number.NaN, Number.NaN]), 'not certain');
+  // Of one round.
+  assert.equal(stateOf({ ...target, most: 1 }, undefined), 'not certain');
   assert.equal(limitOf({ ...target, least: 0.97, most: 1.03 }), 'at least 0.970 ×, at most 1.03 ×');
 });
 
@@ -49,15 +54,15 @@ const answered = (name: string, measured: readonly Measured[], more: Partial<Ans
 test('what failed, what was not asked, and what was disturbed is neither met nor forgotten', () => {
   const answers = [
     answered('handshakes', [
-      { target: 'rsaCost', value: 0.5 },
-      { target: 'rsaGain', value: 1.5 },
-      { target: 'ecCost', value: 0.85, doubtful: true },
+      { target: 'rsaCost', value: 0.5, interval: [0.49, 0.51] },
+      { target: 'rsaGain', value: 1.5, interval: [1.4, 1.6] },
+      { target: 'ecCost', value: 0.85, interval: [0.8, 0.9], doubtful: true },
     ]),
     answered(
       'resumed',
       [
-        { target: 'resumed13', value: 1 },
-        { target: 'resumed12', value: 1 },
+        { target: 'resumed13', value: 1, interval: [1, 1] },
+        { target: 'resumed12', value: 1, interval: [1, 1] },
       ],
       { disturbed: true },
     ),
