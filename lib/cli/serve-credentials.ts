@@ -1,7 +1,7 @@
 /** `keyless-tls serve`: its certificate, its key, the CA of the edges and the revocation list, from files that may change. */
 import { readFileSync } from 'node:fs';
 import type { KeyServer, KeyServerCredentials } from '../server/key-server.ts';
-import { watchedFiles } from '../wrap/watched-file.ts';
+import { type SeenFiles, seeFiles, type WatchedFile, watchedFiles } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
 import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
@@ -30,8 +30,18 @@ export function readCredentials(values: Values): KeyServerCredentials {
   return { cert, key, ca: certificateOption('serve', values, 'ca'), crl: readLists(values.crl) };
 }
 
-/** A change of a file counts for the connections to come; bad ones are told of, and what there was stays. */
-export function watchCredentials(values: Values, server: KeyServer, print: Print) {
+/** To be called before they are read. */
+export function seeCredentials(values: Values): SeenFiles {
+  return seeFiles(FILES.map((name) => values[name]).filter((path) => typeof path === 'string'));
+}
+
+/** A change of a file since it was seen counts for the connections to come; bad ones are told of, and what there was stays. */
+export function watchCredentials(
+  values: Values,
+  seen: SeenFiles,
+  server: KeyServer,
+  print: Print,
+): WatchedFile {
   const reload = () => {
     try {
       server.setCredentials(readCredentials(values));
@@ -40,6 +50,5 @@ export function watchCredentials(values: Values, server: KeyServer, print: Print
       print('credentials-problem', { reason: (error as Error).message });
     }
   };
-  const paths = FILES.map((name) => values[name]).filter((path) => typeof path === 'string');
-  return watchedFiles(paths, reload);
+  return watchedFiles(seen, reload);
 }

@@ -4,7 +4,7 @@ import type { GrantsOptions } from '../server/grants.ts';
 import { comparableIdentity } from '../server/identity-name.ts';
 import type { KeyServer } from '../server/key-server.ts';
 import { parsePolicy } from '../server/policy-file.ts';
-import { type WatchedFile, watchedFile } from '../wrap/watched-file.ts';
+import { type SeenFiles, type WatchedFile, watchedFile } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
 
@@ -27,9 +27,9 @@ function takenBack(before: GrantsOptions, policy: GrantsOptions): string[] {
   return (before.revoked ?? []).filter((each) => !revoked.has(comparableIdentity(each)));
 }
 
-/** Each change of the file takes effect on the connections there are; a bad one is told of, and the old policy stays. */
+/** Each change of the file since it was seen takes effect on the connections there are; a bad one is told of, and the old policy stays. */
 export function watchPolicy(
-  path: string,
+  seen: SeenFiles,
   first: GrantsOptions,
   server: KeyServer,
   print: Print,
@@ -44,5 +44,5 @@ export function watchPolicy(
       print('ticket-keys-problem', { revoked: identities.join(' '), reason: REASON });
     print('policy', { clients: policy.clients.length, revoked: policy.revoked?.length ?? 0 });
   };
-  return watchedFile(path, take, (error) => print('policy-problem', { reason: error.message }));
+  return watchedFile(seen, take, (error) => print('policy-problem', { reason: error.message }));
 }

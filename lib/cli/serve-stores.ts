@@ -5,7 +5,7 @@ import type { ServerKeyFailed } from '../server/channels.ts';
 import type { KeyProblem, KeyStore, LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import { pkcs11Token } from '../server/stores/pkcs11-token.ts';
 import { sshAgent } from '../server/stores/ssh-agent.ts';
-import { type WatchedFile, watchedFiles } from '../wrap/watched-file.ts';
+import { seeFiles, type WatchedFile, watchedFiles } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
 import { askPassphrase } from './passphrase-prompt.ts';
@@ -118,6 +118,7 @@ async function openAgent(path: string, print: Print): Promise<ServedKeys> {
 async function openToken(library: string, values: StoreValues, print: Print): Promise<ServedKeys> {
   const pinFile = values['pin-file'];
   const pin = pinFile === undefined ? undefined : () => readSecretLine('--pin-file', pinFile);
+  const seen = seeFiles(pinFile === undefined ? [] : [pinFile]);
   pin?.();
   const { token: label, 'token-key': keys } = values;
   // A policy may name keys for it, now or later; the key server asks no other to decrypt.
@@ -128,8 +129,7 @@ async function openToken(library: string, values: StoreValues, print: Print): Pr
     print,
   );
   // A token is not asked again and again, for the sake of its PIN: only when that may be another.
-  const watch = () =>
-    watchedFiles(pinFile === undefined ? [] : [pinFile], reloading('pkcs11', token, token.problems, print));
+  const watch = () => watchedFiles(seen, reloading('pkcs11', token, token.problems, print));
   return served(token, watch);
 }
 

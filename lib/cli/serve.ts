@@ -14,6 +14,7 @@ import type {
 import type { GrantsOptions } from '../server/grants.ts';
 import { createKeyServer, type KeyServer, type KeyServerOptions } from '../server/key-server.ts';
 import { serverMetrics } from '../server/metrics.ts';
+import { type SeenFiles, seeFiles } from '../wrap/watched-file.ts';
 import {
   type Command,
   endingSignal,
@@ -24,7 +25,7 @@ import {
 } from './command.ts';
 import { eventLines, type Fields, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
-import { readCredentials, watchCredentials } from './serve-credentials.ts';
+import { readCredentials, seeCredentials, watchCredentials } from './serve-credentials.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
 import { openKeys, type ServedKeys, STORE_OPTIONS } from './serve-stores.ts';
 import { ticketOptions } from './serve-tickets.ts';
@@ -236,13 +237,18 @@ interface Serving {
   /** As it was at the start. */
   readonly policy: GrantsOptions | undefined;
   readonly keys: ServedKeys;
+  /** Before they were read. */
+  readonly seen: { readonly credentials: SeenFiles; readonly policy: SeenFiles };
 }
 
 /** SIGHUP reads keys, policy and credentials again, and never ends a key server. */
-function startReloading(values: ServeValues, { server, policy, keys }: Serving, print: Print): () => void {
-  const watched = [keys.watch(), watchCredentials(values, server, print)];
-  if (values.policy !== undefined && policy !== undefined)
-    watched.push(watchPolicy(values.policy, policy, server, print));
+function startReloading(
+  values: ServeValues,
+  { server, policy, keys, seen }: Serving,
+  print: Print,
+): () => void {
+  const watched = [keys.watch(), watchCredentials(values, seen.credentials, server, print)];
+  if (policy !== undefined) watched.push(watchPolicy(seen.policy, policy, server, print));
   process.on('SIGHUP', () => {
     for (const each of watched) each.reload();
   });
@@ -289,12 +295,17 @@ function setWorkers(text: string | undefined): void {
 
 async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): Promise<void> {
   setWorkers(values.workers);
+  const { policy } = values;
+  const seen = {
+    credentials: seeCredentials(values),
+    policy: seeFiles(policy === undefined ? [] : [policy]),
+  };
   const options = serverOptions(values, keys, print);
   const server = createKeyServer(options);
   if (!values.quiet) tellOperations(print);
   tellConnections(print);
   const ending = Promise.race([endingSignal(['SIGINT', 'SIGTERM']), parentGone()]);
-  const extras = await startExtras(values, { server, policy: options.grants, keys }, print);
+  const extras = await startExtras(values, { server, policy: options.grants, keys, seen }, print);
   await listen(server, values.listen, print);
   try {
     print('draining', { reason: await Promise.race([ending, extras.failed]) });

@@ -6,7 +6,8 @@ import { parseServerAddress } from '../client/server-address.ts';
 import { KeylessError } from '../errors.ts';
 import type { KeyServersOptions } from '../keys/key-servers.ts';
 import { DEFAULT_FILE, type Environment, namesServers } from './config-environment.ts';
-import { type IdentityFiles, readIdentity } from './identity.ts';
+import { type IdentityFiles, readIdentity, seeIdentity } from './identity.ts';
+import type { SeenFiles } from './watched-file.ts';
 
 const VERSION = 1;
 
@@ -44,6 +45,8 @@ export interface Config extends KeyServersOptions {
   readonly startup: 'wait' | 'fail';
   /** Where `cert`, `key` and `ca` are from. */
   readonly identityFiles: IdentityFiles;
+  /** Before they were read. */
+  readonly identitySeen: SeenFiles;
 }
 
 function invalid(message: string, cause?: unknown): KeylessError {
@@ -102,10 +105,12 @@ function load({ version: _, cert, key, ca, startup, ...rest }: ConfigFile, direc
     key: resolve(directory, key),
     ca: resolve(directory, ca),
   };
+  const identitySeen = seeIdentity(identityFiles);
   return {
     ...rest,
     ...readIdentity(identityFiles),
     identityFiles,
+    identitySeen,
     // A server that does not offer RSA key exchange has no use for it, and key servers have it switched off.
     decrypt: rest.decrypt ?? false,
     startup: startup ?? 'wait',

@@ -5,7 +5,7 @@ import { KeylessError } from '../errors.ts';
 import type { EdgeCredentials } from '../keys/key-servers.ts';
 import { clearTimeout, setTimeout } from '../timers.ts';
 import { readStub } from './stub.ts';
-import { watchedFiles } from './watched-file.ts';
+import { type SeenFiles, seeFiles, watchedFiles } from './watched-file.ts';
 
 /** Absolute paths of PEM files. */
 export interface IdentityFiles {
@@ -53,6 +53,11 @@ function checkIdentity({ cert, key, ca }: Readonly<Record<'cert' | 'key' | 'ca',
     );
 }
 
+/** To be called before they are read. */
+export function seeIdentity({ cert, key, ca }: IdentityFiles): SeenFiles {
+  return seeFiles([cert, key, ca]);
+}
+
 /** @throws ERR_KEYLESS_INVALID_ARGUMENT that says which file is wrong */
 export function readIdentity(files: IdentityFiles): EdgeCredentials {
   const identity = {
@@ -67,9 +72,12 @@ export function readIdentity(files: IdentityFiles): EdgeCredentials {
 /**
  * Files that change count from then on. What is still wrong a second later is told of as a warning, and the identity stays.
  * Does not keep the process alive.
+ *
+ * @param seen as they were before they were read
  */
 export function watchIdentity(
   files: IdentityFiles,
+  seen: SeenFiles,
   take: (identity: EdgeCredentials) => void,
 ): { close(): void } {
   let timer: NodeJS.Timeout | undefined;
@@ -92,7 +100,7 @@ export function watchIdentity(
       timer = setTimeout(() => reload(warn), SETTLES_MS).unref();
     });
   };
-  const watched = watchedFiles([files.cert, files.key, files.ca], onChange);
+  const watched = watchedFiles(seen, onChange);
   const close = () => {
     clearTimeout(timer);
     watched.close();

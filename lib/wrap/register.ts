@@ -34,9 +34,9 @@ export function neededConfig(): Config {
 function connected(): KeyServers {
   if (keyServers !== undefined) return keyServers;
   // Whether the app starts without key servers is decided here; its handshakes do not wait for them.
-  const { startup, identityFiles, ...options } = neededConfig();
+  const { startup, identityFiles, identitySeen, ...options } = neededConfig();
   const keys = connectKeyServers(options);
-  watchIdentity(identityFiles, (identity) => keys.setCredentials(identity));
+  watchIdentity(identityFiles, identitySeen, (identity) => keys.setCredentials(identity));
   keyServers = keys;
   if (startup === 'fail') {
     start = keys.ready();
