@@ -1,7 +1,6 @@
 /** HTTP/1.1 and HTTP/2 with a client, over the TLS connections that are handed in; requests go to the host's backend. */
 import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Backend } from './backend.ts';
@@ -14,6 +13,7 @@ import { hostnameOf } from './host-names.ts';
 import { endWhenIdle } from './idle-session.ts';
 import { quiet } from './quiet.ts';
 import { authorityOf, refusedRequest, refusedUpgrade, targetOf } from './refused-request.ts';
+import { refuse } from './refused-upgrade.ts';
 import { type OutgoingRequest, sendHttp1 } from './send-http1.ts';
 import { Http2Backend } from './send-http2.ts';
 import { upgrade } from './upgrade.ts';
@@ -44,6 +44,8 @@ interface Line {
 const MAX_STREAMS = 128;
 /** Node's own: how late a head may be found to be too late. */
 const MOST_CHECKING_MS = 30_000;
+/** RFC 9113 §7. */
+const NO_ERROR = 0x0;
 const MISDIRECTED = 421;
 const NOT_IMPLEMENTED = 501;
 
@@ -80,7 +82,7 @@ export class HttpFront {
     this.#http1.emit('listening');
     // CONNECT goes nowhere, but without a listener it would not even be answered.
     for (const event of ['upgrade', 'connect'] as const)
-      this.#http1.on(event, (request, socket, head) => this.#upgrade(request, socket, head));
+      this.#http1.on(event, (request, socket, head) => this.#upgrade(request, socket as TLSSocket, head));
     this.#http2 = createHttp2Server(
       { settings: { maxConcurrentStreams: MAX_STREAMS } },
       (request, response) => this.#serve(request, response),
@@ -93,7 +95,11 @@ export class HttpFront {
       session.on('close', () => this.#sessions.delete(session));
       // Reset without an error, a stream waits for the end of what is written to it, and its session with it, also when the
       // client has gone: nodejs/node, up to 22.
-      session.on('stream', (stream) => stream.on('aborted', () => stream.destroy()));
+      session.on('stream', (stream) =>
+        stream.on('aborted', () => {
+          if (stream.rstCode === NO_ERROR) stream.destroy();
+        }),
+      );
     });
     // An error of one client's session is that client's; its streams tell theirs.
     this.#http2.on('sessionError', () => undefined);
@@ -202,17 +208,17 @@ export class HttpFront {
     return known;
   }
 
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     const [startedAt, visit] = [performance.now(), this.#visitOf(request)];
     const { backend, client } = visit;
-    const line = this.#lines.get(request.socket as TLSSocket);
+    const line = this.#lines.get(socket);
     if (line === undefined || line.ending || line.underWay > 0) {
       // The connection is not its own: it ends with the answers to those before.
       if (line !== undefined) line.ending = true;
       quiet(socket);
       return;
     }
-    this.#lines.delete(request.socket as TLSSocket);
+    this.#lines.delete(socket);
     const overHttp2 = backend.protocol === 'h2' || backend.protocol === 'h2c';
     const refused =
       this.#refusal(request, visit) ??
@@ -220,7 +226,7 @@ export class HttpFront {
       (overHttp2 || hasBody(request) ? NOT_IMPLEMENTED : undefined);
     if (refused !== undefined) {
       quiet(socket);
-      socket.end(`HTTP/1.1 ${refused} \r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      refuse(socket, refused, this.#options.idleTimeoutMs);
       const kind = request.method === 'CONNECT' ? 'http' : 'upgrade';
       this.#record(kind, request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
       return;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
+import type { Socket } from 'node:net';
 import { after, before, mock, test } from 'node:test';
 import tls from 'node:tls';
 import { HttpFront } from '../../lib/proxy/http-front.ts';
@@ -11,6 +12,9 @@ import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 const LIMIT_MS = 400;
 const NEVER_MS = 60_000;
 const HEAD = 'Host: localhost\r\n';
+/** More than what systems hold for who does not read. */
+const REFUSAL_BYTES = 30_000_000;
+const REFUSAL = `HTTP/1.1 403 Forbidden\r\nContent-Length: ${REFUSAL_BYTES}\r\n\r\n`;
 
 let folder: HostsFolder;
 let backend: http.Server;
@@ -27,7 +31,13 @@ before(async () => {
     else if (request.url === '/long') response.end(Buffer.alloc(1_000_000));
     else request.resume().on('end', () => response.end('ok'));
   });
-  backend.on('upgrade', () => undefined);
+  backend.on('upgrade', ({ url }, socket: Socket) => {
+    socket.on('error', () => undefined).on('end', () => socket.destroy());
+    socket.resume();
+    if (url === '/no') socket.end('HTTP/1.1 403 <b>No\r\nContent-Length: 2\r\n\r\nno');
+    if (url === '/long') socket.end(Buffer.concat([Buffer.from(REFUSAL), Buffer.alloc(REFUSAL_BYTES)]));
+    if (url === '/half') socket.write(`${REFUSAL}half`);
+  });
   url = `http://127.0.0.1:${await portOf(backend)}`;
 });
 after(() => {
@@ -175,6 +185,74 @@ test('a backend that is silent to an upgrade is 504', async () => {
     assert.match(await allOf(socket), /^HTTP\/1\.1 504 /);
   });
 });
+
+const upgradeOf = (path: string, to = 'websocket') =>
+  `GET ${path} HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: ${to}\r\n\r\n`;
+
+/** It keeps its end open, and finds out that the other is closed by writing to it. */
+async function stay(port: number, ask: string): Promise<string> {
+  const options = { port, servername: 'localhost', ca: folder.authority.certPem, allowHalfOpen: true };
+  const socket = tls.connect(options);
+  const answer = allOf(socket);
+  socket.write(ask);
+  await once(socket, 'end');
+  const timer = setInterval(() => socket.write('x'), 20);
+  await answer;
+  clearInterval(timer);
+  return answer;
+}
+
+const STAYING = { timeout: 20_000 };
+
+test(
+  'a client that is refused an upgrade or CONNECT is let go of, whether it ends its side or not',
+  STAYING,
+  async () => {
+    await serving([...idle(NEVER_MS), ...slowest(NEVER_MS)], async (port) => {
+      assert.match(
+        await stay(port, `CONNECT a:1 HTTP/1.1\r\n${HEAD}\r\n`),
+        /^HTTP\/1\.1 501 Not Implemented\r/,
+      );
+      assert.match(await stay(port, upgradeOf('/', 'h2c')), /^HTTP\/1\.1 501 Not Implemented\r/);
+      assert.match(await stay(port, upgradeOf('/no')), /^HTTP\/1\.1 403 Forbidden\r[\s\S]*\r\n\r\nno$/);
+    });
+    await serving(['--backend', 'www=http://127.0.0.1:1'], async (port) =>
+      assert.match(await stay(port, upgradeOf('/')), /^HTTP\/1\.1 502 Bad Gateway\r/),
+    );
+  },
+);
+
+test(
+  'a refusal of an upgrade that does not go on ends both its connections: by time, or when its client goes',
+  STAYING,
+  async () => {
+    // In an array: it is the connection that is waited for.
+    const asked = async () => [once((await once(backend, 'connection'))[0], 'close')];
+    await serving([...idle(NEVER_MS), ...slowest(LIMIT_MS)], async (port, proxy) => {
+      const [[closed], answer] = await Promise.all([asked(), stay(port, upgradeOf('/half'))]);
+      assert.match(answer, /\r\n\r\nhalf$/);
+      const { status, bytes, error } = await proxy.event('upgrade');
+      assert.deepEqual([status, bytes, error], [403, 4, 'timeout']);
+      await closed;
+    });
+    await serving([...idle(NEVER_MS), ...slowest(NEVER_MS)], async (port, proxy) => {
+      const socket = connect(port);
+      socket.write(upgradeOf('/half'));
+      const [[closed]] = await Promise.all([asked(), once(socket, 'data')]);
+      socket.destroy();
+      await closed;
+      const { status, error } = await proxy.event('upgrade');
+      assert.deepEqual([status, error], [403, undefined]);
+    });
+    await serving([...idle(LIMIT_MS), ...slowest(NEVER_MS)], async (port, proxy) => {
+      const socket = connect(port).pause();
+      socket.write(upgradeOf('/long'));
+      const { status, error } = await proxy.event('upgrade');
+      assert.deepEqual([status, error], [403, undefined], 'no failure of the backend');
+      await allOf(socket.resume());
+    });
+  },
+);
 
 test('so many streams for a connection, and connections for a process', async () => {
   await serving(['--max-connections', '1'], async (port) => {
