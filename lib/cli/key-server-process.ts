@@ -80,19 +80,23 @@ export interface KeyServerProcess {
 }
 
 /** Its secrets are in files that only this user may read: none is in its arguments or its environment. */
-function spawnKeyServer(folder: string): ChildProcess {
+function spawnKeyServer(folder: string, env: NodeJS.ProcessEnv): ChildProcess {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const path = (name: string) => join(folder, name);
   const tls = ['--cert', path('server.crt'), '--key', path('server.pem'), '--ca', path('ca.crt')];
   const listen = ['--keys', path('keys'), '--listen', `${LOOPBACK}:0`, '--quiet'];
   return spawn(process.execPath, [main, 'serve', ...tls, ...listen], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    env,
   });
 }
 
-/** @param files of {@link makeFiles} */
-export async function startKeyServer({ folder }: Pick<Files, 'folder'>): Promise<KeyServerProcess> {
-  const child = spawnKeyServer(folder);
+/** @param files of {@link makeFiles}; @param env of the process */
+export async function startKeyServer(
+  { folder }: Pick<Files, 'folder'>,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<KeyServerProcess> {
+  const child = spawnKeyServer(folder, env);
   let said = 'it said nothing';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = text.trim();

@@ -1,4 +1,5 @@
 /** Reports and samples of the benchmark that were never measured. */
+import type { Environment } from '../../lib/cli/bench/environment.ts';
 import type { Machine } from '../../lib/cli/bench/machine.ts';
 import type { Answered } from '../../lib/cli/bench/question.ts';
 import type { Report } from '../../lib/cli/bench/report.ts';
@@ -12,13 +13,17 @@ const MACHINE: Machine = {
   ...{ platform: 'linux-x64', kernel: '6', load: [0, 0, 0] },
 };
 
-export function reportWith(answers: readonly Answered[], machine: Partial<Machine> = {}): Report {
+export function reportWith(
+  answers: readonly Answered[],
+  machine: Partial<Machine> = {},
+  environment: Environment = { given: {}, withheld: [] },
+): Report {
   return {
     time: '2026-01-01T00:00:00.000Z',
     seconds: 12.3,
     machine: { ...MACHINE, ...machine },
     placement: 'each where it belongs',
-    settings: { ...FULL, concurrent: CONCURRENT, arguments: [] },
+    settings: { ...FULL, concurrent: CONCURRENT, arguments: [], environment },
     warnings: [],
     verdicts: verdictsOf(answers),
     answers,

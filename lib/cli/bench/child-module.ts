@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../../errors.ts';
+import { environmentForChildren } from './environment.ts';
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -23,7 +24,8 @@ export class ChildModule {
     this.#name = name;
     this.gone = new Promise((_, reject) => (this.#tellGone = reject));
     this.gone.catch(() => undefined);
-    const child = fork(fileURLToPath(new URL(name, import.meta.url)), { execArgv: [...execArgv] });
+    const options = { execArgv: [...execArgv], env: environmentForChildren() };
+    const child = fork(fileURLToPath(new URL(name, import.meta.url)), options);
     child.on('message', (value) => this.#settle()?.resolve(value));
     child.on('error', (error) => this.#end(error.message));
     child.on('exit', (code, signal) => this.#end(signal ?? `exit code ${code}`));

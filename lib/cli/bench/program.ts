@@ -1,6 +1,7 @@
 /** Another program that is measured, or measures: it ends with the benchmark. */
 import { type ChildProcess, execFile } from 'node:child_process';
 import { onCoresOf, type Role } from './cores.ts';
+import { environmentForChildren } from './environment.ts';
 
 /** Owner: whoever made it; `end()` ends it. */
 export class Program {
@@ -15,7 +16,8 @@ export class Program {
     const [program, values] = onCoresOf(role, command, args);
     let answer: (text: string | undefined) => void = () => undefined;
     this.output = new Promise((resolve) => (answer = resolve));
-    this.#child = execFile(program, [...values], { timeout, killSignal: 'SIGKILL' }, (error, stdout) =>
+    const options = { timeout, killSignal: 'SIGKILL', env: environmentForChildren() } as const;
+    this.#child = execFile(program, [...values], options, (error, stdout) =>
       answer(error === null ? stdout : undefined),
     );
   }

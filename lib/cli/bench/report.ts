@@ -1,4 +1,5 @@
 /** What a run of the benchmark found, and how it is written for terminals. */
+import { type Environment, givenInWords } from './environment.ts';
 import { apart } from './figures-in-words.ts';
 import type { Machine } from './machine.ts';
 import type { Answered, Table } from './question.ts';
@@ -11,6 +12,7 @@ export interface Settings extends Scale {
   readonly concurrent: number;
   /** Of the command line. */
   readonly arguments: readonly string[];
+  readonly environment: Environment;
 }
 
 export interface Report {
@@ -49,7 +51,7 @@ export function aboutMachine({ machine, time, seconds, settings, placement }: Re
   const { cpu, cores, platform, kernel, node, openssl, version } = machine;
   return (
     `keyless-tls ${version}, ${cpu}, ${cores} core${cores === 1 ? '' : 's'}, ${platform}, kernel ${kernel}, Node.js ${node}, OpenSSL ${openssl}; ` +
-    `${placement}; ${time}, ${Math.round(seconds)} s${settings.quick ? ', --quick: short rounds after a short warm-up' : ''}`
+    `${placement}; ${time}, ${Math.round(seconds)} s${settings.quick ? ', --quick: short rounds after a short warm-up' : ''}${givenInWords(settings.environment)}`
   );
 }
 

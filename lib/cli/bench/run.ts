@@ -1,4 +1,5 @@
 /** Asks questions one after the other, and reports. */
+import { thisEnvironment, withheldWarning } from './environment.ts';
 import { loadWarning, type Machine, thisMachine } from './machine.ts';
 import { Progress, type ProgressOutput } from './progress.ts';
 import type { Answered, Question } from './question.ts';
@@ -61,9 +62,11 @@ async function reportOf(
   machine: Machine,
 ): Promise<Omit<Report, 'seconds' | 'time'>> {
   const answers = await askEach(questions, workshop, progress);
-  const [{ scale, placement }, warning] = [workshop, loadWarning(machine)];
-  const settings = { ...scale, concurrent: CONCURRENT, arguments: process.argv.slice(2) };
-  const warnings = warning === undefined ? [] : [warning];
+  const [{ scale, placement }, environment] = [workshop, thisEnvironment()];
+  const settings = { ...scale, concurrent: CONCURRENT, arguments: process.argv.slice(2), environment };
+  const warnings = [loadWarning(machine), withheldWarning(environment)].filter(
+    (warning) => warning !== undefined,
+  );
   return { machine, placement, settings, warnings, verdicts: verdictsOf(answers), answers };
 }
 

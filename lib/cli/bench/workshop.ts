@@ -6,6 +6,7 @@ import { describe, PLACEMENT, pin, type Role } from './cores.ts';
 import { Crew } from './crew.ts';
 import { Edge } from './edge.ts';
 import type { EdgeMode, EdgePlan } from './edge-process.ts';
+import { environmentForChildren } from './environment.ts';
 import { Link } from './link.ts';
 import { cpuMsOf } from './process-figures.ts';
 import { Program } from './program.ts';
@@ -63,7 +64,7 @@ export class Workshop {
   static async open(scale: Scale, say: (what: string) => void = () => undefined): Promise<Workshop> {
     const files = makeSiteFiles();
     try {
-      return new Workshop(scale, files, await startKeyServer(files), say);
+      return new Workshop(scale, files, await startKeyServer(files, environmentForChildren()), say);
     } catch (error) {
       rmSync(files.folder, { recursive: true, force: true });
       throw error;

@@ -5,6 +5,7 @@ import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { gapMs } from '../../../../lib/cli/bench/client-gaps.ts';
+import { openLoop } from '../../../../lib/cli/bench/client-open-loop.ts';
 import { signaturesIn } from '../../../../lib/cli/bench/openssl-speed.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
@@ -29,6 +30,19 @@ test('clients that begin when they are due see the queue that grows; clients tha
   assert.ok(longest > 8 * slowMs, `${longest} ms`);
   // Whatever else the machine does, it does to both.
   assert.ok(shortest < longest / 8, `${shortest} ms, and ${longest} ms with a queue`);
+});
+
+test('clients that are too busy to begin when they should have say how late it was: latency counts from when it was due', async () => {
+  const edge = await workshop.edge('native');
+  const { handshakes } = await edge.figures();
+  const [port, blockedMs] = [edge.ports['P-256']!, 600];
+  const ran = openLoop({ kind: 'open', version: 'TLSv1.3', port, perSecond: 100, ms: 300 });
+  while ((await edge.figures()).handshakes === handshakes);
+  // This is the process of the clients, and does nothing else now.
+  const until = performance.now() + blockedMs;
+  while (performance.now() < until);
+  const longest = Math.max(...(await ran).latencies);
+  assert.ok(longest > blockedMs * 0.7, `${longest} ms`);
 });
 
 test('connections of an open loop are due at random: a Poisson process', async () => {
