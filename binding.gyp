@@ -34,6 +34,7 @@
         "native/provider/key_management.cc",
         "native/provider/provider.cc",
         "native/provider/signature.cc",
+        "native/same_name.cc",
         "native/server_limits.cc",
         "native/signature_schemes.cc",
         "native/signing_threads.cc",

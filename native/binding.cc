@@ -8,6 +8,7 @@
 #include "platform.h"
 #include "process_signals.h"
 #include "program.h"
+#include "same_name.h"
 
 namespace keyless {
 
@@ -75,6 +76,14 @@ Napi::Value Chain(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), done);
 }
 
+// isSameName(one, other): see IsSameName().
+Napi::Value SameName(const Napi::CallbackInfo& info) {
+  const auto one = info[0].As<Napi::Uint8Array>();
+  const auto other = info[1].As<Napi::Uint8Array>();
+  const bool same = IsSameName(one.Data(), one.ByteLength(), other.Data(), other.ByteLength());
+  return Napi::Boolean::New(info.Env(), same);
+}
+
 #ifdef KEYLESS_SANITIZER_CANARY
 // sanitizerCanary(kind): does what the sanitizers of this build must find, to prove that they would.
 Napi::Value SanitizerCanary(const Napi::CallbackInfo& info) {
@@ -108,6 +117,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("becomeProgram", Napi::Function::New(env, Become));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
   exports.Set("chainLines", Napi::Function::New(env, Chain));
+  exports.Set("isSameName", Napi::Function::New(env, SameName));
   exports.Set("stats", Napi::Function::New(env, Stats));
   ExportContexts(exports);
   ExportHandshakes(exports);

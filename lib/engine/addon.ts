@@ -96,6 +96,7 @@ export interface Addon {
   becomeProgram(words: readonly string[]): number;
   lockFile(descriptor: number): number;
   chainLines(lines: Uint8Array, ends: Uint32Array, count: number, head: Uint8Array): boolean;
+  isSameName(one: Uint8Array, other: Uint8Array): boolean;
   keyId(certificate: Uint8Array): Buffer | undefined;
   nameContext(): number;
   setTicketKeys(context: number, keys: Uint8Array): boolean;
@@ -169,6 +170,7 @@ const FUNCTIONS = [
   'becomeProgram',
   'lockFile',
   'chainLines',
+  'isSameName',
   'keyId',
   'nameContext',
   'setTicketKeys',

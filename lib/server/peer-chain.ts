@@ -6,7 +6,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
-import { issuerAndSerial } from './revocation-list.ts';
+import { type CertificateName, certificateName } from './revocation-list.ts';
 
 const BLOCK = /-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----[^-]+-----END \1CERTIFICATE-----/g;
 
@@ -60,18 +60,18 @@ export class Authorities {
 
   /**
    * @param certificate the client's own, of the first call of `getPeerX509Certificate`
-   * @returns the names in revocation lists of all that vouch for it, its own first, see {@link issuerAndSerial};
+   * @returns the names in revocation lists of all that vouch for it, its own first;
    * `undefined`: they do not lead here
    */
-  chainOf(certificate: X509Certificate): readonly string[] | undefined {
+  chainOf(certificate: X509Certificate): readonly CertificateName[] | undefined {
     const now = Date.now();
     const sent = sentWith(certificate).filter((each) => each.ca && isValid(each, now));
     return this.#lead(certificate, new Set([...sent, ...this.#all]));
   }
 
   /** @param left who may vouch for it, but for those that are known not to lead here */
-  #lead(certificate: X509Certificate, left: Set<X509Certificate>): readonly string[] | undefined {
-    const name = issuerAndSerial(certificate.raw);
+  #lead(certificate: X509Certificate, left: Set<X509Certificate>): readonly CertificateName[] | undefined {
+    const name = certificateName(certificate.raw);
     if (this.#roots.has(certificate.fingerprint256)) return [name];
     for (const issuer of [...left]) {
       if (!left.has(issuer) || !isIssued(certificate, issuer)) continue;

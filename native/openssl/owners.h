@@ -27,6 +27,7 @@ using SslOwner = Owner<SSL, SSL_free>;
 using SslCtxOwner = Owner<SSL_CTX, SSL_CTX_free>;
 using SessionOwner = Owner<SSL_SESSION, SSL_SESSION_free>;
 using X509Owner = Owner<X509, X509_free>;
+using X509NameOwner = Owner<X509_NAME, X509_NAME_free>;
 
 }  // namespace keyless
 

@@ -197,14 +197,27 @@ function authorityOf({ certPem, keyPem }: { certPem: string; keyPem: string }): 
   };
 }
 
-/** A private certificate authority with a P-256 key. */
-export async function makeAuthority(name = 'Test authority'): Promise<Authority> {
-  const keyPem = await makeKey('p256');
+export interface AuthorityOptions {
+  /** Default: a new P-256 key. */
+  readonly keyPem?: string;
+  /** Which types of string its name may have, as openssl-req(1) has it; default `utf8only`. */
+  readonly stringMask?: string;
+}
+
+/** A private certificate authority. */
+export async function makeAuthority(
+  name = 'Test authority',
+  { keyPem: own, stringMask = 'utf8only' }: AuthorityOptions = {},
+): Promise<Authority> {
+  const keyPem = own ?? (await makeKey('p256'));
   const certPem = await inFolder(async (path) => {
     await writeFile(path('key'), keyPem, { mode: 0o600 });
-    const usage = AUTHORITY_USAGE.flatMap((line) => ['-addext', line]);
+    await writeFile(path('config'), `[req]\nstring_mask=${stringMask}\ndistinguished_name=none\n[none]\n`);
+    const usage = [...AUTHORITY_USAGE, 'subjectKeyIdentifier=hash'].flatMap((line) => ['-addext', line]);
     const { stdout } = await run('openssl', [
       'req',
+      '-config',
+      path('config'),
       '-x509',
       '-key',
       path('key'),

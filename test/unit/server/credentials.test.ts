@@ -8,7 +8,7 @@ import type tls from 'node:tls';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerConnectionEnd, ServerConnectionRefused } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
-import { issuerAndSerial, revokedCertificates } from '../../../lib/server/revocation-list.ts';
+import { certificateName, revocationLists } from '../../../lib/server/revocation-list.ts';
 import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -64,21 +64,30 @@ async function isLetIn(port: number, issued?: Issued): Promise<boolean> {
 }
 
 test('a revocation list says whom it revokes, by issuer and serial number', () => {
-  assert.deepEqual([...revokedCertificates(nobodyRevoked)], []);
-  const revoked = revokedCertificates(nobodyRevoked + edgeRevoked);
-  assert.deepEqual([...revoked], [issuerAndSerial(setup.edge.certDer)]);
-  assert.equal(revoked.has(issuerAndSerial(other.certDer)), false);
+  const lists = revocationLists(nobodyRevoked + edgeRevoked);
+  assert.deepEqual(
+    lists.map(({ size }) => size),
+    [0, 1],
+  );
+  const revokes = (der: Buffer) => lists.map((list) => list.revokes(certificateName(der)));
+  assert.deepEqual(revokes(setup.edge.certDer), [false, true]);
+  assert.deepEqual(revokes(other.certDer), [false, false]);
+  const elsewhere = { ...certificateName(setup.edge.certDer), issuer: Buffer.from('3000', 'hex') };
+  assert.deepEqual(
+    lists.map((list) => list.revokes(elsewhere)),
+    [false, false],
+  );
 });
 
 test('what is no revocation list is refused, wherever it is cut', () => {
   const [begin, end] = ['-----BEGIN X509 CRL-----\n', '\n-----END X509 CRL-----\n'];
   const der = Buffer.from(edgeRevoked.replace(/-----[^-]+-----/g, ''), 'base64');
   for (const text of ['', 'x', setup.edge.certPem, `${begin}${end}`, `${begin}AAAA${end}`]) {
-    assert.throws(() => revokedCertificates(text), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' }, text);
+    assert.throws(() => revocationLists(text), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' }, text);
   }
   for (let bytes = 0; bytes < der.length; bytes += 1) {
     const cut = `${begin}${der.subarray(0, bytes).toString('base64')}${end}`;
-    assert.throws(() => revokedCertificates(cut), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' }, String(bytes));
+    assert.throws(() => revocationLists(cut), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' }, String(bytes));
   }
 });
 

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { KeyServer, KeyServerCredentials } from '../../../lib/server/key-server.ts';
 import { Authorities } from '../../../lib/server/peer-chain.ts';
-import { issuerAndSerial } from '../../../lib/server/revocation-list.ts';
+import { type CertificateName, certificateName } from '../../../lib/server/revocation-list.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
@@ -80,6 +80,29 @@ test('also where the key server knows that authority, and the edge does not send
   await peer.closed;
 });
 
+/** How an issuer is written in a list, where it is `Root` in UTF-8 in the certificates. */
+const SPELLINGS: Readonly<Record<string, readonly [name: string, mask: string]>> = {
+  'as another type of string': ['Root', 'nombstr'],
+  'in other letters': ['ROOT', 'utf8only'],
+  'with spaces around it': [' Root ', 'utf8only'],
+};
+
+for (const [how, [name, mask]] of Object.entries(SPELLINGS)) {
+  test(`a list whose issuer is written ${how} counts for open connections as for new ones`, async () => {
+    const other = await makeAuthority(name, { keyPem: root.keyPem, stringMask: mask });
+    const list = (await other.revoke([north])) + calm;
+    const server = await start(credentials(calm));
+    const peers = await Promise.all([
+      connect(server.port, northern, north),
+      connect(server.port, southern, south),
+    ]);
+    assert.deepEqual(await Promise.all(peers.map(isServed)), [true, true]);
+    server.setCredentials(credentials(list));
+    assert.deepEqual(await Promise.all(peers.map(isServed)), [false, true]);
+    peers[1]!.close();
+  });
+}
+
 test('where there were no lists when they came, all have to come again', async () => {
   const server = await start(credentials(undefined));
   const come = () =>
@@ -135,7 +158,7 @@ test('an authority that has another certificate, which nobody revoked, still vou
 });
 
 /** @param sent what the client has sent beside its own, in that order */
-function chainOf(...sent: readonly (string | Buffer)[]): readonly string[] | undefined {
+function chainOf(...sent: readonly (string | Buffer)[]): readonly CertificateName[] | undefined {
   const leaf = new X509Certificate(northern.certPem);
   let last = leaf;
   for (const value of sent.map((each) => new X509Certificate(each))) {
@@ -145,7 +168,7 @@ function chainOf(...sent: readonly (string | Buffer)[]): readonly string[] | und
   return new Authorities(root.certPem).chainOf(leaf);
 }
 
-const nameOf = ({ certPem }: { certPem: string }) => issuerAndSerial(new X509Certificate(certPem).raw);
+const nameOf = ({ certPem }: { certPem: string }) => certificateName(new X509Certificate(certPem).raw);
 
 test('a certificate that says it is of the authority, and has no signature of it, leads nowhere', () => {
   const der = new X509Certificate(north.certPem).raw;
