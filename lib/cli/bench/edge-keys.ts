@@ -10,8 +10,6 @@ import {
 } from '../../index.ts';
 import type { EdgePlan, EdgeSite } from './edge-process.ts';
 
-const NOBODY: PrivateKey = { sign: () => new Promise(() => undefined), timeoutMs: 600_000 };
-
 export class EdgeKeys {
   readonly #plan: EdgePlan;
   readonly #keyServers: KeyServers | undefined;
@@ -48,7 +46,7 @@ export class EdgeKeys {
 
   #keyOf({ key = '' }: EdgeSite): PrivateKey {
     if (this.#keyServers !== undefined) return this.#keyServers;
-    return this.#plan.mode === 'unanswered' ? NOBODY : this.#counted(key);
+    return this.#counted(key);
   }
 
   #counted(pem: string): PrivateKey {

@@ -5,11 +5,8 @@ import type { VerifyPolicy } from '../../index.ts';
 import type { BareAsker } from './bare-asker.ts';
 import type { EdgeKeys } from './edge-keys.ts';
 
-/**
- * Where the sites' keys are: here; on the key server; here, behind a callback; nowhere, and nobody answers; here, and the key
- * server is sent a ping for each handshake.
- */
-export type EdgeMode = 'native' | 'remote' | 'local' | 'unanswered' | 'pinging';
+/** Where the sites' keys are: here; on the key server; here, behind a callback; here, and the key server is sent a ping for each handshake. */
+export type EdgeMode = 'native' | 'remote' | 'local' | 'pinging';
 
 export interface EdgeSite {
   /** PEM. */
@@ -18,16 +15,22 @@ export interface EdgeSite {
   readonly key?: string | undefined;
 }
 
+/** How an edge asks its key server; what is not said is as by default. */
+export interface Asking {
+  readonly connections?: number;
+  /** For one operation. */
+  readonly timeoutMs?: number;
+}
+
 export interface EdgePlan {
   readonly mode: EdgeMode;
   readonly sites: Readonly<Record<string, EdgeSite>>;
   /** Of remote and pinging edges. */
-  readonly keyServer?: {
+  readonly keyServer?: Asking & {
     readonly port: number;
     readonly cert: string;
     readonly key: string;
     readonly ca: string;
-    readonly connections?: number | undefined;
   };
   /** Of local edges; `undefined`: as by default. */
   readonly verify?: VerifyPolicy | undefined;

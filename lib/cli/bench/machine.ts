@@ -19,6 +19,7 @@ export interface Machine {
   readonly load: readonly number[];
 }
 
+/** @returns what the `openssl` command says of itself; null: there is none */
 function opensslCommand(): string | null {
   try {
     return execFileSync('openssl', ['version'], {
@@ -43,6 +44,13 @@ export function thisMachine(): Machine {
     kernel: release(),
     load: loadavg(),
   };
+}
+
+/** @returns the version of the `openssl` command, where it is not Node.js's own: what it measures is not of the code that is measured here */
+export function otherOpenssl(command = opensslCommand(), own = process.versions.openssl): string | undefined {
+  const version = /^\w+ (\S+)/.exec(command ?? '')?.[1];
+  const [plain] = own.split('+');
+  return version === plain ? undefined : version;
 }
 
 /** A load below this share of the cores is what services of a quiet machine come to. */

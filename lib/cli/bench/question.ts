@@ -56,6 +56,8 @@ export interface Measured {
 export interface Answer extends Doubts {
   /** In words, no more than was measured. */
   readonly words: readonly string[];
+  /** What follows from that, said only where nothing disturbed it. */
+  readonly conclusions?: readonly string[];
   readonly tables: readonly Table[];
   readonly plots: readonly Plot[];
   readonly measured: readonly Measured[];
@@ -63,7 +65,7 @@ export interface Answer extends Doubts {
   readonly raw: unknown;
 }
 
-export interface Answered extends Answer {
+export interface Answered extends Omit<Answer, 'conclusions'> {
   readonly name: string;
   readonly title: string;
   /** It has no figures; a warning says why. */

@@ -1,7 +1,7 @@
 /** What a run of the benchmark found, and how it is written for terminals. */
 import { type Environment, givenInWords } from './environment.ts';
 import { apart } from './figures-in-words.ts';
-import type { Machine } from './machine.ts';
+import { type Machine, otherOpenssl } from './machine.ts';
 import type { Answered, Table } from './question.ts';
 import type { Scale } from './scale.ts';
 import { countOf, limitOf, limitsOf, shownOf, type Verdict } from './verdicts.ts';
@@ -49,8 +49,10 @@ function verdictTable(verdicts: readonly Verdict[]): Table {
 
 export function aboutMachine({ machine, time, seconds, settings, placement }: Report): string {
   const { cpu, cores, platform, kernel, node, openssl, version } = machine;
+  const other = otherOpenssl(machine.opensslCommand, openssl);
+  const command = other === undefined ? '' : `, the openssl command ${other}`;
   return (
-    `keyless-tls ${version}, ${cpu}, ${cores} core${cores === 1 ? '' : 's'}, ${platform}, kernel ${kernel}, Node.js ${node}, OpenSSL ${openssl}; ` +
+    `keyless-tls ${version}, ${cpu}, ${cores} core${cores === 1 ? '' : 's'}, ${platform}, kernel ${kernel}, Node.js ${node}, OpenSSL ${openssl}${command}; ` +
     `${placement}; ${time}, ${Math.round(seconds)} s${settings.quick ? ', --quick: short rounds after a short warm-up' : ''}${givenInWords(settings.environment)}`
   );
 }

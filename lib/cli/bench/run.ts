@@ -2,7 +2,7 @@
 import { thisEnvironment, withheldWarning } from './environment.ts';
 import { loadWarning, type Machine, thisMachine } from './machine.ts';
 import { Progress, type ProgressOutput } from './progress.ts';
-import type { Answered, Question } from './question.ts';
+import type { Answer, Answered, Question } from './question.ts';
 import type { Report } from './report.ts';
 import { CONCURRENT, type Scale } from './scale.ts';
 import { inWorkshop } from './session.ts';
@@ -30,11 +30,16 @@ export function expectedSeconds(questions: readonly Question[], scale: Scale): n
 
 const NOTHING = { words: [], tables: [], plots: [], measured: [], disturbed: false, raw: null };
 
+/** From what others disturbed nothing follows. */
+function concluded({ conclusions = [], ...answer }: Answer): Omit<Answer, 'conclusions'> {
+  return answer.disturbed ? answer : { ...answer, words: [...answer.words, ...conclusions] };
+}
+
 /** What was measured before is not lost where a question fails, or what it needs has ended: it has no figures, and says why. */
 async function ask({ name, title, answer, rounds }: Question, workshop: Workshop): Promise<Answered> {
   try {
     const answered = await Promise.race([answer(workshop), workshop.broken]);
-    return { name, title, failed: false, rounds: rounds(workshop.scale), ...answered };
+    return { name, title, failed: false, rounds: rounds(workshop.scale), ...concluded(answered) };
   } catch (error) {
     const warnings = [`This was not measured: ${(error as Error).message}`];
     return { name, title, failed: true, rounds: 0, ...NOTHING, warnings };

@@ -5,7 +5,7 @@ import { type KeyServerProcess, startKeyServer } from '../key-server-process.ts'
 import { describe, PLACEMENT, pin, type Role } from './cores.ts';
 import { Crew } from './crew.ts';
 import { Edge } from './edge.ts';
-import type { EdgeMode, EdgePlan } from './edge-process.ts';
+import type { Asking, EdgeMode, EdgePlan } from './edge-process.ts';
 import { environmentForChildren } from './environment.ts';
 import { Link } from './link.ts';
 import { cpuMsOf } from './process-figures.ts';
@@ -90,8 +90,8 @@ export class Workshop {
     return this.#everyPin && PLACEMENT.cores !== undefined;
   }
 
-  /** @param mode of the edge; @param keyServerPort a link's; default: the key server's own; @param connections to it */
-  planOf(mode: EdgeMode, keyServerPort = this.keyServer.port, connections?: number): EdgePlan {
+  /** @param mode of the edge; @param keyServerPort a link's; default: the key server's own; @param how it is asked */
+  planOf(mode: EdgeMode, keyServerPort = this.keyServer.port, how: Asking = {}): EdgePlan {
     const holdsKeys = mode === 'native' || mode === 'local' || mode === 'pinging';
     const sites = SITES.map((site) => {
       const key = holdsKeys ? keyPemOf(this.files, site) : undefined;
@@ -100,7 +100,7 @@ export class Workshop {
     const plan = { mode, sites: Object.fromEntries(sites) };
     if (mode !== 'remote' && mode !== 'pinging') return plan;
     const { edge, ca } = this.files;
-    return { ...plan, keyServer: { port: keyServerPort, ...edge, ca, connections } };
+    return { ...plan, keyServer: { port: keyServerPort, ...edge, ca, ...how } };
   }
 
   /** The edge of this name: started when it is asked for first, and warm when it is given. */

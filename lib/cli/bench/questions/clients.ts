@@ -90,8 +90,6 @@ export function wordsOf(result: Result): string[] {
   const [own, kernel] = [medianOf(batch, 'clientUtilisation'), medianOf(batch, 'clientUtilisationByKernel')];
   return [
     `With the native edge (P-256, TLS 1.3), the busiest process of clients uses ${share(own)} of a core, the kernel says ${share(kernel)}, and the edge ${share(edgeUtilisation(batch))} of its own.`,
-    comparedInWords(result),
-    limitInWords(result),
     ...(sTimeCpuMs.length === 0
       ? []
       : [
@@ -108,6 +106,8 @@ function doubts({ alone, sTimeCpuMs }: Result): string[] {
     ? []
     : [`The clients and openssl s_time make the edge spend different CPU: ${times(ratio)}.`];
 }
+
+export const conclusionsOf = (result: Result): string[] => [comparedInWords(result), limitInWords(result)];
 
 async function answer(workshop: Workshop): Promise<Answer> {
   const result = await measure(workshop);
@@ -127,6 +127,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
   ];
   return {
     words: wordsOf(result),
+    conclusions: conclusionsOf(result),
     tables: [{ columns: ['clients', 'figure'], rows }],
     plots: [],
     measured: [],

@@ -89,18 +89,21 @@ async function measure(workshop: Workshop): Promise<Result[]> {
 /** Up to so much the CPU of a handshake differs from one run to the next. */
 const ALIKE = 0.1;
 
+const cpu = ({ many }: Result) => medianOf(many, 'edgeCpuMs');
+
 /** @param near at no distance; both as far as they were measured */
 export function wordsOf(near: Result, far: Result): string[] {
-  const cpu = ({ many }: Result) => medianOf(many, 'edgeCpuMs');
-  const rise = cpu(far) / cpu(near) - 1;
-  const work =
-    Math.abs(rise) <= ALIKE
-      ? 'what it spends does not depend on the distance'
-      : `that is ${share(Math.abs(rise))} ${rise > 0 ? 'more' : 'less'}`;
   return [
     `A full handshake asks the key server once: a distance of ${far.distanceMs} ms adds ${ms(addedBy(far))} ms to native's, the link alone (0 ms) ${ms(addedBy(near))} ms.`,
-    `With ${MANY} at once the edge spends ${ms(cpu(near))} ms of CPU for each at no distance, and ${ms(cpu(far))} ms at ${far.distanceMs} ms: ${work}.`,
+    `With ${MANY} at once the edge spends ${ms(cpu(near))} ms of CPU for each at no distance, and ${ms(cpu(far))} ms at ${far.distanceMs} ms.`,
   ];
+}
+
+export function conclusionOf(near: Result, far: Result): string {
+  const rise = cpu(far) / cpu(near) - 1;
+  return Math.abs(rise) <= ALIKE
+    ? 'What it spends does not depend on the distance.'
+    : `At ${far.distanceMs} ms it spends ${share(Math.abs(rise))} ${rise > 0 ? 'more' : 'less'} than at no distance.`;
 }
 
 const groupsOf = (results: readonly Result[]) =>
@@ -121,6 +124,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     });
   return {
     words: wordsOf(results[0]!, results.at(-1)!),
+    conclusions: [conclusionOf(results[0]!, results.at(-1)!)],
     tables: [
       {
         columns: [

@@ -58,11 +58,14 @@ function totalsOf(results: readonly Result[]): string[] {
   return [`All processes together spend ${times(least)} to ${times(most)} the CPU of native${why}.`];
 }
 
-/** @param disturbed then figures are told, and nothing is concluded from them */
-export function wordsOf(results: readonly Result[], disturbed = false): string[] {
-  const possible = results.filter((each) => !isImpossible(each));
-  if (disturbed) return possible.filter(isPlain).map(costOf);
-  return [...possible.filter(isPlain).map(costOf), ...gainsOf(possible), ...totalsOf(possible)];
+const possible = (results: readonly Result[]) => results.filter((each) => !isImpossible(each));
+
+export function wordsOf(results: readonly Result[]): string[] {
+  return possible(results).filter(isPlain).map(costOf);
+}
+
+export function conclusionsOf(results: readonly Result[]): string[] {
+  return [...gainsOf(possible(results)), ...totalsOf(possible(results))];
 }
 
 export function measuredOf(results: readonly Result[]): Measured[] {

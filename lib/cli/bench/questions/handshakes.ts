@@ -6,7 +6,7 @@ import { signatureCpuMs } from '../sites.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Result } from './handshakes-result.ts';
 import { aloneTable, cpuTable, ratesPlot, splitPlot } from './handshakes-shown.ts';
-import { doubts, measuredOf, wordsOf } from './handshakes-words.ts';
+import { conclusionsOf, doubts, measuredOf, wordsOf } from './handshakes-words.ts';
 
 const POST_QUANTUM = 'X25519MLKEM768';
 const QUICK_CASES: readonly Case[] = [
@@ -52,13 +52,13 @@ const seconds = (scale: Scale) =>
 async function answer(workshop: Workshop): Promise<Answer> {
   const results: Result[] = [];
   for (const which of casesOf(workshop.scale)) results.push(await measure(workshop, which));
-  const found = doubts(results);
   return {
-    words: wordsOf(results, found.disturbed),
+    words: wordsOf(results),
+    conclusions: conclusionsOf(results),
     tables: [cpuTable(results), aloneTable(results)],
     plots: [ratesPlot(results), splitPlot(results)],
     measured: measuredOf(results),
-    ...found,
+    ...doubts(results),
     raw: results,
   };
 }

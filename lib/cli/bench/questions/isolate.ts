@@ -86,13 +86,17 @@ export function measuredOf(results: readonly Result[], isPlaced: boolean): Measu
   return [{ target, ...estimateOf(rsa.isolated, rsa.native, 1, 'perSecond'), note }];
 }
 
-export function wordsOf({ site, native, isolated }: Result, isPlaced: boolean): string {
-  const cost =
+export function costOf({ site, native, isolated }: Result): string {
+  return (
     `${site}: an isolated app spends ${times(ratioOf(isolated, native))} the CPU of native, and the process of its keys ` +
-    `${ms(median(holdersOf(isolated)))} ms beside it`;
-  if (!isPlaced) return `${cost}; neither has a core of its own here.`;
+    `${ms(median(holdersOf(isolated)))} ms beside it. Measured were ${times(ratioOf(isolated, native, 'perSecond'))} the handshakes a second.`
+  );
+}
+
+/** Where app and keys have a core each. */
+export function gainOf({ site, native, isolated }: Result): string {
   const gain = times(capacityOf(isolated) / capacityOf(native));
-  return `${cost}, on another core: CPU for ${gain} the handshakes of one native process. Measured were ${times(ratioOf(isolated, native, 'perSecond'))}.`;
+  return `${site}: with a core for each of both there is CPU for ${gain} the handshakes of one native process.`;
 }
 
 async function answer(workshop: Workshop): Promise<Answer> {
@@ -103,7 +107,8 @@ async function answer(workshop: Workshop): Promise<Answer> {
     ...['what the CPU allows, /s', 'measured, /s'],
   ];
   return {
-    words: results.map((result) => wordsOf(result, workshop.isPlaced)),
+    words: results.map(costOf),
+    conclusions: workshop.isPlaced ? results.map(gainOf) : [],
     tables: [{ columns, rows: results.map((result) => row(result, workshop.isPlaced)) }],
     plots: [],
     measured: measuredOf(results, workshop.isPlaced),

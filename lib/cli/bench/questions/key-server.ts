@@ -4,6 +4,7 @@ import { KeylessError } from '../../../errors.ts';
 import { Asker } from '../asker.ts';
 import { type Doubts, disturbanceOf, withMore } from '../doubts.ts';
 import { ms, perSecond, spread, times } from '../figures-in-words.ts';
+import { otherOpenssl } from '../machine.ts';
 import { opensslSpeed } from '../openssl-speed.ts';
 import type { Answer, Question } from '../question.ts';
 import { interleave } from '../rounds.ts';
@@ -39,6 +40,9 @@ const SITES: readonly Site[] = ['RSA-2048', 'P-256'];
 const WINDOW = 96;
 const roundsOf = ({ quick }: Scale) => (quick ? 1 : 5);
 const opensslSeconds = 1;
+/** The code of the first site is that of the others; with `--quick` the questions before have warmed the key server. */
+const warmUpOf = ({ quick, warmUpMs }: Scale, site: Site) =>
+  quick || site !== SITES[0] ? warmUpMs / 5 : warmUpMs;
 const pause = (length: number) => new Promise((resolve) => setTimeout(resolve, length));
 
 function askerOf({ files, keyServer }: Workshop, site: Site, window: number): Promise<Asker> {
@@ -81,7 +85,7 @@ async function measure(workshop: Workshop, site: Site): Promise<Result> {
   const { scale } = workshop;
   const [many, one] = [await askerOf(workshop, site, WINDOW), await askerOf(workshop, site, 1)];
   try {
-    await batchOf(workshop, many, scale.warmUpMs / 5);
+    await batchOf(workshop, many, warmUpOf(scale, site));
     const contestants = {
       openssl: () => opensslSpeed(workshop, site, opensslSeconds, 'key server'),
       batch: () => batchOf(workshop, many, scale.roundMs),
@@ -117,12 +121,17 @@ function doubts(results: readonly Result[]): Doubts {
     [`${site}, one at a time`, alone] as const,
   ]);
   const found = disturbanceOf(Object.fromEntries<readonly (Batch | Alone)[]>(groups));
-  return results.some(({ openssl }) => openssl.length === 0)
-    ? withMore(
-        found,
-        'There is no openssl command that measures: the speed of signatures alone is not known.',
-      )
-    : found;
+  return withMore(found, ...doubtsOfOpenssl(results, otherOpenssl()));
+}
+
+/** @param other version of the `openssl` command, where it is not Node.js's */
+export function doubtsOfOpenssl(results: readonly Pick<Result, 'openssl'>[], other?: string): string[] {
+  if (results.some(({ openssl }) => openssl.length === 0))
+    return ['There is no openssl command that measures: the speed of signatures alone is not known.'];
+  if (other === undefined) return [];
+  return [
+    `openssl speed is of OpenSSL ${other}, the key server signs with Node.js's ${process.versions.openssl}: their ratio is also one of these versions.`,
+  ];
 }
 
 const bar = (label: string, name: string, values: readonly number[]) => {
@@ -168,7 +177,8 @@ async function answer(workshop: Workshop): Promise<Answer> {
 
 function seconds(scale: Scale): number {
   const round = 2 * opensslSeconds + 0.3 + (scale.roundMs * 2.25) / 1000;
-  return SITES.length * (roundsOf(scale) * round + scale.warmUpMs / 5000);
+  const warmUps = SITES.reduce((sum, site) => sum + warmUpOf(scale, site), 0);
+  return SITES.length * roundsOf(scale) * round + warmUps / 1000;
 }
 
 export const keyServer: Question = {

@@ -182,7 +182,7 @@ function dropped(results: readonly Result[]): string[] {
     : [`The clients did not begin ${count} connections that were due: too many were under way already.`];
 }
 
-export function wordsOf(result: Result, isPlaced: boolean): string {
+export function conclusionOf(result: Result, isPlaced: boolean): string {
   const { site, capacity } = result;
   const { value: more } = addedAtHalf(result);
   const busy = edgeUtilisation(result.closed.native);
@@ -197,7 +197,8 @@ async function answer(workshop: Workshop): Promise<Answer> {
   const results: Result[] = [];
   for (const site of sitesOf(workshop.scale)) results.push(await measure(workshop, site));
   return {
-    words: results.map((result) => wordsOf(result, workshop.isPlaced)),
+    words: [],
+    conclusions: results.map((result) => conclusionOf(result, workshop.isPlaced)),
     tables: results.map(tableOf),
     plots: results.map(plotOf),
     measured: measuredOf(results),

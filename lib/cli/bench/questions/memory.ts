@@ -10,7 +10,7 @@ import { interleave } from '../rounds.ts';
 import type { Scale } from '../scale.ts';
 import type { Workshop } from '../workshop.ts';
 
-type Mode = 'native' | 'unanswered';
+type Side = 'native' | 'remote';
 
 const SITE = 'RSA-2048';
 const roundsOf = ({ quick }: Scale) => (quick ? 2 : 5);
@@ -19,6 +19,8 @@ const FIRST = 200;
 const KILOBYTE = 1024;
 const PATIENCE_MS = 20_000;
 const LOOK_MS = 25;
+/** Longer than any round. */
+const NEVER_MS = 600_000;
 const wantedOf = ({ quick }: Scale) => (quick ? 500 : 5000);
 /** With fewer, what is shared would count. */
 const FEWEST = 200;
@@ -45,8 +47,8 @@ function limited(scale: Scale, count: number): string[] {
 }
 
 /** @returns bytes resident with so many handshakes under way */
-async function hold(workshop: Workshop, edge: Edge, mode: Mode, count: number): Promise<number> {
-  const answered = mode === 'native';
+async function hold(workshop: Workshop, edge: Edge, side: Side, count: number): Promise<number> {
+  const answered = side === 'native';
   const port = edge.ports[SITE]!;
   await workshop.clients.run({ kind: 'hello', version: 'TLSv1.3', port, count, answered });
   const deadline = performance.now() + PATIENCE_MS;
@@ -66,17 +68,43 @@ async function hold(workshop: Workshop, edge: Edge, mode: Mode, count: number): 
   );
 }
 
+interface Started {
+  readonly edge: Edge;
+  end(): void;
+}
+
+/** A remote edge whose requests do not arrive: the way to the key server is too long. It is there, and was reached. */
+export async function startWaiting(workshop: Workshop, execArgv: readonly string[] = []): Promise<Started> {
+  const link = await workshop.startLink();
+  const edge = await workshop.startEdge(
+    workshop.planOf('remote', link.port, { timeoutMs: NEVER_MS }),
+    execArgv,
+  );
+  await link.delay(NEVER_MS);
+  const end = () => {
+    edge.end();
+    link.end();
+  };
+  return { edge, end };
+}
+
+async function startNative(workshop: Workshop, execArgv: readonly string[]): Promise<Started> {
+  const edge = await workshop.startEdge(workshop.planOf('native'), execArgv);
+  return { edge, end: () => edge.end() };
+}
+
 /** A process for each round: what one has taken from the system it does not give back. @returns kilobytes for each handshake */
-async function round(workshop: Workshop, mode: Mode, count: number): Promise<number> {
-  const edge = await workshop.startEdge(workshop.planOf(mode), ['--expose-gc']);
+async function round(workshop: Workshop, side: Side, count: number): Promise<number> {
+  const start = side === 'native' ? startNative : startWaiting;
+  const { edge, end } = await start(workshop, ['--expose-gc']);
   try {
-    const before = await hold(workshop, edge, mode, FIRST);
-    const after = await hold(workshop, edge, mode, FIRST + count);
+    const before = await hold(workshop, edge, side, FIRST);
+    const after = await hold(workshop, edge, side, FIRST + count);
     // Garbage would be taken for what a handshake holds.
     if ((await edge.figures()).collections !== 2) throw new Error('Memory was measured with its garbage.');
     return (after - before) / count / KILOBYTE;
   } finally {
-    edge.end();
+    end();
     const none = { kind: 'hello', version: 'TLSv1.3', port: 0, count: 0, answered: false } as const;
     await workshop.clients.run(none);
   }
@@ -86,7 +114,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
   const count = checkedCount(workshop.scale);
   const contestants = {
     native: () => round(workshop, 'native', count),
-    paused: () => round(workshop, 'unanswered', count),
+    paused: () => round(workshop, 'remote', count),
   };
   const { native, paused } = await interleave(contestants, roundsOf(workshop.scale));
   const estimate = differenceEstimate(paused, native);
@@ -94,7 +122,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
   const write = (value: number) => value.toFixed(1);
   return {
     words: [
-      `${count} clients begin a handshake and do not end it. The native edge waits for their answer, the keyless one for its key server's: ` +
+      `${count} clients begin a handshake and do not end it. The native edge waits for their answer, the remote one for its key server's, which does not come: ` +
         `each paused handshake holds ${number(Math.abs(more))} KB ${more < 0 ? 'less' : 'more'}.`,
     ],
     tables: [
@@ -118,6 +146,6 @@ export const memory: Question = {
   asks: 'how much memory a paused handshake holds',
   edges: [],
   rounds: roundsOf,
-  seconds: (scale: Scale) => roundsOf(scale) * 2 * (0.5 + wantedOf(scale) / 1500),
+  seconds: (scale: Scale) => roundsOf(scale) * 2 * (0.6 + wantedOf(scale) / 1500),
   answer,
 };

@@ -46,7 +46,9 @@ async function byConnections(workshop: Workshop): Promise<Curve> {
   const edges = new Map<number, readonly Edge[]>();
   try {
     for (const count of connectionsOf(workshop.scale)) {
-      edges.set(count, [await workshop.startEdge(workshop.planOf('remote', undefined, count))]);
+      edges.set(count, [
+        await workshop.startEdge(workshop.planOf('remote', undefined, { connections: count })),
+      ]);
     }
     return await curveOf(workshop, edges);
   } finally {
@@ -118,10 +120,9 @@ async function answer(workshop: Workshop): Promise<Answer> {
       ? [`Edges, key server and clients share ${cores} cores: rates do not show what more cores would.`]
       : [];
   return {
-    words: [
+    words: ['The edges of a group run on any of the cores, not on one of their own.', ...crowded],
+    conclusions: [
       `P-256, TLS 1.3, ${CONCURRENT} handshakes at once: one connection to the key server carries ${perSecond(medianOf(connections.get(FEWEST) ?? [], 'perSecond'))} handshakes a second, eight carry ${perSecond(medianOf(connections.get(MOST) ?? [], 'perSecond'))}.`,
-      'The edges of a group run on any of the cores, not on one of their own.',
-      ...crowded,
     ],
     tables: [
       tableOf('connections', connections),

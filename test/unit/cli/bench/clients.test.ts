@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { gapMs } from '../../../../lib/cli/bench/client-gaps.ts';
 import { openLoop } from '../../../../lib/cli/bench/client-open-loop.ts';
 import { signaturesIn } from '../../../../lib/cli/bench/openssl-speed.ts';
+import { startWaiting } from '../../../../lib/cli/bench/questions/memory.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
 
@@ -81,7 +82,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
 }
 
 test('a ClientHello holds a paused handshake until it is let go', async () => {
-  const edge = await workshop.startEdge(workshop.planOf('unanswered'));
+  const { edge, end } = await startWaiting(workshop);
   try {
     const plan = { kind: 'hello', version: 'TLSv1.3', port: edge.ports['P-256']!, answered: false } as const;
     const until = async (count: number) => {
@@ -93,7 +94,7 @@ test('a ClientHello holds a paused handshake until it is let go', async () => {
       await until(count);
     }
   } finally {
-    edge.end();
+    end();
   }
 });
 

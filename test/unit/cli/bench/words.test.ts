@@ -2,21 +2,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ONE_PAIR } from '../../../../lib/cli/bench/estimate.ts';
+import { otherOpenssl } from '../../../../lib/cli/bench/machine.ts';
 import type { Answered } from '../../../../lib/cli/bench/question.ts';
 import * as clients from '../../../../lib/cli/bench/questions/clients.ts';
 import * as distance from '../../../../lib/cli/bench/questions/distance.ts';
 import type { Result } from '../../../../lib/cli/bench/questions/handshakes-result.ts';
 import * as handshakes from '../../../../lib/cli/bench/questions/handshakes-words.ts';
 import * as isolate from '../../../../lib/cli/bench/questions/isolate.ts';
+import { doubtsOfOpenssl } from '../../../../lib/cli/bench/questions/key-server.ts';
 import * as load from '../../../../lib/cli/bench/questions/load.ts';
 import * as memory from '../../../../lib/cli/bench/questions/memory.ts';
 import * as resumed from '../../../../lib/cli/bench/questions/resumed.ts';
 import * as shim from '../../../../lib/cli/bench/questions/shim.ts';
+import { textReport } from '../../../../lib/cli/bench/report.ts';
 import { ratioOf } from '../../../../lib/cli/bench/rounds.ts';
 import type { Sample } from '../../../../lib/cli/bench/sample.ts';
 import type { Site } from '../../../../lib/cli/bench/sites.ts';
 import { verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
-import { QUIET, samplesWith } from '../../../helpers/bench.ts';
+import { QUIET, reportWith, samplesWith } from '../../../helpers/bench.ts';
 
 /** CPU of the edge, milliseconds. */
 function handshake(site: Site, native: number, remote: number, signatureCpuMs: number): Result {
@@ -51,8 +54,8 @@ test('a ratio is of the first to the second, and so are the targets', () => {
 });
 
 test('who gains and who loses is said by the figures', () => {
-  const words = handshakes.wordsOf([handshake('RSA-2048', 1, 0.5, 0.6), handshake('P-256', 0.5, 0.55, 0.02)]);
-  const text = words.join('\n');
+  const both = [handshake('RSA-2048', 1, 0.5, 0.6), handshake('P-256', 0.5, 0.55, 0.02)];
+  const text = [...handshakes.wordsOf(both), ...handshakes.conclusionsOf(both)].join('\n');
   assert.match(
     text,
     /RSA-2048, TLS 1\.3: remote, the edge spends 0\.50 × the CPU of native .* 2\.00 × the handshakes/,
@@ -63,10 +66,8 @@ test('who gains and who loses is said by the figures', () => {
     text,
     /All processes together spend 1\.\d\d × to 1\.\d\d × the CPU of native: the signature is still made/,
   );
-  const onlyLoss = handshakes.wordsOf([handshake('P-256', 0.5, 0.55, 0.02)]).join('\n');
+  const onlyLoss = handshakes.conclusionsOf([handshake('P-256', 0.5, 0.55, 0.02)]).join('\n');
   assert.doesNotMatch(onlyLoss, /does more handshakes/);
-  const disturbed = handshakes.wordsOf([handshake('RSA-2048', 1, 0.5, 0.6)], true);
-  assert.deepEqual([disturbed.length, /does more|All processes/.test(disturbed.join())], [1, false]);
 });
 
 test('an edge that saves more than its signature is a doubt, not a fact, and its target is not met', () => {
@@ -109,9 +110,9 @@ const far = (distanceMs: number, edgeCpuMs: number): distance.Result => ({
 test('whether distance costs work is said by the figures', () => {
   const [same] = [distance.wordsOf(far(0, 0.3), far(80, 0.31)).join('\n')];
   assert.match(same, /80 ms adds 80\.500 ms to native's, the link alone \(0 ms\) 0\.500 ms/);
-  assert.match(same, /does not depend on the distance/);
-  assert.match(distance.wordsOf(far(0, 0.33), far(80, 0.41)).join('\n'), /that is 24 % more/);
-  assert.match(distance.wordsOf(far(0, 0.6), far(80, 0.45)).join('\n'), /that is 25 % less/);
+  assert.match(distance.conclusionOf(far(0, 0.3), far(80, 0.31)), /does not depend on the distance/);
+  assert.match(distance.conclusionOf(far(0, 0.33), far(80, 0.41)), /At 80 ms it spends 24 % more/);
+  assert.match(distance.conclusionOf(far(0, 0.6), far(80, 0.45)), /25 % less/);
 });
 
 const ISOLATE: Answered = {
@@ -141,12 +142,8 @@ test("isolate's target is the measured rate, however many cores there are; what 
   );
   const [one] = isolate.measuredOf([isolated()], false);
   assert.ok(Number.isNaN(one?.value));
-  assert.match(
-    isolate.wordsOf(isolated(), true),
-    /on another core: CPU for 2\.00 × .* Measured were 0\.70 ×/,
-  );
-  assert.match(isolate.wordsOf(isolated(), false), /neither has a core of its own here/);
-  assert.doesNotMatch(isolate.wordsOf(isolated(), false), /another core/);
+  assert.match(isolate.costOf(isolated()), /0\.50 × the CPU of native, .* Measured were 0\.70 ×/);
+  assert.match(isolate.gainOf(isolated()), /a core for each of both there is CPU for 2\.00 ×/);
 });
 
 test('who is the bottleneck is said by what was measured: edge, clients, or neither', () => {
@@ -155,7 +152,8 @@ test('who is the bottleneck is said by what was measured: edge, clients, or neit
     const batch = samplesWith({ ...figures, perSecond, clientProcesses: one === 0 ? 1 : 2 });
     assert.equal(batch[0]?.clientUtilisationByKernel, kernel);
     const single = one === 0 ? [] : samplesWith({ ...figures, perSecond: one });
-    return clients.wordsOf({ batch, one: single, alone: batch, sTimeCpuMs: [] }).join('\n');
+    const result = { batch, one: single, alone: batch, sTimeCpuMs: [] };
+    return [...clients.wordsOf(result), ...clients.conclusionsOf(result)].join('\n');
   };
   // What was printed as "near 1, one is enough".
   const limited = words(0.28, 2000, 0.98);
@@ -187,13 +185,13 @@ test('the latency that is added is remote less native, at half of the load', () 
   assert.deepEqual(load.measuredOf([result(1, 1.25)]), [
     { target: 'addedLatency', value: 0.25, interval: undefined },
   ]);
-  assert.match(load.wordsOf(result(1, 1.25), true), /takes 0\.250 ms more/);
-  assert.match(load.wordsOf(result(41.6, 1), true), /takes 40\.6 ms less/);
-  const own = load.wordsOf(result(1, 2), true);
+  assert.match(load.conclusionOf(result(1, 1.25), true), /takes 0\.250 ms more/);
+  assert.match(load.conclusionOf(result(41.6, 1), true), /takes 40\.6 ms less/);
+  const own = load.conclusionOf(result(1, 2), true);
   assert.match(own, /uses 50 % of a core for that\. At half of it \(25 % of a core\)/);
   const [half] = load.measuredOf([{ ...result(1, 2), closed: closedAt(0.97) }]);
   assert.equal(half?.note, "half of what the clients can do: 25 % of the edge's core");
-  const limit = load.wordsOf({ ...result(1, 2), closed: closedAt(0.97) }, true);
+  const limit = load.conclusionOf({ ...result(1, 2), closed: closedAt(0.97) }, true);
   assert.match(limit, /uses 50 % of a core for that: the clients have no time for more\. At half/);
   const dropped = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [{ ...round(2), dropped: 7 }] }] };
   assert.match(load.doubts([dropped]).warnings.join(), /did not begin 7 connections/);
@@ -215,4 +213,19 @@ test('a shim that seems to cost less than none is a doubt, and its target is not
   });
   assert.equal(shim.measuredOf(sides(0.9), 5)[0]?.doubtful, true);
   assert.equal(shim.measuredOf(sides(1.01), 5)[0]?.doubtful, false);
+});
+
+test('an openssl command of another version is no measure of the same code, and that is told', () => {
+  const [some, none] = [{ openssl: [1] }, { openssl: [] }];
+  assert.deepEqual(doubtsOfOpenssl([some]), []);
+  assert.match(
+    doubtsOfOpenssl([some], '3.0.19').join(),
+    /^openssl speed is of OpenSSL 3\.0\.19, the key server/,
+  );
+  assert.match(doubtsOfOpenssl([some, none], '3.0.19').join(), /^There is no openssl command/);
+  assert.equal(otherOpenssl('OpenSSL 3.0.19 1 Jan 2026 (Library: OpenSSL 3.0.19)', '3.5.9'), '3.0.19');
+  assert.equal(otherOpenssl('OpenSSL 3.0.19 1 Jan 2026', '3.0.19+quic'), undefined);
+  assert.equal(otherOpenssl(null, '3.0.19'), undefined);
+  const machine = { openssl: '3.5.9', opensslCommand: 'OpenSSL 3.0.19 1 Jan 2026' };
+  assert.match(textReport(reportWith([], machine)), /OpenSSL 3\.5\.9, the openssl command 3\.0\.19;/);
 });
