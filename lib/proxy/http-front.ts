@@ -1,5 +1,11 @@
 /** HTTP/1.1 and HTTP/2 with a client, over the TLS connections that are handed in; requests go to the host's backend. */
-import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { escapePeerText } from '../protocol/peer-text.ts';
@@ -11,6 +17,7 @@ import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front
 import { type Client, requestHeaders, takesTrailers } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
 import { endWhenIdle } from './idle-session.ts';
+import { Line } from './line.ts';
 import { quiet } from './quiet.ts';
 import { authorityOf, refusedRequest, refusedUpgrade, targetOf } from './refused-request.ts';
 import { refuse } from './refused-upgrade.ts';
@@ -31,14 +38,6 @@ export interface HttpFrontOptions {
   readonly backendTimeoutMs: number;
   readonly idleTimeoutMs: number;
   onRecord(record: RequestRecord): void;
-}
-
-/** A connection of HTTP/1.1. */
-interface Line {
-  /** Requests without their whole answer. */
-  underWay: number;
-  /** Whether an answer says that it is the last one: what comes behind it is not looked at (RFC 9112 §9.6). */
-  ending: boolean;
 }
 
 const MAX_STREAMS = 128;
@@ -109,9 +108,9 @@ export class HttpFront {
   take(socket: TLSSocket, visit: Visit): void {
     this.#visits.set(socket, visit);
     if (socket.alpnProtocol !== 'h2') {
-      this.#lines.set(socket, { underWay: 0, ending: false });
-      socket.on('close', () => this.#lines.delete(socket));
       this.#http1.emit('connection', socket);
+      this.#lines.set(socket, new Line(socket, () => this.#closing));
+      socket.on('close', () => this.#lines.delete(socket));
       return;
     }
     this.#arriving = { socket, visit };
@@ -122,7 +121,7 @@ export class HttpFront {
   /** Answers under way are finished; kept connections are closed, and others after their answer. */
   drain(): void {
     this.#closing = true;
-    for (const [socket, { underWay }] of this.#lines) if (underWay === 0) socket.destroySoon();
+    for (const [socket, { free }] of this.#lines) if (free) socket.destroySoon();
     for (const session of this.#sessions) session.close();
   }
 
@@ -151,7 +150,7 @@ export class HttpFront {
     const refused = this.#refusal(request, visit);
     if (refused !== undefined) {
       const headers = { 'content-length': 0, ...this.#lastAnswer(request) };
-      (response as import('node:http').ServerResponse).writeHead(refused, headers);
+      (response as ServerResponse).writeHead(refused, headers);
       response.end();
       this.#record('http', request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
       return;
@@ -168,22 +167,13 @@ export class HttpFront {
   /** @returns `false`: it comes behind the last one that its connection is for */
   #begin(request: FrontRequest, response: FrontResponse): boolean {
     if (isHttp2(request)) return true;
-    const socket = request.socket as TLSSocket;
-    const line = this.#lines.get(socket);
-    if (line === undefined || line.ending) return false;
-    line.underWay += 1;
-    response.on('close', () => {
-      line.underWay -= 1;
-      if (line.underWay === 0 && (this.#closing || line.ending)) socket.destroySoon();
-    });
-    return true;
+    return this.#lines.get(request.socket as TLSSocket)?.begin(request, response as ServerResponse) ?? false;
   }
 
   /** Fields of an answer after which the connection ends; those of HTTP/2 go on. */
   #lastAnswer(request: FrontRequest): OutgoingHttpHeaders {
     if (isHttp2(request)) return {};
-    const line = this.#lines.get(request.socket as TLSSocket);
-    if (line !== undefined) line.ending = true;
+    this.#lines.get(request.socket as TLSSocket)?.end();
     return { connection: 'close' };
   }
 
@@ -211,13 +201,7 @@ export class HttpFront {
   async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     const [startedAt, visit] = [performance.now(), this.#visitOf(request)];
     const { backend, client } = visit;
-    const line = this.#lines.get(socket);
-    if (line === undefined || line.ending || line.underWay > 0) {
-      // The connection is not its own: it ends with the answers to those before.
-      if (line !== undefined) line.ending = true;
-      quiet(socket);
-      return;
-    }
+    const ahead = Buffer.concat([head, this.#lines.get(socket)!.leave()]);
     this.#lines.delete(socket);
     const overHttp2 = backend.protocol === 'h2' || backend.protocol === 'h2c';
     const refused =
@@ -231,7 +215,7 @@ export class HttpFront {
       this.#record(kind, request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
       return;
     }
-    const result = await upgrade(request, socket, head, {
+    const result = await upgrade(request, socket, ahead, {
       backend,
       target: targetOf(request),
       headers: requestHeaders(request.headers, authorityOf(request)!, client),
