@@ -39,6 +39,7 @@
         "native/signature_schemes.cc",
         "native/signing_threads.cc",
         "native/ssl_slots.cc",
+        "native/staged_writes.cc",
         "native/ticket_keys.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

@@ -1,5 +1,6 @@
 #include "binding.h"
 
+#include <memory>
 #include <vector>
 
 #include "audit_chain.h"
@@ -98,31 +99,45 @@ Napi::Value SanitizerCanary(const Napi::CallbackInfo& info) {
 }
 #endif
 
+// All copies of lib/ that have opened this addon in one Node environment.
+using Environments = std::vector<std::unique_ptr<Environment>>;
+
+// open(): the functions, for one copy of lib/ alone.
+Napi::Value Open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto* const all = env.GetInstanceData<Environments>();
+  Environment* const environment = all->emplace_back(std::make_unique<Environment>(env)).get();
+  Napi::Object exports = Napi::Object::New(env);
+  exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
+  const CopyFunctions functions(exports, environment);
+  functions.Add("setParkListener", SetParkListener);
+  functions.Add("setTurnListeners", SetTurnListeners);
+  functions.Add("setFloodListener", SetFloodListener);
+  functions.Add("setScratch", SetScratch);
+  functions.Add("hardenProcess", Harden);
+  functions.Add("ignoreSignals", Ignore);
+  functions.Add("becomeProgram", Become);
+  functions.Add("lockFile", LockFile);
+  functions.Add("chainLines", Chain);
+  functions.Add("isSameName", SameName);
+  functions.Add("stats", Stats);
+  ExportContexts(functions);
+  ExportHandshakes(functions);
+  ExportEndpoints(functions);
+  ExportSigners(functions);
+  return exports;
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  // Empty: all is well. Otherwise every other function must be left alone.
+  // Empty: all is well. Otherwise there is nothing to open.
   const std::string& problem = PreparePlatform();
   exports.Set("platformProblem", problem);
 #ifdef KEYLESS_SANITIZER_CANARY
   exports.Set("sanitizerCanary", Napi::Function::New(env, SanitizerCanary));
 #endif
   if (!problem.empty()) return exports;
-  env.SetInstanceData(new Environment(env));
-  exports.Set("setParkListener", Napi::Function::New(env, SetParkListener));
-  exports.Set("setTurnListeners", Napi::Function::New(env, SetTurnListeners));
-  exports.Set("setFloodListener", Napi::Function::New(env, SetFloodListener));
-  exports.Set("setScratch", Napi::Function::New(env, SetScratch));
-  exports.Set("scratchBytes", static_cast<uint32_t>(Environment::kScratchBytes));
-  exports.Set("hardenProcess", Napi::Function::New(env, Harden));
-  exports.Set("ignoreSignals", Napi::Function::New(env, Ignore));
-  exports.Set("becomeProgram", Napi::Function::New(env, Become));
-  exports.Set("lockFile", Napi::Function::New(env, LockFile));
-  exports.Set("chainLines", Napi::Function::New(env, Chain));
-  exports.Set("isSameName", Napi::Function::New(env, SameName));
-  exports.Set("stats", Napi::Function::New(env, Stats));
-  ExportContexts(exports);
-  ExportHandshakes(exports);
-  ExportEndpoints(exports);
-  ExportSigners(exports);
+  env.SetInstanceData(new Environments());
+  exports.Set("open", Napi::Function::New(env, Open));
   return exports;
 }
 

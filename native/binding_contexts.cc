@@ -194,17 +194,16 @@ Napi::Value TakeReleasedKey(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportContexts(Napi::Object exports) {
-  const Napi::Env env = exports.Env();
-  exports.Set("beginContext", Napi::Function::New(env, BeginContext));
-  exports.Set("useKey", Napi::Function::New(env, UseKey));
-  exports.Set("keyOfPem", Napi::Function::New(env, KeyOfPem));
-  exports.Set("wipeFreed", Napi::Function::New(env, WipeFreed));
-  exports.Set("nativeKeys", Napi::Function::New(env, NativeKeys));
-  exports.Set("nameContext", Napi::Function::New(env, NameLastContext));
-  exports.Set("setTicketKeys", Napi::Function::New(env, SetTicketKeys));
-  exports.Set("keyId", Napi::Function::New(env, KeyId));
-  exports.Set("takeReleasedKey", Napi::Function::New(env, TakeReleasedKey));
+void ExportContexts(const CopyFunctions& functions) {
+  functions.Add("beginContext", BeginContext);
+  functions.Add("useKey", UseKey);
+  functions.Add("keyOfPem", KeyOfPem);
+  functions.Add("wipeFreed", WipeFreed);
+  functions.Add("nativeKeys", NativeKeys);
+  functions.Add("nameContext", NameLastContext);
+  functions.Add("setTicketKeys", SetTicketKeys);
+  functions.Add("keyId", KeyId);
+  functions.Add("takeReleasedKey", TakeReleasedKey);
 }
 
 }  // namespace keyless

@@ -123,18 +123,17 @@ Napi::Value RemoveEndpoint(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportEndpoints(Napi::Object exports) {
-  const Napi::Env env = exports.Env();
-  exports.Set("takeReason", Napi::Function::New(env, TakeReason));
-  exports.Set("createEndpoint", Napi::Function::New(env, CreateEndpoint));
-  exports.Set("startEndpoint", Napi::Function::New(env, StartEndpoint));
-  exports.Set("feed", Napi::Function::New(env, Feed));
-  exports.Set("drain", Napi::Function::New(env, Drain));
-  exports.Set("pendingOutput", Napi::Function::New(env, PendingOutput));
-  exports.Set("read", Napi::Function::New(env, Read));
-  exports.Set("write", Napi::Function::New(env, Write));
-  exports.Set("describe", Napi::Function::New(env, Describe));
-  exports.Set("removeEndpoint", Napi::Function::New(env, RemoveEndpoint));
+void ExportEndpoints(const CopyFunctions& functions) {
+  functions.Add("takeReason", TakeReason);
+  functions.Add("createEndpoint", CreateEndpoint);
+  functions.Add("startEndpoint", StartEndpoint);
+  functions.Add("feed", Feed);
+  functions.Add("drain", Drain);
+  functions.Add("pendingOutput", PendingOutput);
+  functions.Add("read", Read);
+  functions.Add("write", Write);
+  functions.Add("describe", Describe);
+  functions.Add("removeEndpoint", RemoveEndpoint);
 }
 
 }  // namespace keyless

@@ -28,8 +28,9 @@ Napi::Value Gone(const Napi::CallbackInfo& info) {
 // attachLast(): a handshake for the SSL that was made last on this thread. Returns its number, 0: there is none.
 Napi::Value AttachLast(const Napi::CallbackInfo& info) {
   SSL* ssl = LastSsl();
-  if (ssl == nullptr || Handshake::Of(ssl) != nullptr) return Napi::Number::New(info.Env(), 0);
-  return Napi::Number::New(info.Env(), Environment::Of(info)->Attach(ssl, true)->id());
+  Environment* environment = Environment::Of(info);
+  if (ssl == nullptr || Handshake::Of(ssl, environment) != nullptr) return Napi::Number::New(info.Env(), 0);
+  return Napi::Number::New(info.Env(), environment->Attach(ssl, true)->id());
 }
 
 // limitSignatures(id, own, peers): see LimitSignatures.
@@ -281,34 +282,33 @@ Napi::Value ClearErrors(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportHandshakes(Napi::Object exports) {
-  const Napi::Env env = exports.Env();
-  exports.Set("attachLast", Napi::Function::New(env, AttachLast));
-  exports.Set("limitSignatures", Napi::Function::New(env, LimitSignaturesOf));
-  exports.Set("mayTakeKey", Napi::Function::New(env, MayTakeKey));
-  exports.Set("helloExtension", Napi::Function::New(env, HelloExtension));
-  exports.Set("peekRead", Napi::Function::New(env, PeekRead));
-  exports.Set("isPutOff", Napi::Function::New(env, IsPutOff));
-  exports.Set("arm", Napi::Function::New(env, Arm));
-  exports.Set("alpnOffer", Napi::Function::New(env, AlpnOffer));
-  exports.Set("decideAlpn", Napi::Function::New(env, DecideAlpn));
-  exports.Set("pskQuestion", Napi::Function::New(env, PskQuestion));
-  exports.Set("decidePsk", Napi::Function::New(env, DecidePsk));
-  exports.Set("takeParked", Napi::Function::New(env, TakeParked));
-  exports.Set("takeFlooded", Napi::Function::New(env, TakeFlooded));
-  exports.Set("drive", Napi::Function::New(env, Drive));
-  exports.Set("refuse", Napi::Function::New(env, Refuse));
-  exports.Set("operation", Napi::Function::New(env, PendingOperation));
-  exports.Set("input", Napi::Function::New(env, Input));
-  exports.Set("supply", Napi::Function::New(env, Supply));
-  exports.Set("fail", Napi::Function::New(env, Fail));
-  exports.Set("replay", Napi::Function::New(env, Replay));
-  exports.Set("putOff", Napi::Function::New(env, PutOff));
-  exports.Set("wakeBy", Napi::Function::New(env, WakeBy));
-  exports.Set("putErrorBack", Napi::Function::New(env, PutErrorBack));
-  exports.Set("lastSignatureIsBad", Napi::Function::New(env, LastSignatureIsBad));
-  exports.Set("clearErrors", Napi::Function::New(env, ClearErrors));
-  exports.Set("dispose", Napi::Function::New(env, Dispose));
+void ExportHandshakes(const CopyFunctions& functions) {
+  functions.Add("attachLast", AttachLast);
+  functions.Add("limitSignatures", LimitSignaturesOf);
+  functions.Add("mayTakeKey", MayTakeKey);
+  functions.Add("helloExtension", HelloExtension);
+  functions.Add("peekRead", PeekRead);
+  functions.Add("isPutOff", IsPutOff);
+  functions.Add("arm", Arm);
+  functions.Add("alpnOffer", AlpnOffer);
+  functions.Add("decideAlpn", DecideAlpn);
+  functions.Add("pskQuestion", PskQuestion);
+  functions.Add("decidePsk", DecidePsk);
+  functions.Add("takeParked", TakeParked);
+  functions.Add("takeFlooded", TakeFlooded);
+  functions.Add("drive", Drive);
+  functions.Add("refuse", Refuse);
+  functions.Add("operation", PendingOperation);
+  functions.Add("input", Input);
+  functions.Add("supply", Supply);
+  functions.Add("fail", Fail);
+  functions.Add("replay", Replay);
+  functions.Add("putOff", PutOff);
+  functions.Add("wakeBy", WakeBy);
+  functions.Add("putErrorBack", PutErrorBack);
+  functions.Add("lastSignatureIsBad", LastSignatureIsBad);
+  functions.Add("clearErrors", ClearErrors);
+  functions.Add("dispose", Dispose);
 }
 
 }  // namespace keyless

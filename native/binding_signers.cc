@@ -93,16 +93,15 @@ void HoldForSigning(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportSigners(Napi::Object exports) {
-  const Napi::Env env = exports.Env();
-  exports.Set("createDigestSigner", Napi::Function::New(env, CreateDigestSigner));
-  exports.Set("signDigest", Napi::Function::New(env, SignInto<&DigestSigner::Sign>));
-  exports.Set("signMessage", Napi::Function::New(env, SignInto<&DigestSigner::SignMessage>));
-  exports.Set("startSigning", Napi::Function::New(env, StartSigning));
-  exports.Set("queueDigests", Napi::Function::New(env, QueueDigests));
-  exports.Set("takeSigned", Napi::Function::New(env, TakeSigned));
-  exports.Set("holdForSigning", Napi::Function::New(env, HoldForSigning));
-  exports.Set("signatureBytes", Napi::Function::New(env, SignatureBytes));
+void ExportSigners(const CopyFunctions& functions) {
+  functions.Add("createDigestSigner", CreateDigestSigner);
+  functions.Add("signDigest", SignInto<&DigestSigner::Sign>);
+  functions.Add("signMessage", SignInto<&DigestSigner::SignMessage>);
+  functions.Add("startSigning", StartSigning);
+  functions.Add("queueDigests", QueueDigests);
+  functions.Add("takeSigned", TakeSigned);
+  functions.Add("holdForSigning", HoldForSigning);
+  functions.Add("signatureBytes", SignatureBytes);
 }
 
 }  // namespace keyless

@@ -1,4 +1,6 @@
-// What one Node environment (the main thread, a worker) has of this addon: its handshakes, endpoints and keys.
+// What one copy of lib/ has of this addon in one Node environment (the main thread, a worker): its handshakes, endpoints and keys.
+// Several copies may share a binary (links of package managers, registries of modules that load it again), and know nothing of
+// each other's numbers.
 #ifndef NATIVE_ENVIRONMENT_H_
 #define NATIVE_ENVIRONMENT_H_
 
@@ -32,14 +34,14 @@ enum class TurnKind : int {
   kAsk = 2,
 };
 
-// Owner: Node-API's instance data. Thread: its environment's. States: live -> closing (from the cleanup hook on, no
+// Owner: Node-API's instance data, which has all of them. Thread: its environment's. States: live -> closing (from the cleanup hook on, no
 // JavaScript).
 class Environment final : public HandshakeOwner {
  public:
   explicit Environment(napi_env env);
   ~Environment();
 
-  static Environment* Of(const Napi::CallbackInfo& info) { return info.Env().GetInstanceData<Environment>(); }
+  static Environment* Of(const Napi::CallbackInfo& info) { return static_cast<Environment*>(info.Data()); }
 
   // The function that is told when a handshake has parked.
   void set_park_listener(Napi::Function listener) { park_listener_ = Napi::Persistent(listener); }
@@ -88,6 +90,7 @@ class Environment final : public HandshakeOwner {
   void OnParked(Handshake* handshake, bool at_gate) override;
   void OnFlooded(Handshake* handshake) override;
   void OnDisposed(Handshake* handshake) override;
+  bool Has(const KeyRecord& key) const override { return key.released == released_keys_; }
 
  private:
   static void OnCleanup(void* environment);

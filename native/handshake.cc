@@ -8,49 +8,13 @@
 #include "openssl/error_guard.h"
 #include "server_limits.h"
 #include "ssl_slots.h"
+#include "staged_writes.h"
 
 namespace keyless {
 
 namespace {
 
 thread_local Handshake* driving = nullptr;
-
-// One memory BIO of each thread, kept for the next step: they do not nest, but where they should, another is made.
-thread_local BioOwner spare_stage;
-
-BioOwner TakeStage() { return spare_stage != nullptr ? std::move(spare_stage) : BioOwner(BIO_new(BIO_s_mem())); }
-
-// While a job runs, what it writes goes into a memory BIO of ours, and from there to Node's on the main stack: Node's
-// BIO accounts for its memory with V8, which may start a garbage collection, and a job's stack has 32 KiB.
-// Owner: the stack frame of one step. Thread: the handshake's.
-class StagedWrites {
- public:
-  explicit StagedWrites(SSL* ssl) : ssl_(ssl), target_(SSL_get_wbio(ssl)), stage_(TakeStage()) {
-    if (stage_ == nullptr || target_ == nullptr) return;
-    BIO_up_ref(target_);
-    BIO_up_ref(stage_.get());
-    SSL_set0_wbio(ssl_, stage_.get());
-    staged_ = true;
-  }
-  ~StagedWrites() {
-    if (!staged_) return;
-    SSL_set0_wbio(ssl_, target_);
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(stage_.get(), &data);  // NOLINT(runtime/int)
-    if (size > 0) BIO_write(target_, data, static_cast<int>(size));
-    (void)BIO_reset(stage_.get());
-    spare_stage = std::move(stage_);
-  }
-  StagedWrites(const StagedWrites&) = delete;
-  StagedWrites& operator=(const StagedWrites&) = delete;
-  bool ok() const { return staged_; }
-
- private:
-  SSL* const ssl_;
-  BIO* const target_;  // ours while staged, the SSL's again afterwards
-  BioOwner stage_;
-  bool staged_ = false;
-};
 
 // A session that is resumed has its master secret, and one that has been given it needs no premaster any more.
 bool HasMasterSecret(const SSL* ssl) {
@@ -64,19 +28,57 @@ Handshake::Handshake(uint32_t id, SSL* ssl, bool shared_with_node, HandshakeOwne
     : id_(id), ssl_(ssl), initial_context_(SSL_get_SSL_CTX(ssl)), shared_with_node_(shared_with_node),
       owner_(owner) {
   if (!shared_with_node) Count();
-  SetHandshakeSlot(ssl_, this);
+  Handshake* const first = HandshakeSlot(ssl_);
+  if (first == nullptr) {
+    SetHandshakeSlot(ssl_, this);
+  } else {
+    next_ = std::exchange(first->next_, this);
+  }
 }
 
 Handshake::~Handshake() { Dispose(); }
 
-Handshake* Handshake::Of(const SSL* ssl) { return HandshakeSlot(ssl); }
+Handshake* Handshake::Of(const SSL* ssl) {
+  Handshake* const first = HandshakeSlot(ssl);
+  if (first == nullptr || first->next_ == nullptr) return first;
+  for (Handshake* each = first; each != nullptr; each = each->next_) {
+    if (each->driving_ || each->held_ != nullptr) return each;
+  }
+  return first;
+}
 
-Handshake* Handshake::Driving() { return driving; }
+Handshake* Handshake::Of(const SSL* ssl, const HandshakeOwner* owner) {
+  Handshake* each = HandshakeSlot(ssl);
+  while (each != nullptr && each->owner_ != owner) each = each->next_;
+  return each;
+}
 
-void Handshake::OnSslFreed(Handshake* handshake) {
+Handshake* Handshake::Driving(const KeyRecord& key) {
+  return driving != nullptr && driving->owner_->Has(key) ? driving : nullptr;
+}
+
+void Handshake::OnSslFreed(Handshake* first) {
   // Only an SSL without a paused job can get here: `held_` keeps the others alive.
-  handshake->ssl_ = nullptr;
-  handshake->Dispose();
+  while (first != nullptr) {
+    Handshake* const handshake = std::exchange(first, first->next_);
+    handshake->ssl_ = nullptr;
+    handshake->Dispose();
+  }
+}
+
+void Handshake::ComeFirst() {
+  if (HandshakeSlot(ssl_) == this) return;
+  Leave();
+  next_ = HandshakeSlot(ssl_);
+  SetHandshakeSlot(ssl_, this);
+}
+
+void Handshake::Leave() {
+  Handshake* each = HandshakeSlot(ssl_);
+  if (each == this) SetHandshakeSlot(ssl_, next_);
+  while (each != nullptr && each->next_ != this) each = each->next_;
+  if (each != nullptr) each->next_ = next_;
+  next_ = nullptr;
 }
 
 int Handshake::OnCertificate(SSL* ssl, void*) {
@@ -117,6 +119,7 @@ bool Handshake::IsPutOff() const { return ssl_ != nullptr && SSL_want(ssl_) == S
 void Handshake::Arm() {
   Count();
   if (ssl_ == nullptr) return;
+  ComeFirst();
   // A handshake that Node has begun with its own key may come to this one.
   if (!armed_ && WaitsForPeer()) awaits_answer_ = true;
   armed_ = true;
@@ -349,9 +352,11 @@ void Handshake::Dispose() {
   if (counted_) owner_->counters.handshakes--;
   if (ssl_ != nullptr) {
     if (held_ != nullptr) Abandon();
-    SetGate(false);
-    DeferredCallbacks::Release(ssl_);
-    SetHandshakeSlot(ssl_, nullptr);
+    if (Of(ssl_) == this) {
+      SetGate(false);
+      DeferredCallbacks::Release(ssl_);
+    }
+    Leave();
     ssl_ = nullptr;
     DropSsl();
   }

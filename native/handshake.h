@@ -65,6 +65,8 @@ class HandshakeOwner {
   virtual void OnFlooded(Handshake* handshake) = 0;
   // The last call about this handshake; its id is free.
   virtual void OnDisposed(Handshake* handshake) = 0;
+  // Whether it is one of its own, of which it knows the number.
+  virtual bool Has(const KeyRecord& key) const = 0;
   EngineCounters counters;
 
  protected:
@@ -81,14 +83,16 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   Handshake(const Handshake&) = delete;
   Handshake& operator=(const Handshake&) = delete;
 
-  // The handshake of an SSL; nullptr: none.
+  // The handshake of an SSL that sees to it: whose job there is, or which was armed last; nullptr: none.
   static Handshake* Of(const SSL* ssl);
-  // The handshake whose job is running on this thread; nullptr: none.
-  static Handshake* Driving();
+  // The owner's own; nullptr: none.
+  static Handshake* Of(const SSL* ssl, const HandshakeOwner* owner);
+  // The handshake whose job is running on this thread, if the key is its owner's; nullptr: none.
+  static Handshake* Driving(const KeyRecord& key);
   // For SSL_CTX_set_cert_cb: parks on the main stack, goes on inside a job.
   static int OnCertificate(SSL* ssl, void* unused);
   // For the SSL's ex_data slot: the SSL is being freed.
-  static void OnSslFreed(Handshake* handshake);
+  static void OnSslFreed(Handshake* first);
 
   // Servers: whether a keyless key that comes now is one for a job of this handshake or of a later one.
   bool MayTakeKey() const;
@@ -164,12 +168,15 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   void Park(bool at_gate);
   void WatchAhead();
   void SetGate(bool in_place);
+  void ComeFirst();
+  void Leave();
   void HoldSsl();
   void DropSsl();
   void Abandon();
 
   const uint32_t id_;
   SSL* ssl_;                  // Node's or an Endpoint's; nullptr once disposed of
+  Handshake* next_ = nullptr;  // of another owner, for the same SSL
   SSL_CTX* const initial_context_;  // kept by the SSL
   const bool shared_with_node_;
   HandshakeOwner* const owner_;

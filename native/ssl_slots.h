@@ -1,4 +1,4 @@
-// The ex_data slot by which an SSL leads to its Handshake, and how an SSL or SSL_CTX that Node makes is seen: a slot's
+// The ex_data slot by which an SSL leads to the first of its Handshakes, and how an SSL or SSL_CTX that Node makes is seen: a slot's
 // new_func runs inside SSL_new and SSL_CTX_new, so the last one made on this thread is known without touching Node's
 // internals.
 #ifndef NATIVE_SSL_SLOTS_H_

@@ -69,9 +69,15 @@ export interface RawEndpointOptions {
 declare const RAW_DIGEST_SIGNER: unique symbol;
 export type RawDigestSigner = { readonly [RAW_DIGEST_SIGNER]: true };
 
+/** What the binary has for everybody who loads it. */
+interface Binary {
+  readonly platformProblem: string;
+  /** The functions for one copy of this file: others may have the same binary, and its exports. */
+  open?(): Addon;
+}
+
 /** The addon's functions; each is described where it is defined, in native/binding*.cc. */
 export interface Addon {
-  readonly platformProblem: string;
   setParkListener(listener: (id: number, atGate: boolean) => void): void;
   setFloodListener(listener: () => void): boolean;
   setTurnListeners(
@@ -240,7 +246,7 @@ function addonsDisabled(cause: unknown): KeylessError {
   );
 }
 
-function load(): Addon {
+function load(): Binary {
   const path = findBinary();
   if (path === undefined) {
     throw new KeylessError(
@@ -250,7 +256,7 @@ function load(): Addon {
     );
   }
   try {
-    return createRequire(import.meta.url)(path) as Addon;
+    return createRequire(import.meta.url)(path) as Binary;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') throw addonsDisabled(cause);
     throw new KeylessError(
@@ -271,11 +277,12 @@ let loaded: Addon | undefined;
  */
 export function addon(): Addon {
   if (loaded !== undefined) return loaded;
-  const candidate = load();
-  if (candidate.platformProblem !== '') {
-    throw new KeylessError('ERR_KEYLESS_PLATFORM', candidate.platformProblem);
+  const binary = load();
+  if (binary.platformProblem !== '') {
+    throw new KeylessError('ERR_KEYLESS_PLATFORM', binary.platformProblem);
   }
-  if (!isCurrent(candidate)) {
+  const candidate = binary.open?.();
+  if (candidate === undefined || !isCurrent(candidate)) {
     throw new KeylessError(
       'ERR_KEYLESS_PLATFORM',
       'The binary of keyless-tls is older than its JavaScript. Build it anew with "npm run build:native".',

@@ -18,9 +18,14 @@ const kKeeper = Symbol.for('keyless-tls.keeper');
 /** This copy. */
 const COPY = {};
 
-/** @returns what all copies have under this name */
+/**
+ * A copy may have been loaded into a realm of its own, with other globals (node:vm; runners of tests do so). Node's modules are those
+ * of the thread.
+ *
+ * @returns what all copies have under this name
+ */
 function shared<T extends object>(name: symbol, first: T): T {
-  const everywhere = globalThis as { [name: symbol]: unknown };
+  const everywhere = process.getBuiltinModule('node:timers') as { [name: symbol]: unknown };
   if (everywhere[name] === undefined) Object.defineProperty(everywhere, name, { value: first });
   return everywhere[name] as T;
 }

@@ -66,7 +66,7 @@ int Decrypt(void* context, unsigned char* out, size_t* out_size, size_t capacity
   *out_size = kPremasterBytes;
   if (out == nullptr) return 1;
   if (capacity < kPremasterBytes) return 0;
-  Handshake* handshake = Handshake::Driving();
+  Handshake* handshake = Handshake::Driving(*cipher.key);
   if (handshake == nullptr) {
     RaiseError(kReasonOutsideHandshake);
     return 0;

@@ -102,7 +102,7 @@ int DigestSign(void* context, unsigned char* signature, size_t* signature_size, 
     *signature_size = max;
     return 1;
   }
-  Handshake* handshake = Handshake::Driving();
+  Handshake* handshake = Handshake::Driving(*signing.key);
   if (handshake == nullptr) {
     RaiseError(kReasonOutsideHandshake);
     return 0;

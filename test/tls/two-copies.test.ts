@@ -1,38 +1,56 @@
-/** Two copies of the package in one process, as where an app has one and a dependency of its has another. */
+/**
+ * Two copies of the package in one process, as where an app has one and a dependency of its has another. Their binaries may be one:
+ * package managers make links, and the system loads a file once, whatever its names.
+ */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { copyFileSync, cpSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
 import tls, { type TlsOptions } from 'node:tls';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as ours from '../../lib/index.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 import { until } from '../helpers/edge.ts';
+import { run } from '../helpers/programs.ts';
 
 type Copy = Pick<typeof ours, 'createServer' | 'createSecureContext' | 'localKey' | 'engineStats'>;
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const BINARY = 'build/Release/keyless_tls.node';
 
-let folder: string;
-let theirs: Copy;
+/** How the other copy has its binary. */
+const LINKS: Readonly<Record<string, (from: string, to: string) => void>> = {
+  'a file of its own': copyFileSync,
+  'a hard link': linkSync,
+  'a symbolic link': symlinkSync,
+};
+
+const folders: string[] = [];
 let issued: Issued;
 let other: Issued;
 
 before(async () => {
   const authority = await makeAuthority();
   [issued, other] = await Promise.all([authority.issue({ type: 'rsa' }), authority.issue({ type: 'rsa' })]);
-  folder = mkdtempSync(join(tmpdir(), 'keyless-tls-copy-'));
-  for (const part of ['package.json', 'dist/lib', BINARY])
-    cpSync(join(ROOT, part), join(folder, part), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  theirs = (await import(pathToFileURL(join(folder, 'dist/lib/index.js')).href)) as Copy;
 });
-after(() => rmSync(folder, { recursive: true, force: true }));
+after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** Beside ours: links do not lead from one file system to another. */
+async function anotherCopy(link: (from: string, to: string) => void): Promise<Copy> {
+  const folder = mkdtempSync(join(ROOT, 'build', 'copy-'));
+  folders.push(folder);
+  for (const part of ['package.json', 'dist/lib'])
+    cpSync(join(ROOT, part), join(folder, part), { recursive: true });
+  mkdirSync(dirname(join(folder, BINARY)), { recursive: true });
+  link(join(ROOT, BINARY), join(folder, BINARY));
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  return (await import(pathToFileURL(join(folder, 'dist/lib/index.js')).href)) as Copy;
+}
 
 const own = (copy: Copy, { certPem, keyPem } = issued) => ({ cert: certPem, key: copy.localKey(keyPem) });
 
@@ -60,96 +78,115 @@ async function visit(server: tls.Server): Promise<unknown> {
 }
 
 const ALPNCallback = ({ protocols }: { protocols: string[] }) => protocols[0];
-test('a server that chooses contexts of both copies by name serves clients of both at once', async () => {
-  const contexts = [ours, theirs].map((copy) => copy.createSecureContext(own(copy)));
-  const SNICallback: TlsOptions['SNICallback'] = (name, done) =>
-    done(null, contexts[name === 'ours.example' ? 0 : 1]);
-  let served = 0;
-  const server = ours.createServer({ ...own(ours), SNICallback }, () => {
-    served += 1;
-  });
-  const port = await listen(server);
-  const names = Array.from({ length: 12 }, (_, at) => (at % 2 === 0 ? 'ours.example' : 'theirs.example'));
-  const clients = names.map((servername) =>
-    tls.connect({ port, host: '127.0.0.1', servername, rejectUnauthorized: false }),
-  );
-  await until(() => served === clients.length);
-  for (const client of clients) client.destroy();
-  await close(server);
-});
 
-test('each copy serves with its own keys, and with contexts of the other, whichever came last', async () => {
-  assert.notEqual(ours.createServer, theirs.createServer);
-  for (const [one, other] of [
-    [ours, theirs],
-    [theirs, ours],
-    [ours, theirs],
-  ] as [Copy, Copy][]) {
-    const context = other.createSecureContext(own(other));
-    const SNICallback: TlsOptions['SNICallback'] = (_, done) => done(null, context);
-    const options: object[] = [{}, { ALPNCallback }, { SNICallback }, { SNICallback, ALPNCallback }];
-    for (const each of options) {
-      const protocol = await visit(
-        one.createServer({ ...own(one), ...each } as Parameters<Copy['createServer']>[0]),
-      );
-      assert.equal(protocol, 'ALPNCallback' in each ? 'a' : false);
-    }
-  }
-});
+for (const [what, link] of Object.entries(LINKS)) {
+  describe(`the other copy's binary is ${what}`, () => {
+    let theirs: Copy;
+    before(async () => {
+      theirs = await anotherCopy(link);
+    });
 
-for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-  test(`an ALPNCallback exchanges the key for one of either copy, at servers of Node and of both, ${maxVersion}`, async () => {
-    const copies: Record<string, Copy> = { ours, theirs };
-    const { fingerprint256 } = new X509Certificate(other.certPem);
-    const makers = {
-      node: { cert: issued.certPem, key: issued.keyPem },
-      ours: own(ours),
-      theirs: own(theirs),
-    };
-    for (const [maker, options] of Object.entries(makers)) {
-      for (const [name, copy] of Object.entries(copies)) {
-        const context = copy.createSecureContext(own(copy, other));
-        const exchanging = {
-          ALPNCallback(this: tls.TLSSocket, { protocols }: { protocols: string[] }) {
-            this.setKeyCert(context);
-            return protocols[0];
-          },
-        };
-        const make = (copies[maker] ?? tls).createServer as typeof tls.createServer;
-        const server = make({ ...options, ...exchanging, maxVersion } as unknown as TlsOptions);
-        assert.deepEqual(await visitAndLook(server), ['a', fingerprint256], `${maker}, ${name}`);
-      }
-    }
-  });
-
-  test(`a client that goes while a key of either copy has not answered aborts the operation, ${maxVersion}`, async () => {
-    for (const copy of [ours, theirs]) {
-      let asked: ((signal: AbortSignal) => void) | undefined;
-      const operation = new Promise<AbortSignal>((resolve) => {
-        asked = resolve;
+    it('a server that chooses contexts of both copies by name serves clients of both at once', async () => {
+      const contexts = [ours, theirs].map((copy) => copy.createSecureContext(own(copy)));
+      const SNICallback: TlsOptions['SNICallback'] = (name, done) =>
+        done(null, contexts[name === 'ours.example' ? 0 : 1]);
+      let served = 0;
+      const server = ours.createServer({ ...own(ours), SNICallback }, () => {
+        served += 1;
       });
-      const key = {
-        sign: ({ signal }: ours.SignOperation) => {
-          asked?.(signal);
-          return new Promise<Uint8Array>(() => {});
-        },
-      };
-      const context = copy.createSecureContext({ cert: issued.certPem, key });
-      const server = tls.createServer({
-        ...{ cert: issued.certPem, key: issued.keyPem, maxVersion },
-        ALPNCallback(this: tls.TLSSocket, { protocols }: { protocols: string[] }) {
-          this.setKeyCert(context);
-          return protocols[0];
-        },
-      } as unknown as TlsOptions);
-      server.on('tlsClientError', () => {});
       const port = await listen(server);
-      const client = tls.connect({ port, host: '127.0.0.1', ALPNProtocols: ['a'] }).on('error', () => {});
-      const signal = await operation;
-      client.destroy();
-      await once(signal, 'abort');
+      const names = Array.from({ length: 12 }, (_, at) => (at % 2 === 0 ? 'ours.example' : 'theirs.example'));
+      const clients = names.map((servername) =>
+        tls.connect({ port, host: '127.0.0.1', servername, rejectUnauthorized: false }),
+      );
+      await until(() => served === clients.length);
+      for (const client of clients) client.destroy();
       await close(server);
-      await until(() => [ours, theirs].every(({ engineStats }) => engineStats().paused === 0));
+    });
+
+    it('each copy serves with its own keys, and with contexts of the other, whichever came last', async () => {
+      assert.notEqual(ours.createServer, theirs.createServer);
+      for (const [one, other] of [
+        [ours, theirs],
+        [theirs, ours],
+        [ours, theirs],
+      ] as [Copy, Copy][]) {
+        const context = other.createSecureContext(own(other));
+        const SNICallback: TlsOptions['SNICallback'] = (_, done) => done(null, context);
+        const options: object[] = [{}, { ALPNCallback }, { SNICallback }, { SNICallback, ALPNCallback }];
+        for (const each of options) {
+          const protocol = await visit(
+            one.createServer({ ...own(one), ...each } as Parameters<Copy['createServer']>[0]),
+          );
+          assert.equal(protocol, 'ALPNCallback' in each ? 'a' : false);
+        }
+      }
+    });
+
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      it(`an ALPNCallback exchanges the key for one of either copy, at servers of Node and of both, ${maxVersion}`, async () => {
+        const copies: Record<string, Copy> = { ours, theirs };
+        const { fingerprint256 } = new X509Certificate(other.certPem);
+        const makers = {
+          node: { cert: issued.certPem, key: issued.keyPem },
+          ours: own(ours),
+          theirs: own(theirs),
+        };
+        for (const [maker, options] of Object.entries(makers)) {
+          for (const [name, copy] of Object.entries(copies)) {
+            const context = copy.createSecureContext(own(copy, other));
+            const exchanging = {
+              ALPNCallback(this: tls.TLSSocket, { protocols }: { protocols: string[] }) {
+                this.setKeyCert(context);
+                return protocols[0];
+              },
+            };
+            const make = (copies[maker] ?? tls).createServer as typeof tls.createServer;
+            const server = make({ ...options, ...exchanging, maxVersion } as unknown as TlsOptions);
+            assert.deepEqual(await visitAndLook(server), ['a', fingerprint256], `${maker}, ${name}`);
+          }
+        }
+      });
+
+      it(`a client that goes while a key of either copy has not answered aborts the operation, ${maxVersion}`, async () => {
+        for (const copy of [ours, theirs]) {
+          let asked: ((signal: AbortSignal) => void) | undefined;
+          const operation = new Promise<AbortSignal>((resolve) => {
+            asked = resolve;
+          });
+          const key = {
+            sign: ({ signal }: ours.SignOperation) => {
+              asked?.(signal);
+              return new Promise<Uint8Array>(() => {});
+            },
+          };
+          const context = copy.createSecureContext({ cert: issued.certPem, key });
+          const server = tls.createServer({
+            ...{ cert: issued.certPem, key: issued.keyPem, maxVersion },
+            ALPNCallback(this: tls.TLSSocket, { protocols }: { protocols: string[] }) {
+              this.setKeyCert(context);
+              return protocols[0];
+            },
+          } as unknown as TlsOptions);
+          server.on('tlsClientError', () => {});
+          const port = await listen(server);
+          const client = tls.connect({ port, host: '127.0.0.1', ALPNProtocols: ['a'] }).on('error', () => {});
+          const signal = await operation;
+          client.destroy();
+          await once(signal, 'abort');
+          await close(server);
+          await until(() => [ours, theirs].every(({ engineStats }) => engineStats().paused === 0));
+        }
+      });
     }
   });
 }
+
+it('a copy in a realm of its own serves with its keys, and ours with ours', async () => {
+  const program = fileURLToPath(new URL('../helpers/another-realm.js', import.meta.url));
+  const { stdout, stderr } = await run(process.execPath, ['--experimental-vm-modules', program], {
+    input: issued.certPem + issued.keyPem,
+  });
+  const visits = ['TLSv1.2', 'TLSv1.3', 'TLSv1.3'];
+  assert.deepEqual(stdout.trim().split('\n'), [...visits, ...visits, ...visits, 'another'], stderr);
+});
