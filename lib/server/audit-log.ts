@@ -9,6 +9,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fsyncSync,
   ftruncateSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import {
   readFileSync,
   writeSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { tryLockFile } from '../engine/file-lock.ts';
 import { KeylessError } from '../errors.ts';
 import { auditFile, auditFiles } from './audit-files.ts';
@@ -26,17 +28,21 @@ export interface AuditLogOptions {
   readonly directory: string;
   /** A file that has reached it is followed by another; default 67,108,864 (64 MiB). */
   readonly maxFileBytes?: number | undefined;
-  /** Called once, when the log cannot be written any more. */
+  /** Called once, when the log, which could be written, cannot be any more. */
   readonly onFailure: (error: Error) => void;
   /** For tests: the time of records, milliseconds since 1970. */
   readonly wallClock?: (() => number) | undefined;
 }
+
+/** A record's digest and number. */
+export type AuditHead = Readonly<{ seq: number; digest: string }>;
 
 /** The fields of a record but those the log adds. */
 export type AuditFields = Readonly<Record<string, string | number | undefined>>;
 
 const DEFAULT_MAX_FILE_BYTES = 67_108_864;
 const OWNER_ONLY = 0o600;
+const OWNER_ONLY_DIRECTORY = { mode: 0o700 };
 
 interface Tail {
   readonly head: Buffer;
@@ -44,6 +50,19 @@ interface Tail {
   readonly bytes: number;
   /** Of a line that a crash cut off. */
   readonly tornBytes: number;
+}
+
+/** As `mkdir -p`. Node's own goes round for ever where a file system has no room for it and says ENOENT (/proc). */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, OWNER_ONLY_DIRECTORY);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || existsSync(dirname(path))) throw error;
+    makeDirectory(dirname(path));
+    mkdirSync(path, OWNER_ONLY_DIRECTORY);
+  }
 }
 
 function readTail(path: string): Tail {
@@ -125,15 +144,17 @@ export class AuditLog {
   readonly #lines: AuditLines;
   /** Records of one millisecond have the same text for it. */
   #time = { ms: Number.NaN, text: '' };
+  /** The last record that is in the file. */
+  #written: AuditHead;
   #open = true;
 
-  /** @throws ERR_KEYLESS_AUDIT if another process writes it or its end cannot be read; what node:fs throws */
+  /** @throws ERR_KEYLESS_AUDIT if another process writes it, its end cannot be read, or it cannot be written; what node:fs throws */
   constructor({ directory, maxFileBytes, onFailure, wallClock = Date.now }: AuditLogOptions) {
     this.#directory = directory;
     this.#maxFileBytes = maxFileBytes ?? DEFAULT_MAX_FILE_BYTES;
     this.#onFailure = onFailure;
     this.#wallClock = wallClock;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     const last = openLast(directory);
     this.#file = last.file;
     try {
@@ -143,6 +164,7 @@ export class AuditLog {
       const { head, seq } = previous === undefined ? tail : readTail(previous);
       this.#lines = new AuditLines(head);
       this.#seq = seq;
+      this.#written = { seq, digest: this.#lines.head };
       this.#bytes = tail.bytes;
       this.#goOn(tail, previous !== undefined);
     } catch (error) {
@@ -155,13 +177,13 @@ export class AuditLog {
     if (tornBytes > 0) ftruncateSync(this.#file, bytes);
     if (fromFileBefore) this.append('continued', { previous: this.#lines.head });
     this.append('opened', tornBytes > 0 ? { tornBytes } : {});
-    this.flush();
+    this.#write();
   }
 
-  /** The digest of the last record and its number: what to note elsewhere. */
-  get head(): { readonly seq: number; readonly digest: string } {
+  /** What to note elsewhere: of what could not be written nobody will find anything. */
+  get head(): AuditHead {
     this.flush();
-    return { seq: this.#seq, digest: this.#lines.head };
+    return this.#written;
   }
 
   /** Adds a record, `event` being a word; it is in the file after {@link flush}, or when this turn's immediates are done. */
@@ -187,20 +209,29 @@ export class AuditLog {
   flush(): void {
     if (this.#lines.isEmpty || !this.#open) return;
     try {
-      const bytes = this.#lines.take();
-      for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
-      this.#bytes += bytes.length;
+      this.#write();
+    } catch (error) {
+      this.#onFailure(error as Error);
+    }
+  }
+
+  /** @throws ERR_KEYLESS_AUDIT, and it takes no more records */
+  #write(): void {
+    try {
+      this.#writeLines();
       if (this.#bytes >= this.#maxFileBytes) this.#rotate();
     } catch (cause) {
       this.#open = false;
-      this.#onFailure(
-        new KeylessError(
-          'ERR_KEYLESS_AUDIT',
-          `The audit log cannot be written: ${(cause as Error).message}`,
-          { cause },
-        ),
-      );
+      const why = `The audit log cannot be written: ${(cause as Error).message}`;
+      throw new KeylessError('ERR_KEYLESS_AUDIT', why, { cause });
     }
+  }
+
+  #writeLines(): void {
+    const bytes = this.#lines.take();
+    for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
+    this.#written = { seq: this.#seq, digest: this.#lines.head };
+    this.#bytes += bytes.length;
   }
 
   /** Writes what waits and ends. */
@@ -224,6 +255,6 @@ export class AuditLog {
     this.#file = next;
     this.#bytes = 0;
     this.append('continued', { previous });
-    this.flush();
+    this.#writeLines();
   }
 }

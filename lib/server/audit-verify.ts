@@ -1,7 +1,6 @@
 /** Goes through an audit log and finds the first record that is not what was written. */
 import { createReadStream, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { KeylessError } from '../errors.ts';
 import { auditFiles } from './audit-files.ts';
 import { chain, GENESIS, parseLine } from './audit-record.ts';
@@ -92,15 +91,24 @@ async function tornBytesOf(path: string): Promise<number> {
   }
 }
 
+/** At line feeds and nowhere else: another line end is not what was written. */
+async function* linesOf(file: string, bytes: number): AsyncIterable<string> {
+  let rest = '';
+  for await (const text of createReadStream(file, { end: bytes - 1, encoding: 'latin1' })) {
+    const lines = `${rest}${text as string}`.split('\n');
+    rest = lines.pop()!;
+    yield* lines;
+    if (rest.length > MAX_LINE_BYTES) break;
+  }
+  if (rest !== '') yield rest;
+}
+
 /** @param leftOut bytes at the end that are not looked at */
 async function firstBadLine(file: string, leftOut: number, verification: Verification) {
   const bytes = statSync(file).size - leftOut;
   if (bytes === 0) return undefined;
   let line = 0;
-  for await (const text of createInterface({
-    input: createReadStream(file, { end: bytes - 1 }),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  })) {
+  for await (const text of linesOf(file, bytes)) {
     line += 1;
     const reason = verification.take(text);
     if (reason !== undefined) return { file, line, reason };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
+import fs, {
   appendFileSync,
   mkdtempSync,
   readFileSync,
@@ -10,9 +10,10 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, test } from 'node:test';
+import { afterEach, mock, test } from 'node:test';
 import { auditFiles } from '../../../lib/server/audit-files.ts';
 import { AuditLog, type AuditLogOptions } from '../../../lib/server/audit-log.ts';
 import { verifyAudit } from '../../../lib/server/audit-verify.ts';
@@ -74,6 +75,20 @@ test('every change of a byte is found, in the line where it is', async () => {
     writeFileSync(file, changed);
     const { bad } = await verifyAudit(directory);
     assert.equal(bad?.line, line, `byte ${at}: ${JSON.stringify(bad)}`);
+  }
+});
+
+test('so is another line end', async () => {
+  const directory = folder();
+  write(directory, 3);
+  const [file] = auditFiles(directory) as [string];
+  const content = readFileSync(file, 'latin1');
+  for (const end of ['\r', '\r\n', '\n\n', '\u2028']) {
+    for (const changed of [content.replace('\n', end), content.replaceAll('\n', end), `${content}${end}`]) {
+      writeFileSync(file, changed, 'latin1');
+      const { bad, tornBytes } = await verifyAudit(directory);
+      assert.ok(bad !== undefined || tornBytes > 0, JSON.stringify(end));
+    }
   }
 });
 
@@ -198,4 +213,65 @@ test('a log that cannot be written says so once', () => {
     failures.map((error) => (error as NodeJS.ErrnoException).code),
     ['ERR_KEYLESS_AUDIT'],
   );
+});
+
+/** What is written from now on goes to a disk with so much room. */
+function fillDisk(room: number): () => void {
+  let left = room;
+  const { writeSync } = fs;
+  const written = mock.method(fs, 'writeSync', (file: number, bytes: Buffer, offset: number) => {
+    if (left === 0) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+    const count = Math.min(left, bytes.length - offset);
+    left -= count;
+    return writeSync(file, bytes, offset, count);
+  });
+  syncBuiltinESMExports();
+  return () => {
+    written.mock.restore();
+    syncBuiltinESMExports();
+  };
+}
+
+test('the head of a log that could not be written is that of a record which is in it', async () => {
+  const directory = folder();
+  const failures: Error[] = [];
+  const log = open(directory, { onFailure: (error) => failures.push(error) });
+  const before = log.head;
+  const makeRoom = fillDisk(300);
+  try {
+    for (let at = 0; at < 5; at += 1) log.append('operation', { client: 'edge', at });
+    assert.deepEqual(log.head, before);
+    log.close();
+    assert.deepEqual([failures.length, log.head], [1, before]);
+    assert.ok((await verifyAudit(directory, before.digest)).hasHead);
+    assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT', message: /cannot be written: ENOSPC/ });
+  } finally {
+    makeRoom();
+  }
+  const next = open(directory);
+  const { bad, hasHead, head } = await verifyAudit(directory, before.digest);
+  assert.deepEqual([bad, hasHead, head], [undefined, true, next.head.digest]);
+  next.close();
+});
+
+test('its directory is made with those above it, or it says why not', () => {
+  const directory = folder();
+  open(join(directory, 'a', 'b', 'c')).close();
+  assert.equal(statSync(join(directory, 'a', 'b')).mode & 0o777, 0o700);
+  open(join(directory, 'a', 'b')).close();
+  writeFileSync(join(directory, 'file'), '');
+  assert.throws(() => open(join(directory, 'file', 'log')), { code: 'ENOTDIR' });
+  assert.throws(() => open(join(directory, 'file')), { code: 'ENOTDIR' });
+  // Where nothing can be made, it is as if what is above were not there.
+  const made = mock.method(fs, 'mkdirSync', () => {
+    throw Object.assign(new Error('ENOENT: no such file or directory'), { code: 'ENOENT' });
+  });
+  syncBuiltinESMExports();
+  try {
+    assert.throws(() => open(join(directory, 'x')), { code: 'ENOENT' });
+    assert.throws(() => open(join(directory, 'x', 'y')), { code: 'ENOENT' });
+  } finally {
+    made.mock.restore();
+    syncBuiltinESMExports();
+  }
 });
