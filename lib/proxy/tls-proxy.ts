@@ -52,8 +52,19 @@ function isTrusted(list: BlockList | undefined, address: string): boolean {
   return list?.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') ?? false;
 }
 
-function keyOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+/** One whose neighbour is trusted, and has said whom it passes on. */
+interface Introduced {
+  readonly socket: Socket;
+  /** `undefined`: it speaks for itself. */
+  readonly source: Endpoint | undefined;
+}
+
+/**
+ * A connection, also as the socket that TLS makes of it: by both its ends, as a neighbour may use one port towards several
+ * addresses of this process.
+ */
+function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
 const COMMON = { minVersion: 'TLSv1.2', sessionIdContext: SESSION_ID_CONTEXT } as const;
@@ -69,8 +80,8 @@ export class TlsProxy {
   #hosts = new HostNames<Host>();
   #byLabel: ReadonlyMap<string, Host> = new Map();
   #ticketKeys: Buffer = randomBytes(TICKET_KEYS_BYTES);
-  /** Who is behind a trusted neighbour's connection, by that connection's address and port. */
-  readonly #behind = new Map<string, Endpoint>();
+  /** By {@link keyOf}. */
+  readonly #introduced = new Map<string, Introduced>();
   readonly #open = new Set<Socket>();
   readonly #streams = new Set<Promise<void>>();
   readonly stats: ProxyStats = { connections: 0, accepted: 0, refused: 0, requests: 0, backendErrors: 0 };
@@ -186,12 +197,13 @@ export class TlsProxy {
     quiet(socket);
     socket.on('close', () => {
       this.#open.delete(socket);
-      this.#behind.delete(key);
+      if (this.#introduced.get(key)?.socket === socket) this.#introduced.delete(key);
     });
     if (isTrusted(this.#options.trusted, socket.remoteAddress ?? '')) {
       try {
         const source = await readProxyHeader(socket, this.#options.handshakeTimeoutMs);
-        if (source !== undefined) this.#behind.set(key, source);
+        // The one before, of the same ends, may not have been closed here yet.
+        this.#introduced.set(key, { socket, source });
       } catch (error) {
         this.#refuse(socket.remoteAddress, (error as Error).message);
         socket.destroy();
@@ -207,9 +219,10 @@ export class TlsProxy {
   }
 
   #clientOf(socket: Socket): Client {
-    const behind = this.#behind.get(keyOf(socket));
+    const introduced = this.#introduced.get(keyOf(socket));
+    const behind = introduced?.source;
     // A neighbour that names the client has passed its bytes on unread: the fields within are that client's own.
-    const trusted = behind === undefined && isTrusted(this.#options.trusted, socket.remoteAddress ?? '');
+    const trusted = introduced !== undefined && behind === undefined;
     const { address, port } = behind ?? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     return { address: address.replace(/^::ffff:(?=[\d.]+$)/, ''), port, trusted };
   }

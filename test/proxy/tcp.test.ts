@@ -1,4 +1,4 @@
-/** Connections through `keyless-tls proxy` whose bytes are passed on as they are, WebSockets, and who the client is. */
+/** Connections through `keyless-tls proxy` whose bytes are passed on as they are, and WebSockets. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import {
@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { decodeProxyHeader, encodeProxyHeader } from '../../lib/proxy/proxy-protocol.ts';
+import { decodeProxyHeader } from '../../lib/proxy/proxy-protocol.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 /** The package brings no types. */
@@ -180,71 +180,6 @@ test('--send-proxy tells a backend who the client is, before the client’s firs
     assert.deepEqual(header?.source, { address: '127.0.0.1', port: localPort });
     assert.equal(bytes.subarray(header?.bytes).toString(), 'hello');
   });
-});
-
-/** A neighbour that puts bytes in front of the client's TLS, whole or one by one. */
-async function behind(port: number, front: Buffer, slices: boolean): Promise<tls.TLSSocket> {
-  const socket = connectTcp(port, '127.0.0.1');
-  await once(socket, 'connect');
-  socket.setNoDelay(true);
-  if (slices)
-    for (const byte of front) await new Promise((resolve) => socket.write(Buffer.of(byte), resolve));
-  else socket.write(front);
-  return tls.connect({ socket: socket as Duplex, servername: 'localhost', ca: folder.authority.certPem });
-}
-
-/** It speaks for itself ("The PROXY protocol" §2.2). */
-const LOCAL_HEADER = Buffer.from('\r\n\r\n\0\r\nQUIT\n\x20\0\0\0', 'latin1');
-
-const HEADER = encodeProxyHeader({
-  source: { address: '2001:db8::7', port: 5555 },
-  destination: { address: '2001:db8::1', port: 443 },
-});
-
-test('--trust: such a neighbour says who the client is; without a whole header it is not served', async () => {
-  const server = createHttpServer((request, response) =>
-    response.end(String(request.headers['x-forwarded-for'])),
-  );
-  await serving(
-    server,
-    'http',
-    ['--trust', '127.0.0.0/8', '--handshake-timeout', '400'],
-    async (port, proxy) => {
-      for (const slices of [false, true]) {
-        const socket = await behind(port, HEADER, slices);
-        socket.write(
-          'GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\nConnection: close\r\n\r\n',
-        );
-        assert.match(await text(socket), /\r\n2001:db8::7$/, 'what is within is the client’s word');
-      }
-      const itself = await behind(port, LOCAL_HEADER, false);
-      itself.write(
-        'GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\nConnection: close\r\n\r\n',
-      );
-      assert.match(await text(itself), /\r\n192\.0\.2\.9, 127\.0\.0\.1$/);
-      for (const [front, reason] of [
-        ['', /no PROXY header/],
-        ['PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n', /no PROXY header/],
-        ['\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04abcd', /cut off/],
-        ['\r\n\r\n\0\r\nQUIT\n\x21\x00\0\0', /no client of TCP/],
-        ['\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0cabcdefghijkl', /no client of TCP/],
-        [`\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8${'a'.repeat(216)}`, /no client of TCP/],
-        ['\r\n\r\n\0\r\nQUIT\n\x2f\x11\0\x0cabcdefghijkl', /unknown command/],
-        ['\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff', /too long/],
-      ] as const) {
-        const refused = proxy.events.length;
-        const socket = await behind(port, Buffer.from(front, 'latin1'), false);
-        await closed(socket);
-        await proxy.event(
-          'refused',
-          (event) => proxy.events.indexOf(event) >= refused && reason.test(String(event.reason)),
-        );
-      }
-      const silent = connectTcp(port, '127.0.0.1');
-      await closed(silent);
-      await proxy.event('refused', ({ reason }) => /in time/.test(String(reason)));
-    },
-  );
 });
 
 interface Peer {
