@@ -1,5 +1,6 @@
 /** Are the clients to be believed? They are held against the kernel, against the edge, and against another program. */
-import { BUSY, doubtsOf, withMore } from '../doubts.ts';
+import { bottleneckOf } from '../bottleneck.ts';
+import { doubtsOf, withMore } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
 import { ms, number, perSecond, share, spread, times } from '../figures-in-words.ts';
 import type { Answer, Question } from '../question.ts';
@@ -53,18 +54,9 @@ const sTimeSeconds = ({ quick }: Scale) => (quick ? 1 : 2);
 const roundsOf = ({ quick }: Scale) => (quick ? 2 : 5);
 const otherRoundsOf = ({ quick }: Scale) => (quick ? 1 : 5);
 
-/** An edge that uses so much of its core has no more handshakes to give. */
-const FULL_EDGE = 0.9;
-
-/** What keeps the native edge from more handshakes. */
-export function limitOf({ batch }: Result): 'edge' | 'clients' | 'neither' {
-  if (edgeUtilisation(batch) >= FULL_EDGE) return 'edge';
-  return medianOf(batch, 'clientUtilisation') > BUSY ? 'clients' : 'neither';
-}
-
 function limitInWords(result: Result): string {
   const room = times(1000 / medianOf(result.batch, 'edgeCpuMs') / medianOf(result.batch, 'perSecond'));
-  switch (limitOf(result)) {
+  switch (bottleneckOf(result.batch)) {
     case 'edge':
       return 'The clients are not the bottleneck: the edge uses its core, and rates are its own.';
     case 'clients':

@@ -2,9 +2,10 @@
  * How long does a handshake take, at how much load? Clients begin when they are due, in random gaps, and latency counts from
  * then: a queue shows.
  */
+import { bottleneckOf } from '../bottleneck.ts';
 import { compare } from '../comparison.ts';
 import type { CrewRun } from '../crew.ts';
-import { BUSY, busyClients, type Doubts, disturbanceOf, withMore } from '../doubts.ts';
+import { busyClients, type Doubts, disturbanceOf, withMore } from '../doubts.ts';
 import { differenceEstimate, type Estimate } from '../estimate.ts';
 import { ms, number, perSecond, share } from '../figures-in-words.ts';
 import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
@@ -143,7 +144,7 @@ function addedAtHalf({ steps }: Result): Estimate {
 }
 
 /** Then half of the capacity is half of what the clients can do. */
-const isLimitedByClients = ({ closed }: Result) => medianOf(closed.native, 'clientUtilisation') > BUSY;
+const isLimitedByClients = ({ closed }: Result) => bottleneckOf(closed.native) === 'clients';
 
 export function measuredOf(results: readonly Result[]): Measured[] {
   const p256 = results.find(({ site }) => site === 'P-256');

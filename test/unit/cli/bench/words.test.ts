@@ -165,8 +165,8 @@ test('who is the bottleneck is said by what was measured: edge, clients, or neit
   assert.match(words(0.28, 2000, 0.6), /^Neither clients nor edge use all of a core/m);
 });
 
-const closedAt = (clientUtilisation: number) => ({
-  native: samplesWith({ edgeCpuMs: 0.25, perSecond: 2000, clientUtilisation }),
+const closedAt = (clientUtilisation: number, edgeCpuMs = 0.25) => ({
+  native: samplesWith({ edgeCpuMs, perSecond: 2000, clientUtilisation }),
   remote: samplesWith({}),
 });
 
@@ -192,6 +192,9 @@ test('the latency that is added is remote less native, at half of the load', () 
   const [half] = load.measuredOf([{ ...result(1, 2), closed: closedAt(0.97) }]);
   assert.equal(half?.note, "half of what the clients can do: 25 % of the edge's core");
   const limit = load.conclusionOf({ ...result(1, 2), closed: closedAt(0.97) }, true);
+  const both = load.conclusionOf({ ...result(1, 2), closed: closedAt(0.97, 0.48) }, true);
+  // The edge has no more to give either.
+  assert.match(both, /uses 96 % of a core for that\. At half/);
   assert.match(limit, /uses 50 % of a core for that: the clients have no time for more\. At half/);
   const dropped = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [{ ...round(2), dropped: 7 }] }] };
   assert.match(load.doubts([dropped]).warnings.join(), /did not begin 7 connections/);

@@ -1,0 +1,13 @@
+/** What keeps an edge from more handshakes, as far as CPU is it. */
+import { BUSY } from './doubts.ts';
+import { edgeUtilisation, medianOf } from './rounds.ts';
+import type { Sample } from './sample.ts';
+
+/** An edge that uses so much of its core has no more handshakes to give. */
+const FULL_EDGE = 0.9;
+
+/** The edge first: clients that are as busy have not limited it. */
+export function bottleneckOf(samples: readonly Sample[]): 'edge' | 'clients' | 'neither' {
+  if (edgeUtilisation(samples) >= FULL_EDGE) return 'edge';
+  return medianOf(samples, 'clientUtilisation') > BUSY ? 'clients' : 'neither';
+}
