@@ -24,7 +24,7 @@ function textLine(event: string, fields: Fields): string {
   return [new Date().toISOString(), event, ...words].join(' ');
 }
 
-/** Of one event; a flood of peers or of operations must not fill a disk, or take the time that signing needs. */
+/** Of one event, if each is not asked for; a flood of peers or of operations must not fill a disk, or take the time that signing needs. */
 const LINES: Rate = { perSecond: 100, burst: 1000 };
 /** Where there are more, those of a while together, and one that tells of the rest: each write by itself costs as much as a signature. */
 const PAUSE_MS = 1000;
@@ -33,9 +33,10 @@ const MAX_UNREAD_BYTES = 1_048_576;
 const END_MS = 1000;
 const PROBLEM = /problem|refused/;
 
-type Write = (event: string, fields: Fields) => void;
+/** @returns whether there was room for it */
+type Write = (event: string, fields: Fields) => boolean;
 
-function jsonWriter(destination: DestinationStream): Write {
+function jsonWriter(destination: DestinationStream): (event: string, fields: Fields) => void {
   const logger = pino(
     {
       base: null,
@@ -59,13 +60,15 @@ interface EventState {
 class LimitedLines {
   readonly #write: Write;
   readonly #clock: Clock;
+  readonly #unlimited: ReadonlySet<string>;
   readonly #events = new Map<string, EventState>();
   /** What comes after the end is not printed. */
   #ended = false;
 
-  constructor(write: Write, clock: Clock) {
+  constructor(write: Write, clock: Clock, unlimited: ReadonlySet<string>) {
     this.#write = write;
     this.#clock = clock;
+    this.#unlimited = unlimited;
   }
 
   print(event: string, fields: Parameters<Print>[1]): void {
@@ -75,17 +78,19 @@ class LimitedLines {
       state = { bucket: new TokenBucket(LINES, this.#clock), left: 0, pausedUntil: 0 };
       this.#events.set(event, state);
     }
-    if (!this.#mayWrite(state)) {
+    if (!this.#unlimited.has(event) && !this.#mayWrite(state)) {
       state.left += 1;
       return;
     }
     this.#tellLeft(event, state);
-    this.#write(event, typeof fields === 'function' ? fields() : fields);
+    if (!this.#write(event, typeof fields === 'function' ? fields() : fields)) state.left += 1;
   }
 
-  end(): void {
+  /** @returns `false`: there was no room to tell of all that was left out */
+  end(): boolean {
     this.#ended = true;
     for (const [event, state] of this.#events) this.#tellLeft(event, state);
+    return [...this.#events.values()].every(({ left }) => left === 0);
   }
 
   #mayWrite(state: EventState): boolean {
@@ -97,8 +102,7 @@ class LimitedLines {
   }
 
   #tellLeft(event: string, state: EventState): void {
-    if (state.left > 0) this.#write('left-out', { of: event, lines: state.left });
-    state.left = 0;
+    if (state.left > 0 && this.#write('left-out', { of: event, lines: state.left })) state.left = 0;
   }
 }
 
@@ -110,10 +114,27 @@ export interface EventLines {
   readonly readerGone: Promise<void>;
 }
 
-/** @param json a JSON object a line, by pino, with `level`, `time` and `event` */
-export function eventLines(json: boolean, clock: Clock = systemClock): EventLines {
+/**
+ * @param json a JSON object a line, by pino, with `level`, `time` and `event`
+ * @param unlimited events of which each is printed, if the reader keeps up
+ */
+export function eventLines(
+  json: boolean,
+  clock: Clock = systemClock,
+  unlimited: ReadonlySet<string> = new Set(),
+): EventLines {
   const destination = pino.destination({ dest: 1, sync: false, maxLength: MAX_UNREAD_BYTES });
-  const writeText: Write = (event, fields) => void destination.write(`${textLine(event, fields)}\n`);
+  let dropped = false;
+  destination.on('drop', () => {
+    dropped = true;
+  });
+  const writeText = (event: string, fields: Fields) => void destination.write(`${textLine(event, fields)}\n`);
+  const writeLine = json ? jsonWriter(destination) : writeText;
+  const write: Write = (event, fields) => {
+    dropped = false;
+    writeLine(event, fields);
+    return !dropped;
+  };
   let isGone = false;
   const readerGone = new Promise<void>((resolve) => {
     destination.on('error', ({ code }: NodeJS.ErrnoException) => {
@@ -122,9 +143,9 @@ export function eventLines(json: boolean, clock: Clock = systemClock): EventLine
       resolve();
     });
   });
-  const lines = new LimitedLines(json ? jsonWriter(destination) : writeText, clock);
+  const lines = new LimitedLines(write, clock, unlimited);
   const end = () => {
-    lines.end();
+    const toldAll = lines.end();
     if (isGone) return readerGone;
     return new Promise<void>((resolve) => {
       const impatience = clock.after(END_MS, resolve);
@@ -134,7 +155,14 @@ export function eventLines(json: boolean, clock: Clock = systemClock): EventLine
         resolve();
       };
       destination.once('close', done).once('error', done);
-      destination.end();
+      if (toldAll) {
+        destination.end();
+        return;
+      }
+      destination.once('drain', () => {
+        lines.end();
+        destination.end();
+      });
     });
   };
   return { print: (event, fields) => lines.print(event, fields), end, readerGone };

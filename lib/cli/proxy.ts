@@ -54,6 +54,8 @@ Example:
 `;
 
 const LOOPBACK = '127.0.0.1';
+/** Those who read it count on each line; the others tell of what any stranger can cause. */
+const ACCESS_LOG: ReadonlySet<string> = new Set(['request', 'upgrade', 'stream']);
 /** A connection's own, and that of its backend. */
 const FILES_EACH = 2;
 
@@ -164,7 +166,7 @@ async function run(args: readonly string[]): Promise<number> {
   parseListen('proxy', values.listen, LOOPBACK);
   parseBackends(values);
   parseTrusted(values.trust);
-  const lines = eventLines(values.json);
+  const lines = eventLines(values.json, undefined, ACCESS_LOG);
   try {
     if (cluster.isPrimary && numberOf(values, 'workers') > 1) return await runAll(values, args, lines.print);
     await runProxy(values, lines.print);

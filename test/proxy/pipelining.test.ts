@@ -78,10 +78,12 @@ test('each request is asked when the one before is answered, in the order in whi
   assert.equal(most, 1);
 });
 
-test('thousands at once are answered over one connection to the backend', async () => {
+test('thousands at once are answered over one connection to the backend, and each is told of', async () => {
   const count = 3000;
   assert.equal((await bodies([head('GET /').repeat(count) + LAST])).length, count + 1);
   assert.deepEqual([most, connections.size > 1], [1, false]);
+  const told = () => proxy.events.filter(({ event }) => event === 'request').length;
+  await proxy.event('request', () => told() > count);
 });
 
 test('bodies that look like heads, whole and byte by byte', async () => {

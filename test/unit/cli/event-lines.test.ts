@@ -11,12 +11,13 @@ function printed(json: boolean, program: string): string[] {
   const source = `import { eventLines } from ${JSON.stringify(MODULE)};
     let now = 0;
     const { systemClock } = await import(${JSON.stringify(CLOCK)});
-    const lines = eventLines(${json}, { ...systemClock, now: () => now });
+    const lines = eventLines(${json}, { ...systemClock, now: () => now }, new Set(['request']));
     const { print } = lines;
     ${program}
     await lines.end();`;
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', source], {
     encoding: 'utf8',
+    maxBuffer: 16_777_216,
   });
   assert.deepEqual([status, stderr], [0, '']);
   return stdout.trimEnd().split('\n');
@@ -64,3 +65,23 @@ test('a flood of one event is left out and counted, others are not held back', (
   assert.equal(told + left, 50_000);
   assert.ok(lines.includes('ended'));
 });
+
+for (const json of [false, true]) {
+  test(`${json ? 'json' : 'text'}: an event that is not limited is printed each time; what there is no room for is counted`, () => {
+    const all = printed(json, `for (let at = 0; at < 5000; at += 1) print('request', { at });`);
+    assert.equal(all.length, 5000);
+    const count = 30_000;
+    const path = 'x'.repeat(100);
+    const lines = printed(
+      json,
+      `for (let at = 0; at < ${count}; at += 1) print('request', { path: '${path}' });`,
+    );
+    const told = lines.filter((line) => line.includes(path)).length;
+    const left = lines.flatMap((line) => /left-out.*request.*lines"?[:=](\d+)/.exec(line)?.[1] ?? []);
+    assert.ok(told > 5000 && told < count, 'there is no room for all of one turn');
+    assert.equal(
+      left.reduce((sum, each) => sum + Number(each), told),
+      count,
+    );
+  });
+}
