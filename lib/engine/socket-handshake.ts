@@ -142,10 +142,19 @@ export class SocketHandshake implements ScopedOrigin, Told {
     this.after(this.step((alpn, psk) => addon().drive(this.id, alpn, psk)));
   }
 
+  /**
+   * In TLS 1.3 OpenSSL asks as soon as it has read a ClientHello, on Node's own stack. By a job's time its context may be one that was
+   * chosen by name, which has no callback natively: what is put there stays for all of that context's connections.
+   */
+  private asksForAlpn(): boolean {
+    const { handle } = this;
+    return handle.ALPNCallback !== undefined && this.role === 'server' && handle.getProtocol() !== 'TLSv1.3';
+  }
+
   /** A step of the job, in which OpenSSL may ask for callbacks of the user's; see native/handshake.h, UserCallbacks. */
   private step(work: (asksForAlpn: boolean, asksForPsk: boolean) => number): number {
     const { handle } = this;
-    const asksForAlpn = handle.ALPNCallback !== undefined && this.role === 'server';
+    const asksForAlpn = this.asksForAlpn();
     const asksForPsk = Boolean(internals(this.socket)._tlsOptions.pskCallback);
     const step = work(asksForAlpn, asksForPsk);
     if (asksForAlpn) handle.enableALPNCb();

@@ -22,6 +22,8 @@ export interface TlsHandle {
   newSessionDone(): void;
   certCbDone(): void;
   enableALPNCb(): void;
+  /** `TLSv1.3` and so on: which it is to be, once OpenSSL has read the ClientHello. */
+  getProtocol(): string;
   enablePskCallback(): void;
   readStart(): void;
   readStop(): void;

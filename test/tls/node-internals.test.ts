@@ -42,6 +42,7 @@ const HANDLE_MEMBERS: Readonly<
   newSessionDone: ['native', 'function'],
   certCbDone: ['native', 'function'],
   enableALPNCb: ['native', 'function'],
+  getProtocol: ['native', 'function'],
   enablePskCallback: ['native', 'function'],
   readStart: ['native', 'function'],
   readStop: ['native', 'function'],

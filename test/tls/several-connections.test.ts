@@ -181,3 +181,33 @@ parity('each is told what it has failed of itself', async (side) => {
   await close(server);
   return [failed.map((each) => String(each).replace(/[0-9A-F]{16}:/, '')), secured];
 });
+
+/** After a hello-retry OpenSSL looks for a callback in the context that was chosen by name, which has none. */
+parity(
+  'an ALPNCallback is asked for each of several connections as for the first, hello-retry',
+  async (side) => {
+    const key = { cert: issued.certPem, key: side.key(issued) };
+    const chosen = side.tls.createSecureContext(key);
+    const story: unknown[] = [];
+    const server = side.tls.createServer({
+      ...{ ...key, ecdhCurve: 'P-384' },
+      SNICallback: (_, done) => done(null, chosen),
+      ALPNCallback({ protocols }: { protocols: string[] }) {
+        story.push(protocols);
+        return protocols[0];
+      },
+    } as tls.TlsOptions);
+    const port = await listen(server);
+    for (const _ of [1, 2, 3]) {
+      const client = tls.connect({
+        ...{ port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false },
+        ...{ ALPNProtocols: ['a', 'b'], ecdhCurve: 'P-256:P-384' },
+      });
+      await Promise.all([once(client, 'secureConnect'), once(server, 'secureConnection')]);
+      story.push(client.alpnProtocol);
+      client.destroy();
+    }
+    await close(server);
+    return story;
+  },
+);
