@@ -1,6 +1,7 @@
 /** `keyless-tls revoke`: turns a client away, within a second, by an edit of the policy file that the key server watches. */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { KeylessError } from '../errors.ts';
 import { Clients } from '../server/clients.ts';
 import { comparableIdentity } from '../server/identity-name.ts';
 import { identityOf, type PeerIdentity } from '../server/peer-identity.ts';
@@ -17,6 +18,9 @@ Usage: keyless-tls revoke --policy FILE IDENTITY|CERTIFICATE ...
 IDENTITY is a name or key as in the policy ("DNS:edge-1.internal", "sha256/…="); CERTIFICATE is a PEM file: its key is
 revoked, and no other that its name has or gets. A key server that watches the file ends the client's connections within a second.
 
+Exit code 1: no client of the policy has a name or certificate that was given. It is revoked all the same: a certificate may have
+the name beside those that the policy knows, and does where that knows clients by their keys (exit code 0, and it is said). Names are no patterns, and authorities are revoked by their own lists ("--crl"): exit code 2.
+
 Examples:
   keyless-tls revoke --policy policy.json DNS:edge-1.internal
   keyless-tls revoke --policy policy.json edge-1.crt
@@ -27,18 +31,24 @@ const HINT = 'keyless-tls revoke --help';
 
 /** What is revoked, and whose it is. */
 interface Revocation {
+  /** As it was given. */
+  readonly given: string;
   readonly revoked: string;
+  /** Of a certificate. */
   readonly whole: PeerIdentity | undefined;
+  /** It is the certificate of an authority. */
+  readonly isAuthority: boolean;
 }
 
-function revocationOf(text: string): Revocation {
-  if (isIdentity(text)) return { revoked: text, whole: undefined };
+function revocationOf(given: string): Revocation {
+  if (isIdentity(given)) return { given, revoked: given, whole: undefined, isAuthority: false };
   try {
-    const whole = identityOf(new X509Certificate(readFileSync(text)));
-    return { revoked: whole.pin, whole };
+    const certificate = new X509Certificate(readFileSync(given));
+    const whole = identityOf(certificate);
+    return { given, revoked: whole.pin, whole, isAuthority: certificate.ca };
   } catch (error) {
     throw new UsageError(
-      `${JSON.stringify(text)} is neither an identity nor a certificate in PEM: ${(error as Error).message}`,
+      `${JSON.stringify(given)} is neither an identity nor a certificate in PEM: ${(error as Error).message}`,
       HINT,
     );
   }
@@ -48,6 +58,30 @@ function revocationOf(text: string): Revocation {
 function together(revoked: readonly string[], more: readonly Revocation[]): string[] {
   const all = [...revoked, ...more.map((each) => each.revoked)];
   return [...new Map(all.map((each) => [comparableIdentity(each), each])).values()];
+}
+
+/** Of keys and certificates a policy does not say whose they are: those may be anybody's. */
+const isName = (revoked: string) => /^(DNS|URI|IP Address|email):/.test(revoked);
+
+/** Whom the policy knows by a key may have any name in its certificate. */
+function isAnybodys({ clients }: PolicyDraft): boolean {
+  return clients.some(({ identities }) => !identities.every(isName));
+}
+
+/** @returns what is no client's of the policy. @throws UsageError if it cannot be anybody's */
+function nobodys({ clients }: PolicyDraft, revocations: readonly Revocation[]): string[] {
+  const known = new Clients({ clients });
+  const unknown = revocations.filter(({ revoked, whole }) => {
+    if (whole !== undefined) return known.named([whole.pin, ...whole.names]) === undefined;
+    return isName(revoked) && known.named([revoked]) === undefined;
+  });
+  for (const { given, isAuthority } of unknown) {
+    const named = JSON.stringify(given);
+    if (isAuthority)
+      throw new UsageError(`${named} is the certificate of an authority, and no client's.`, HINT);
+    if (given.includes('*')) throw new UsageError(`${named} is no client's: names are no patterns.`, HINT);
+  }
+  return unknown.map(({ given }) => given);
 }
 
 /** A key was revoked; the client may have others, or get another one, under its name. */
@@ -71,13 +105,18 @@ async function run(args: readonly string[]): Promise<number> {
     throw new UsageError('It needs --policy and at least one identity or certificate.', HINT);
   }
   const revocations = positionals.map(revocationOf);
-  const policy = await editPolicy(path, (before, write) => {
-    const after = { ...before, revoked: together(before.revoked ?? [], revocations) };
-    write(after);
-    return after;
+  const { policy, unknown } = await editPolicy(path, (before, write) => {
+    const unknown = nobodys(before, revocations);
+    const policy = { ...before, revoked: together(before.revoked ?? [], revocations) };
+    write(policy);
+    return { policy, unknown };
   });
   const lines = [`${policy.revoked.length} revoked in ${path}.`, ...stillServed(policy, revocations)];
   process.stdout.write(`${lines.join('\n')}\n`);
+  if (unknown.length === 0) return 0;
+  const message = `No client of the policy is, or has, ${unknown.join(', ')}: is it spelt as in the policy? It is revoked all the same.`;
+  if (!isAnybodys(policy)) throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', message);
+  process.stdout.write(`${message}\n`);
   return 0;
 }
 

@@ -111,6 +111,38 @@ test('files that are replaced keep their permissions', () => {
   }
 });
 
+test('what is no client’s is revoked, and said to be nobody’s; what cannot be a client’s is not', () => {
+  const revoke = (...what: string[]) => cli('revoke', '--policy', at('server/policy.json'), ...what);
+  const nobody = revoke('DNS:e1', 'DNS:e9');
+  assert.equal(nobody.status, 1);
+  assert.match(nobody.stdout, /^2 revoked in /);
+  assert.match(nobody.stderr, /^keyless-tls: No client of the policy is, or has, DNS:e9: /);
+  assert.deepEqual(policy().revoked, ['DNS:e1', 'DNS:e9']);
+  const server = revoke(at('server/server.crt'));
+  assert.deepEqual([server.status, policy().revoked?.length], [1, 3]);
+  assert.match(server.stderr, /No client of the policy is, or has, .*server\.crt: /);
+  for (const [given, why] of [
+    ['DNS:*.e1', /"DNS:\*\.e1" is no client's: names are no patterns/],
+    [at('ca/ca.crt'), /ca\.crt" is the certificate of an authority, and no client's/],
+  ] as const) {
+    const { status, stdout, stderr } = revoke('DNS:e2', given);
+    assert.deepEqual([status, stdout, policy().revoked?.length], [2, '', 3]);
+    assert.match(stderr, why);
+  }
+});
+
+test('whose a key or a certificate is, the policy may not know; and a name may have an asterisk in it', () => {
+  writePolicy([{ name: 'all', identities: ['DNS:*.e1'] }]);
+  const fingerprint = identity('e1').fingerprint;
+  const pins = [identity('e1').pin, fingerprint, 'DNS:*.E1'];
+  const { status, stderr } = cli('revoke', '--policy', at('server/policy.json'), ...pins);
+  assert.deepEqual([status, stderr, policy().revoked], [0, '', pins]);
+  writePolicy([{ name: 'e1', identities: [identity('e1').pin] }]);
+  const named = cli('revoke', '--policy', at('server/policy.json'), 'DNS:e1');
+  assert.deepEqual([named.status, named.stderr, policy().revoked], [0, '', ['DNS:e1']]);
+  assert.match(named.stdout, /\nNo client of the policy is, or has, DNS:e1: /);
+});
+
 test('a certificate that is revoked says as whom its client is still served', () => {
   const revoke = (what: string) => cli('revoke', '--policy', at('server/policy.json'), what);
   const byKey = revoke(at('edges/e1/edge.crt'));
