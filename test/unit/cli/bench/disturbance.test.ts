@@ -13,6 +13,7 @@ import {
 } from '../../../../lib/cli/bench/cores.ts';
 import { doubtsOf } from '../../../../lib/cli/bench/doubts.ts';
 import { loadWarning, thisMachine } from '../../../../lib/cli/bench/machine.ts';
+import { isolate } from '../../../../lib/cli/bench/questions/isolate.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { type Moment, waitsBetween } from '../../../../lib/cli/bench/waits.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
@@ -92,6 +93,19 @@ test('edge, key server and clients run where they are said to', {
   for (const { pid } of workshop.clients.members) assert.deepEqual(allowedCoresOf(pid), cores!.clients);
   assert.ok(workshop.isPlaced);
   assert.match(workshop.placement, /^edge on core \d+, key server on \d+, clients on /);
+});
+
+test('for isolate the native app has the two cores that app and keys have, and one again afterwards', {
+  skip: PLACEMENT.why ?? false,
+}, async () => {
+  const native = await workshop.edge('native');
+  const seen = new Set<string>();
+  const looking = setInterval(() => seen.add(allowedCoresOf(native.pid).join()), 5);
+  await isolate.answer(workshop);
+  clearInterval(looking);
+  const both = coresOf('edge and key server')!;
+  assert.ok(both.length === 2 && seen.has(both.join()), [...seen].join('; '));
+  assert.deepEqual(allowedCoresOf(native.pid), PLACEMENT.cores!.edge);
 });
 
 test('the edge shares its core with nobody, where there are two that this process may use', () => {
