@@ -4,6 +4,7 @@ import type { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { leaseTicketKeys, type TicketLease } from '../index.ts';
 import type { KeyServers, KeyServersStats } from '../keys/key-servers.ts';
+import { CustomFunction } from '../protocol/opcodes.ts';
 import { checkSignature } from './check-signature.ts';
 import { endingSignal } from './command.ts';
 import { eventLines, type Print } from './event-lines.ts';
@@ -15,6 +16,11 @@ export interface Watched {
   /** By file name: the key of each signs once a second. */
   readonly sites: ReadonlyMap<string, X509Certificate>;
   readonly timeoutMs: number;
+}
+
+/** An edge without a lease asks for no ticket keys: where none are offered, neither does this. */
+function offersTicketKeys(keys: KeyServers): boolean {
+  return keys.stats().servers.some(({ functions }) => functions?.includes(CustomFunction.TICKET_KEYS));
 }
 
 type ServerFigures = KeyServersStats['servers'][number];
@@ -34,10 +40,8 @@ function tellServer(server: ServerFigures, print: Print): void {
   });
 }
 
-/** An edge without a lease (none is offered to it) has no line. */
 function tellLease(lease: TicketLease, print: Print): void {
   const { state, epoch, ageMs, remainingMs, lastError } = lease.stats();
-  if (state === 'waiting' && lastError === undefined) return;
   print('lease', {
     state,
     epoch,
@@ -75,7 +79,7 @@ class Signatures {
       await checkSignature(keys, site, timeoutMs);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      if (!this.#hasEnded) this.#print('site-problem', { site: path, reason: code ?? message });
+      if (!this.#hasEnded) this.#print('site-problem', { site: path, reason: code, message });
     }
     this.#awaited.delete(path);
   }
@@ -84,7 +88,7 @@ class Signatures {
 /** Prints until it is told to end (SIGINT, SIGTERM), or nobody reads any more. @param json as `eventLines` has it */
 export async function watch(watched: Watched, json: boolean): Promise<void> {
   const lines = eventLines(json);
-  const lease = leaseTicketKeys(watched.keys);
+  let lease: TicketLease | undefined;
   const ending = new AbortController();
   const signatures = new Signatures(watched, lines.print);
   const told = endingSignal(['SIGINT', 'SIGTERM']);
@@ -93,14 +97,15 @@ export async function watch(watched: Watched, json: boolean): Promise<void> {
     while (!ending.signal.aborted) {
       signatures.begin();
       for (const server of watched.keys.stats().servers) tellServer(server, lines.print);
-      tellLease(lease, lines.print);
+      if (lease === undefined && offersTicketKeys(watched.keys)) lease = leaseTicketKeys(watched.keys);
+      if (lease !== undefined) tellLease(lease, lines.print);
       await Promise.race([ended, sleep(INTERVAL_MS, undefined, { signal: ending.signal })]).catch(
         () => undefined,
       );
     }
   } finally {
     signatures.end();
-    lease.close();
+    lease?.close();
     await lines.end();
   }
 }

@@ -25,6 +25,8 @@ export interface ServerStats {
   /** How often the breaker has opened. */
   readonly breakerOpened: number;
   readonly profile: Profile | undefined;
+  /** Custom functions that it says it has for this edge, as `ticket-keys`; `undefined`: it is not connected, or does not say. */
+  readonly functions: readonly string[] | undefined;
   /** How far its clock is ahead of this machine's, milliseconds; `undefined`: it is not connected, or does not say. */
   readonly clockSkewMs: number | undefined;
   /** Connections that are ready now. */
@@ -299,6 +301,7 @@ export class KnownServer implements Candidate {
       breaker: this.#breaker.state,
       breakerOpened: this.#breaker.opened,
       profile: this.profile,
+      functions: known?.connection?.capabilities?.functions,
       clockSkewMs: known?.connection?.clockSkewMs,
       ready: this.#links.filter(({ state }) => state === 'ready').length,
       inFlight: this.outstanding,
