@@ -6,6 +6,8 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
+import { systemClock } from '../clock.ts';
+import { Deadlines, type Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
 import type { Operation, PrivateKey, VerifyPolicy } from '../keys/private-key.ts';
 import { addon, HandshakeStep, pendingOperation } from './addon.ts';
@@ -17,6 +19,9 @@ import { resultError } from './result-error.ts';
 
 /** What a {@link Handshake} waits for, or how it ended. */
 export type HandshakeState = 'WANT_READ' | 'WANT_WRITE' | 'WANT_SIGN' | 'WANT_DECRYPT' | 'DONE' | 'FAILED';
+
+/** Whoever answers holds the process, or does not. */
+const deadlines = new Deadlines<Timed>(systemClock, { holdsProcess: false });
 
 /** A key whose operations the caller performs. */
 function callersKey(key: Partial<PrivateKey>): PrivateKey {
@@ -40,6 +45,7 @@ export class Handshake {
   #error: KeylessError | undefined;
   #operation: OperationView | undefined;
   #entry: KeyEntry | undefined;
+  #timed: Timed | undefined;
   #closed = false;
 
   /**
@@ -64,7 +70,10 @@ export class Handshake {
   get state(): HandshakeState {
     return this.#state;
   }
-  /** The pending operation; `undefined` in other states than WANT_SIGN and WANT_DECRYPT. */
+  /**
+   * The pending operation; `undefined` in other states than WANT_SIGN and WANT_DECRYPT. At its `deadline` it fails by itself, with
+   * ERR_KEYLESS_TIMEOUT, and then its `signal` fires: there may be something to {@link drain}.
+   */
   get operation(): Operation | undefined {
     return this.#operation as unknown as Operation | undefined;
   }
@@ -102,7 +111,7 @@ export class Handshake {
   }
 
   /**
-   * Answers the pending operation, at any time after it appeared.
+   * Answers the pending operation, at any time from when it appeared to its deadline.
    *
    * @param result as of PrivateKey's sign or decrypt
    * @throws KeylessError ERR_KEYLESS_STATE where nothing is pending; ERR_KEYLESS_BAD_RESULT, ERR_KEYLESS_BAD_SIGNATURE
@@ -157,8 +166,8 @@ export class Handshake {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#operation?.abort(new KeylessError('ERR_KEYLESS_ABORTED', 'The Handshake was closed.'));
-    this.#operation = undefined;
+    const operation = this.#settle();
+    operation?.abort(new KeylessError('ERR_KEYLESS_ABORTED', 'The Handshake was closed.'));
     addon().removeEndpoint(this.#endpoint);
   }
 
@@ -185,7 +194,7 @@ export class Handshake {
 
   #take(step: number): void {
     while (addon().replay(this.#id));
-    this.#operation = undefined;
+    this.#settle();
     switch (step) {
       case HandshakeStep.WANT_SIGN:
       case HandshakeStep.WANT_DECRYPT:
@@ -200,6 +209,25 @@ export class Handshake {
       default:
         this.#state = this.#hasOutput() ? 'WANT_WRITE' : 'WANT_READ';
     }
+  }
+
+  /** @returns the operation that does not wait any more */
+  #settle(): OperationView | undefined {
+    const operation = this.#operation;
+    this.#operation = undefined;
+    if (this.#timed !== undefined) deadlines.remove(this.#timed);
+    this.#timed = undefined;
+    return operation;
+  }
+
+  #timeOut(operation: OperationView): void {
+    const { timeoutMs } = this.#pendingEntry();
+    const error = new KeylessError(
+      'ERR_KEYLESS_TIMEOUT',
+      `The operation of the Handshake was not answered within ${timeoutMs} ms, the "timeoutMs" of its "key".`,
+    );
+    this.fail(error);
+    operation.abort(error);
   }
 
   #hasOutput(): boolean {
@@ -217,7 +245,11 @@ export class Handshake {
       localAddress: undefined,
       handshakeDeadline: Number.POSITIVE_INFINITY,
     };
-    this.#operation = new OperationView(raw, this.#entry, origin, performance.now() + this.#entry.timeoutMs);
+    const deadline = performance.now() + this.#entry.timeoutMs;
+    const operation = new OperationView(raw, this.#entry, origin, deadline);
+    this.#operation = operation;
+    this.#timed = { deadline, timeOut: () => this.#timeOut(operation) };
+    deadlines.add(this.#timed);
   }
 
   #fail(what: 'handshake' | 'connection', reason = 'no reason given'): void {

@@ -5,6 +5,7 @@ import { afterEach, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import { engineStats, Handshake, type HandshakeOptions, localKey } from '../../../lib/index.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
+import { until } from '../../helpers/edge.ts';
 import { answerTo, Pair } from '../../helpers/endpoints.ts';
 
 let authority: Authority;
@@ -213,5 +214,38 @@ describe('a Handshake', () => {
     });
     assert.equal(await told, 'hello');
     server.close();
+  });
+});
+
+describe('an operation of a Handshake that nobody answers', () => {
+  const limited = { key: { timeoutMs: 20 } };
+
+  it('ends at its deadline: the handshake has failed, and then its signal fires', async () => {
+    const { server, client } = pair(limited);
+    server.feed(client.drain());
+    const { signal, deadline } = server.operation!;
+    let seen: string | undefined;
+    signal.addEventListener('abort', () => (seen = server.state));
+    await until(() => seen !== undefined);
+    assert.ok(performance.now() >= deadline);
+    assert.equal(seen, 'FAILED');
+    assert.equal(server.error?.code, 'ERR_KEYLESS_TIMEOUT');
+    assert.equal(signal.reason, server.error);
+    assert.throws(() => server.supply(Buffer.alloc(256)), { code: 'ERR_KEYLESS_STATE' });
+    assert.equal(client.feed(server.drain()), 'FAILED');
+  });
+
+  it('is another matter than those that were answered, failed or closed before', async () => {
+    const answered = pair(limited);
+    answered.finish({ server: rsa.keyPem });
+    const [failed, closed, last] = [pair(limited), pair(limited), pair(limited)];
+    for (const { server, client } of [failed, closed, last]) server.feed(client.drain());
+    failed.server.fail(new Error('no key'));
+    closed.close();
+    const { signal } = last.server.operation!;
+    await until(() => signal.aborted);
+    assert.equal(answered.server.state, 'DONE');
+    assert.equal(failed.server.error?.code, 'ERR_KEYLESS_OPERATION_FAILED');
+    talk(answered);
   });
 });
