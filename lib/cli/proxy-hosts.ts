@@ -91,7 +91,55 @@ function demandHosts({ hosts, problems }: HostFolder): void {
   );
 }
 
+/** As if their files had not been read: they stay what they are until they are made again. */
+function unread(files: HostFolder['files'], labels: ReadonlySet<string>): HostFolder['files'] {
+  const forgotten = { stamp: undefined, digest: undefined };
+  return new Map(
+    [...files].map(([label, each]) => [label, labels.has(label) ? { ...each, ...forgotten } : each]),
+  );
+}
+
+/** Hosts whose private keys have been lost, until each is made again. */
+class LostKeys {
+  #labels = new Set<string>();
+
+  /** Of all those that are there. */
+  add({ files }: HostFolder): void {
+    for (const [label, { isStub }] of files) if (!isStub) this.#labels.add(label);
+  }
+
+  /**
+   * Looks again at the files of the hosts that have lost theirs.
+   *
+   * @param look reads what is not as it was
+   * @param take serves what was found
+   */
+  async restore(
+    folder: HostFolder,
+    look: (before: HostFolder) => Promise<HostFolder>,
+    take: (found: HostFolder) => void,
+  ): Promise<void> {
+    const labels = this.#labels;
+    // Those that are lost meanwhile are for the next time, and so are those that cannot be made now.
+    this.#labels = new Set();
+    const isSame = (found: HostFolder, label: string) =>
+      found.files.has(label) && found.files.get(label)?.host === folder.files.get(label)?.host;
+    let left = [...labels];
+    try {
+      const found = await look(
+        labels.size === 0 ? folder : { ...folder, files: unread(folder.files, labels) },
+      );
+      take(found);
+      left = left.filter((label) => isSame(found, label));
+    } finally {
+      for (const label of left) this.#labels.add(label);
+    }
+  }
+}
+
 export interface ServedHosts extends WatchedFile {
+  /** The process that held the private keys is gone: they are read from the folder again. */
+  keysLost(): void;
   /** Now. */
   readonly hosts: readonly Host[];
   /** Whether a key is on a key server. */
@@ -119,23 +167,30 @@ export async function serveHosts(path: string, proxy: TlsProxy, print: Print): P
   let folder = await firstLook(path);
   let problems: readonly HostProblem[] = [];
   const take = (found: HostFolder, before: HostFolder['files']) => {
-    folder = found;
-    if (!differs(before, found)) return;
+    if (!differs(before, found)) {
+      folder = found;
+      return;
+    }
     const indexed = indexHosts(found);
-    problems = indexed.problems;
     proxy.setHosts(indexed.index, found.hosts);
+    [folder, problems] = [found, indexed.problems];
     lines.problems(problems);
     lines.changes(before, found);
   };
   take(folder, NO_FILES);
   await register?.startedUp();
   demandHosts(folder);
+  const lost = new LostKeys();
   let looking = false;
   const look = async () => {
     if (looking) return;
     looking = true;
     try {
-      take(await readHostFolder(path, folder, prepareStubs), folder.files);
+      await lost.restore(
+        folder,
+        (before) => readHostFolder(path, before, prepareStubs),
+        (found) => take(found, folder.files),
+      );
       lines.problems(problems);
     } catch (error) {
       lines.problems([{ file: path, reason: (error as Error).message }]);
@@ -150,6 +205,10 @@ export async function serveHosts(path: string, proxy: TlsProxy, print: Print): P
     },
     reload: () => {
       lines.forget();
+      void look();
+    },
+    keysLost: () => {
+      lost.add(folder);
       void look();
     },
     close: () => clearInterval(timer),

@@ -9,7 +9,7 @@ import { type Command, endingSignal, explainListening, parseListen } from './com
 import { eventLines, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
 import { tellOfFewFiles } from './open-files.ts';
-import { serveHosts } from './proxy-hosts.ts';
+import { type ServedHosts, serveHosts } from './proxy-hosts.ts';
 import {
   numberOf,
   type ProxyValues,
@@ -116,6 +116,18 @@ async function listen(proxy: TlsProxy, text: string, print: Print): Promise<void
   }
 }
 
+/** Of what isolate warns of: the keys that no process has any more. */
+interface KeysWarning extends Error {
+  readonly code?: string;
+  readonly lostKeys?: number;
+}
+
+function restoreKeys(hosts: ServedHosts): void {
+  process.on('warning', ({ code, lostKeys = 0 }: KeysWarning) => {
+    if (code === 'KEYLESS_KEY_PROCESS_ENDED' && lostKeys > 0) hosts.keysLost();
+  });
+}
+
 async function runProxy(values: ProxyValues & { hosts: string }, print: Print): Promise<void> {
   if (values.isolate) await import('../wrap/isolate.ts');
   const registry = new Registry();
@@ -129,6 +141,7 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
   const ending = endingSignal(['SIGINT', 'SIGTERM']);
   const hosts = await serveHosts(values.hosts, proxy, print);
   process.on('SIGHUP', () => hosts.reload());
+  if (values.isolate) restoreKeys(hosts);
   for (const { option, name } of unknownNames(values, hosts.hosts))
     print('option-problem', { option, name, reason: 'no host has this name, now' });
   if (hosts.hasStubs()) await addKeyServerMetrics(registry);

@@ -34,11 +34,9 @@ function warn(how: string, lost: number): void {
     lost > 0
       ? `${lost} of the keys have gone with it: handshakes with them fail until the app gives them again (a new context, setSecureContext()), or is started again.`
       : 'Another one takes its place, and is given the keys by the one that is left; those of isolatedKey() it is not.';
-  process.emitWarning(
-    `One of the two processes that hold the keys of this app has ended (${how}). ${consequence}`,
-    'KeylessWarning',
-    'KEYLESS_KEY_PROCESS_ENDED',
-  );
+  const message = `One of the two processes that hold the keys of this app has ended (${how}). ${consequence}`;
+  const code = 'KEYLESS_KEY_PROCESS_ENDED';
+  process.emitWarning(Object.assign(new Error(message), { name: 'KeylessWarning', code, lostKeys: lost }));
 }
 
 let isExposureTold = process.platform !== 'linux';

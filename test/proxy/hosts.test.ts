@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { makeStub } from '../../lib/wrap/stub.ts';
+import { childrenOf } from '../helpers/child-processes.ts';
 import { makeKeyServers } from '../helpers/key-servers.ts';
 import { runCommand } from '../helpers/programs.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
@@ -262,4 +263,26 @@ test('a folder without a usable host, and options that make no sense, are said a
   assert.match((await run(...base)).stderr, /readable\.crt: its permissions are 0644/);
   rmSync(`${folder.hosts}/readable.key`);
   assert.match((await run(...base)).stderr, /no \.key of its name beside it/);
+});
+
+test('--isolate: keys that are lost with the processes that held them are read from the folder again', async () => {
+  const folder = await makeFolder();
+  const [first, second] = [await folder.add('first', ['a.test']), await folder.add('second', ['b.test'])];
+  const proxy = new ProxyProcess(folder, ['--isolate', '--default-host', 'second', '--backend', url]);
+  const port = await proxy.port();
+  const visitAll = async () => [
+    await visit(port, 'a.test'),
+    await visit(port, 'b.test'),
+    await visit(port, ''),
+  ];
+  const expected = [first, second, second].map(({ certPem }) => fingerprint(certPem));
+  assert.deepEqual(await visitAll(), expected);
+  for (let round = 2; round < 4; round += 1) {
+    for (const pid of childrenOf(proxy.child.pid!)) process.kill(pid, 'SIGKILL');
+    const told = (label: string) =>
+      proxy.events.filter(({ event, host }) => event === 'host' && host === label);
+    await proxy.event('host', () => told('first').length >= round && told('second').length >= round);
+    assert.deepEqual(await visitAll(), expected);
+  }
+  assert.equal(await proxy.end(), 0);
 });
