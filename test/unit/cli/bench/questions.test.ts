@@ -35,7 +35,8 @@ for (const question of QUESTIONS) {
     const report = reportWith([{ name, title, failed: false, rounds: question.rounds(TINY), ...answer }]);
     for (const text of [textReport(report), page(report)])
       assert.doesNotMatch(text, /NaN|Infinity|undefined/);
-    for (const { target, value } of answer.measured) assert.ok(Number.isFinite(value), target);
+    for (const { target, value, interval } of answer.measured)
+      assert.ok(Number.isFinite(value) && interval?.every(Number.isFinite), target);
     const targets = Object.entries(TARGETS).filter(([, target]) => target.question === name);
     assert.deepEqual(
       answer.measured.map(({ target }) => target).sort(),

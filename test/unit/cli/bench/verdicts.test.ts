@@ -81,3 +81,12 @@ test('what failed, what was not asked, and what was disturbed is neither met nor
   const shown = shownOf(verdicts, answers).map(({ name }) => name);
   assert.deepEqual(shown, ['rsaCost', 'rsaGain', 'ecCost', 'resumed13', 'resumed12', 'isolate', 'bulk']);
 });
+
+test('a figure on the right side of its limit is no verdict where its rounds reach over it', () => {
+  const of = (measured: Measured) =>
+    verdictsOf([answered('bulk', [measured])]).find(({ name }) => name === 'bulk')?.state;
+  assert.equal(of({ target: 'bulk', value: 1.02, interval: [0.98, 1.06] }), 'not certain');
+  assert.equal(of({ target: 'bulk', value: 1.1, interval: [1.02, 1.2] }), 'not certain');
+  assert.equal(of({ target: 'bulk', value: 1 }), 'not certain');
+  assert.equal(of({ target: 'bulk', value: 1.01, interval: [0.98, 1.03] }), 'met');
+});
