@@ -177,3 +177,28 @@ test('who was refused is told by address, also when the connection has gone', as
   assert.equal(refused.length, 2);
   for (const { address } of refused) assert.match(address, /^127\.0\.0\.1 port \d+$/);
 });
+
+for (const profile of ['ours', 'field'] as const) {
+  test(`no session is resumed (${profile}): it would outlive the certificate it was made with`, async () => {
+    const server = await start();
+    const first = await connectPeer(server.port, edge(), profile);
+    let session: Buffer | undefined = first.socket.getSession();
+    first.socket.on('session', (later: Buffer) => {
+      session = later;
+    });
+    assert.equal(await isServed(first), true);
+    const again = await connectPeer(server.port, edge(), profile, { session });
+    assert.equal(await isServed(again), true);
+    assert.equal(again.socket.isSessionReused(), false);
+    for (const peer of [first, again]) peer.close();
+  });
+}
+
+test('a client cannot negotiate again, and become another one', async () => {
+  const server = await start();
+  const peer = await connectPeer(server.port, edge(), 'field');
+  assert.equal(await isServed(peer), true);
+  const error = await new Promise((resolve) => peer.socket.renegotiate({}, resolve));
+  assert.match(String(error), /no_renegotiation|no renegotiation/i);
+  peer.close();
+});

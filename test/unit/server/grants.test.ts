@@ -139,6 +139,17 @@ test('a new policy gives a client no new rate: what it has taken is not there ag
   assert.deepEqual([count(), count(), count()], [undefined, undefined, 'rate']);
 });
 
+test('nor a new rate with a key, where it has a rate with each and none of all', () => {
+  const clock = new ManualClock();
+  const client = { name: 'edge', identities: EDGE.names, ratePerKey: { perSecond: 1, burst: 2 } };
+  const before = new Grants({ clients: [client] }, clock);
+  const count = (grants: Grants, keyId = KEY) => grants.find(EDGE)!.count(keyId);
+  assert.deepEqual([count(before), count(before), count(before)], [undefined, undefined, 'rate']);
+  const next = new Grants({ clients: [client] }, clock);
+  next.continueFrom(before);
+  assert.deepEqual([count(next), count(next, OTHER_KEY)], ['rate', undefined]);
+});
+
 test('a policy with 4,000 clients and 1,000 revocations is in force at once', () => {
   const clients = Array.from({ length: 4000 }, (_, at) => ({
     ...{ name: `edge-${at}`, identities: [`DNS:edge-${at}.internal`] },
