@@ -5,6 +5,11 @@
 export class AnswerOrder {
   readonly #last = new Map<string, Promise<void>>();
 
+  /** How many keys have answers that are not sent yet. */
+  get busyKeys(): number {
+    return this.#last.size;
+  }
+
   /**
    * @param key whose answer it is; `undefined`: of none, in no order
    * @param answer which never rejects
@@ -16,7 +21,11 @@ export class AnswerOrder {
     }
     const name = Buffer.from(key).toString('latin1');
     const before = this.#last.get(name);
-    const sent = before === undefined ? answer.then(write) : before.then(() => answer).then(write);
+    const inTurn = before === undefined ? answer : before.then(() => answer);
+    const sent = inTurn.then((bytes) => {
+      write(bytes);
+      if (this.#last.get(name) === sent) this.#last.delete(name);
+    });
     this.#last.set(name, sent);
   }
 }

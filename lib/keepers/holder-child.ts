@@ -53,7 +53,7 @@ function notStarted(cause?: unknown): KeylessError {
 function start(inherited: readonly string[]): ChildProcess {
   let child: ChildProcess;
   try {
-    child = spawn(NODE, [MAIN, hardening, ...inherited], {
+    child = spawn(NODE, ['--expose-gc', MAIN, hardening, ...inherited], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
       env: LIBRARY_PATHS,
       cwd: '/',

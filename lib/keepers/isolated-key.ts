@@ -6,6 +6,7 @@ import type { PrivateKey } from '../keys/private-key.ts';
 import { subjectKeyId } from '../protocol/key-id.ts';
 import { premasterRequest, signRequest } from '../protocol/request-encoder.ts';
 import { keyKindOf } from '../signing/key-kind.ts';
+import { type KeyLease, KeyLeases } from './key-leases.ts';
 import { KeyProcess } from './key-process.ts';
 
 /** Options of {@link isolatedKey}. */
@@ -18,6 +19,7 @@ export interface IsolatedKeyOptions {
 
 /** One for all keys of this thread. */
 const keyProcess = new KeyProcess();
+const leases = new KeyLeases((name) => keyProcess.drop(name));
 
 /** Whether the process of the keys signs with keys of this kind: not DSA, and no curves that are not TLS 1.3's. */
 export function canBeIsolated(key: KeyObject): boolean {
@@ -35,28 +37,34 @@ export function canBeIsolated(key: KeyObject): boolean {
  * @param spki the public key, of a kind that {@link canBeIsolated}; DER
  * @param pkcs8 the private one, DER; may be wiped when this returns
  * @param alone a process that has it gives it to no other
+ * @returns the processes have the key for as long as somebody holds this, as {@link handedKey} does
  * @throws KeylessError ERR_KEYLESS_PLATFORM: the process cannot be started
  */
-export function handOver(spki: Buffer, pkcs8: Buffer, alone: boolean): void {
-  keyProcess.keep({ name: Buffer.from(subjectKeyId(spki)).toString('hex'), pkcs8, alone });
+export function handOver(spki: Buffer, pkcs8: Buffer, alone: boolean): KeyLease {
+  const lease = leases.of(Buffer.from(subjectKeyId(spki)).toString('hex'));
+  keyProcess.keep({ name: lease.name, pkcs8, alone });
+  return lease;
 }
 
-/** @param key the public one, whose private one was handed over */
-export function handedKey(key: KeyObject, options: IsolatedKeyOptions = {}): PrivateKey {
-  const publicKey = key.export({ type: 'spki', format: 'der' });
-  const keyId = subjectKeyId(publicKey);
-  const name = Buffer.from(keyId).toString('hex');
+/** @param key the public one, whose private one was handed over; @param spki the same, DER */
+export function handedKey(
+  lease: KeyLease,
+  key: KeyObject,
+  spki: Buffer,
+  options: IsolatedKeyOptions = {},
+): PrivateKey {
+  const keyId = Buffer.from(lease.name, 'hex');
   return {
-    publicKey,
+    publicKey: spki,
     schemes: options.schemes,
     timeoutMs: options.timeoutMs,
     // The other process is our own, and OpenSSL there checks each RSA signature for the faults that would betray the key.
     verify: 'never',
-    sign: ({ scheme, message }) => keyProcess.ask(name, signRequest(scheme, message, { keyId })),
+    sign: ({ scheme, message }) => keyProcess.ask(lease, signRequest(scheme, message, { keyId })),
     decrypt:
       key.asymmetricKeyType === 'rsa'
         ? ({ ciphertext, clientVersion }) =>
-            keyProcess.ask(name, premasterRequest(ciphertext, clientVersion, { keyId }))
+            keyProcess.ask(lease, premasterRequest(ciphertext, clientVersion, { keyId }))
         : undefined,
   };
 }
@@ -64,7 +72,7 @@ export function handedKey(key: KeyObject, options: IsolatedKeyOptions = {}): Pri
 /**
  * A PrivateKey that signs in another process: what can be read of this one's memory is not the key. The text it was given
  * as, or the KeyObject, is the caller's to let go of. Two processes have the key, and give it to no other: when both have
- * ended, or one and later the other, it is to be given again.
+ * ended, or one and later the other, it is to be given again. They forget it some time after nothing refers to what this returns.
  *
  * @param key PEM, PEM with its passphrase, or a private KeyObject of RSA, RSA-PSS, EC, Ed25519 or Ed448
  * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT for what is not such a key; ERR_KEYLESS_PLATFORM: the process cannot
@@ -81,8 +89,8 @@ export function isolatedKey(key: PrivateKeyInput, options: IsolatedKeyOptions = 
   const pkcs8 = opened.export({ type: 'pkcs8', format: 'der' });
   try {
     const publicKey = createPublicKey(opened);
-    handOver(publicKey.export({ type: 'spki', format: 'der' }), pkcs8, true);
-    return handedKey(publicKey, options);
+    const spki = publicKey.export({ type: 'spki', format: 'der' });
+    return handedKey(handOver(spki, pkcs8, true), publicKey, spki, options);
   } finally {
     pkcs8.fill(0);
   }

@@ -13,18 +13,28 @@ interface KeptKey {
 
 const nameOf = (keyId: Uint8Array) => Buffer.from(keyId).toString('hex');
 
+/** @param pkcs8 DER, which is wiped */
+function read(pkcs8: Uint8Array, alone: boolean): KeptKey {
+  const der = Buffer.from(pkcs8);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  der.fill(0);
+  pkcs8.fill(0);
+  return { key, stored: pemKey(key, 'isolated'), alone };
+}
+
 export class KeptKeys implements KeyStore {
   readonly #keys = new Map<string, KeptKey>();
   #seal: Seal | undefined;
 
   /** @param pkcs8 DER, which is wiped */
   keep(pkcs8: Uint8Array, alone: boolean): void {
-    const der = Buffer.from(pkcs8);
-    const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-    der.fill(0);
-    pkcs8.fill(0);
-    const stored = pemKey(key, 'isolated');
-    this.#keys.set(nameOf(stored.keyId), { key, stored, alone });
+    const kept = read(pkcs8, alone);
+    this.#keys.set(nameOf(kept.stored.keyId), kept);
+  }
+
+  /** It is not found any more; what it is made of is wiped when the garbage collector has had it. */
+  drop(keyId: Uint8Array): void {
+    this.#keys.delete(nameOf(keyId));
   }
 
   find({ keyId }: KeySelector): StoredKey | undefined {
@@ -48,8 +58,11 @@ export class KeptKeys implements KeyStore {
     }
   }
 
-  /** @throws what node:crypto throws: it was sealed for another process */
+  /** What the app has given meanwhile stays as it was given. @throws what node:crypto throws: it was sealed for another process */
   open(sealed: Uint8Array): void {
-    if (this.#seal !== undefined) this.keep(this.#seal.open(sealed), false);
+    if (this.#seal === undefined) return;
+    const kept = read(this.#seal.open(sealed), false);
+    const name = nameOf(kept.stored.keyId);
+    if (!this.#keys.has(name)) this.#keys.set(name, kept);
   }
 }

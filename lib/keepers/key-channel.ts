@@ -12,6 +12,8 @@ const FUNCTIONS = {
   keep: 'isolate:keep',
   /** The same, of a key that the process must give to nobody. */
   keepAlone: 'isolate:keep-alone',
+  /** Tells that nobody will ask for a key any more, by its id. */
+  drop: 'isolate:drop',
   /** Asks what the process could not give up: names of {@link Hardening}, separated by commas. */
   exposure: 'isolate:exposure',
   /** Asks for the address that keys are sealed for. */

@@ -14,6 +14,9 @@ import { SilenceWatch } from './silence-watch.ts';
 /** A process that has answered nothing for this long, though it was asked, is taken for stopped. */
 const SILENCE_MS = 1000;
 
+/** Keys on their way from one process to another: a few milliseconds of work, which handshakes wait for. */
+const KEYS_AT_ONCE = 16;
+
 /** Called once. `undefined`: ask the other process, this one will not answer. */
 export type OnResult = (result: Uint8Array | KeylessError | undefined) => void;
 
@@ -120,6 +123,14 @@ export class KeyHolder {
     this.#tell(channelRequest(alone ? 'keepAlone' : 'keep', { payload: pkcs8 }));
   }
 
+  drop(name: string): void {
+    if (this.#keys.delete(name)) this.#forget(name);
+  }
+
+  #forget(name: string): void {
+    this.#tell(channelRequest('drop', { keyId: Buffer.from(name, 'hex') }));
+  }
+
   /** Nobody waits for the answer: it may come when the process runs. */
   #tell(items: Items, onAnswer: (payload: Uint8Array) => void = () => undefined): void {
     const frame = encodeFrame(
@@ -132,17 +143,29 @@ export class KeyHolder {
   }
 
   /**
-   * Moves the keys of this process to another one, but those that it gives to nobody; one after the other, so that handshakes
+   * Moves the keys of this process to another one, but those that it gives to nobody; some at a time, so that handshakes
    * come in between. Ends when both have them, or one of the two has ended.
    */
   async copyKeysTo(other: KeyHolder): Promise<void> {
-    const payload = await other.#request('address');
-    for (const [name, alone] of this.#keys) {
-      if (alone || other.has(name)) continue;
-      const sealed = await this.#request('seal', { keyId: Buffer.from(name, 'hex'), payload });
-      await other.#request('open', { payload: sealed });
-      other.#keys.set(name, false);
+    const address = await other.#request('address');
+    // Those that are given meanwhile are given to both.
+    const names = [...this.#keys].flatMap(([name, alone]) => (alone ? [] : [name]));
+    while (names.length > 0 && !this.#ended && !other.#ended) {
+      const some = names.splice(-KEYS_AT_ONCE);
+      await Promise.allSettled(some.map((name) => this.#copyKeyTo(other, name, address)));
     }
+  }
+
+  /** @param address of the other one */
+  async #copyKeyTo(other: KeyHolder, name: string, address: Uint8Array): Promise<void> {
+    const isWanted = () => this.has(name) && !other.has(name);
+    if (!isWanted()) return;
+    const sealed = await this.#request('seal', { keyId: Buffer.from(name, 'hex'), payload: address });
+    if (!isWanted()) return;
+    await other.#request('open', { payload: sealed });
+    if (isWanted()) other.#keys.set(name, false);
+    // Dropped since, and not given again.
+    else if (!other.has(name)) other.#forget(name);
   }
 
   /** Waits for as long as the process says nothing. @throws KeylessError: it has ended, or refused */

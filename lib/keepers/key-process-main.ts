@@ -23,6 +23,7 @@ import { type ChannelFunction, channelFunction, MAX_UNANSWERED } from './key-cha
 /** The app may do with its keys what it may do natively: old versions of TLS and clients' signatures as well. */
 const POLICY = policyOf({ contexts: SIGNING_CONTEXTS, allowDecrypt: 'every-key', allowLegacyHashes: true });
 const NOTHING = new Uint8Array(0);
+const COLLECT_AFTER_MS = 1000;
 
 const keys = new KeptKeys();
 const operations = new Operations(keys, POLICY, undefined, MAX_UNANSWERED, undefined, MAX_UNANSWERED);
@@ -39,6 +40,18 @@ function exposureOf(hardening: Hardening): string[] {
   return Object.entries(demanded).flatMap(([name, done]) => (done ? [] : [name]));
 }
 
+let collects = false;
+
+/** A key is in memory until the garbage collector has had it, which where little happens may be never. Not for each of many keys. */
+function collectSoon(): void {
+  if (collects) return;
+  collects = true;
+  setTimeout(() => {
+    collects = false;
+    globalThis.gc?.();
+  }, COLLECT_AFTER_MS);
+}
+
 const ON_CHANNEL: Readonly<Record<ChannelFunction, (items: Items) => Outcome>> = {
   keep: ({ payload = NOTHING }) => {
     keys.keep(payload, false);
@@ -46,6 +59,11 @@ const ON_CHANNEL: Readonly<Record<ChannelFunction, (items: Items) => Outcome>> =
   },
   keepAlone: ({ payload = NOTHING }) => {
     keys.keep(payload, true);
+    return NOTHING;
+  },
+  drop: ({ keyId = NOTHING }) => {
+    keys.drop(keyId);
+    collectSoon();
     return NOTHING;
   },
   exposure: () => Buffer.from(exposure.join(), 'ascii'),

@@ -9,6 +9,7 @@ import { KeylessError } from '../errors.ts';
 import type { Items } from '../protocol/tags.ts';
 import { HOLDERS } from './holder-child.ts';
 import type { HandedKey, KeyHolder } from './key-holder.ts';
+import type { KeyLease } from './key-leases.ts';
 import { KeySlot } from './key-slot.ts';
 
 type Settle = (result: Uint8Array | KeylessError) => void;
@@ -72,15 +73,20 @@ export class KeyProcess {
     for (const holder of holders) holder.keep(key);
   }
 
+  /** Of a key that nobody asks for any more. It may be handed over again. */
+  drop(name: string): void {
+    for (const holder of this.#holders()) holder.drop(name);
+  }
+
   /**
    * Settles once. An operation whose process does not answer is repeated by the other one, if that one does.
    *
-   * @param name of a key that was handed over
+   * @param key that was handed over; held until then
    */
-  ask(name: string, items: Items): Promise<Uint8Array> {
+  ask(key: KeyLease, items: Items): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const settle: Settle = (result) => (result instanceof KeylessError ? reject(result) : resolve(result));
-      this.#ask(name, items, settle);
+      this.#ask(key, items, settle);
     });
   }
 
@@ -89,15 +95,15 @@ export class KeyProcess {
     return this.#holders().filter((holder) => holder.has(name)).length;
   }
 
-  #ask(name: string, items: Items, settle: Settle): void {
-    const holders = this.#holders().filter((each) => each.has(name));
+  #ask(key: KeyLease, items: Items, settle: Settle): void {
+    const holders = this.#holders().filter((each) => each.has(key.name));
     const holder = holders.find(({ silent }) => !silent) ?? holders[0];
     if (holder === undefined) {
       settle(keyLost());
       return;
     }
     holder.ask(items, (result) => {
-      if (result === undefined) this.#ask(name, items, settle);
+      if (result === undefined) this.#ask(key, items, settle);
       else settle(result);
     });
   }

@@ -8,19 +8,12 @@ import type { KeyOwner } from '../engine/key-entry.ts';
 import { canBeIsolated, handedKey, handOver } from '../keepers/isolated-key.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 
-/** By public key: contexts with the same key have the same PrivateKey. */
-const isolated = new Map<string, PrivateKey>();
-
 /** @returns `undefined`: a kind of key that the key process does not sign with (DSA, other curves) stays with Node */
 function moveKey({ publicKey }: KeyOwner, pkcs8: Buffer): PrivateKey | undefined {
   if (!canBeIsolated(publicKey)) return undefined;
   const spki = publicKey.export({ type: 'spki', format: 'der' });
-  // A process that was started since does not have it, perhaps.
-  handOver(spki, pkcs8, false);
-  const name = spki.toString('base64');
-  const key = isolated.get(name) ?? handedKey(publicKey);
-  isolated.set(name, key);
-  return key;
+  // Processes that have it are not given it again; one that was started since does not have it, perhaps.
+  return handedKey(handOver(spki, pkcs8, false), publicKey, spki);
 }
 
 installEngine();

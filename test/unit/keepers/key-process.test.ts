@@ -4,7 +4,7 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from 'no
 import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { KeptKeys } from '../../../lib/keepers/kept-keys.ts';
-import type { HandedKey } from '../../../lib/keepers/key-holder.ts';
+import { type HandedKey, KeyHolder } from '../../../lib/keepers/key-holder.ts';
 import { KeyProcess } from '../../../lib/keepers/key-process.ts';
 import { Seal, sealFor } from '../../../lib/keepers/sealed-key.ts';
 import { subjectKeyId } from '../../../lib/protocol/key-id.ts';
@@ -32,9 +32,10 @@ function keptKey(privateKey: KeyObject, alone: boolean): Kept {
   return { publicKey, keyId, name: keyId.toString('hex'), pkcs8, alone };
 }
 
-async function signs(processes: KeyProcess, { name, keyId, publicKey }: Kept): Promise<boolean> {
+async function signs(processes: KeyProcess, key: Kept): Promise<boolean> {
   const message = certificateVerify();
-  const signature = await processes.ask(name, signRequest('ecdsa_secp256r1_sha256', message, { keyId }));
+  const { keyId, publicKey } = key;
+  const signature = await processes.ask(key, signRequest('ecdsa_secp256r1_sha256', message, { keyId }));
   return verify('sha256', message, publicKey, signature);
 }
 
@@ -117,9 +118,82 @@ test('answers for a key come in the order in which they were asked for, though s
   const key = keptKey(privateKey, false);
   processes.keep(key);
   const come: number[] = [];
-  const { name, keyId } = key;
-  const ask = () => processes.ask(name, signRequest('rsa_pss_rsae_sha256', certificateVerify(), { keyId }));
+  const { keyId } = key;
+  const ask = () => processes.ask(key, signRequest('rsa_pss_rsae_sha256', certificateVerify(), { keyId }));
   const asked = Array.from({ length: 500 }, (_, index) => index);
   await Promise.all(asked.map((index) => ask().then(() => come.push(index))));
   assert.deepEqual(come, asked);
+});
+
+test('a key that is dropped is gone from both processes, and works when it is given again', async () => {
+  const processes = new KeyProcess();
+  const [key, other] = [newKey(), newKey()];
+  processes.keep(key);
+  processes.keep(other);
+  assert.ok(await signs(processes, key));
+  processes.drop(key.name);
+  assert.equal(processes.copiesOf(key.name), 0);
+  await assert.rejects(signs(processes, key), { code: 'ERR_KEYLESS_CONNECTION' });
+  assert.ok(await signs(processes, other));
+  processes.keep(key);
+  assert.equal(processes.copiesOf(key.name), 2);
+  assert.ok(await signs(processes, key));
+});
+
+const NO_EVENTS = { onEnd() {}, onExposed() {}, onExit() {}, onSilence: () => false };
+
+/** Whatever the app takes it for having. */
+function signsAt(holder: KeyHolder, { keyId }: Kept): Promise<boolean> {
+  const request = signRequest('ecdsa_secp256r1_sha256', certificateVerify(), { keyId });
+  return new Promise((resolve) => holder.ask(request, (result) => resolve(result instanceof Uint8Array)));
+}
+
+test('keys that are dropped on their way to another process are not there; what is given again is', async () => {
+  const from = new KeyHolder(NO_EVENTS);
+  const before = new Set(childrenOf(process.pid));
+  const to = new KeyHolder(NO_EVENTS);
+  const [pid] = childrenOf(process.pid).filter((each) => !before.has(each)) as [number];
+  const [kept, dropped, again] = [newKey(), newKey(), newKey()];
+  for (const key of [kept, dropped, again]) from.keep(key);
+  const copied = from.copyKeysTo(to);
+  // Its address is known then, and the keys have been asked for; when the other one has answered, they have been sent to this one.
+  await signsAt(to, kept);
+  process.kill(pid, 'SIGSTOP');
+  await signsAt(from, kept);
+  await new Promise(setImmediate);
+  for (const { name } of [dropped, again]) for (const holder of [from, to]) holder.drop(name);
+  for (const holder of [from, to]) holder.keep(again);
+  process.kill(pid, 'SIGCONT');
+  await copied;
+  for (const holder of [from, to]) {
+    const seen = await Promise.all([kept, dropped, again].map((key) => signsAt(holder, key)));
+    assert.deepEqual(seen, [true, false, true]);
+    assert.deepEqual(
+      [kept, dropped, again].map(({ name }) => holder.has(name)),
+      seen,
+    );
+    holder.end();
+  }
+});
+
+test('keys that are dropped while many are on their way are not there, whenever that is', async () => {
+  const [from, to] = [new KeyHolder(NO_EVENTS), new KeyHolder(NO_EVENTS)];
+  const keys = Array.from({ length: 100 }, () => newKey());
+  for (const key of keys) from.keep(key);
+  const copied = from.copyKeysTo(to);
+  const dropped = keys.filter((_, at) => at % 3 === 0).reverse();
+  for (const { name } of dropped) {
+    for (const holder of [from, to]) holder.drop(name);
+    await new Promise(setImmediate);
+  }
+  await copied;
+  const kept = keys.map((key) => !dropped.includes(key));
+  for (const holder of [from, to]) {
+    assert.deepEqual(await Promise.all(keys.map((key) => signsAt(holder, key))), kept);
+    assert.deepEqual(
+      keys.map(({ name }) => holder.has(name)),
+      kept,
+    );
+    holder.end();
+  }
 });
