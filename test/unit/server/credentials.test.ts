@@ -198,7 +198,11 @@ test('a client cannot negotiate again, and become another one', async () => {
   const server = await start();
   const peer = await connectPeer(server.port, edge(), 'field');
   assert.equal(await isServed(peer), true);
-  const error = await new Promise((resolve) => peer.socket.renegotiate({}, resolve));
-  assert.match(String(error), /no_renegotiation|no renegotiation/i);
+  // Node calls back where it is done, and says elsewhere that it is refused.
+  const error = await new Promise((resolve) => {
+    peer.socket.once('error', resolve);
+    peer.socket.renegotiate({}, resolve);
+  });
+  assert.match(String(error), /no renegotiation/);
   peer.close();
 });
