@@ -33,8 +33,8 @@ export interface Fleet {
   readonly addresses: readonly string[];
   /** The certificates of its edges, which `edges` uses in this order. */
   readonly certificates: readonly Issued[];
-  /** Edges in this process, with their keys leased. */
-  edges(): Promise<FleetEdge[]>;
+  /** Edges in this process, with their keys leased. @param servers where they look for key servers; default {@link addresses} */
+  edges(servers?: readonly string[]): Promise<FleetEdge[]>;
   close(): Promise<void>;
 }
 
@@ -75,9 +75,9 @@ export async function makeFleet(
   const addresses = await Promise.all(processes.map(async (serve) => `127.0.0.1:${await serve.port()}`));
   const running: FleetEdge[] = [];
 
-  const openEdge = async (certificate: Issued): Promise<FleetEdge> => {
+  const openEdge = async (certificate: Issued, servers: readonly string[]): Promise<FleetEdge> => {
     const keys = connectKeyServers({
-      servers: addresses,
+      servers,
       cert: certificate.certPem,
       key: certificate.keyPem,
       ca: setup.authority.certPem,
@@ -104,8 +104,8 @@ export async function makeFleet(
     },
     addresses,
     certificates,
-    async edges() {
-      const opened = await Promise.all(certificates.map(openEdge));
+    async edges(servers = addresses) {
+      const opened = await Promise.all(certificates.map((each) => openEdge(each, servers)));
       running.push(...opened);
       return opened;
     },
