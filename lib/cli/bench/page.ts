@@ -76,7 +76,8 @@ function section(answer: Answered): string {
 const METHOD =
   'Server, key server and clients are processes of their own. ' +
   "CPU times are of the processes themselves (the edge by its own rusage, the key server by the kernel's account). " +
-  'Medians of rounds in turn (A B, B A, …), with the smallest and the largest round in parentheses, and as a line in plots; ratios only between what was measured in one run.';
+  'Medians of rounds in turn (A B, B A, …), with the smallest and the largest round in parentheses, and as a line in plots; ratios only between what was measured in one run. ' +
+  'A target is met, or not, only where the whole interval beside its figure (of neighbouring rounds, 95 %) is on one side of the limit.';
 
 /** @returns HTML; no text of the machine is markup in it */
 export function page(report: Report): string {
