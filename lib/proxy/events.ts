@@ -5,16 +5,17 @@ export interface RequestRecord {
   readonly kind: 'http' | 'upgrade';
   readonly host: string;
   readonly client: string;
-  readonly method: string;
+  /** `undefined`, as are path and version: it could not be read. */
+  readonly method: string | undefined;
   /** Without its query, which may hold what is nobody's business. */
-  readonly path: string;
+  readonly path: string | undefined;
   /** `499`: the client went before the answer was complete. */
   readonly status: number;
   /** Of the answer's body. */
   readonly bytes: number;
   readonly durationMs: number;
   /** `HTTP/1.1`, `HTTP/2.0` */
-  readonly version: string;
+  readonly version: string | undefined;
   /** Why the backend gave no (whole) answer; `undefined`: it did. */
   readonly error: string | undefined;
 }

@@ -6,7 +6,7 @@
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
-import { BackendTimeout, CLIENT_GONE, ClientGone, ClientStalled, statusOf } from './failure.ts';
+import { BackendTimeout, CLIENT_GONE, ClientFault, ClientGone, ClientStalled, statusOf } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type StallLimits, StallWatch } from './stall-watch.ts';
 
@@ -113,6 +113,11 @@ export class Exchange {
       this.#response.on('error', () => undefined);
       this.#ask(hasBody(this.#request) ? 0 : MOST_REPEATS);
     });
+  }
+
+  /** What comes of the request cannot be read. */
+  refuse(fault: ClientFault): void {
+    this.#fail(fault);
   }
 
   #ask(repeats: number): void {
@@ -236,11 +241,11 @@ export class Exchange {
     this.#finish(error);
     this.#sent?.destroy(error);
     if (answered) this.#breakOff();
-    else this.#refuse(this.#status);
+    else this.#answerWith(this.#status);
   }
 
   /** A connection whose request was not read to its end cannot carry another. */
-  #refuse(status: number): void {
+  #answerWith(status: number): void {
     const response = this.#response as ServerResponse;
     const unread = !isHttp2(this.#request) && !this.#request.complete;
     response.writeHead(status, { 'content-length': 0, ...(unread ? this.#lastAnswer() : {}) });
@@ -256,7 +261,7 @@ export class Exchange {
     this.#done = true;
     // What is left is the client's to take.
     this.#watch?.touch();
-    const failure = error instanceof ClientStalled ? undefined : error;
+    const failure = error instanceof ClientFault ? undefined : error;
     this.#settle({ status: this.#status, bytes: this.#bytes, error: failure });
   }
 }

@@ -2,8 +2,22 @@
 
 export class BackendTimeout extends Error {}
 
-/** The client does not go on with its request, or does not read its answer: nobody else's failure. */
-export class ClientStalled extends Error {}
+/** What a client has done wrong: nobody else's failure. */
+export class ClientFault extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super();
+    this.status = status;
+  }
+}
+
+/** It does not go on with its request, or does not read its answer (RFC 9110 §15.5.9). */
+export class ClientStalled extends ClientFault {
+  constructor() {
+    super(408);
+  }
+}
 
 /** The client has gone before its answer: nobody's failure. */
 export class ClientGone extends Error {}
@@ -13,9 +27,9 @@ export const CLIENT_GONE = 499;
 
 const TIMED_OUT = new Set(['ETIMEDOUT', 'ERR_SOCKET_CONNECTION_TIMEOUT']);
 
-/** 504: it took too long; 408: the client did (RFC 9110 §15.5.9); 502: anything else (RFC 9110 §15.6). */
-export function statusOf(error: Error): 408 | 502 | 504 {
-  if (error instanceof ClientStalled) return 408;
+/** 504: it took too long; 502: anything else (RFC 9110 §15.6) that is not the client's fault. */
+export function statusOf(error: Error): number {
+  if (error instanceof ClientFault) return error.status;
   const { code = '' } = error as NodeJS.ErrnoException;
   return error instanceof BackendTimeout || TIMED_OUT.has(code) ? 504 : 502;
 }
@@ -24,4 +38,17 @@ export function statusOf(error: Error): 408 | 502 | 504 {
 export function reasonOf(error: Error): string {
   if (error instanceof BackendTimeout) return 'timeout';
   return (error as NodeJS.ErrnoException).code ?? error.name;
+}
+
+const BAD_REQUEST = 400;
+/** As node:http answers without a listener. */
+const UNREAD_STATUS: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+/** Of a request that Node's parser does not take, or has not got in time. @returns `undefined`: the connection has failed */
+export function statusOfUnread({ code = '' }: NodeJS.ErrnoException): number | undefined {
+  return UNREAD_STATUS[code] ?? (code.startsWith('HPE_') ? BAD_REQUEST : undefined);
 }

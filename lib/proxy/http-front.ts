@@ -12,7 +12,7 @@ import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Backend } from './backend.ts';
 import type { RequestRecord } from './events.ts';
 import { Exchange, type Sender, type Sent } from './exchange.ts';
-import { reasonOf } from './failure.ts';
+import { ClientFault, reasonOf, statusOfUnread } from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type Client, requestHeaders, takesTrailers } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
@@ -45,6 +45,8 @@ const MAX_STREAMS = 128;
 const MOST_CHECKING_MS = 30_000;
 /** RFC 9113 §7. */
 const NO_ERROR = 0x0;
+/** RFC 9110 §10.1.1: nothing but `100-continue`. */
+const EXPECTATION_FAILED = 417;
 const MISDIRECTED = 421;
 const NOT_IMPLEMENTED = 501;
 
@@ -57,6 +59,7 @@ export class HttpFront {
   /** By socket for HTTP/1.1, by session for HTTP/2, which hides its socket. */
   readonly #visits = new WeakMap<object, Visit>();
   readonly #lines = new Map<TLSSocket, Line>();
+  readonly #exchanges = new WeakMap<FrontRequest, Exchange>();
   /** The connection that is being handed to HTTP/2. */
   #arriving: { readonly socket: TLSSocket; readonly visit: Visit } | undefined;
   #closing = false;
@@ -71,6 +74,8 @@ export class HttpFront {
         headersTimeout: idleTimeoutMs,
         requestTimeout: 0,
         connectionsCheckingInterval: Math.min(idleTimeoutMs, MOST_CHECKING_MS),
+        // Refused here, where it is told of.
+        requireHostHeader: false,
       },
       (request, response) => this.#serve(request, response),
     );
@@ -82,10 +87,15 @@ export class HttpFront {
     // CONNECT goes nowhere, but without a listener it would not even be answered.
     for (const event of ['upgrade', 'connect'] as const)
       this.#http1.on(event, (request, socket, head) => this.#upgrade(request, socket as TLSSocket, head));
+    this.#http1.on('clientError', (error, socket) => this.#refuseUnread(error, socket as TLSSocket));
     this.#http2 = createHttp2Server(
       { settings: { maxConcurrentStreams: MAX_STREAMS } },
       (request, response) => this.#serve(request, response),
     );
+    for (const server of [this.#http1, this.#http2])
+      server.on('checkExpectation', (request: FrontRequest, response: FrontResponse) =>
+        this.#serve(request, response, EXPECTATION_FAILED),
+      );
     this.#http2.on('session', (session) => {
       const { socket, visit } = this.#arriving!;
       endWhenIdle(session, socket, idleTimeoutMs);
@@ -144,10 +154,11 @@ export class HttpFront {
     return visit.mayAskFor(name ?? '') ? undefined : MISDIRECTED;
   }
 
-  async #serve(request: FrontRequest, response: FrontResponse): Promise<void> {
+  /** @param fault a status with which it is refused, if not with another */
+  async #serve(request: FrontRequest, response: FrontResponse, fault?: number): Promise<void> {
     const [startedAt, visit] = [performance.now(), this.#visitOf(request)];
     if (!this.#begin(request, response)) return;
-    const refused = this.#refusal(request, visit);
+    const refused = this.#refusal(request, visit) ?? fault;
     if (refused !== undefined) {
       const headers = { 'content-length': 0, ...this.#lastAnswer(request) };
       (response as ServerResponse).writeHead(refused, headers);
@@ -155,13 +166,45 @@ export class HttpFront {
       this.#record('http', request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
       return;
     }
-    const result = await new Exchange(request, response, {
+    const exchange = new Exchange(request, response, {
       send: (sender) => this.#send(request, visit, sender),
       limits: { backendMs: this.#options.backendTimeoutMs, clientMs: this.#options.idleTimeoutMs },
       closing: () => this.#closing,
       lastAnswer: () => this.#lastAnswer(request),
-    }).run();
-    this.#record('http', request, visit, startedAt, result);
+    });
+    this.#exchanges.set(request, exchange);
+    this.#record('http', request, visit, startedAt, await exchange.run());
+  }
+
+  /** What Node's parser does not take: a head, of which nothing is known, or the body of a request that is under way. */
+  #refuseUnread(error: Error, socket: TLSSocket): void {
+    const [line, status] = [this.#lines.get(socket), statusOfUnread(error)];
+    // Who ends in the middle of a body has gone.
+    const gone = socket.readableEnded && line?.request !== undefined;
+    if (line === undefined || status === undefined || !socket.writable || gone) {
+      socket.destroy();
+      return;
+    }
+    const { request, begun } = line;
+    line.end();
+    line.leave();
+    if (request !== undefined) {
+      this.#exchanges.get(request)?.refuse(new ClientFault(status));
+    } else if (begun) {
+      refuse(socket, status, this.#options.idleTimeoutMs);
+      const { host, client } = this.#visits.get(socket)!;
+      this.#options.onRecord({
+        ...{
+          kind: 'http',
+          host,
+          client: client.address,
+          method: undefined,
+          path: undefined,
+          version: undefined,
+        },
+        ...{ status, bytes: 0, durationMs: 0, error: undefined },
+      });
+    } else socket.destroySoon();
   }
 
   /** @returns `false`: it comes behind the last one that its connection is for */

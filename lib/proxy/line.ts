@@ -27,6 +27,8 @@ export class Line {
   #request: IncomingMessage | undefined;
   /** What is still to come of the body of the last request, if its length is known. */
   #bodyBytes = 0;
+  /** Whether bytes of the next request have come. */
+  #begun = false;
   #ending = false;
   #left = false;
 
@@ -44,6 +46,16 @@ export class Line {
   /** Without a request. */
   get free(): boolean {
     return this.#request === undefined;
+  }
+
+  /** The one without its whole answer. */
+  get request(): IncomingMessage | undefined {
+    return this.#request;
+  }
+
+  /** Whether something has come of a request that is not there yet. */
+  get begun(): boolean {
+    return this.free && this.#begun;
   }
 
   /** An answer says that it is the last one: what comes behind it is not looked at (RFC 9112 §9.6). */
@@ -73,6 +85,7 @@ export class Line {
 
   #answered(): void {
     this.#request = undefined;
+    this.#begun = false;
     if (this.#ending || this.#closing()) this.#socket.destroySoon();
     if (this.#paused) this.#socket.resume();
     this.#paused = false;
@@ -102,6 +115,7 @@ export class Line {
       const size = this.#nextSize();
       const bytes = this.#held.subarray(0, size);
       this.#held = this.#held.subarray(size);
+      this.#begun = true;
       this.#parse(bytes);
     }
   }

@@ -70,7 +70,9 @@ export function proxyMetrics(stats: ProxyStats, open: () => number, registry: Re
       }
       requests.inc({ host, status: `${Math.floor(record.status / 100)}xx` });
       bytes.inc({ host, direction: 'out' }, record.bytes);
-      if (record.kind === 'http') seconds.observe({ host }, record.durationMs / 1000);
+      // One that could not be read has taken no time.
+      if (record.kind === 'http' && record.method !== undefined)
+        seconds.observe({ host }, record.durationMs / 1000);
     },
   };
 }

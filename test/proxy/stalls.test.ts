@@ -133,13 +133,14 @@ test('a body that does not go on is 408, and no failure of the backend', async (
 });
 
 test('a head that drips is 408', async () => {
-  await serving(idle(LIMIT_MS), async (port) => {
+  await serving(idle(LIMIT_MS), async (port, proxy) => {
     const socket = connect(port);
     const answer = allOf(socket);
     socket.write(`GET / HTTP/1.1\r\n${HEAD}X-Drip: `);
     const timer = setInterval(() => socket.write('x'), 20);
     assert.match(await answer, /^HTTP\/1\.1 408 /);
     clearInterval(timer);
+    assert.equal((await proxy.event('request')).status, 408);
   });
 });
 

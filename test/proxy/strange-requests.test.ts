@@ -126,6 +126,30 @@ test('nothing behind a refusal is looked at, and what is before it is answered',
   }
 });
 
+test('what is refused before it is a request is in the log, too', async () => {
+  const told = async (bytes: string, status: number, method?: string, path?: string) => {
+    const before = proxy.events.length;
+    const head = new RegExp(`^HTTP/1\\.1 ${status} .*\\r\\nConnection: close\\r\\n`, 'is');
+    assert.match(await raw(bytes), head, bytes);
+    const { host, client, error } = await proxy.event(
+      'request',
+      (each) =>
+        each.status === status &&
+        each.method === method &&
+        each.path === path &&
+        proxy.events.indexOf(each) >= before,
+    );
+    assert.deepEqual([host, client, error], ['www', '127.0.0.1', undefined], bytes);
+  };
+  const post = 'POST /p HTTP/1.1\r\nHost: localhost\r\n';
+  await told('NONE /p HTTP/1.1\r\nHost: localhost\r\n\r\n', 400);
+  await told(`GET /p HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431);
+  await told('GET /p HTTP/1.1\r\n\r\n', 400, 'GET', '/p');
+  await told(`${post}Expect: much\r\n\r\n`, 417, 'POST', '/p');
+  await told(`${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400, 'POST', '/p');
+  assert.deepEqual(look(), []);
+});
+
 test('CONNECT is in the log', async () => {
   await raw('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n');
   const { status } = await proxy.event('request', ({ method }) => method === 'CONNECT');
