@@ -97,7 +97,7 @@ test('row 36: nobody who listens hears a key, a message that was signed, its dig
   const audit = join(files.folder, 'audit');
   const serve = new ServeProcess([...files.args, '--allow-decrypt', 'rsa.key', '--audit', audit]);
   const servers = [`127.0.0.1:${await serve.port()}`];
-  const keys = connectKeyServers({ servers, ...setup.edgeOptions, timeoutMs: 500 });
+  const keys = connectKeyServers({ servers, ...setup.edgeOptions, timeoutMs: 2000 });
   const seen = { messages: [] as Buffer[], premasters: [] as Buffer[] };
   const registry = new Registry();
   const edge = createServer({ cert: setup.sites.rsa!.certPem, key: spyOn(keys, seen) }, (socket) =>
