@@ -26,7 +26,8 @@ EndpointOptions ReadOptions(const Napi::Object& options) {
     result.certificate_chains.push_back(chains.Get(i).As<Napi::String>().Utf8Value());
   }
   result.ca = Text(options, "ca");
-  result.ciphers = Text(options, "ciphers");
+  if (options.Get("ciphers").IsString()) result.ciphers = Text(options, "ciphers");
+  result.cipher_suites = Text(options, "cipherSuites");
   result.sigalgs = Text(options, "sigalgs");
   result.groups = Text(options, "groups");
   result.servername = Text(options, "servername");

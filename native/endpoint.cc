@@ -38,6 +38,16 @@ bool UseAuthorities(SSL_CTX* context, const std::string& text) {
   return true;
 }
 
+// OpenSSL takes an empty list, and says that nothing fits.
+bool UseCiphers(SSL_CTX* context, const EndpointOptions& options) {
+  const std::string& suites = options.cipher_suites;
+  if (!suites.empty() && SSL_CTX_set_ciphersuites(context, suites.c_str()) != 1) return false;
+  if (!options.ciphers.has_value() || SSL_CTX_set_cipher_list(context, options.ciphers->c_str()) == 1) return true;
+  if (!options.ciphers->empty()) return false;
+  ERR_clear_error();
+  return true;
+}
+
 }  // namespace
 
 std::unique_ptr<Endpoint> Endpoint::Make(const EndpointOptions& options) {
@@ -66,7 +76,7 @@ bool Endpoint::Configure(const EndpointOptions& options) {
   SSL_CTX_set_verify(context, verify, nullptr);
   return (options.min_version == 0 || SSL_CTX_set_min_proto_version(context, options.min_version) == 1) &&
          (options.max_version == 0 || SSL_CTX_set_max_proto_version(context, options.max_version) == 1) &&
-         (options.ciphers.empty() || SSL_CTX_set_cipher_list(context, options.ciphers.c_str()) == 1) &&
+         UseCiphers(context, options) &&
          (options.sigalgs.empty() || SSL_CTX_set1_sigalgs_list(context, options.sigalgs.c_str()) == 1) &&
          (options.groups.empty() || SSL_CTX_set1_groups_list(context, options.groups.c_str()) == 1);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,8 @@ struct EndpointOptions {
   bool server = true;
   std::vector<std::string> certificate_chains;  // PEM, leaf first
   std::string ca;                               // PEM; empty: the peer is not verified
-  std::string ciphers;                          // OpenSSL's syntax; empty: its default
+  std::optional<std::string> ciphers;           // up to TLS 1.2, OpenSSL's syntax; empty: none; nothing: its default
+  std::string cipher_suites;                    // of TLS 1.3; empty: OpenSSL's default
   std::string sigalgs;
   std::string groups;
   std::string servername;  // clients: sent, and checked against the certificate

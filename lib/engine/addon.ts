@@ -55,7 +55,10 @@ export interface RawEndpointOptions {
   readonly server: boolean;
   readonly certificateChains: readonly string[];
   readonly ca: string | undefined;
+  /** Up to TLS 1.2; empty: none of them. */
   readonly ciphers: string | undefined;
+  /** Of TLS 1.3. */
+  readonly cipherSuites: string | undefined;
   readonly sigalgs: string | undefined;
   readonly groups: string | undefined;
   readonly servername: string | undefined;

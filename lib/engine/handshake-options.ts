@@ -83,6 +83,30 @@ function versionCode(version: TlsVersion | undefined): number | undefined {
   throw invalid(`"${String(version)}" is not a TLS version.`);
 }
 
+/**
+ * As node:tls takes a list of both kinds (lib/internal/tls/secure-context.js): with suites of TLS 1.3 only, older versions are off;
+ * without any, TLS 1.3 has OpenSSL's.
+ */
+function cipherOptions(
+  options: HandshakeOptions,
+): Pick<RawEndpointOptions, 'ciphers' | 'cipherSuites' | 'minVersion' | 'maxVersion'> {
+  const [minVersion, maxVersion] = [versionCode(options.minVersion), versionCode(options.maxVersion)];
+  const list = text(options, 'ciphers')?.split(':');
+  if (list === undefined) return { ciphers: undefined, cipherSuites: undefined, minVersion, maxVersion };
+  const isSuite = (name: string) => name.startsWith('TLS_');
+  const ciphers = list.filter((name) => name !== '' && !isSuite(name)).join(':');
+  const cipherSuites = list.filter(isSuite).join(':');
+  if (ciphers === '' && cipherSuites === '') throw invalid('"ciphers" has none.');
+  const latest = VERSION_CODES['TLSv1.3'];
+  const isOff = ciphers === '' && (maxVersion ?? latest) >= latest;
+  return {
+    ciphers,
+    cipherSuites: cipherSuites === '' ? undefined : cipherSuites,
+    minVersion: isOff ? latest : minVersion,
+    maxVersion,
+  };
+}
+
 function requests(requestCert: unknown): boolean {
   if (requestCert === undefined || typeof requestCert === 'boolean') return requestCert === true;
   throw invalid('"requestCert" must be true or false.');
@@ -100,13 +124,11 @@ export function endpointOptions(options: HandshakeOptions): RawEndpointOptions {
     server: role === 'server',
     certificateChains: chains(options),
     ca: text(options, 'ca'),
-    ciphers: text(options, 'ciphers'),
+    ...cipherOptions(options),
     sigalgs: text(options, 'sigalgs'),
-    groups: text(options, 'ecdhCurve'),
+    groups: options.ecdhCurve === 'auto' ? undefined : text(options, 'ecdhCurve'),
     servername: text(options, 'servername'),
     alpn: encodeAlpn(options.ALPNProtocols),
-    minVersion: versionCode(options.minVersion),
-    maxVersion: versionCode(options.maxVersion),
     requestCert: requests(options.requestCert),
   };
 }

@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { before, it } from 'node:test';
+import tls from 'node:tls';
 import { engineStats, Handshake, type HandshakeOptions, type KeylessErrorCode } from '../../../lib/index.ts';
 import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
+import { close, listen } from '../../helpers/connections.ts';
+import { Pair } from '../../helpers/endpoints.ts';
 
 let issued: Issued;
 
@@ -89,3 +92,50 @@ it('a client needs nothing, and versions that exclude each other fail in the han
   assert.deepEqual([impossible.state, impossible.error?.code], ['FAILED', 'ERR_KEYLESS_HANDSHAKE']);
   impossible.close();
 });
+
+/** The protocol and cipher that a client of all of them agrees on, with node:tls and with a Handshake. */
+for (const [what, options] of Object.entries({
+  'suites of TLS 1.3 and ciphers before': {
+    ciphers: 'TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256',
+  },
+  'suites of TLS 1.3 only': { ciphers: 'TLS_AES_128_GCM_SHA256' },
+  'no suite of TLS 1.3': { ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256' },
+  'no suite of the only version': { ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256', minVersion: 'TLSv1.3' },
+  'suites of another than the only version': { ciphers: 'TLS_AES_128_GCM_SHA256', maxVersion: 'TLSv1.2' },
+  'empty places': { ciphers: ':TLS_AES_256_GCM_SHA384::ECDHE-ECDSA-AES128-GCM-SHA256:' },
+  'any curve': { ecdhCurve: 'auto' },
+} satisfies Record<string, Partial<HandshakeOptions>>)) {
+  it(`ciphers and curves mean what they do for node:tls: ${what}`, async () => {
+    assert.deepEqual(agreed(options), await agreedNatively(options));
+  });
+}
+
+it('a list of ciphers has one', () => {
+  for (const ciphers of [':', '::']) {
+    refuses({ role: 'client', ciphers }, 'ERR_KEYLESS_INVALID_ARGUMENT');
+    assert.throws(() => tls.createSecureContext({ ciphers }), { code: 'ERR_INVALID_ARG_VALUE' });
+  }
+});
+
+type Agreed = readonly [protocol: string, cipher: string | undefined] | 'nothing';
+
+function agreed(options: Partial<HandshakeOptions>): Agreed {
+  const both = new Pair({ cert: issued.certPem, key: {}, ...options }, {});
+  both.finish({ server: issued.keyPem });
+  const { state, info } = both.client;
+  both.close();
+  return state === 'DONE' ? [info.protocol, info.cipher] : 'nothing';
+}
+
+async function agreedNatively(options: Partial<HandshakeOptions>): Promise<Agreed> {
+  const server = tls.createServer({ cert: issued.certPem, key: issued.keyPem, ...options } as tls.TlsOptions);
+  server.on('tlsClientError', () => undefined);
+  const client = tls.connect({ port: await listen(server), host: '127.0.0.1', rejectUnauthorized: false });
+  const isSecure = await new Promise<boolean>((resolve) => {
+    client.on('secureConnect', () => resolve(true)).on('error', () => resolve(false));
+  });
+  const told: Agreed = isSecure ? [client.getProtocol()!, client.getCipher().name] : 'nothing';
+  client.destroy();
+  await close(server);
+  return told;
+}
