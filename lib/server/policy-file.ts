@@ -7,6 +7,7 @@ import { KeylessError } from '../errors.ts';
 import type { GrantsOptions } from './grants.ts';
 import { comparableIdentity } from './identity-name.ts';
 import { KEY_USES } from './key-rules.ts';
+import { repeatedMember } from './repeated-member.ts';
 
 /** Certificates have their names in ASCII (RFC 5280 §4.2.1.6): one that is written otherwise would be nobody's. */
 const NAME = /^(DNS:|URI:|IP Address:|email:)[!-~]+$/;
@@ -98,6 +99,8 @@ export function parsePolicy(text: string): GrantsOptions {
   } catch (cause) {
     throw invalid(`it is not JSON (${(cause as Error).message}).`, cause);
   }
+  const member = repeatedMember(text);
+  if (member !== undefined) throw invalid(`${JSON.stringify(member)} is there twice in one place.`);
   const { success, data, error } = policy.safeParse(json);
   if (!success) {
     const [issue] = error.issues;

@@ -1,12 +1,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePolicy } from '../../../lib/server/policy-file.ts';
+import { repeatedMember } from '../../../lib/server/repeated-member.ts';
 
 const CLIENT = { name: 'edge-1', identities: ['DNS:edge-1.internal'] };
 
 function policy(more: object = {}, client: object = {}): string {
   return JSON.stringify({ version: 1, clients: [{ ...CLIENT, ...client }], ...more });
 }
+
+test('a member is repeated where it is in the same object only, and a string is none', () => {
+  for (const text of [
+    '{"a":{"a":[{"a":1},{"a":2}]},"b":"a"}',
+    '{"a":"\\"b\\":{","b":"}\\\\","c":["c","c:"]}',
+    '[]',
+    '"a"',
+  ]) {
+    assert.equal(repeatedMember(JSON.stringify(JSON.parse(text))), undefined, text);
+    assert.equal(repeatedMember(text), undefined, text);
+  }
+  assert.equal(repeatedMember('{"b":[{"a\\"":1, "c":{}, "a\\u0022" :2}]}'), 'a"');
+});
 
 test('a policy with everything is read', () => {
   const everything = {
@@ -50,6 +64,16 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
     'has one key twice',
     policy({ keys: { ['aa'.repeat(20)]: {}, ['AA'.repeat(20)]: {} } }),
     /the key "a+" is there twice/,
+  ],
+  [
+    'has one member twice',
+    policy({ revoked: ['DNS:edge-1.internal'] }).replace(/}$/, ',"revoked":[]}'),
+    /"revoked" is there twice/,
+  ],
+  [
+    'has one member twice, written with an escape, in a client',
+    policy({}, { keys: [] }).replace('"keys":', '"k\\u0065ys": [] , "keys" :'),
+    /"keys" is there twice/,
   ],
   ['has a rate of nothing', policy({}, { rate: { perSecond: 0 } }), /rate\.perSecond/],
   ['has tickets without a group', policy({}, { tickets: {} }), /clients\.0\.tickets/],
