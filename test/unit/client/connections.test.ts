@@ -1,9 +1,12 @@
 /** Several connections to one key server, and operations that were signed already. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type LookupFunction, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
 import { type BadKeyServer, startBadKeyServer } from '../../helpers/bad-key-server.ts';
 import { until } from '../../helpers/edge.ts';
+import { makeServeFolder, startKeyServer } from '../../helpers/key-server-process.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { signOperation } from '../../helpers/operations.ts';
 
@@ -45,6 +48,44 @@ test('the spares are opened early, and take what is too much for one', async () 
   assert.equal(keys.stats().servers[0]!.inFlight, 80);
   assert.equal((await signed).length, 80);
   assert.equal(server.sockets.size, 3);
+});
+
+test('while it is not known whether a key server is there, one connection is tried, not all', async () => {
+  const accepted: Socket[] = [];
+  const silent = createServer((socket) => void accepted.push(socket)).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const keys = connectKeyServers({
+    ...{ servers: [`127.0.0.1:${port}`], ...setup.edgeOptions, connectionsPerServer: 4 },
+  });
+  await until(() => accepted.length > 0);
+  // Connections are accepted in their order: when this one is, those that were begun before it have been.
+  const probe = connect(port, '127.0.0.1');
+  await once(probe, 'connect');
+  await until(() => accepted.some(({ remotePort }) => remotePort === probe.localPort));
+  assert.equal(accepted.length, 2);
+  keys.close();
+  probe.destroy();
+  for (const socket of accepted) socket.destroy();
+  silent.close();
+});
+
+test('a key server named by host holds no process, whichever of the addresses answers', async () => {
+  const folder = await makeServeFolder({ site: setup.sites.p256!.keyPem });
+  const { program, port, connect: connectTo } = await startKeyServer(folder);
+  const held = () => process.getActiveResourcesInfo().filter((name) => /TCP|TLS/.test(name));
+  const before = held();
+  const lookup: LookupFunction = (_host, _options, done) =>
+    done(null, [
+      { address: '::1', family: 6 },
+      { address: '127.0.0.1', family: 4 },
+    ]);
+  const keys = await connectTo({ servers: [`localhost:${port}`], lookup });
+  assert.deepEqual(held(), before);
+  keys.close();
+  program.signal('SIGKILL');
+  await program.ended;
+  await folder.remove();
 });
 
 test('the loss of one of two connections costs nothing', async () => {
