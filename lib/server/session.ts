@@ -66,6 +66,8 @@ interface Pending {
 
 /** What an edge may still send while its connection ends, before it is not read any more. */
 const MAX_DROPPED_BYTES = 65_536;
+/** A record counts as so many at least. */
+const MIN_DROPPED_BYTES = 64;
 /** How long an edge has to hear a goodbye and to stop sending: several round trips across the world. */
 const GOODBYE_MS = 500;
 
@@ -195,7 +197,7 @@ export class Session implements Reader, AskingConnection {
     const socket = this.#socket;
     socket.on('data', (chunk: Buffer) => {
       this.#share.receive(chunk.length);
-      if (this.#ended) this.#droppedBytes += chunk.length;
+      if (this.#ended) this.#droppedBytes += Math.max(chunk.length, MIN_DROPPED_BYTES);
       else this.#decoder.push(chunk);
       this.work();
     });
@@ -230,6 +232,10 @@ export class Session implements Reader, AskingConnection {
   /** Takes the requests that may be taken, and lets the socket read on or not. */
   work(): void {
     if (this.#socket.destroyed) return;
+    if (this.#ended) {
+      this.#awaitEnd();
+      return;
+    }
     this.#watchReader();
     try {
       this.#takeFrames();
@@ -246,11 +252,17 @@ export class Session implements Reader, AskingConnection {
     if ((this.#closing || this.#peerEnded) && idle && this.inFlight === 0) this.#end();
   }
 
-  /** Reads on, for the peer's own end; what comes before it is not looked at. */
   #end(): void {
     this.#ended = true;
     this.#socket.end();
+    this.#share.leave(this);
+    this.#awaitEnd();
+  }
+
+  /** Reads on, for the peer's own end; what comes before it is not looked at, and too much of it is not read. */
+  #awaitEnd(): void {
     if (this.#droppedBytes < MAX_DROPPED_BYTES) this.readOn();
+    else this.hold();
   }
 
   #mayTake(): boolean {
@@ -359,7 +371,8 @@ export class Session implements Reader, AskingConnection {
   #checkIdle(): void {
     const silentMs = this.#clock.now() - this.#silentSince;
     const { idleTimeoutMs } = this.#limits;
-    if (silentMs >= idleTimeoutMs && this.#pending.size === 0 && this.#reading) {
+    const isAwaited = this.#reading || this.#ended;
+    if (silentMs >= idleTimeoutMs && this.#pending.size === 0 && isAwaited) {
       this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `No whole request within ${idleTimeoutMs} ms.`));
       return;
     }

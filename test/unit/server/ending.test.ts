@@ -1,9 +1,10 @@
 /** A key server that ends with more under way than it can do by then: each request that it has read is answered. */
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import { before, test } from 'node:test';
 import { setSigningThreads } from '../../../lib/engine/signing-threads.ts';
-import { signRequest } from '../../../lib/protocol/request-encoder.ts';
+import { pingRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
 import { type ServerOperation, serverOperation } from '../../../lib/server/channels.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
 import { type HeldKey, heldKey } from '../../helpers/held-key.ts';
@@ -125,4 +126,45 @@ test('who does not read its answers does not keep the key server from its end', 
   clock.advance(CLOSE_MS);
   await closed;
   assert.equal(server.stats().connections, 0);
+});
+
+/** A connection that the key server has ended, on which the edge may still send. */
+async function endedConnection() {
+  clock = new ManualClock();
+  const server = await setup.start({ clock, idleTimeoutMs: 30_000 });
+  const peer = await connectPeer(server.port, setup.edgeOptions, 'field');
+  peer.socket.allowHalfOpen = true;
+  await peer.ask(pingRequest());
+  const ended = once(peer.socket, 'end');
+  const { certPem: cert, keyPem: key } = setup.server;
+  // Another authority: all are to come again.
+  server.setCredentials({ cert, key, ca: `${setup.authority.certPem}\n` });
+  await ended;
+  return { server, peer };
+}
+
+test('what an edge sends when the key server has ended keeps no connection', async () => {
+  const { server, peer } = await endedConnection();
+  for (let count = 0; count < 3; count += 1) {
+    await new Promise((resolve) => peer.socket.write(Buffer.alloc(100), resolve));
+    for (let turns = 0; turns < 20; turns += 1) await new Promise(setImmediate);
+  }
+  peer.socket.end();
+  await until(() => server.stats().connections === 0);
+  await server.close();
+});
+
+test('an edge that goes on sending is not read beyond 64 KiB, and disconnected in time', async () => {
+  const { server, peer } = await endedConnection();
+  let isSent = false;
+  // More than the system takes in between.
+  peer.socket.write(Buffer.alloc(67_108_864), () => {
+    isSent = true;
+  });
+  for (let turns = 0; turns < 2000; turns += 1) await new Promise(setImmediate);
+  assert.deepEqual([isSent, server.stats().connections], [false, 1]);
+  clock.advance(30_000);
+  await peer.closed;
+  await until(() => server.stats().connections === 0);
+  await server.close();
 });
