@@ -20,7 +20,7 @@ const FUNCTIONS = {
   address: 'isolate:address',
   /** Asks for a key, by its id, sealed for the address in the payload. */
   seal: 'isolate:seal',
-  /** Hands over a key that was sealed for this process. */
+  /** Hands over a key, by its id, that was sealed for this process. */
   open: 'isolate:open',
 } as const;
 

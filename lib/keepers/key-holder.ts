@@ -160,9 +160,10 @@ export class KeyHolder {
   async #copyKeyTo(other: KeyHolder, name: string, address: Uint8Array): Promise<void> {
     const isWanted = () => this.has(name) && !other.has(name);
     if (!isWanted()) return;
-    const sealed = await this.#request('seal', { keyId: Buffer.from(name, 'hex'), payload: address });
+    const keyId = Buffer.from(name, 'hex');
+    const sealed = await this.#request('seal', { keyId, payload: address });
     if (!isWanted()) return;
-    await other.#request('open', { payload: sealed });
+    await other.#request('open', { keyId, payload: sealed });
     if (isWanted()) other.#keys.set(name, false);
     // Dropped since, and not given again.
     else if (!other.has(name)) other.#forget(name);

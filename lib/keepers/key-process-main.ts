@@ -69,8 +69,8 @@ const ON_CHANNEL: Readonly<Record<ChannelFunction, (items: Items) => Outcome>> =
   exposure: () => Buffer.from(exposure.join(), 'ascii'),
   address: () => keys.address(),
   seal: ({ keyId = NOTHING, payload = NOTHING }) => keys.sealed(keyId, payload) ?? 'key-not-granted',
-  open: ({ payload = NOTHING }) => {
-    keys.open(payload);
+  open: ({ keyId = NOTHING, payload = NOTHING }) => {
+    keys.open(keyId, payload);
     return NOTHING;
   },
 };

@@ -112,6 +112,26 @@ test('a process seals what it may, and wipes what it was handed', () => {
   assert.equal(keys.sealed(newKey().keyId, address), undefined);
 });
 
+test('a key that came sealed is sealed for others, read when it is used, and takes the place of none that was given', () => {
+  const [from, to] = [new KeptKeys(), new KeptKeys()];
+  const [moved, alone] = [newKey(), newKey(true)];
+  const pkcs8 = Buffer.from(moved.pkcs8);
+  const sealedFor = (key: Kept) => from.sealed(key.keyId, to.address())!;
+  for (const { pkcs8: each } of [moved, alone]) from.keep(Buffer.from(each), false);
+  to.keep(Buffer.from(alone.pkcs8), true);
+  for (const key of [moved, alone]) to.open(key.keyId, sealedFor(key));
+  const third = new Seal();
+  // Before it is read, and afterwards.
+  for (let count = 0; count < 2; count += 1) {
+    assert.deepEqual(third.open(to.sealed(moved.keyId, third.address)!), pkcs8);
+    const found = to.find({ keyId: moved.keyId, certificateDigest: undefined });
+    assert.deepEqual(Buffer.from(found!.keyId), moved.keyId);
+  }
+  assert.equal(to.sealed(alone.keyId, third.address), undefined);
+  to.drop(moved.keyId);
+  assert.equal(to.find({ keyId: moved.keyId, certificateDigest: undefined }), undefined);
+});
+
 test('answers for a key come in the order in which they were asked for, though several threads sign', async () => {
   const processes = new KeyProcess();
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
