@@ -1,5 +1,6 @@
 /** `keyless-tls serve`: where its keys are. A directory, an SSH agent, a PKCS#11 token, or several of them. */
 import { subscribe } from 'node:diagnostics_channel';
+import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import type { ServerKeyFailed } from '../server/channels.ts';
 import type { KeyProblem, KeyStore, LiveKeyStore, StoredKey } from '../server/key-store.ts';
@@ -133,11 +134,19 @@ async function openToken(library: string, values: StoreValues, print: Print): Pr
   return served(token, watch);
 }
 
+/** A key that goes on failing for the same reason is told of again after so long. */
+const AGAIN_MS = 10_000;
+
 /** What keys are not asked for is refused with an error; why they failed is for the operator. */
-function tellFailures(print: Print): void {
+export function tellFailures(print: Print, clock: Clock = systemClock): void {
+  /** By key. */
+  const told = new Map<string, { readonly reason: string; readonly at: number }>();
   subscribe('keyless-tls:server:key-failed', (message) => {
     const { label, error } = message as ServerKeyFailed;
     const reason = error instanceof KeylessError ? error.message : 'the operation failed';
+    const [before, at] = [told.get(label), clock.now()];
+    if (before?.reason === reason && at - before.at < AGAIN_MS) return;
+    told.set(label, { reason, at });
     print('key-problem', { file: label, reason });
   });
 }

@@ -123,6 +123,31 @@ test('rotation leaves the chain whole, and older files may be taken away', async
   assert.equal((await verifyAudit(directory)).bad?.file, files[3]);
 });
 
+test('a file is on the disk before another one goes on', () => {
+  const directory = folder();
+  const synced: number[] = [];
+  const { fsyncSync } = fs;
+  const sync = mock.method(fs, 'fsyncSync', (file: number) => {
+    synced.push(fs.fstatSync(file).ino);
+    fsyncSync(file);
+  });
+  syncBuiltinESMExports();
+  try {
+    const log = open(directory, { maxFileBytes: 1000 });
+    for (let at = 0; auditFiles(directory).length < 3; at += 1) {
+      log.append('operation', { client: 'edge', at });
+      log.flush();
+    }
+    const files = auditFiles(directory).map((file) => statSync(file).ino);
+    assert.deepEqual(synced, files.slice(0, -1));
+    log.close();
+    assert.deepEqual(synced, files);
+  } finally {
+    sync.mock.restore();
+    syncBuiltinESMExports();
+  }
+});
+
 test('a line that was cut off in the middle is taken away at the next start, which is recorded', async () => {
   const directory = folder();
   write(directory, 3);
