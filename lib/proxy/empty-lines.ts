@@ -1,5 +1,6 @@
 /** Finds empty lines in bytes that come in pieces: only behind one can a head of HTTP/1.1 end (RFC 9112 §2.1, §2.2). */
-const [LF, CR] = [0x0a, 0x0d];
+export const LF = 0x0a;
+export const CR = 0x0d;
 
 function isBlank(bytes: Buffer, from: number, to: number): boolean {
   for (let at = from; at < to; at += 1) if (bytes[at] !== CR) return false;

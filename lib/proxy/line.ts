@@ -7,7 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { EmptyLines } from './empty-lines.ts';
+import { CR, EmptyLines, LF } from './empty-lines.ts';
 
 /** Who sends more ahead is no longer read from; who sends less is noticed when it goes. */
 const MOST_AHEAD_BYTES = 65_536;
@@ -122,9 +122,17 @@ export class Line {
 
   /** At most one request ends, or one head, in what is parsed next. */
   #nextSize(): number {
-    if (this.#bodyBytes === 0) return this.#emptyLines.sizeUpTo(this.#held);
+    if (this.#bodyBytes === 0) return this.#sizeUpToEmptyLines();
     const size = Math.min(this.#bodyBytes, this.#held.length);
     this.#bodyBytes -= size;
+    return size;
+  }
+
+  /** In a body of unknown length, which may be made of them, with all those that follow: in front of a head they mean nothing. */
+  #sizeUpToEmptyLines(): number {
+    let size = this.#emptyLines.sizeUpTo(this.#held);
+    if (this.#request === undefined) return size;
+    while (this.#held[size] === LF || this.#held[size] === CR) size += 1;
     return size;
   }
 }
