@@ -35,6 +35,7 @@ const NOT_COPIED = new Set([
   // test/tls/moved-keys.test.ts has the native part of it.
   'dist/test/wrap',
   'dist/test/apps',
+  'dist/test/proxy/isolated-hosts.test.js',
   'dist/test/unit/keepers/isolated-key.test.js',
   'dist/test/unit/keepers/key-process.test.js',
   // They hold what happens to figures of time, which the sanitizers stretch. What they do in the addon, test/tls,

@@ -1,9 +1,11 @@
 /** `keyless-tls proxy` as a process, with a folder of hosts made for it, and backends in this process. */
+import { X509Certificate } from 'node:crypto';
 import { type EventEmitter, once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import tls from 'node:tls';
 import { type Authority, type Issued, makeAuthority } from './certificates.ts';
 import { ServeProcess } from './serve-process.ts';
 
@@ -68,4 +70,30 @@ export async function portOf(server: EventEmitter & Pick<Server, 'listen' | 'add
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
+}
+
+/** The certificate's fingerprint, or the code of the error. */
+export function visit(
+  port: number,
+  servername: string,
+  options: tls.ConnectionOptions = {},
+): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = tls.connect({
+      port,
+      host: '127.0.0.1',
+      servername,
+      rejectUnauthorized: false,
+      ...options,
+    });
+    socket.on('secureConnect', () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.end();
+    });
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => resolve(String(code)));
+  });
+}
+
+export function fingerprint(certPem: string): string {
+  return new X509Certificate(certPem).fingerprint256;
 }

@@ -1,4 +1,4 @@
-/** Which certificate a client of `keyless-tls proxy` gets, from a folder that changes; stubs, isolate. */
+/** Which certificate a client of `keyless-tls proxy` gets, from a folder that changes; stubs. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
@@ -8,12 +8,10 @@ import { get as httpGet } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
-import tls from 'node:tls';
 import { makeStub } from '../../lib/wrap/stub.ts';
-import { childrenOf } from '../helpers/child-processes.ts';
 import { makeKeyServers } from '../helpers/key-servers.ts';
 import { runCommand } from '../helpers/programs.ts';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { fingerprint, HostsFolder, ProxyProcess, portOf, visit } from '../helpers/proxying.ts';
 
 let echo: Server;
 let url: string;
@@ -31,28 +29,6 @@ async function makeFolder(): Promise<HostsFolder> {
   const folder = await HostsFolder.make();
   folders.push(folder);
   return folder;
-}
-
-/** The certificate's fingerprint, or the code of the error. */
-function visit(port: number, servername: string, options: tls.ConnectionOptions = {}): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = tls.connect({
-      port,
-      host: '127.0.0.1',
-      servername,
-      rejectUnauthorized: false,
-      ...options,
-    });
-    socket.on('secureConnect', () => {
-      resolve(socket.getPeerCertificate().fingerprint256);
-      socket.end();
-    });
-    socket.on('error', ({ code }: NodeJS.ErrnoException) => resolve(String(code)));
-  });
-}
-
-function fingerprint(certPem: string): string {
-  return new X509Certificate(certPem).fingerprint256;
 }
 
 const REFUSED = 'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE';
@@ -263,26 +239,4 @@ test('a folder without a usable host, and options that make no sense, are said a
   assert.match((await run(...base)).stderr, /readable\.crt: its permissions are 0644/);
   rmSync(`${folder.hosts}/readable.key`);
   assert.match((await run(...base)).stderr, /no \.key of its name beside it/);
-});
-
-test('--isolate: keys that are lost with the processes that held them are read from the folder again', async () => {
-  const folder = await makeFolder();
-  const [first, second] = [await folder.add('first', ['a.test']), await folder.add('second', ['b.test'])];
-  const proxy = new ProxyProcess(folder, ['--isolate', '--default-host', 'second', '--backend', url]);
-  const port = await proxy.port();
-  const visitAll = async () => [
-    await visit(port, 'a.test'),
-    await visit(port, 'b.test'),
-    await visit(port, ''),
-  ];
-  const expected = [first, second, second].map(({ certPem }) => fingerprint(certPem));
-  assert.deepEqual(await visitAll(), expected);
-  for (let round = 2; round < 4; round += 1) {
-    for (const pid of childrenOf(proxy.child.pid!)) process.kill(pid, 'SIGKILL');
-    const told = (label: string) =>
-      proxy.events.filter(({ event, host }) => event === 'host' && host === label);
-    await proxy.event('host', () => told('first').length >= round && told('second').length >= round);
-    assert.deepEqual(await visitAll(), expected);
-  }
-  assert.equal(await proxy.end(), 0);
 });
