@@ -127,7 +127,7 @@ void Handshake::Arm() {
   // setKeyCert() may have come when the server's flight was out: then what is read next is for the new key.
   if (!awaits_answer_ || driving_ || held_ != nullptr) return;
   CloseGate();
-  SetGate(gate_closed_ || put_off_);
+  SetGate(true);
 }
 
 void Handshake::CloseGate() { gate_closed_ = awaits_answer_ && (AwaitsPremaster() || AwaitsOwnSignature()); }
@@ -332,7 +332,7 @@ void Handshake::PutOff() {
 
 void Handshake::TakeTurn() {
   put_off_ = false;
-  if (ssl_ != nullptr && held_ == nullptr && SSL_is_init_finished(ssl_) != 0) SetGate(false);
+  if (ssl_ != nullptr && SSL_is_init_finished(ssl_) != 0) SetGate(false);
 }
 
 void Handshake::OnFinished() {
