@@ -93,19 +93,12 @@ bool DeferredCallbacks::ReplayNext(SSL* ssl) {
   return !empty();
 }
 
-void DeferredCallbacks::Mute() {
-  muted_ = true;
-  calls_.clear();
-  next_ = 0;
-}
-
 void DeferredCallbacks::OnInfo(const SSL* ssl, int where, int value) {
   // The only two events Node listens to; a handshake has some twenty others.
   if ((where & (SSL_CB_HANDSHAKE_START | SSL_CB_HANDSHAKE_DONE)) == 0) return;
   Handshake* const handshake = Handshake::Of(ssl);
   if (handshake == nullptr) return node_info.load()(ssl, where, value);
   DeferredCallbacks& queue = handshake->deferred();
-  if (queue.muted_) return;
   if (OnJobStack()) {
     queue.calls_.push_back({Kind::kInfo, where, value, {}, nullptr});
     return;
@@ -116,7 +109,6 @@ void DeferredCallbacks::OnInfo(const SSL* ssl, int where, int value) {
 
 void DeferredCallbacks::OnKeylog(const SSL* ssl, const char* line) {
   DeferredCallbacks* queue = QueueOf(ssl);
-  if (queue != nullptr && queue->muted_) return;
   if (queue != nullptr && OnJobStack()) {
     queue->calls_.push_back({Kind::kKeylog, 0, 0, line, nullptr});
     return;
@@ -126,7 +118,6 @@ void DeferredCallbacks::OnKeylog(const SSL* ssl, const char* line) {
 
 int DeferredCallbacks::OnNewSession(SSL* ssl, SSL_SESSION* session) {
   DeferredCallbacks* queue = QueueOf(ssl);
-  if (queue != nullptr && queue->muted_) return 0;
   if (queue != nullptr && OnJobStack()) {
     queue->calls_.push_back({Kind::kNewSession, 0, 0, {}, SessionOwner(session)});
     return 1;  // the reference OpenSSL offers is now the queue's

@@ -14,7 +14,7 @@
 
 namespace keyless {
 
-// Owner: its Handshake. Thread: the handshake's. States: live -> muted (Node's object for this SSL is going).
+// Owner: its Handshake, with which goes what is queued. Thread: the handshake's.
 class DeferredCallbacks {
  public:
   // Puts our callbacks in front of Node's. Repeatable: Node sets its own again with every TLSSocket of a context, and a
@@ -27,8 +27,6 @@ class DeferredCallbacks {
   // Hands the oldest queued call to Node. Main stack only. @return whether more are queued
   bool ReplayNext(SSL* ssl);
   bool empty() const { return next_ == calls_.size(); }
-  // From here on nothing reaches Node, neither queued nor new.
-  void Mute();
 
  private:
   enum class Kind { kInfo, kKeylog, kNewSession, kOcspResponse };
@@ -48,7 +46,6 @@ class DeferredCallbacks {
 
   std::vector<Call> calls_;
   size_t next_ = 0;  // of calls_; what is before it has been replayed
-  bool muted_ = false;
 };
 
 }  // namespace keyless

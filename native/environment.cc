@@ -9,11 +9,12 @@ Environment::Environment(napi_env env) : env_(env) { napi_add_env_cleanup_hook(e
 
 Environment::~Environment() { DisposeAll(); }
 
-// Node has destroyed its TLSWraps by now, or is about to; jobs that are paused hold their SSL through us.
+// Node has destroyed its TLSWraps by now, or is about to; jobs that are paused hold their SSL through us. Nothing is called after it:
+// JavaScript has ended before, the loop's turn with a hook that came later than this one and so ran earlier, and no SSL leads to a
+// handshake of ours any more.
 void Environment::OnCleanup(void* environment) { static_cast<Environment*>(environment)->DisposeAll(); }
 
 void Environment::DisposeAll() {
-  closing_ = true;
   turn_ = nullptr;
   endpoints_.clear();
   const auto handshakes = std::move(handshakes_);
@@ -69,7 +70,7 @@ bool Environment::SetFloodListener(Napi::Function listener) {
 }
 
 size_t Environment::StartSigning(size_t threads, Napi::Function listener) {
-  if (signing_threads_ != nullptr || closing_) return 0;
+  if (signing_threads_ != nullptr) return 0;
   const Napi::Env env(env_);
   if (napi_create_threadsafe_function(env_, listener, nullptr, Napi::String::New(env, "keyless-tls:sign"), 0, 1, nullptr,
                                       nullptr, nullptr, nullptr, &signed_listener_) != napi_ok) {
@@ -124,7 +125,6 @@ bool Environment::PutOff(Handshake* handshake, TurnKind kind) {
 }
 
 void Environment::OnTurn() {
-  if (closing_) return;
   if (!parked_.empty()) {
     const Napi::HandleScope scope(env_);
     CallBack(drive_listener_, {});
@@ -168,7 +168,6 @@ void Environment::WakeNode(uint32_t id, const StreamReader& reader) {
 }
 
 void Environment::EndTurn(uint32_t id, bool good) {
-  if (closing_) return;
   CallBack(turn_end_listener_, {Napi::Number::New(env_, id), Napi::Boolean::New(env_, good)});
 }
 
@@ -186,7 +185,6 @@ bool Environment::CallBack(const Napi::FunctionReference& listener, std::initial
 }
 
 void Environment::OnParked(Handshake* handshake, bool at_gate) {
-  if (closing_) return;
   parked_.push_back(handshake->id());
   if (turn_ != nullptr) turn_->Ask();
   if (park_listener_.IsEmpty()) return;
@@ -203,7 +201,7 @@ void Environment::OnParked(Handshake* handshake, bool at_gate) {
 
 // Perhaps on a job's stack, which JavaScript must not see: a thread-safe function only wakes the loop.
 void Environment::OnFlooded(Handshake* handshake) {
-  if (closing_ || flood_listener_ == nullptr) return;
+  if (flood_listener_ == nullptr) return;
   flooded_.push_back(handshake->id());
   if (flooded_.size() == 1) napi_call_threadsafe_function(flood_listener_, nullptr, napi_tsfn_nonblocking);
 }

@@ -34,8 +34,8 @@ enum class TurnKind : int {
   kAsk = 2,
 };
 
-// Owner: Node-API's instance data, which has all of them. Thread: its environment's. States: live -> closing (from the cleanup hook on, no
-// JavaScript).
+// Owner: Node-API's instance data, which has all of them. Thread: its environment's. Its
+// handshakes end with the environment's cleanup hook.
 class Environment final : public HandshakeOwner {
  public:
   explicit Environment(napi_env env);
@@ -128,7 +128,6 @@ class Environment final : public HandshakeOwner {
   const std::shared_ptr<ReleasedKeys> released_keys_ = std::make_shared<ReleasedKeys>();
   uint32_t last_id_ = 0;
   uint32_t last_key_number_ = 0;
-  bool closing_ = false;
 };
 
 }  // namespace keyless

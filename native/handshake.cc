@@ -140,7 +140,7 @@ void Handshake::LimitChoice() {
 }
 
 void Handshake::Park(bool at_gate) {
-  if (parked_ || disposed_) return;
+  if (parked_) return;
   parked_ = true;
   SetGate(true);
   owner_->OnParked(this, at_gate);
@@ -148,15 +148,15 @@ void Handshake::Park(bool at_gate) {
 
 // Node's every attempt to read comes by here while a handshake waits, so what piles up is seen.
 void Handshake::WatchAhead() {
-  if (flooded_ || disposed_ || !shared_with_node_ || BIO_pending(SSL_get_rbio(ssl_)) <= kMaxAheadBytes) return;
+  if (flooded_ || !shared_with_node_ || BIO_pending(SSL_get_rbio(ssl_)) <= kMaxAheadBytes) return;
   flooded_ = true;
   owner_->OnFlooded(this);
 }
 
-// The gate costs a call for every read, so it stands only while a handshake may need it.
+// The gate costs a call for every read, so it stands only while a handshake may need it. Another owner's is not ours to take away.
 void Handshake::SetGate(bool in_place) {
   BIO* const input = shared_with_node_ ? SSL_get_rbio(ssl_) : nullptr;
-  if (input == nullptr) return;
+  if (input == nullptr || (!in_place && BIO_get_callback_arg(input) != reinterpret_cast<char*>(this))) return;
   BIO_set_callback_arg(input, in_place ? reinterpret_cast<char*>(this) : nullptr);
   BIO_set_callback_ex(input, in_place ? OnRead : nullptr);
 }
@@ -348,14 +348,11 @@ void Handshake::Dispose() {
   disposed_ = true;
   cancelled_ = true;
   parked_ = false;
-  deferred_.Mute();
   if (counted_) owner_->counters.handshakes--;
   if (ssl_ != nullptr) {
     if (held_ != nullptr) Abandon();
-    if (Of(ssl_) == this) {
-      SetGate(false);
-      DeferredCallbacks::Release(ssl_);
-    }
+    SetGate(false);
+    if (Of(ssl_) == this) DeferredCallbacks::Release(ssl_);
     Leave();
     ssl_ = nullptr;
     DropSsl();
@@ -364,11 +361,10 @@ void Handshake::Dispose() {
 }
 
 // Node's object for this SSL is going or gone: nothing of Node's may be called any more, but the job must run to its
-// end, or its stack leaks.
+// end, or its stack leaks. What it reports is queued, as ever, and nobody asks for it.
 void Handshake::Abandon() {
   const ErrorGuard errors;
-  SSL_set_info_callback(ssl_, nullptr);
-  SSL_set_msg_callback(ssl_, nullptr);
+  SSL_set_msg_callback(ssl_, nullptr);  // a trace of Node's, into a BIO that goes with that object
   if (operation_ != nullptr) operation_->state = Operation::State::kFailed;
   alpn_.Decide(-1);
   if (psk_.pending()) psk_.Decide({}, nullptr, 0);
