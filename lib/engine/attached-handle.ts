@@ -3,50 +3,59 @@ import { performance } from 'node:perf_hooks';
 import { nextTick } from '../timers.ts';
 import { addon } from './addon.ts';
 import { refusedSignature } from './handshake-failure.ts';
+import { hiddenField } from './hidden-field.ts';
 import type { PendingOperation } from './operation.ts';
+import { named } from './patches.ts';
 import type { SocketHandshake } from './socket-handshake.ts';
-import { standIn, type TlsHandle } from './tls-handle.ts';
+import type { TlsHandle } from './tls-handle.ts';
 
 const LOOK_INTERVAL_MS = 100;
 let lookedAt = Number.NEGATIVE_INFINITY;
-const kHandshake = Symbol('keyless-tls handshake');
-const kBehind = Symbol('keyless-tls behind');
-
-/** A handle whose methods we stand in front of. They are shared functions, not closures: every connection has them. */
-interface AttachedHandle extends TlsHandle {
-  [kHandshake]: SocketHandshake;
-  /** What stood in front of Node's methods before: another copy's of this package. */
-  [kBehind]?: Pick<TlsHandle, 'destroySSL' | 'close'>;
-}
+const handshakes = hiddenField<SocketHandshake>();
 
 /** The handshake of a handle; `undefined`: nothing keyless has come its way. */
 export function handshakeOf(handle: TlsHandle): SocketHandshake | undefined {
-  return (handle as Partial<AttachedHandle>)[kHandshake];
+  return handshakes.get(handle);
 }
 
-function behind(handle: AttachedHandle): Pick<TlsHandle, 'destroySSL' | 'close'> {
-  return handle[kBehind] ?? (Object.getPrototypeOf(handle) as TlsHandle);
-}
+let standsIn = false;
 
-function destroySSL(this: AttachedHandle): void {
-  this[kHandshake].dispose();
-  behind(this).destroySSL.call(this);
+/**
+ * All of Node's handles have these methods from one prototype, where ours stand in front of them from the first keyless
+ * connection on. Another copy of this package stands in front of ours, or ours of its.
+ */
+function standInForMethods(handle: TlsHandle): void {
+  if (standsIn) return;
+  standsIn = true;
+  const prototype = Object.getPrototypeOf(handle) as TlsHandle;
+  const { destroySSL, close } = prototype;
+  prototype.destroySSL = named(function destroy(this: TlsHandle) {
+    handshakeOf(this)?.dispose();
+    destroySSL.call(this);
+  }, destroySSL);
+  prototype.close = named(
+    function end(this: TlsHandle, callback) {
+      close.call(this, disposingOfClients(this, callback));
+    } as TlsHandle['close'],
+    close,
+  );
 }
 
 /**
  * A client's socket that has tried one address after another (autoSelectFamily, on by default) has got a new handle for
  * each, and Node, which then finds no `ssl` on the socket, never calls destroySSL for the last one.
  */
-function closeClient(this: AttachedHandle, callback?: () => void): void {
-  const handshake = this[kHandshake];
-  behind(this).close.call(this, () => {
+function disposingOfClients(handle: TlsHandle, callback: (() => void) | undefined): (() => void) | undefined {
+  const handshake = handshakeOf(handle);
+  if (handshake?.role !== 'client') return callback;
+  return () => {
     handshake.dispose();
-    callback?.call(this);
-  });
+    callback?.call(handle);
+  };
 }
 
-function onerror(this: AttachedHandle, error: Error): void {
-  const handshake = this[kHandshake];
+function onerror(this: TlsHandle, error: Error): void {
+  const handshake = handshakeOf(this)!;
   handshake.nodeOnError.call(this, handshake.explain(error));
 }
 
@@ -82,13 +91,7 @@ export function lookInto(id: number, operation: PendingOperation): void {
 
 /** From here on the handshake hears of the handle's errors and of its end. */
 export function standInFront(handle: TlsHandle, handshake: SocketHandshake): void {
-  const attached = handle as AttachedHandle;
-  standIn(attached, kHandshake, handshake);
-  if (Object.hasOwn(handle, 'destroySSL')) {
-    const { destroySSL, close } = handle;
-    standIn(attached, kBehind, { destroySSL, close });
-  }
-  attached.onerror = onerror;
-  standIn(attached, 'destroySSL', destroySSL);
-  if (handshake.role === 'client') standIn(attached, 'close', closeClient);
+  standInForMethods(handle);
+  handshakes.set(handle, handshake);
+  handle.onerror = onerror;
 }

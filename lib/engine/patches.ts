@@ -52,7 +52,7 @@ let watcher: TlsWatcher | undefined;
 let patched = false;
 
 /** The app may look at the functions: they have the names and lengths of those whose places they take. */
-function named<F extends object>(replacement: F, original: object): F {
+export function named<F extends object>(replacement: F, original: object): F {
   for (const property of ['name', 'length'] as const) {
     Object.defineProperty(replacement, property, Object.getOwnPropertyDescriptor(original, property)!);
   }

@@ -5,12 +5,14 @@ import { addon } from './addon.ts';
 import { handshakeOf } from './attached-handle.ts';
 import { isAnotherCopys, type KeylessContext, keylessContext } from './contexts.ts';
 import { keeperOf, recipeOf } from './copies.ts';
+import { hiddenField } from './hidden-field.ts';
 import type { KeyCertSetter } from './patches.ts';
 import { sealOptions } from './sealed-keys.ts';
 import { SocketHandshake } from './socket-handshake.ts';
-import { internals, standIn, type TlsHandle } from './tls-handle.ts';
+import { internals, type TlsHandle } from './tls-handle.ts';
 
-const kAttached = Symbol('keyless-tls attached');
+/** Numbers of handshakes that nothing keyless has come to yet. */
+const numbers = hiddenField<number>();
 
 /** What the types of node:tls do not show: its SecureContext is a function. */
 interface TlsModule {
@@ -18,14 +20,9 @@ interface TlsModule {
   readonly SecureContext: new () => SecureContext;
 }
 
-/** A handle that the addon knows, by number, and that nothing keyless has come to yet. */
-interface KnownHandle extends TlsHandle {
-  [kAttached]?: number;
-}
-
 /** @param id what the addon's attachLast() returned */
 export function rememberAttached(handle: TlsHandle, id: number): void {
-  standIn(handle as KnownHandle, kAttached, id);
+  numbers.set(handle, id);
 }
 
 /** Whether Node has asked, in _init, to choose the context later: SNICallback, contexts by name, OCSP. */
@@ -50,7 +47,7 @@ function checkInTime(id: number | undefined): asserts id is number {
 
 /** From here on the handshake of a socket that was Node's own parks. @throws KeylessError ERR_KEYLESS_STATE */
 function takeOver(socket: TLSSocket, handle: TlsHandle): SocketHandshake {
-  const id = (handle as KnownHandle)[kAttached];
+  const id = numbers.get(handle);
   checkInTime(id);
   return new SocketHandshake(id, socket, handle);
 }
