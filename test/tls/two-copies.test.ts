@@ -31,10 +31,25 @@ const LINKS: Readonly<Record<string, (from: string, to: string) => void>> = {
 const folders: string[] = [];
 let issued: Issued;
 let other: Issued;
+let third: Issued;
+
+/** What keys of ours were asked to sign for contexts of others. */
+const strayed: unknown[] = [];
+/** Our first, whose key has the number that the other copy's first key has there. */
+let first: tls.SecureContext;
 
 before(async () => {
   const authority = await makeAuthority();
-  [issued, other] = await Promise.all([authority.issue({ type: 'rsa' }), authority.issue({ type: 'rsa' })]);
+  [issued, other, third] = await Promise.all([
+    authority.issue({ type: 'rsa' }),
+    authority.issue({ type: 'rsa' }),
+    authority.issue({ type: 'p256' }),
+  ]);
+  const sign = (operation: ours.SignOperation) => {
+    strayed.push(operation.scheme);
+    return ours.localKey(issued.keyPem).sign(operation);
+  };
+  first = ours.createSecureContext({ cert: issued.certPem, key: { sign } });
 });
 after(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
@@ -82,8 +97,12 @@ const ALPNCallback = ({ protocols }: { protocols: string[] }) => protocols[0];
 for (const [what, link] of Object.entries(LINKS)) {
   describe(`the other copy's binary is ${what}`, () => {
     let theirs: Copy;
+    /** Of which ours can make none of its own: it has a key of Node's, too. */
+    let mixed: tls.SecureContext;
     before(async () => {
       theirs = await anotherCopy(link);
+      const key = [third.keyPem, theirs.localKey(other.keyPem)] as unknown as string[];
+      mixed = theirs.createSecureContext({ cert: [third.certPem, other.certPem], key });
     });
 
     it('a server that chooses contexts of both copies by name serves clients of both at once', async () => {
@@ -146,6 +165,24 @@ for (const [what, link] of Object.entries(LINKS)) {
             assert.deepEqual(await visitAndLook(server), ['a', fingerprint256], `${maker}, ${name}`);
           }
         }
+      });
+
+      it(`no key of ours signs for a context of the other copy that has come to a handshake of ours, ${maxVersion}`, async () => {
+        const own = { cert: issued.certPem, key: ours.localKey(issued.keyPem), maxVersion };
+        const server = ours.createServer({
+          ...own,
+          ALPNCallback(this: tls.TLSSocket, { protocols }: { protocols: string[] }) {
+            this.setKeyCert(mixed);
+            return protocols[0];
+          },
+        } as unknown as Parameters<Copy['createServer']>[0]);
+        const port = await listen(server);
+        const client = tls.connect({ port, host: '127.0.0.1', ALPNProtocols: ['a'] }).on('error', () => {});
+        const [{ code }] = (await once(server, 'tlsClientError')) as [NodeJS.ErrnoException];
+        client.destroy();
+        await close(server);
+        assert.deepEqual([code, strayed], ['ERR_KEYLESS_HANDSHAKE', []]);
+        assert.ok(first.context, 'its key is there to be found');
       });
 
       it(`a client that goes while a key of either copy has not answered aborts the operation, ${maxVersion}`, async () => {
