@@ -264,7 +264,7 @@ class KeyServer {
     server.on('connection', (raw) => this.#halfOpen.add(raw));
     server.on('secureConnection', (socket) => {
       this.#halfOpen.delete(rawOf(socket));
-      this.#accept(socket);
+      this.#look(socket);
     });
     server.on('tlsClientError', (error, socket) => {
       this.#refuseHandshake(error, socket);
@@ -279,6 +279,16 @@ class KeyServer {
     const clock = this.#clock;
     const guard = new ReplayGuard({ windowMs, capacity: this.#numbers.replayCapacity, clock });
     return new SignedOnce(guard, new RecentSignatures({ clock }));
+  }
+
+  /** What a peer sends is read by Node, OpenSSL and us: whatever any of them does not like ends its connection, and nothing else. */
+  #look(socket: tls.TLSSocket): void {
+    try {
+      this.#accept(socket);
+    } catch (cause) {
+      const message = `The client cannot be told by what it sent: ${escapePeerText(String(cause))}`;
+      this.#turnAway(socket, 'certificate', new KeylessError('ERR_KEYLESS_PROTOCOL', message, { cause }));
+    }
   }
 
   #accept(socket: tls.TLSSocket): void {

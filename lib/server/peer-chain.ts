@@ -40,6 +40,15 @@ function sentWith(certificate: X509Certificate): readonly X509Certificate[] {
   return sent;
 }
 
+/** @returns `undefined`: it is not written in DER; OpenSSL takes other forms of BER, too */
+function nameOf({ raw }: X509Certificate): CertificateName | undefined {
+  try {
+    return certificateName(raw);
+  } catch {
+    return undefined;
+  }
+}
+
 function isValid({ validFrom, validTo }: X509Certificate, now: number): boolean {
   return Date.parse(validFrom) <= now && now <= Date.parse(validTo);
 }
@@ -71,7 +80,9 @@ export class Authorities {
 
   /** @param left who may vouch for it, but for those that are known not to lead here */
   #lead(certificate: X509Certificate, left: Set<X509Certificate>): readonly CertificateName[] | undefined {
-    const name = certificateName(certificate.raw);
+    const name = nameOf(certificate);
+    // What no list can name vouches for nobody.
+    if (name === undefined) return undefined;
     if (this.#roots.has(certificate.fingerprint256)) return [name];
     for (const issuer of [...left]) {
       if (!left.has(issuer) || !isIssued(certificate, issuer)) continue;

@@ -4,7 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
-import type tls from 'node:tls';
+import tls from 'node:tls';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerConnectionEnd, ServerConnectionRefused } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
@@ -176,6 +176,29 @@ test('who was refused is told by address, also when the connection has gone', as
   unsubscribe('keyless-tls:server:connection:refused', listener);
   assert.equal(refused.length, 2);
   for (const { address } of refused) assert.match(address, /^127\.0\.0\.1 port \d+$/);
+});
+
+test('what throws when a client is looked at ends its connection, with a line, and nothing else', async (context) => {
+  const { port } = await start();
+  const stays = await connectPeer(port, edge());
+  assert.equal(await isServed(stays), true);
+  const refused: ServerConnectionRefused[] = [];
+  const listener = (message: unknown) => void refused.push(message as ServerConnectionRefused);
+  subscribe('keyless-tls:server:connection:refused', listener);
+  const certificate = context.mock.method(tls.TLSSocket.prototype, 'getPeerX509Certificate', () => {
+    throw new Error('no\ncertificate');
+  });
+  assert.equal(await isLetIn(port), false);
+  certificate.mock.restore();
+  unsubscribe('keyless-tls:server:connection:refused', listener);
+  assert.deepEqual([await isServed(stays), await isLetIn(port)], [true, true]);
+  assert.equal(refused.length, 1);
+  assert.equal(refused[0]!.reason, 'certificate');
+  assert.match(
+    refused[0]!.error.message,
+    /^The client cannot be told by what it sent: Error: no\S+certificate$/,
+  );
+  stays.close();
 });
 
 for (const profile of ['ours', 'field'] as const) {

@@ -1,6 +1,6 @@
 /** Revocation lists under open connections, where other authorities stand between an edge and the one that the key server knows. */
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { KeyServer, KeyServerCredentials } from '../../../lib/server/key-server.ts';
@@ -8,6 +8,7 @@ import { Authorities } from '../../../lib/server/peer-chain.ts';
 import { type CertificateName, certificateName } from '../../../lib/server/revocation-list.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { selfMade } from '../../helpers/self-made-certificate.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
 
 let setup: KeyServerSetup;
@@ -156,6 +157,30 @@ test('an authority that has another certificate, which nobody revoked, still vou
   assert.equal(await isServed(peer), true);
   peer.close();
 });
+
+/** Forms of BER (X.690 §8.1.3) that OpenSSL takes for a serial number and DER does not have. */
+const NO_DER: Readonly<Record<string, string>> = {
+  'a length of five octets': '02850000000003100001',
+  'a length of nine octets': '0289000000000000000003100001',
+};
+
+for (const [what, serial] of Object.entries(NO_DER)) {
+  test(`a certificate with ${what}, which anybody can make and send, vouches for nobody and ends nothing`, async () => {
+    const server = await start(credentials(calm));
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { publicKey } = new X509Certificate(root.certPem);
+    const odd = selfMade({
+      name: 'Root',
+      publicKey,
+      signedBy: privateKey,
+      serial: Buffer.from(serial, 'hex'),
+    });
+    const edge = await root.issue({ type: 'p256', usage: 'client' });
+    const peer = await connect(server.port, edge, odd);
+    assert.equal(await isServed(peer), true);
+    peer.close();
+  });
+}
 
 /** @param sent what the client has sent beside its own, in that order */
 function chainOf(...sent: readonly (string | Buffer)[]): readonly CertificateName[] | undefined {

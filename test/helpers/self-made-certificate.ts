@@ -1,0 +1,58 @@
+/**
+ * Certificates of authorities that somebody has made for himself: with any name and anybody's public key, signed by whatever key
+ * he has. They vouch for nobody, and whoever is let in can send them beside his own.
+ */
+import { type KeyObject, sign } from 'node:crypto';
+import {
+  bitString,
+  boolean,
+  explicit,
+  integer,
+  objectIdentifier,
+  octetString,
+  sequence,
+  set,
+  time,
+  utf8String,
+} from '../../lib/protocol/der-writer.ts';
+
+export interface SelfMade {
+  /** Of the subject and of the issuer: a common name, as `makeAuthority` writes it. */
+  readonly name: string;
+  readonly publicKey: KeyObject;
+  /** Of EC. */
+  readonly signedBy: KeyObject;
+  /** With its tag and length. */
+  readonly serial?: Buffer;
+}
+
+const ECDSA_SHA256 = sequence(objectIdentifier('1.2.840.10045.4.3.2'));
+const DAY_MS = 86_400_000;
+
+function nameOf(text: string): Buffer {
+  return sequence(set(sequence(objectIdentifier('2.5.4.3'), utf8String(text))));
+}
+
+const IS_AUTHORITY = sequence(objectIdentifier('2.5.29.19'), octetString(sequence(boolean(true))));
+
+let made = 0;
+
+/** @returns PEM */
+export function selfMade({ name, publicKey, signedBy, serial }: SelfMade): { readonly certPem: string } {
+  made += 1;
+  const now = Date.now();
+  const toBeSigned = sequence(
+    explicit(0, integer(Buffer.of(2))),
+    serial ?? integer(Buffer.of(1, made >> 8, made)),
+    ECDSA_SHA256,
+    nameOf(name),
+    sequence(time(new Date(now - DAY_MS)), time(new Date(now + DAY_MS))),
+    nameOf(name),
+    publicKey.export({ type: 'spki', format: 'der' }),
+    explicit(3, sequence(IS_AUTHORITY)),
+  );
+  const signature = bitString(sign('sha256', toBeSigned, signedBy));
+  const der = sequence(toBeSigned, ECDSA_SHA256, signature);
+  const lines = der.toString('base64').replace(/.{64}/g, '$&\n');
+  return { certPem: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n` };
+}
