@@ -5,7 +5,7 @@
  * Server CPU for each full handshake (TLS 1.3), native against keyless with a key in the same process that answers
  * synchronously, in turn in one run.
  */
-import { print } from '../lib/cli/bench/output.ts';
+import { print, unlessLost } from '../lib/cli/bench/output.ts';
 import { shim } from '../lib/cli/bench/questions/shim.ts';
 import { textReport } from '../lib/cli/bench/report.ts';
 import { askAll } from '../lib/cli/bench/run.ts';
@@ -17,7 +17,8 @@ const WARM_UP_MS = 12_000;
 
 await script('npm run bench:overhead -- 9 1000', async () => {
   const [rounds = 9, roundMs = 1000] = wordsOf(wholeNumber('Rounds'), wholeNumber('Milliseconds of a round'));
-  const report = await askAll([shim], { ...FULL, rounds, roundMs, warmUpMs: WARM_UP_MS }, process.stderr);
+  const scale = { ...FULL, rounds, roundMs, warmUpMs: WARM_UP_MS };
+  const report = await askAll([shim], scale, unlessLost(process.stderr));
   await print(textReport(report));
   if (report.answers.some(({ failed }) => failed)) process.exitCode = 1;
 });

@@ -1,6 +1,6 @@
 /** `keyless-tls bench`: native against remote signing, on this machine. */
 import { writeFileSync } from 'node:fs';
-import { checkWritable, print } from './bench/output.ts';
+import { checkWritable, print, unlessLost } from './bench/output.ts';
 import { page } from './bench/page.ts';
 import type { Question } from './bench/question.ts';
 import { QUESTIONS, QUICK_QUESTIONS } from './bench/questions.ts';
@@ -67,7 +67,7 @@ async function run(args: readonly string[]): Promise<number> {
   const questions = chosen(positionals, all);
   const { html } = values;
   if (html !== undefined) checkWritable(html);
-  const report = await askAll(questions, scale, process.stderr).catch(endIfInterrupted);
+  const report = await askAll(questions, scale, unlessLost(process.stderr)).catch(endIfInterrupted);
   // Where one of both cannot be written, the other is.
   const printed = print(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
   printed.catch(() => undefined);

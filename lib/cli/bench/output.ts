@@ -1,6 +1,7 @@
 /** Where a report goes: a run takes minutes, so whether there is a place for it is known before, and whether it is there after. */
 import { closeSync, fstatSync, openSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { UsageError } from '../command.ts';
+import type { ProgressOutput } from './progress.ts';
 
 /** @throws Error what kept the report from being written, with the code of the system */
 function lost(error: unknown): never {
@@ -30,6 +31,22 @@ export async function print(
   }
   const error = await new Promise<Error | null | undefined>((resolve) => stream.write(text, resolve));
   if (error) lost(error);
+}
+
+/**
+ * Where it is told what happens meanwhile, and the work does not depend on that: a pipe that nobody reads any more, a terminal that
+ * is gone and a full disk are told nothing.
+ */
+export function unlessLost(stream: NodeJS.WriteStream): ProgressOutput {
+  stream.on('error', () => undefined);
+  const write = (text: string) => {
+    try {
+      stream.write(text);
+    } catch {
+      // As files are written to (Node.js 20 to 26).
+    }
+  };
+  return { isTTY: stream.isTTY, write };
 }
 
 /** Makes the file, and takes it away again: what a link leads to, and not the link. */

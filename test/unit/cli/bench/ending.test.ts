@@ -231,6 +231,24 @@ test('bench whose report cannot be written says so, and fails', async () => {
   );
 });
 
+for (const [what, open] of [
+  // Opened for reading, too, so that it can be opened for writing; then nobody reads.
+  ['a pipe that nobody reads any more', 'mkfifo "$1"; exec 3<>"$1" 4>"$1" 3>&-; rm "$1"'],
+  ['a full disk', 'exec 4>/dev/full'],
+] as const) {
+  test(`what cannot be told of the progress, to ${what}, is not told: there is a report, and nothing else is left`, async () => {
+    // Nothing can be measured: the report says that, and is one.
+    const command = `${open}; ulimit -n 400; exec "$0" "$2" bench --quick --json memory 2>&4`;
+    const words = [process.execPath, join(temporary, 'pipe'), MAIN];
+    const { stdout } = await run('sh', ['-c', command, ...words], { env });
+    assert.deepEqual(
+      (JSON.parse(stdout) as Report).answers.map(({ name }) => name),
+      ['memory'],
+    );
+    assert.deepEqual(await readdir(temporary), []);
+  });
+}
+
 test('certificates that cannot be made leave nothing: a full disk has no folder of keys', async () => {
   const url = new URL('../../../../lib/cli/bench/sites.js', import.meta.url).href;
   const script = `import('${url}').then(({ makeSiteFiles }) => makeSiteFiles()).catch(({ code }) => { console.error(code); })`;
