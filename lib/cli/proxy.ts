@@ -63,6 +63,7 @@ function eventsFor(values: ProxyValues, print: Print, observe: ProxyEvents['onRe
   return {
     onUnknownHost: (name) => print('unknown-host', { name }),
     onRefused: (client, reason) => print('refused', { client, reason }),
+    onProblem: (client, reason) => print('connection-problem', { client, reason }),
     onRecord(record) {
       observe(record);
       if (values.quiet) return;

@@ -37,6 +37,8 @@ export interface ProxyEvents {
   onUnknownHost(name: string): void;
   /** A connection that did not get through TLS, or whose neighbour may not send it. */
   onRefused(client: string, reason: string): void;
+  /** This code was wrong about a connection, which was ended for it. */
+  onProblem(client: string, reason: string): void;
 }
 
 /** Of a proxy, from its start. */

@@ -1,4 +1,5 @@
 /** What goes wrong between a proxy and a backend, and what the client is told: a status, and no detail. */
+import { escapePeerText } from '../protocol/peer-text.ts';
 
 export class BackendTimeout extends Error {}
 
@@ -38,6 +39,13 @@ export function statusOf(error: Error): number {
 export function reasonOf(error: Error): string {
   if (error instanceof BackendTimeout) return 'timeout';
   return (error as NodeJS.ErrnoException).code ?? error.name;
+}
+
+const FRAME = /(?<=^ {3}) at .+/m;
+
+/** What nobody thought of, and where it was thrown. */
+export function faultText(error: Error): string {
+  return escapePeerText(`${reasonOf(error)}${FRAME.exec(error.stack ?? '')?.[0] ?? ''}`);
 }
 
 const BAD_REQUEST = 400;

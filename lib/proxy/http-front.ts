@@ -32,6 +32,8 @@ export interface Visit {
   readonly client: Client;
   /** Whether this connection may ask for that name: another's certificate was not shown to it. */
   mayAskFor(name: string): boolean;
+  /** Whatever it throws ends this connection, and is told of; never rejects. */
+  contain(work: () => unknown): Promise<void>;
 }
 
 export interface HttpFrontOptions {
@@ -77,7 +79,7 @@ export class HttpFront {
         // Refused here, where it is told of.
         requireHostHeader: false,
       },
-      (request, response) => this.#serve(request, response),
+      (request, response) => this.#contain(request, (visit) => this.#serve(request, response, visit)),
     );
     this.#http1.timeout = idleTimeoutMs;
     // All fields or none: Node leaves out those after the 2,000th, which a head of 16 KB can have.
@@ -86,15 +88,21 @@ export class HttpFront {
     this.#http1.emit('listening');
     // CONNECT goes nowhere, but without a listener it would not even be answered.
     for (const event of ['upgrade', 'connect'] as const)
-      this.#http1.on(event, (request, socket, head) => this.#upgrade(request, socket as TLSSocket, head));
-    this.#http1.on('clientError', (error, socket) => this.#refuseUnread(error, socket as TLSSocket));
+      this.#http1.on(event, (request, stream, head) => {
+        // Of a request with a body, Node 26 gives what comes behind that as a stream of its own. Nobody reads it.
+        quiet(stream);
+        this.#contain(request, (visit) => this.#upgrade(request, head, visit));
+      });
+    this.#http1.on('clientError', (error, socket) =>
+      this.#visits.get(socket)!.contain(() => this.#refuseUnread(error, socket as TLSSocket)),
+    );
     this.#http2 = createHttp2Server(
       { settings: { maxConcurrentStreams: MAX_STREAMS } },
-      (request, response) => this.#serve(request, response),
+      (request, response) => this.#contain(request, (visit) => this.#serve(request, response, visit)),
     );
     for (const server of [this.#http1, this.#http2])
       server.on('checkExpectation', (request: FrontRequest, response: FrontResponse) =>
-        this.#serve(request, response, EXPECTATION_FAILED),
+        this.#contain(request, (visit) => this.#serve(request, response, visit, EXPECTATION_FAILED)),
       );
     this.#http2.on('session', (session) => {
       const { socket, visit } = this.#arriving!;
@@ -146,6 +154,11 @@ export class HttpFront {
     return this.#visits.get(key!)!;
   }
 
+  #contain(request: FrontRequest, work: (visit: Visit) => Promise<void>): void {
+    const visit = this.#visitOf(request);
+    void visit.contain(() => work(visit));
+  }
+
   /** @returns the status of a request that goes nowhere; `undefined`: it may go */
   #refusal(request: FrontRequest, visit: Visit): number | undefined {
     const refused = refusedRequest(request);
@@ -155,8 +168,8 @@ export class HttpFront {
   }
 
   /** @param fault a status with which it is refused, if not with another */
-  async #serve(request: FrontRequest, response: FrontResponse, fault?: number): Promise<void> {
-    const [startedAt, visit] = [performance.now(), this.#visitOf(request)];
+  async #serve(request: FrontRequest, response: FrontResponse, visit: Visit, fault?: number): Promise<void> {
+    const startedAt = performance.now();
     if (!this.#begin(request, response)) return;
     const refused = this.#refusal(request, visit) ?? fault;
     if (refused !== undefined) {
@@ -241,9 +254,9 @@ export class HttpFront {
     return known;
   }
 
-  async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
-    const [startedAt, visit] = [performance.now(), this.#visitOf(request)];
-    const { backend, client } = visit;
+  async #upgrade(request: IncomingMessage, head: Buffer, visit: Visit): Promise<void> {
+    const startedAt = performance.now();
+    const [socket, { backend, client }] = [request.socket as TLSSocket, visit];
     const ahead = Buffer.concat([head, this.#lines.get(socket)!.leave()]);
     this.#lines.delete(socket);
     const overHttp2 = backend.protocol === 'h2' || backend.protocol === 'h2c';

@@ -14,7 +14,7 @@ import {
 import { escapePeerText } from '../protocol/peer-text.ts';
 import { type Backend, connectBackend, isHttp } from './backend.ts';
 import type { ProxyEvents, ProxyStats } from './events.ts';
-import { BackendTimeout, reasonOf } from './failure.ts';
+import { BackendTimeout, faultText, reasonOf } from './failure.ts';
 import type { Client } from './headers.ts';
 import { type Host, SESSION_ID_CONTEXT } from './host-folder.ts';
 import { HostNames } from './host-names.ts';
@@ -98,7 +98,9 @@ export class TlsProxy {
       },
     });
     this.#tls = this.#createTls();
-    this.#tcp = createTcpServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#tcp = createTcpServer({ noDelay: true }, (socket) =>
+      this.#contain(socket, () => this.#accept(socket)),
+    );
     this.#tcp.maxConnections = options.maxConnections;
   }
 
@@ -154,7 +156,7 @@ export class TlsProxy {
       SNICallback: (name, done) => done(null, this.#contextFor(name)),
       ALPNCallback: ({ servername, protocols }) => this.#protocolFor(servername, protocols),
     });
-    server.on('secureConnection', (socket) => this.#welcome(socket));
+    server.on('secureConnection', (socket) => this.#contain(socket, () => this.#welcome(socket)));
     server.on('tlsClientError', (error, socket) => {
       this.#refuse(socket.remoteAddress, reasonOf(error));
       socket.destroy();
@@ -243,13 +245,27 @@ export class TlsProxy {
     // Only now: a client that ends in its handshake has nothing more to hear; and over HTTP/2, who has ended has gone.
     socket.allowHalfOpen = !isHttp(backend) || socket.alpnProtocol !== 'h2';
     const guest = { host, backend, client: this.#clientOf(socket) };
-    if (isHttp(backend)) this.#front.take(socket, this.#visitOf(guest));
-    else this.#track(this.#stream(socket, guest));
+    if (isHttp(backend)) this.#front.take(socket, this.#visitOf(socket, guest));
+    else this.#track(this.#contain(socket, () => this.#stream(socket, guest)));
   }
 
-  #visitOf({ host, backend, client }: Guest): Visit {
-    const mayAskFor = (name: string) => this.#hostFor(name)?.label === host.label;
-    return { host: host.label, backend, client, mayAskFor };
+  #visitOf(socket: TLSSocket, { host, backend, client }: Guest): Visit {
+    return {
+      ...{ host: host.label, backend, client },
+      mayAskFor: (name) => this.#hostFor(name)?.label === host.label,
+      contain: (work) => this.#contain(socket, work),
+    };
+  }
+
+  /** Whatever it throws ends that connection, and no other. */
+  async #contain(socket: Socket, work: () => unknown): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { address } = this.#clientOf(socket);
+      socket.destroy();
+      this.#options.events.onProblem(address, faultText(error as Error));
+    }
   }
 
   #track(stream: Promise<void>): void {

@@ -76,6 +76,7 @@ test('a connection that the system cannot give is told of, and the next is serve
       onRecord: () => undefined,
       onUnknownHost: () => undefined,
       onRefused: (client, reason) => refused.push(`${client} ${reason}`),
+      onProblem: () => undefined,
     },
   });
   const hosts = await readHostFolder(folder.hosts);

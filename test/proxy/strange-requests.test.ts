@@ -69,6 +69,10 @@ test('requests that could be read in two ways are refused, and nothing of them r
     `${head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
     `${head}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
     `${head}Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n`,
+    `${head}Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\nhello`,
+    `${head}Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\n`,
+    `${head}Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    `${head}Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello`,
   ]) {
     assert.match(await raw(bytes), /^HTTP\/1\.1 501 /, JSON.stringify(bytes));
   }
