@@ -1,8 +1,9 @@
 /** What keeps an edge from more handshakes, as far as CPU is it. */
-import { BUSY } from './doubts.ts';
 import { edgeUtilisation, medianOf } from './rounds.ts';
 import type { Sample } from './sample.ts';
 
+/** A process that reaches this share of a core is what limits wall times. */
+export const BUSY = 0.95;
 /** An edge that uses so much of its core has no more handshakes to give. */
 const FULL_EDGE = 0.9;
 

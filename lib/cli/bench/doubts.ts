@@ -1,11 +1,10 @@
 /** What samples say against themselves. */
+import { BUSY, bottleneckOf } from './bottleneck.ts';
 import { share } from './figures-in-words.ts';
 import type { Sample } from './sample.ts';
 import { median } from './statistics.ts';
 import { SIDES, type Waits } from './waits.ts';
 
-/** A process that reaches this share of a core is what limits wall times. */
-export const BUSY = 0.95;
 /** How far two accounts of the same CPU time may be apart: one is read a moment after the other. */
 const APART = 0.1;
 /** Shares of the time, in the median of the rounds: more than a quiet machine's own services take. */
@@ -18,8 +17,8 @@ const MOST_WAITING: Readonly<Record<keyof Waits, number>> = {
 
 export interface Doubts {
   readonly warnings: readonly string[];
-  /** Others had the cores: what was measured is no verdict. */
-  readonly disturbed: boolean;
+  /** Others had the cores, or it is not what was to be measured: no target is met or not by it, and nothing follows from it. */
+  readonly disowned: boolean;
 }
 
 export interface Watched {
@@ -62,10 +61,10 @@ export function disturbanceOf(groups: Groups<Watched>): Doubts {
     const where = over(groups, ({ waits }) => waits[side], MOST_WAITING[side]);
     return where === undefined ? [] : [`${WHO[side]} (share of the time: ${where})`];
   });
-  if (found.length === 0) return { warnings: [], disturbed: false };
+  if (found.length === 0) return { warnings: [], disowned: false };
   return {
     warnings: [`Other programs disturbed this: ${found.join(', ')}. Its figures are not certain.`],
-    disturbed: true,
+    disowned: true,
   };
 }
 
@@ -78,28 +77,48 @@ export function busyClients(groups: Groups<{ readonly clientUtilisation: number 
   ];
 }
 
-/** @returns sentences; none: nothing was found */
-export function doubtsOf(groups: Groups<Sample>): Doubts {
-  const { warnings, disturbed } = disturbanceOf(groups);
-  const found = [...warnings, ...busyClients(groups)];
+/** By what was counted, the handshakes are not those that were to be measured. @param resumed share of them that was to be */
+export function miscounted(groups: Groups<Sample>, resumed: 0 | 1 = 0): string[] {
+  const samples = Object.values(groups).flat();
+  const found: string[] = [];
+  if (samples.some(({ agreement }) => agreement !== 1))
+    found.push('Edge and clients counted different numbers of handshakes.');
+  if (samples.some((each) => each.resumed !== resumed)) {
+    found.push(
+      resumed === 0
+        ? 'Some handshakes were resumed: the comparison is not between full handshakes.'
+        : 'Not every handshake was resumed: the comparison is not between resumed handshakes.',
+    );
+  }
+  return found;
+}
+
+/** @param resumed share of the handshakes that was to be resumed */
+export function doubtsOf(groups: Groups<Sample>, resumed: 0 | 1 = 0): Doubts {
+  const found = disowning(disturbanceOf(groups), ...miscounted(groups, resumed));
   const apart = over(
     groups,
     ({ clientUtilisation, clientUtilisationByKernel = Number.NaN }) =>
       Math.abs(clientUtilisationByKernel - clientUtilisation),
     APART,
   );
-  if (apart !== undefined) {
-    found.push(
-      `The clients and the kernel do not agree on the CPU that the clients used (by so much of a core: ${apart}).`,
-    );
-  }
-  if (Object.values(groups).some((group) => group.some(({ agreement }) => agreement !== 1))) {
-    found.push('Edge and clients counted different numbers of handshakes.');
-  }
-  return { warnings: found, disturbed };
+  const accounts =
+    apart === undefined
+      ? []
+      : [
+          `The clients and the kernel do not agree on the CPU that the clients used (by so much of a core: ${apart}).`,
+        ];
+  // An edge that is full as well is what limits them.
+  const others = Object.entries(groups).filter(([, group]) => bottleneckOf(group) !== 'edge');
+  return withMore(found, ...busyClients(Object.fromEntries(others)), ...accounts);
 }
 
-/** With sentences of a question's own. */
-export function withMore({ warnings, disturbed }: Doubts, ...more: readonly string[]): Doubts {
-  return { warnings: [...warnings, ...more], disturbed };
+/** With sentences that limit what figures say, and leave them what they are. */
+export function withMore({ warnings, disowned }: Doubts, ...more: readonly string[]): Doubts {
+  return { warnings: [...warnings, ...more], disowned };
+}
+
+/** With sentences after each of which figures are not what they were to be. */
+export function disowning({ warnings, disowned }: Doubts, ...reasons: readonly string[]): Doubts {
+  return { warnings: [...warnings, ...reasons], disowned: disowned || reasons.length > 0 };
 }

@@ -56,7 +56,7 @@ export interface Measured {
 export interface Answer extends Doubts {
   /** In words, no more than was measured. */
   readonly words: readonly string[];
-  /** What follows from that, said only where nothing disturbed it. */
+  /** What follows from that, said only where it is what was to be measured, and nothing disturbed it. */
   readonly conclusions?: readonly string[];
   readonly tables: readonly Table[];
   readonly plots: readonly Plot[];

@@ -28,11 +28,11 @@ export function expectedSeconds(questions: readonly Question[], scale: Scale): n
   return expected(questions, scale).reduce((sum, { seconds }) => sum + seconds, 0);
 }
 
-const NOTHING = { words: [], tables: [], plots: [], measured: [], disturbed: false, raw: null };
+const NOTHING = { words: [], tables: [], plots: [], measured: [], disowned: false, raw: null };
 
-/** From what others disturbed nothing follows. */
+/** From what its own warnings disown nothing follows. */
 function concluded({ conclusions = [], ...answer }: Answer): Omit<Answer, 'conclusions'> {
-  return answer.disturbed ? answer : { ...answer, words: [...answer.words, ...conclusions] };
+  return answer.disowned ? answer : { ...answer, words: [...answer.words, ...conclusions] };
 }
 
 /** What was measured before is not lost where a question fails, or what it needs has ended: it has no figures, and says why. */

@@ -1,4 +1,4 @@
-/** Which targets are met: nothing that was not measured, not undisturbed, or not well enough to know, counts as one. */
+/** Which targets are met: nothing that was not measured, not what was to be measured, not undisturbed, or not well enough to know, counts as one. */
 import type { Interval } from './estimate.ts';
 import { number } from './figures-in-words.ts';
 import type { Answered } from './question.ts';
@@ -40,7 +40,7 @@ function judge(name: TargetName, answers: readonly Answered[]): Verdict {
   } = answer?.measured.find((each) => each.target === name) ?? {};
   const verdict = { ...target, name, measured: value, interval, note };
   if (!Number.isFinite(value)) return { ...verdict, state: 'not measured' };
-  if (answer?.disturbed === true || doubtful) return { ...verdict, state: 'not certain' };
+  if (answer?.disowned === true || doubtful) return { ...verdict, state: 'not certain' };
   return { ...verdict, state: stateOf(target, interval) };
 }
 

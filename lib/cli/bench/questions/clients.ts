@@ -1,6 +1,6 @@
 /** Are the clients to be believed? They are held against the kernel, against the edge, and against another program. */
 import { bottleneckOf } from '../bottleneck.ts';
-import { doubtsOf, withMore } from '../doubts.ts';
+import { type Doubts, disowning, doubtsOf, withMore } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
 import { ms, number, perSecond, share, spread, times } from '../figures-in-words.ts';
 import type { Answer, Question } from '../question.ts';
@@ -90,13 +90,20 @@ export function wordsOf(result: Result): string[] {
   ];
 }
 
-function doubts({ alone, sTimeCpuMs }: Result): string[] {
-  if (sTimeCpuMs.length === 0)
-    return ['There is no openssl command that measures: no other client to hold these against.'];
+export function doubts({ batch, alone, sTimeCpuMs }: Result): Doubts {
+  const found = doubtsOf({ 'one at a time': alone, [`${CONCURRENT} at once`]: batch });
+  if (sTimeCpuMs.length === 0) {
+    return withMore(
+      found,
+      'There is no openssl command that measures: no other client to hold these against.',
+    );
+  }
   const ratio = median(sTimeCpuMs) / medianOf(alone, 'edgeCpuMs');
-  return Math.abs(ratio - 1) <= APART
-    ? []
-    : [`The clients and openssl s_time make the edge spend different CPU: ${times(ratio)}.`];
+  if (Math.abs(ratio - 1) <= APART) return found;
+  return disowning(
+    found,
+    `The clients and openssl s_time make the edge spend different CPU: ${times(ratio)}.`,
+  );
 }
 
 export const conclusionsOf = (result: Result): string[] => [comparedInWords(result), limitInWords(result)];
@@ -123,7 +130,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     tables: [{ columns: ['clients', 'figure'], rows }],
     plots: [],
     measured: [],
-    ...withMore(doubtsOf({ 'one at a time': alone, [`${CONCURRENT} at once`]: batch }), ...doubts(result)),
+    ...doubts(result),
     raw: result,
   };
 }

@@ -1,6 +1,6 @@
 /** What is said of full handshakes: it follows from the figures, and what cannot be is no fact. */
 import { nameOf } from '../comparison.ts';
-import { type Doubts, doubtsOf, withMore } from '../doubts.ts';
+import { type Doubts, disowning, doubtsOf, withMore } from '../doubts.ts';
 import { inverse } from '../estimate.ts';
 import { share, times } from '../figures-in-words.ts';
 import type { Measured } from '../question.ts';
@@ -100,18 +100,15 @@ function groupsOf(results: readonly Result[]) {
 export function doubts(results: readonly Result[]): Doubts {
   const groups = groupsOf(results);
   const remote = results.flatMap(({ batch, alone }) => [...batch.remote, ...alone.remote]);
-  const notFull =
-    Object.values(groups)
-      .flat()
-      .some(({ resumed }) => resumed > 0) || remote.some(({ operations }) => operations !== 1);
+  const notFull = remote.some(({ operations }) => operations !== 1)
+    ? ['Not every remote handshake had one operation: not all handshakes were full ones.']
+    : [];
   const impossible = results
     .filter(isImpossible)
     .map(
       (each) =>
         `${nameOf(each)}: remote saves the edge ${share(1 - 1 / gainOf(each))} of native's CPU, where the signature is ${share(signatureShare(each))}, and all together spend ${times(totalOf(each))}. That cannot be: something disturbed it.`,
     );
-  const found = withMore(doubtsOf(groups), ...impossible);
-  return notFull
-    ? withMore(found, 'Not every remote handshake had one operation: not all handshakes were full ones.')
-    : found;
+  // Of what cannot be only that case is disowned.
+  return withMore(disowning(doubtsOf(groups), ...notFull), ...impossible);
 }

@@ -1,4 +1,5 @@
 /** What does isolate cost, and gain? One app process, whose keys are in a process of their own on the same machine. */
+import { bottleneckOf } from '../bottleneck.ts';
 import { doubtsOf } from '../doubts.ts';
 import { ms, perSecond, spread, times } from '../figures-in-words.ts';
 import { childrenOf, cpuMsOf } from '../process-figures.ts';
@@ -75,7 +76,7 @@ function row({ site, native, isolated }: Result, isPlaced: boolean): string[] {
   ];
 }
 
-/** The rate is the claim; what the CPU allows is no rate. @param isPlaced whether app and keys have a core each */
+/** The rate is the claim, where it is not that of the clients; what the CPU allows is no rate. @param isPlaced whether app and keys have a core each */
 export function measuredOf(results: readonly Result[], isPlaced: boolean): Measured[] {
   const rsa = results.find(({ site }) => site === 'RSA-2048');
   if (rsa === undefined) return [];
@@ -83,7 +84,8 @@ export function measuredOf(results: readonly Result[], isPlaced: boolean): Measu
   if (!isPlaced) return [{ target, value: Number.NaN, note: 'app and keys had no core of their own each' }];
   const allowed = times(capacityOf(rsa.isolated) / capacityOf(rsa.native));
   const note = `the CPU of both processes would allow ${allowed}; the clients share it where there is no core for them alone`;
-  return [{ target, ...estimateOf(rsa.isolated, rsa.native, 1, 'perSecond'), note }];
+  const doubtful = SIDES.some((side) => bottleneckOf(rsa[side]) === 'clients');
+  return [{ target, ...estimateOf(rsa.isolated, rsa.native, 1, 'perSecond'), note, doubtful }];
 }
 
 export function costOf({ site, native, isolated }: Result): string {

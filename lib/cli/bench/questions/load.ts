@@ -2,10 +2,10 @@
  * How long does a handshake take, at how much load? Clients begin when they are due, in random gaps, and latency counts from
  * then: a queue shows.
  */
-import { bottleneckOf } from '../bottleneck.ts';
+import { BUSY, bottleneckOf } from '../bottleneck.ts';
 import { compare } from '../comparison.ts';
 import type { CrewRun } from '../crew.ts';
-import { busyClients, type Doubts, disturbanceOf, withMore } from '../doubts.ts';
+import { busyClients, type Doubts, disowning, disturbanceOf, miscounted, withMore } from '../doubts.ts';
 import { differenceEstimate, type Estimate } from '../estimate.ts';
 import { ms, number, perSecond, share } from '../figures-in-words.ts';
 import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
@@ -137,8 +137,17 @@ function plotOf({ site, steps }: Result): LinePlot {
   };
 }
 
-function addedAtHalf({ steps }: Result): Estimate {
+const atHalf = ({ steps }: Result): readonly (readonly Round[])[] => {
   const { native = [], remote = [] } = steps.find((each) => each.share === HALF) ?? {};
+  return [native, remote];
+};
+
+/** What did not begin has no latency, and clients that are full have one of their own. */
+const isOfClients = (rounds: readonly Round[]) =>
+  rounds.some(({ dropped }) => dropped > 0) || of(rounds, 'clientUtilisation') > BUSY;
+
+function addedAtHalf(result: Result): Estimate {
+  const [native = [], remote = []] = atHalf(result);
   const medians = (rounds: readonly Round[]) => rounds.map(({ medianMs }) => medianMs);
   return differenceEstimate(medians(remote), medians(native));
 }
@@ -153,7 +162,10 @@ export function measuredOf(results: readonly Result[]): Measured[] {
   const note = isLimitedByClients(p256)
     ? `half of what the clients can do: ${busy} of the edge's core`
     : undefined;
-  return [{ target: 'addedLatency', ...addedAtHalf(p256), ...(note === undefined ? {} : { note }) }];
+  const doubtful = atHalf(p256).some(isOfClients);
+  return [
+    { target: 'addedLatency', ...addedAtHalf(p256), doubtful, ...(note === undefined ? {} : { note }) },
+  ];
 }
 
 export function doubts(results: readonly Result[]): Doubts {
@@ -169,11 +181,11 @@ export function doubts(results: readonly Result[]): Doubts {
       SIDES.map((side) => [`${each.site}, ${side}, capacity`, each.closed[side]] as const),
     ),
   );
-  const found = withMore(disturbanceOf({ ...closed, ...offered }), ...busyClients(offered));
-  return withMore(found, ...dropped(results));
+  const found = disowning(disturbanceOf({ ...closed, ...offered }), ...miscounted(closed));
+  return withMore(found, ...busyClients(offered), ...droppedInWords(results));
 }
 
-function dropped(results: readonly Result[]): string[] {
+function droppedInWords(results: readonly Result[]): string[] {
   const rounds = results.flatMap(({ steps }) =>
     steps.flatMap(({ native, remote }) => [...native, ...remote]),
   );
@@ -188,9 +200,12 @@ export function conclusionOf(result: Result, isPlaced: boolean): string {
   const { value: more } = addedAtHalf(result);
   const busy = edgeUtilisation(result.closed.native);
   const whose = isLimitedByClients(result) ? ': the clients have no time for more' : '';
+  const added = atHalf(result).some(isOfClients)
+    ? ''
+    : ` At half of it (${share(busy / 2)} of a core), a remote handshake takes ${number(Math.abs(more))} ms ${more < 0 ? 'less' : 'more'} in the median.`;
   return (
     `${site}: with clients and key server ${isPlaced ? 'on the cores that are left' : 'beside it'}, the native edge does ${perSecond(capacity.native)} handshakes a second, ` +
-    `the remote one ${perSecond(capacity.remote)}. The native one uses ${share(busy)} of a core for that${whose}. At half of it (${share(busy / 2)} of a core), a remote handshake takes ${number(Math.abs(more))} ms ${more < 0 ? 'less' : 'more'} in the median.`
+    `the remote one ${perSecond(capacity.remote)}. The native one uses ${share(busy)} of a core for that${whose}.${added}`
   );
 }
 

@@ -135,7 +135,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     measured: [{ target: 'memory', ...estimate }],
     warnings: limited(workshop.scale, count),
     // What else runs takes nothing of a process's own memory.
-    disturbed: false,
+    disowned: false,
     raw: { count, native, paused },
   };
 }

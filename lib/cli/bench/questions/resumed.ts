@@ -1,6 +1,6 @@
 /** What does a resumed handshake cost? No key takes part in it: as much as natively. */
 import { type Case, compare, nameOf } from '../comparison.ts';
-import { type Doubts, doubtsOf, withMore } from '../doubts.ts';
+import { type Doubts, disowning, doubtsOf } from '../doubts.ts';
 import { number, spread, times } from '../figures-in-words.ts';
 import {
   eachGeneration,
@@ -50,11 +50,12 @@ export function doubts(results: readonly Result[]): Doubts {
       [`remote, ${tls(each)}`, each.remote] as const,
     ]),
   );
-  const found = doubtsOf(groups);
-  const samples = Object.values(groups).flat();
-  return samples.some(({ resumed, operations }) => resumed !== 1 || operations !== 0)
-    ? withMore(found, 'Not every handshake was resumed: the comparison is not between resumed handshakes.')
-    : found;
+  const asked = Object.values(groups)
+    .flat()
+    .some(({ operations }) => operations !== 0)
+    ? ['The key server was asked: the comparison is not between resumed handshakes.']
+    : [];
+  return disowning(doubtsOf(groups, 1), ...asked);
 }
 
 /** @returns of each case, what one generation of edges makes of it */

@@ -107,13 +107,13 @@ test('a question that fails has no figures, says why, and takes no other one wit
   });
   const good: Answer = {
     ...{ words: ['well'], tables: [], plots: [], measured: [] },
-    ...{ warnings: [], disturbed: false, raw: 1 },
+    ...{ warnings: [], disowned: false, raw: 1 },
   };
   const more = { ...good, conclusions: ['so'] };
   const questions = [
     asked('bad', () => Promise.reject(new Error('the reason'))),
     asked('good', () => Promise.resolve(more)),
-    asked('disturbed', () => Promise.resolve({ ...more, disturbed: true })),
+    asked('disturbed', () => Promise.resolve({ ...more, disowned: true })),
   ];
   const { answers } = await askAll(questions, TINY, { write: () => undefined });
   const all = answers.map(({ name, failed, words, warnings }) => ({ name, failed, words, warnings }));

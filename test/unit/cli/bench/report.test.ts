@@ -53,7 +53,7 @@ const report = reportWith(
         { target: 'rsaCost', value: 0.5, interval: [0.49, 0.51], note: RUDE },
         { target: 'rsaGain', value: 1.5, interval: [1.4, 1.8999] },
       ],
-      disturbed: false,
+      disowned: false,
       rounds: 5,
       raw: {},
     },

@@ -48,7 +48,7 @@ test('a target is met, or not, where the whole interval is on one side of its li
 
 const answered = (name: string, measured: readonly Measured[], more: Partial<Answered> = {}): Answered => ({
   ...{ name, title: name, failed: false, words: [], tables: [], plots: [], warnings: [] },
-  ...{ measured, disturbed: false, rounds: 5, raw: 0, ...more },
+  ...{ measured, disowned: false, rounds: 5, raw: 0, ...more },
 });
 
 test('what failed, what was not asked, and what was disturbed is neither met nor forgotten', () => {
@@ -64,7 +64,7 @@ test('what failed, what was not asked, and what was disturbed is neither met nor
         { target: 'resumed13', value: 1, interval: [1, 1] },
         { target: 'resumed12', value: 1, interval: [1, 1] },
       ],
-      { disturbed: true },
+      { disowned: true },
     ),
     answered('bulk', [], { failed: true }),
     answered('isolate', [{ target: 'isolate', value: Number.NaN, note: 'one core' }]),

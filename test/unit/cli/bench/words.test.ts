@@ -1,6 +1,7 @@
 /** The sentences of the report follow from its figures, whichever way these go; what cannot be is no sentence. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Doubts } from '../../../../lib/cli/bench/doubts.ts';
 import { ONE_PAIR } from '../../../../lib/cli/bench/estimate.ts';
 import { otherOpenssl } from '../../../../lib/cli/bench/machine.ts';
 import type { Answered } from '../../../../lib/cli/bench/question.ts';
@@ -18,7 +19,7 @@ import { textReport } from '../../../../lib/cli/bench/report.ts';
 import { ratioOf } from '../../../../lib/cli/bench/rounds.ts';
 import type { Sample } from '../../../../lib/cli/bench/sample.ts';
 import type { Site } from '../../../../lib/cli/bench/sites.ts';
-import { verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
+import { type State, verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
 import { QUIET, reportWith, samplesWith } from '../../../helpers/bench.ts';
 
 /** CPU of the edge, milliseconds. */
@@ -82,14 +83,29 @@ test('an edge that saves more than its signature is a doubt, not a fact, and its
   assert.ok(!handshakes.isImpossible(handshake('RSA-3072', 1.8, 0.57, 1.4)));
 });
 
-test('handshakes that were not full, or not resumed, are told', () => {
-  const full = handshake('P-256', 0.5, 0.55, 0.02);
-  assert.deepEqual(handshakes.doubts([full]).warnings, []);
-  const some = {
-    ...full,
-    alone: { ...full.alone, remote: samplesWith({ edgeCpuMs: 0.55, operations: 0.5 }) },
-  };
-  assert.match(handshakes.doubts([some]).warnings.join(), /not all handshakes were full/);
+/** Of an answer with these: would it be met or not without the doubts, and with them? */
+function statesOf(name: string, measured: Answered['measured'], doubts: Doubts): readonly State[] {
+  const { target } = measured[0]!;
+  const answer = { ...ISOLATE, name, measured };
+  return [answer, { ...answer, ...doubts }].map(
+    (each) => verdictsOf([each]).find((verdict) => verdict.name === target)!.state,
+  );
+}
+
+test('by handshakes that were not full, or not resumed, or miscounted, no target is met or not, and they are told', () => {
+  const full = handshake('RSA-2048', 1, 0.45, 0.6);
+  const measured = handshakes.measuredOf([full]);
+  assert.deepEqual(handshakes.doubts([full]), { warnings: [], disowned: false });
+  for (const [more, warning] of [
+    [{ operations: 0.5 }, /not all handshakes were full/],
+    [{ resumed: 0.5 }, /not between full handshakes/],
+    [{ agreement: 0.9 }, /counted different numbers/],
+  ] as const) {
+    const remote = samplesWith({ edgeCpuMs: 0.45, keyServerCpuMs: 0.8, ...more });
+    const doubts = handshakes.doubts([{ ...full, alone: { ...full.alone, remote } }]);
+    assert.match(doubts.warnings.join(), warning);
+    assert.deepEqual(statesOf('handshakes', measured, doubts), ['met', 'not certain']);
+  }
   const sides = (more: Partial<Sample>) => ({
     ...({
       site: 'RSA-2048',
@@ -98,8 +114,29 @@ test('handshakes that were not full, or not resumed, are told', () => {
     } as const),
     remote: samplesWith({ resumed: 1, operations: 0, ...more }),
   });
-  assert.deepEqual(resumed.doubts([sides({})]).warnings, []);
-  assert.match(resumed.doubts([sides({ resumed: 0.9 })]).warnings.join(), /Not every handshake was resumed/);
+  assert.deepEqual(resumed.doubts([sides({})]), { warnings: [], disowned: false });
+  const equal = [{ target: 'resumed13', value: 1, interval: [0.99, 1.01] }] as const;
+  for (const [more, warning] of [
+    [{ resumed: 0.9 }, /Not every handshake was resumed/],
+    [{ operations: 1 }, /The key server was asked/],
+  ] as const) {
+    const doubts = resumed.doubts([sides(more)]);
+    assert.match(doubts.warnings.join(), warning);
+    assert.deepEqual(statesOf('resumed', equal, doubts), ['met', 'not certain']);
+  }
+});
+
+test('rates and latencies of clients that are full are no verdict', () => {
+  const [app] = isolate.measuredOf([isolated()], true);
+  assert.equal(app?.doubtful, false);
+  const busy = isolated().isolated.map((each) => ({ ...each, clientUtilisation: 0.99 }));
+  assert.equal(isolate.measuredOf([{ ...isolated(), isolated: busy }], true)[0]?.doubtful, true);
+});
+
+test('of clients that are no measure of the edge nothing is concluded', () => {
+  const batch = samplesWith({});
+  const of = (sTime: number) => clients.doubts({ batch, one: [], alone: batch, sTimeCpuMs: [sTime] });
+  assert.deepEqual([of(1.1).disowned, of(1.5).disowned], [false, true]);
 });
 
 const far = (distanceMs: number, edgeCpuMs: number): distance.Result => ({
@@ -117,7 +154,7 @@ test('whether distance costs work is said by the figures', () => {
 
 const ISOLATE: Answered = {
   ...{ name: 'isolate', title: '', failed: false, rounds: 5, words: [], tables: [], plots: [] },
-  ...{ measured: [], warnings: [], disturbed: false, raw: 0 },
+  ...{ measured: [], warnings: [], disowned: false, raw: 0 },
 };
 
 function isolated(): isolate.Result {
@@ -183,7 +220,7 @@ test('the latency that is added is remote less native, at half of the load', () 
     steps: [step(0.1, 1, 9), step(0.5, native, remote), step(0.85, 1, 9)],
   });
   assert.deepEqual(load.measuredOf([result(1, 1.25)]), [
-    { target: 'addedLatency', value: 0.25, interval: undefined },
+    { target: 'addedLatency', value: 0.25, interval: undefined, doubtful: false },
   ]);
   assert.match(load.conclusionOf(result(1, 1.25), true), /takes 0\.250 ms more/);
   assert.match(load.conclusionOf(result(41.6, 1), true), /takes 40\.6 ms less/);
@@ -198,9 +235,14 @@ test('the latency that is added is remote less native, at half of the load', () 
   assert.match(limit, /uses 50 % of a core for that: the clients have no time for more\. At half/);
   const dropped = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [{ ...round(2), dropped: 7 }] }] };
   assert.match(load.doubts([dropped]).warnings.join(), /did not begin 7 connections/);
+  assert.equal(load.measuredOf([dropped])[0]?.doubtful, true);
+  assert.doesNotMatch(load.conclusionOf(dropped, true), /At half/);
   const busy = { ...round(2), clientUtilisation: 0.99 };
   const limited = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [busy] }] };
   assert.match(load.doubts([limited]).warnings.join(), /clients used all of a core/);
+  assert.equal(load.measuredOf([limited])[0]?.doubtful, true);
+  const miscounted = { ...result(1, 2), closed: { ...closedAt(0.5), remote: samplesWith({ resumed: 1 }) } };
+  assert.ok(load.doubts([miscounted]).disowned);
 });
 
 test('as many handshakes are paused as files allow', () => {
