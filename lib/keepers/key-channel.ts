@@ -6,6 +6,12 @@ import type { Items } from '../protocol/tags.ts';
 /** Operations that the process of the keys may have before it at once: more than an app's handshakes can be. */
 export const MAX_UNANSWERED = 65_535;
 
+/**
+ * The id of the first word of a process, which nobody asked for: its payload tells what the process could not give up, as names of
+ * {@link Hardening}, separated by commas. It is sent nothing before that.
+ */
+export const FIRST_WORD = 0;
+
 /** Custom functions of the wire. */
 const FUNCTIONS = {
   /** Hands a key over; the payload is the key, PKCS#8 DER. */
@@ -14,8 +20,6 @@ const FUNCTIONS = {
   keepAlone: 'isolate:keep-alone',
   /** Tells that nobody will ask for a key any more, by its id. */
   drop: 'isolate:drop',
-  /** Asks what the process could not give up: names of {@link Hardening}, separated by commas. */
-  exposure: 'isolate:exposure',
   /** Asks for the address that keys are sealed for. */
   address: 'isolate:address',
   /** Asks for a key, by its id, sealed for the address in the payload. */

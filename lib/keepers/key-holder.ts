@@ -2,17 +2,22 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { PendingRequests } from '../client/pending-requests.ts';
+import { type Alarm, type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
-import { decodeAnswer } from '../protocol/answers.ts';
+import { type Answer, decodeAnswer } from '../protocol/answers.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { encodeFrame } from '../protocol/frame-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
+import { setImmediate } from '../timers.ts';
 import { CHANNEL_FD, EXIT_DEBUGGED, EXIT_EXPOSED, takeHolderChild } from './holder-child.ts';
 import { type ChannelFunction, channelRequest, MAX_UNANSWERED } from './key-channel.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
 /** A process that has answered nothing for this long, though it was asked, is taken for stopped. */
 const SILENCE_MS = 1000;
+
+/** It takes 40 ms, and seconds on a machine that is very busy. One that hangs in Node's own start may do so for ever. */
+const START_LIMIT_MS = 30_000;
 
 /** Keys on their way from one process to another: a few milliseconds of work, which handshakes wait for. */
 const KEYS_AT_ONCE = 16;
@@ -63,6 +68,11 @@ function refused(code: number): KeylessError {
   );
 }
 
+interface HeldFrame {
+  readonly bytes: Buffer;
+  readonly holdsKey: boolean;
+}
+
 function full(): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_CONNECTION',
@@ -70,7 +80,10 @@ function full(): KeylessError {
   );
 }
 
-/** States: serving <-> silent (it may be stopped, and may be continued) -> ended. */
+/**
+ * States: starting (nothing is sent to it: it may be debugged, dumped, or left behind by the app) -> serving <-> silent (it may be
+ * stopped, and may be continued) -> ended. Starting it may be taken for silent as well.
+ */
 export class KeyHolder {
   readonly #child: ChildProcess;
   readonly #channel: Socket;
@@ -83,12 +96,15 @@ export class KeyHolder {
   });
   /** Names of the keys that it has, and whether it gives them to no other process. */
   readonly #keys = new Map<string, boolean>();
+  /** For when it has started; `undefined`: it has, or it has ended. */
+  #held: HeldFrame[] | undefined = [];
+  readonly #startLimit: Alarm;
   #ended = false;
   #exited = false;
   silent = false;
 
   /** @throws KeylessError ERR_KEYLESS_PLATFORM: the process cannot be started */
-  constructor(events: KeyHolderEvents) {
+  constructor(events: KeyHolderEvents, clock: Clock = systemClock) {
     this.#events = events;
     this.#child = takeHolderChild();
     this.#channel = this.#child.stdio[CHANNEL_FD] as Socket;
@@ -97,9 +113,8 @@ export class KeyHolder {
     this.#channel.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#channel.on('error', () => this.#end());
     this.#channel.on('close', () => this.#end());
-    this.#tell(channelRequest('exposure'), (what) => {
-      if (what.length > 0) events.onExposed(Buffer.from(what).toString('latin1'));
-    });
+    // This process may have been the one that was busy: what has come meanwhile is read first.
+    this.#startLimit = clock.after(START_LIMIT_MS, () => setImmediate(() => this.#giveUpStart()));
   }
 
   /** What it has not answered is answered elsewhere, or not at all. */
@@ -120,7 +135,7 @@ export class KeyHolder {
   keep({ name, pkcs8, alone }: HandedKey): void {
     if (this.has(name)) return;
     this.#keys.set(name, alone);
-    this.#tell(channelRequest(alone ? 'keepAlone' : 'keep', { payload: pkcs8 }));
+    this.#tell(channelRequest(alone ? 'keepAlone' : 'keep', { payload: pkcs8 }), true);
   }
 
   drop(name: string): void {
@@ -132,14 +147,32 @@ export class KeyHolder {
   }
 
   /** Nobody waits for the answer: it may come when the process runs. */
-  #tell(items: Items, onAnswer: (payload: Uint8Array) => void = () => undefined): void {
-    const frame = encodeFrame(
-      this.#pending.add((answer) => {
-        if (!(answer instanceof KeylessError) && answer.kind === 'result') onAnswer(answer.payload);
-      }),
-      items,
-    );
-    this.#channel.write(frame, () => frame.fill(0));
+  #tell(items: Items, holdsKey = false): void {
+    const id = this.#pending.add(() => undefined);
+    this.#send({ bytes: encodeFrame(id, items), holdsKey });
+  }
+
+  #send(frame: HeldFrame): void {
+    if (this.#held !== undefined) this.#held.push(frame);
+    else if (frame.holdsKey) this.#channel.write(frame.bytes, () => frame.bytes.fill(0));
+    else this.#channel.write(frame.bytes);
+  }
+
+  /** @param word the first one of the process */
+  #begin(word: Answer): void {
+    if (word.kind !== 'result') {
+      this.#end();
+      return;
+    }
+    this.#startLimit.cancel();
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const frame of held) this.#send(frame);
+    if (word.payload.length > 0) this.#events.onExposed(Buffer.from(word.payload).toString('latin1'));
+  }
+
+  #giveUpStart(): void {
+    if (this.#held !== undefined) this.#exit(`it has not started within ${START_LIMIT_MS / 1000} s`);
   }
 
   /**
@@ -198,7 +231,7 @@ export class KeyHolder {
       else if (answer.kind === 'result') onResult(answer.payload);
       else onResult(refused(answer.kind === 'error' ? answer.code : 0));
     });
-    this.#channel.write(encodeFrame(id, items));
+    this.#send({ bytes: encodeFrame(id, items), holdsKey: false });
   }
 
   #read(chunk: Buffer): void {
@@ -208,7 +241,9 @@ export class KeyHolder {
     try {
       for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
         const answer = decodeAnswer(frame.items);
-        if (answer !== undefined) this.#pending.settle(frame.id, answer);
+        if (answer === undefined) continue;
+        if (this.#held !== undefined) this.#begin(answer);
+        else this.#pending.settle(frame.id, answer);
       }
     } catch {
       this.#end();
@@ -231,6 +266,9 @@ export class KeyHolder {
     if (this.#ended) return;
     this.#ended = true;
     this.#watch.stop();
+    this.#startLimit.cancel();
+    for (const { bytes } of this.#held ?? []) bytes.fill(0);
+    this.#held = undefined;
     this.#channel.destroy();
     this.#child.kill('SIGKILL');
     this.#events.onEnd();

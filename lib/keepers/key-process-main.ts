@@ -18,7 +18,7 @@ import { AnswerOrder } from './answer-order.ts';
 import { closeDescriptors } from './descriptors.ts';
 import { CHANNEL_FD, EXIT_DEBUGGED, EXIT_EXPOSED, REQUIRE_HARDENING } from './holder-child.ts';
 import { KeptKeys } from './kept-keys.ts';
-import { type ChannelFunction, channelFunction, MAX_UNANSWERED } from './key-channel.ts';
+import { type ChannelFunction, channelFunction, FIRST_WORD, MAX_UNANSWERED } from './key-channel.ts';
 
 /** The app may do with its keys what it may do natively: old versions of TLS and clients' signatures as well. */
 const POLICY = policyOf({ contexts: SIGNING_CONTEXTS, allowDecrypt: 'every-key', allowLegacyHashes: true });
@@ -66,7 +66,6 @@ const ON_CHANNEL: Readonly<Record<ChannelFunction, (items: Items) => Outcome>> =
     collectSoon();
     return NOTHING;
   },
-  exposure: () => Buffer.from(exposure.join(), 'ascii'),
   address: () => keys.address(),
   seal: ({ keyId = NOTHING, payload = NOTHING }) => keys.sealed(keyId, payload) ?? 'key-not-granted',
   open: ({ keyId = NOTHING, payload = NOTHING }) => {
@@ -114,8 +113,9 @@ closeDescriptors(inherited);
 process.title = 'keyless-tls keys';
 const channel = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
 const exposure = exposureOf(hardenProcess());
-// The keys that were sent to it are in the channel, and have not been read.
 if (exposure.length > 0 && hardening === REQUIRE_HARDENING) process.exit(EXIT_EXPOSED);
 // A SIGUSR1 that came before it was ignored. One that is not open by now cannot be opened any more.
 if (process.getBuiltinModule('node:inspector')?.url() !== undefined) process.exit(EXIT_DEBUGGED);
 serve(channel);
+// From here on it is given keys.
+channel.write(encodeResult(FIRST_WORD, Buffer.from(exposure.join(), 'ascii')));
