@@ -61,6 +61,9 @@ Napi::Value Become(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), BecomeProgram(words));
 }
 
+// endProcess(code): see EndProcess().
+void End(const Napi::CallbackInfo& info) { EndProcess(info[0].As<Napi::Number>().Int32Value()); }
+
 // lockFile(descriptor): 0, or errno.
 Napi::Value LockFile(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), TryLockFile(info[0].As<Napi::Number>().Int32Value()));
@@ -117,6 +120,7 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   functions.Add("hardenProcess", Harden);
   functions.Add("ignoreSignals", Ignore);
   functions.Add("becomeProgram", Become);
+  functions.Add("endProcess", End);
   functions.Add("lockFile", LockFile);
   functions.Add("chainLines", Chain);
   functions.Add("isSameName", SameName);

@@ -2,6 +2,8 @@
 import { type DestinationStream, pino } from 'pino';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Rate, TokenBucket } from '../server/token-bucket.ts';
+import { endSoon } from './end-soon.ts';
+import { LineOutput } from './line-output.ts';
 
 /** Those that are `undefined` are left out. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;
@@ -28,8 +30,7 @@ function textLine(event: string, fields: Fields): string {
 const LINES: Rate = { perSecond: 100, burst: 1000 };
 /** Where there are more, those of a while together, and one that tells of the rest: each write by itself costs as much as a signature. */
 const PAUSE_MS = 1000;
-/** Lines that nobody reads, before more are dropped: the log's reader does not hold up the key server. */
-const MAX_UNREAD_BYTES = 1_048_576;
+/** For what is not written yet when all ends. */
 const END_MS = 1000;
 const PROBLEM = /problem|refused/;
 
@@ -106,9 +107,23 @@ class LimitedLines {
   }
 }
 
+function withinTime(done: Promise<void>, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const impatience = clock.after(END_MS, resolve);
+    impatience.ref();
+    void done.then(() => {
+      impatience.cancel();
+      resolve();
+    });
+  });
+}
+
 export interface EventLines {
   readonly print: Print;
-  /** Resolves when what was printed is written, or its reader takes too long. */
+  /**
+   * Resolves when what was printed is written, cannot be, or takes too long: the rest is lost. The command should have nothing
+   * left to do: its process ends soon.
+   */
   end(): Promise<void>;
   /** Resolves when nobody reads any more, as behind `| head`: what is printed from then on is lost. */
   readonly readerGone: Promise<void>;
@@ -123,47 +138,30 @@ export function eventLines(
   clock: Clock = systemClock,
   unlimited: ReadonlySet<string> = new Set(),
 ): EventLines {
-  const destination = pino.destination({ dest: 1, sync: false, maxLength: MAX_UNREAD_BYTES });
-  let dropped = false;
-  destination.on('drop', () => {
-    dropped = true;
-  });
-  const writeText = (event: string, fields: Fields) => void destination.write(`${textLine(event, fields)}\n`);
+  const output = new LineOutput();
+  let hadRoom = true;
+  const destination = {
+    write(line: string) {
+      hadRoom = output.write(line);
+    },
+  };
+  const writeText = (event: string, fields: Fields) => destination.write(`${textLine(event, fields)}\n`);
   const writeLine = json ? jsonWriter(destination) : writeText;
   const write: Write = (event, fields) => {
-    dropped = false;
     writeLine(event, fields);
-    return !dropped;
+    return hadRoom;
   };
-  let isGone = false;
-  const readerGone = new Promise<void>((resolve) => {
-    destination.on('error', ({ code }: NodeJS.ErrnoException) => {
-      if (code !== 'EPIPE') return;
-      isGone = true;
-      resolve();
-    });
-  });
   const lines = new LimitedLines(write, clock, unlimited);
-  const end = () => {
-    const toldAll = lines.end();
-    if (isGone) return readerGone;
-    return new Promise<void>((resolve) => {
-      const impatience = clock.after(END_MS, resolve);
-      impatience.ref();
-      const done = () => {
-        impatience.cancel();
-        resolve();
-      };
-      destination.once('close', done).once('error', done);
-      if (toldAll) {
-        destination.end();
-        return;
-      }
-      destination.once('drain', () => {
-        lines.end();
-        destination.end();
-      });
-    });
+  const finish = async () => {
+    if (!lines.end()) {
+      await output.flushed();
+      lines.end();
+    }
+    await output.flushed();
   };
-  return { print: (event, fields) => lines.print(event, fields), end, readerGone };
+  const end = async () => {
+    await withinTime(finish(), clock);
+    endSoon();
+  };
+  return { print: (event, fields) => lines.print(event, fields), end, readerGone: output.readerGone };
 }

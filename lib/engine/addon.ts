@@ -103,6 +103,7 @@ export interface Addon {
   hardenProcess(): number;
   ignoreSignals(): void;
   becomeProgram(words: readonly string[]): number;
+  endProcess(code: number): never;
   lockFile(descriptor: number): number;
   chainLines(lines: Uint8Array, ends: Uint32Array, count: number, head: Uint8Array): boolean;
   isSameName(one: Uint8Array, other: Uint8Array): boolean;
@@ -177,6 +178,7 @@ const FUNCTIONS = [
   'hardenProcess',
   'ignoreSignals',
   'becomeProgram',
+  'endProcess',
   'lockFile',
   'chainLines',
   'isSameName',

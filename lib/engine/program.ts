@@ -1,4 +1,4 @@
-/** Another program in the place of this process. */
+/** What becomes of this process in the end: another program, or nothing. */
 import { getSystemErrorName } from 'node:util';
 import { addon } from './addon.ts';
 
@@ -12,4 +12,14 @@ import { addon } from './addon.ts';
 export function becomeProgram(program: string, args: readonly string[]): never {
   const code = getSystemErrorName(-addon().becomeProgram([program, ...args]));
   throw Object.assign(new Error(code), { code });
+}
+
+/**
+ * Ends this process at once, whatever its threads wait for: `process.exit` waits for those of libuv. No handler of `exit` runs, and
+ * what streams have not written is lost.
+ *
+ * @param code 0 to 255
+ */
+export function endProcess(code: number): never {
+  return addon().endProcess(code);
 }
