@@ -3,7 +3,7 @@ import type { SecureVersion } from 'node:tls';
 import { interleave } from './rounds.ts';
 import { type Sample, takeSample } from './sample.ts';
 import type { Site } from './sites.ts';
-import type { EdgeName, Workshop } from './workshop.ts';
+import { type EdgeName, WARM_UP_SITES, WARM_UP_VERSION, type Workshop } from './workshop.ts';
 
 export interface Case {
   readonly site: Site;
@@ -18,22 +18,27 @@ export function nameOf({ site, version, group }: Case): string {
   return `${site}, ${version.replace('TLSv', 'TLS ')}${group === undefined ? '' : `, ${group}`}`;
 }
 
+/** Whether edges have made thousands of these when they are given. */
+const isWarm = ({ site, version, group, resume }: Case) =>
+  WARM_UP_SITES.includes(site) && version === WARM_UP_VERSION && group === undefined && resume !== true;
+
 /** @param sides edges to compare; both are measured in turn */
 export async function compare<Name extends EdgeName>(
   workshop: Workshop,
   sides: readonly Name[],
-  { site, ...dial }: Case,
+  which: Case,
   concurrent: number,
   ms = workshop.scale.roundMs,
   rounds = workshop.scale.rounds,
 ): Promise<Record<Name, Sample[]>> {
+  const { site, ...dial } = which;
   const round = async (name: Name, length: number): Promise<Sample> => {
     const edge = await workshop.edge(name);
     const ports = [edge.ports[site]!];
     return takeSample(workshop, [edge], { ...dial, ports, concurrent, ms: length });
   };
-  // The first handshakes of a case are not counted: their code is new to V8.
-  for (const name of sides) await round(name, ms);
+  // The first handshakes of other cases are not counted: their code is new to V8.
+  if (!isWarm(which)) for (const name of sides) await round(name, ms);
   const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name, ms)]));
   return interleave(contestants as Record<Name, () => Promise<Sample>>, rounds);
 }

@@ -10,6 +10,8 @@ export type Interval = readonly [least: number, most: number];
 export interface Estimate {
   readonly value: number;
   readonly interval: Interval | undefined;
+  /** Factor by which it was widened at either end, beyond what rounds say. */
+  readonly allowance?: number;
 }
 
 /** Quantiles of Student's distribution, two-sided 95 %, by degrees of freedom from 1 on; with more than these, the last one is a little too large. */
@@ -57,7 +59,9 @@ export function ratioEstimate(of: readonly number[], to: readonly number[], gene
     return around(value, interval && [Math.exp(interval[0]), Math.exp(interval[1])]);
   }
   const interval = intervalOf(logs);
-  return around(value, interval && [Math.exp(interval[0]) / ONE_PAIR, Math.exp(interval[1]) * ONE_PAIR]);
+  if (interval === undefined) return around(value, undefined);
+  const [least, most] = [Math.exp(interval[0]) / ONE_PAIR, Math.exp(interval[1]) * ONE_PAIR];
+  return { ...around(value, [least, most]), allowance: ONE_PAIR };
 }
 
 /** As {@link ratioEstimate}; what processes differ by is little of it, or each round has its own. */
@@ -67,6 +71,6 @@ export function differenceEstimate(of: readonly number[], less: readonly number[
 }
 
 /** Of the ratio the other way round. */
-export function inverse({ value, interval }: Estimate): Estimate {
-  return { value: 1 / value, interval: interval && [1 / interval[1], 1 / interval[0]] };
+export function inverse({ value, interval, ...more }: Estimate): Estimate {
+  return { ...more, value: 1 / value, interval: interval && [1 / interval[1], 1 / interval[0]] };
 }

@@ -47,6 +47,8 @@ export interface Measured {
   readonly value: number;
   /** Between what it is; `undefined`: that is not known, and no verdict is given. */
   readonly interval?: Interval | undefined;
+  /** Factor by which that was widened at either end, beyond what rounds say. */
+  readonly allowance?: number;
   /** What belongs to the figure: how it was had, what it does not say. */
   readonly note?: string;
   /** It cannot be, whatever the machine did meanwhile. */

@@ -29,6 +29,18 @@ export function stateOf(
   return highest < least || lowest > most ? 'not met' : 'not certain';
 }
 
+/** @returns what is left for what one pair of processes does not show, and what it would take to meet the target with it */
+export function allowanceInWords({ least, most, unit }: Target, allowance: number): string {
+  const left = `${Math.round((allowance - 1) * 100)} % are left on either side, for what one pair of processes does not show`;
+  const [lowest, highest] = [(least ?? 0) * allowance, (most ?? Infinity) / allowance];
+  if (lowest > highest) return `${left}: so it cannot be met`;
+  const limits = [
+    least === undefined ? [] : [`${number(lowest)} ${unit} or more`],
+    most === undefined ? [] : [`${number(highest)} ${unit} or less`],
+  ];
+  return `${left}: to be met takes ${limits.flat().join(' and ')}`;
+}
+
 function judge(name: TargetName, answers: readonly Answered[]): Verdict {
   const target: Target = TARGETS[name];
   const answer = answers.find((each) => each.name === target.question);
@@ -36,9 +48,11 @@ function judge(name: TargetName, answers: readonly Answered[]): Verdict {
     value = Number.NaN,
     interval,
     note,
+    allowance,
     doubtful = false,
   } = answer?.measured.find((each) => each.target === name) ?? {};
-  const verdict = { ...target, name, measured: value, interval, note };
+  const notes = [note, allowance && allowanceInWords(target, allowance)].filter((each) => each !== undefined);
+  const verdict = { ...target, name, measured: value, interval, note: notes.join('; ') || undefined };
   if (!Number.isFinite(value)) return { ...verdict, state: 'not measured' };
   if (answer?.disowned === true || doubtful) return { ...verdict, state: 'not certain' };
   return { ...verdict, state: stateOf(target, interval) };

@@ -18,7 +18,8 @@ import { momentOf, type Own, type Waits, waitsBetween } from './waits.ts';
 export type EdgeName = 'native' | 'remote' | 'local' | 'unverified' | 'isolated' | 'pinging';
 
 const ISOLATE = `--import=${new URL('../../wrap/isolate.js', import.meta.url).href}`;
-const WARM_UP_SITES: readonly Site[] = ['RSA-2048', 'P-256'];
+export const WARM_UP_SITES: readonly Site[] = ['RSA-2048', 'P-256'];
+export const WARM_UP_VERSION = 'TLSv1.3';
 /** A machine that is busy for good is not waited for. */
 const MOST_WARM_UPS = 4;
 const SITES: readonly Site[] = ['RSA-2048', 'RSA-3072', 'P-256', 'P-384', 'Ed25519'];
@@ -185,7 +186,13 @@ export class Workshop {
       const each = ms / WARM_UP_SITES.length;
       const enough = (await edge.figures()).cpuMs + each / 2;
       for (let times = 0; times < MOST_WARM_UPS; times += 1) {
-        const plan = { kind: 'closed', version: 'TLSv1.3', concurrent: CONCURRENT, ports, ms: each } as const;
+        const plan = {
+          kind: 'closed',
+          version: WARM_UP_VERSION,
+          concurrent: CONCURRENT,
+          ports,
+          ms: each,
+        } as const;
         await this.clients.run(plan);
         if ((await edge.figures()).cpuMs >= enough) break;
       }

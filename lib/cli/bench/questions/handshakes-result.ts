@@ -6,6 +6,8 @@ import type { Sample } from '../sample.ts';
 type Sides = Readonly<Record<'native' | 'remote', readonly Sample[]>>;
 
 export interface Result extends Case {
+  /** Of edges that the rounds of {@link batch} are of, one after the other. */
+  readonly generations: number;
   /** Sixteen at once. */
   readonly batch: Sides;
   /** One after the other. */

@@ -73,14 +73,17 @@ export function measuredOf(results: readonly Result[]): Measured[] {
   const [rsa, p256] = [of('RSA-2048'), of('P-256')];
   const measured: Measured[] = [];
   if (rsa !== undefined) {
-    const [doubtful, cost] = [isImpossible(rsa), estimateOf(rsa.batch.remote, rsa.batch.native)];
+    const [doubtful, cost] = [
+      isImpossible(rsa),
+      estimateOf(rsa.batch.remote, rsa.batch.native, rsa.generations),
+    ];
     measured.push(
       { target: 'rsaCost', ...cost, doubtful },
       { target: 'rsaGain', ...inverse(cost), doubtful },
     );
   }
   if (p256 !== undefined) {
-    const cost = estimateOf(p256.batch.remote, p256.batch.native);
+    const cost = estimateOf(p256.batch.remote, p256.batch.native, p256.generations);
     measured.push({ target: 'ecCost', ...cost, doubtful: isImpossible(p256) });
   }
   return measured;

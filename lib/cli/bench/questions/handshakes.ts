@@ -1,5 +1,13 @@
 /** What does a full handshake cost, with its key native and on a key server? */
 import { type Case, compare, nameOf } from '../comparison.ts';
+import {
+  eachGeneration,
+  generationsInWords,
+  generationsOf,
+  joined,
+  renewalMs,
+  roundsInEach,
+} from '../generations.ts';
 import type { Answer, Question } from '../question.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
 import { signatureCpuMs } from '../sites.ts';
@@ -9,7 +17,9 @@ import { aloneTable, cpuTable, ratesPlot, splitPlot } from './handshakes-shown.t
 import { conclusionsOf, doubts, measuredOf, wordsOf } from './handshakes-words.ts';
 
 const POST_QUANTUM = 'X25519MLKEM768';
-const QUICK_CASES: readonly Case[] = [
+const SIDES = ['native', 'remote'] as const;
+/** Targets are of these: they are asked of several generations of edges. */
+const JUDGED: readonly Case[] = [
   { site: 'RSA-2048', version: 'TLSv1.3' },
   { site: 'P-256', version: 'TLSv1.3' },
 ];
@@ -29,31 +39,67 @@ function hasPostQuantum(openssl = process.versions.openssl): boolean {
 
 /** @returns what is measured, as far as this Node.js has it */
 export function casesOf({ quick }: Scale): readonly Case[] {
-  if (quick) return QUICK_CASES;
+  if (quick) return JUDGED;
   const postQuantum: Case = { site: 'P-256', version: 'TLSv1.3', group: POST_QUANTUM };
-  return [...QUICK_CASES, ...MORE_CASES, ...(hasPostQuantum() ? [postQuantum] : [])];
+  return [...JUDGED, ...MORE_CASES, ...(hasPostQuantum() ? [postQuantum] : [])];
 }
 
-async function measure(workshop: Workshop, which: Case): Promise<Result> {
-  workshop.say(nameOf(which));
-  const sides = ['native', 'remote'] as const;
+/** What was measured of a case with sixteen at once, and what is measured of it one at a time. */
+async function withAlone(
+  workshop: Workshop,
+  which: Case,
+  batch: Result['batch'],
+  generations: number,
+): Promise<Result> {
   return {
     ...which,
     signatureCpuMs: signatureCpuMs(workshop.files, which.site),
-    batch: await compare(workshop, sides, which, CONCURRENT),
-    alone: await compare(workshop, sides, which, 1, workshop.scale.roundMs / 2),
+    generations,
+    batch,
+    alone: await compare(workshop, SIDES, which, 1, workshop.scale.roundMs / 2),
   };
 }
 
-/** Rounds and one uncounted round of both edges, sixteen at once, and alone for half as long. */
-const seconds = (scale: Scale) =>
-  casesOf(scale).length * (0.3 + ((scale.rounds + 1) * 2 * 1.5 * (scale.roundMs + 40)) / 1000);
+/** @returns of each case, what one generation of edges makes of it */
+async function ofOneGeneration(workshop: Workshop) {
+  const { scale } = workshop;
+  const all = [];
+  for (const which of JUDGED) {
+    workshop.say(nameOf(which));
+    all.push(await compare(workshop, SIDES, which, CONCURRENT, scale.roundMs, roundsInEach(scale)));
+  }
+  return all;
+}
+
+async function measure(workshop: Workshop): Promise<Result[]> {
+  const generations = await eachGeneration(workshop, SIDES, () => ofOneGeneration(workshop));
+  const results: Result[] = [];
+  for (const [index, which] of JUDGED.entries()) {
+    const batch = joined(generations.map((each) => each[index]!));
+    results.push(await withAlone(workshop, which, batch, generations.length));
+  }
+  for (const which of casesOf(workshop.scale).slice(JUDGED.length)) {
+    workshop.say(nameOf(which));
+    results.push(await withAlone(workshop, which, await compare(workshop, SIDES, which, CONCURRENT), 1));
+  }
+  return results;
+}
+
+/** Both edges, sixteen at once, and alone for half as long; of the cases that are not judged one uncounted round of each. */
+function seconds(scale: Scale): number {
+  const pair = 2 * (scale.roundMs + 40);
+  const judged = JUDGED.length * (generationsOf(scale) * roundsInEach(scale) + scale.rounds / 2) * pair;
+  const others = (casesOf(scale).length - JUDGED.length) * (scale.rounds + 1) * 1.5 * pair;
+  return casesOf(scale).length * 0.3 + (judged + others + renewalMs(scale, SIDES.length)) / 1000;
+}
 
 async function answer(workshop: Workshop): Promise<Answer> {
-  const results: Result[] = [];
-  for (const which of casesOf(workshop.scale)) results.push(await measure(workshop, which));
+  const results = await measure(workshop);
   return {
-    words: wordsOf(results),
+    words: [
+      ...wordsOf(results),
+      `${JUDGED.map(nameOf).join('; ')}, sixteen at once: ${generationsInWords(workshop.scale)}`,
+    ],
     conclusions: conclusionsOf(results),
     tables: [cpuTable(results), aloneTable(results)],
     plots: [ratesPlot(results), splitPlot(results)],
@@ -67,7 +113,7 @@ export const handshakes: Question = {
   name: 'handshakes',
   title: 'Full handshakes',
   asks: 'what a full handshake costs, by kind of key and version',
-  edges: ['native', 'remote'],
+  edges: SIDES,
   rounds: ({ rounds }: Scale) => rounds,
   seconds,
   answer,

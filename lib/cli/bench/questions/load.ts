@@ -224,7 +224,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
 }
 
 function seconds(scale: Scale): number {
-  const capacity = 2 * (scale.rounds + 1) * (scale.roundMs + 40);
+  const capacity = 2 * scale.rounds * (scale.roundMs + 40);
   const steps = sharesOf(scale).length * 2 * roundsOf(scale) * (lengthOf(scale) + 80);
   return (sitesOf(scale).length * (capacity + steps)) / 1000;
 }

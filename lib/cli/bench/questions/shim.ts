@@ -100,7 +100,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
 }
 
 function seconds(scale: Scale): number {
-  const rounds = generationsOf(scale) * (roundsInEach(scale) + 1);
+  const rounds = generationsOf(scale) * roundsInEach(scale);
   return ((SIDES.length + 2) * rounds * (scale.roundMs + 40) + renewalMs(scale, SIDES.length)) / 1000;
 }
 

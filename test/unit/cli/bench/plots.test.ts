@@ -122,7 +122,9 @@ test('the smallest and the largest round are drawn', () => {
 
 test('no two names of a plot have the same colour', () => {
   const batch = { native: samplesWith({}), remote: samplesWith({ edgeCpuMs: 0.5 }) };
-  const plot = splitPlot([{ site: 'P-256', version: 'TLSv1.3', signatureCpuMs: 0.4, batch, alone: batch }]);
+  const plot = splitPlot([
+    { site: 'P-256', version: 'TLSv1.3', signatureCpuMs: 0.4, generations: 1, batch, alone: batch },
+  ]);
   assert.equal(plot.kind, 'bars');
   const names =
     plot.kind === 'bars' ? plot.groups.flatMap(({ bars }) => bars.flatMap(({ parts }) => parts)) : [];

@@ -4,7 +4,14 @@ import { test } from 'node:test';
 import type { Answered, Measured } from '../../../../lib/cli/bench/question.ts';
 import { QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
 import { TARGETS, type Target } from '../../../../lib/cli/bench/targets.ts';
-import { countOf, limitOf, shownOf, stateOf, verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
+import {
+  allowanceInWords,
+  countOf,
+  limitOf,
+  shownOf,
+  stateOf,
+  verdictsOf,
+} from '../../../../lib/cli/bench/verdicts.ts';
 
 test('the targets are those of the issue that asked for the benchmark', () => {
   const limits = Object.entries<Target>(TARGETS).map(([name, { least, most, unit }]) => [
@@ -44,6 +51,18 @@ test('a target is met, or not, where the whole interval is on one side of its li
   // Of one round.
   assert.equal(stateOf({ ...target, most: 1 }, undefined), 'not certain');
   assert.equal(limitOf({ ...target, least: 0.97, most: 1.03 }), 'at least 0.970 ×, at most 1.03 ×');
+});
+
+test('what is left for one pair of processes is said, and what it takes to meet a target with it', () => {
+  const left = '8 % are left on either side, for what one pair of processes does not show';
+  assert.equal(allowanceInWords(TARGETS.rsaCost, 1.08), `${left}: to be met takes 0.481 × or less`);
+  assert.equal(allowanceInWords(TARGETS.rsaGain, 1.08), `${left}: to be met takes 2.05 × or more`);
+  assert.equal(allowanceInWords(TARGETS.resumed13, 1.08), `${left}: so it cannot be met`);
+  const measured = { target: 'bulk', value: 1, interval: [0.93, 1.08], allowance: 1.08 } as const;
+  const noteOf = (more: Measured) =>
+    verdictsOf([answered('bulk', [more])]).find(({ name }) => name === 'bulk')?.note;
+  assert.equal(noteOf({ ...measured, note: 'one' }), `one; ${left}: so it cannot be met`);
+  assert.equal(noteOf({ target: 'bulk', value: 1, interval: [0.98, 1.02] }), undefined);
 });
 
 const answered = (name: string, measured: readonly Measured[], more: Partial<Answered> = {}): Answered => ({
