@@ -4,7 +4,7 @@ import type { LaneName } from './lane.ts';
 /** What is known of how long a key server takes for operations of a kind, milliseconds. */
 export interface Timed {
   /** What nearly all answers keep to; `undefined`: too few came to say. */
-  p95Ms(lane: LaneName): number | undefined;
+  p95Ms(lane: LaneName, now: number): number | undefined;
   averageMs(lane: LaneName, now: number): number;
 }
 
@@ -20,7 +20,7 @@ export function hedgeDelayMs(servers: readonly Timed[], lane: LaneName, now: num
   let p95 = Number.POSITIVE_INFINITY;
   let average = Number.POSITIVE_INFINITY;
   for (const server of servers) {
-    p95 = Math.min(p95, server.p95Ms(lane) ?? Number.POSITIVE_INFINITY);
+    p95 = Math.min(p95, server.p95Ms(lane, now) ?? Number.POSITIVE_INFINITY);
     average = Math.min(average, server.averageMs(lane, now));
   }
   if (p95 < Number.POSITIVE_INFINITY) return Math.max(MIN_MS, p95 * TIMES);

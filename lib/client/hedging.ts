@@ -1,11 +1,12 @@
 /**
  * A second request elsewhere for operations that take longer than nearly all do, within a budget: at most one for every
  * twenty operations, so that slow key servers do not get twice the load when all are slow. Where one key server stands
- * still and another one answers, its operations need no budget.
+ * still and another one answers, its operations need no budget, and wait no longer, however long nearly all took of late.
  *
  * One timer for all operations, none for each: they wait in the order in which they were sent.
  */
 import type { Alarm, Clock } from '../clock.ts';
+import { STANDSTILL_MS } from './lane.ts';
 
 export interface Hedgeable {
   readonly settled: boolean;
@@ -31,7 +32,10 @@ export interface HedgingSettings<T extends Hedgeable, Server> {
 const PER_OPERATION = 0.05;
 /** What is saved up for a bad moment. */
 const MOST = 10;
-/** How often those are looked at again for whom there was no budget, or who wait for a key server. */
+/**
+ * How often those are looked at again for whom there was no budget, or who wait for a key server; and how late it is noticed
+ * that second requests go out sooner now.
+ */
 const SECOND_LOOK_MS = 100;
 /** The settled ones at the head are let go of when there are so many. */
 const COMPACT_AT = 1024;
@@ -66,7 +70,9 @@ export class Hedging<T extends Hedgeable, Server> {
   }
 
   #wait(ms: number): void {
-    this.#alarm = this.#settings.clock.after(Math.max(1, Math.ceil(ms)), () => this.#look());
+    this.#alarm = this.#settings.clock.after(Math.max(1, Math.ceil(Math.min(ms, SECOND_LOOK_MS))), () =>
+      this.#look(),
+    );
   }
 
   #look(): void {
@@ -78,9 +84,9 @@ export class Hedging<T extends Hedgeable, Server> {
     );
     while (this.#head < this.#queue.length) {
       const operation = this.#queue[this.#head]!;
-      const waitMs = operation.sentAt + delayMs - now;
+      const waitMs = Math.min(delayMs, STANDSTILL_MS) - (now - operation.sentAt);
       if (!operation.settled && waitMs > 0) {
-        this.#wait(this.#starved.length > 0 ? Math.min(waitMs, SECOND_LOOK_MS) : waitMs);
+        this.#wait(waitMs);
         break;
       }
       this.#head += 1;
@@ -92,14 +98,16 @@ export class Hedging<T extends Hedgeable, Server> {
 
   /** @returns whether it is taken care of */
   #hedge(operation: T, now: number, delayMs: number): boolean {
+    const waitedMs = now - operation.sentAt;
     // Its first attempt may have failed: it is sent again in its turn, and then has as long as any.
-    if (!operation.isOut || operation.sentAt + delayMs > now) return false;
+    if (!operation.isOut || waitedMs < Math.min(delayMs, STANDSTILL_MS)) return false;
     const standsStill = operation.standsStill(now);
-    if (!standsStill && this.#budget < 1) return false;
+    const isPaid = waitedMs >= delayMs && this.#budget >= 1;
+    if (!standsStill && !isPaid) return false;
     const other = this.#settings.otherFor(operation);
     if (other === undefined) return false;
     const isFree = standsStill && this.#settings.answers(other, now);
-    if (!isFree && this.#budget < 1) return false;
+    if (!isFree && !isPaid) return false;
     this.#settings.hedge(operation, other);
     this.sent += 1;
     if (!isFree) this.#budget -= 1;

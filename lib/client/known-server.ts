@@ -211,8 +211,8 @@ export class KnownServer implements Candidate {
   }
 
   /** What nearly all answers of the kind keep to; `undefined`: too few came to say. */
-  p95Ms(lane: LaneName): number | undefined {
-    return this.#lanes[lane].p95Ms;
+  p95Ms(lane: LaneName, now: number): number | undefined {
+    return this.#lanes[lane].p95Ms(now);
   }
 
   averageMs(lane: LaneName, now: number): number {

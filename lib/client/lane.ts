@@ -22,7 +22,7 @@ export function laneOf(scheme: SchemeName): LaneName {
 }
 
 /** A key server that answers nothing for so long, while operations wait, stands still. */
-const STANDSTILL_MS = 500;
+export const STANDSTILL_MS = 500;
 /** One that may be about to is not known to answer. */
 const DOUBTFUL_MS = STANDSTILL_MS / 2;
 /** Answers before the percentiles mean something. */
@@ -34,14 +34,16 @@ export class Lane {
   readonly #latency = new Latency();
   /** When something was answered last, or there was something to answer after a pause. */
   #progressAt = 0;
+  #hasAnswered = false;
   outstanding = 0;
 
   get hasRoom(): boolean {
     return this.outstanding < this.#congestion.limit;
   }
 
-  /** What nearly all answers keep to, milliseconds; `undefined`: too few came to say. */
-  get p95Ms(): number | undefined {
+  /** What nearly all answers of late keep to, milliseconds; `undefined`: too few came to say. */
+  p95Ms(now: number): number | undefined {
+    this.#latency.forgetOld(now);
     return this.#latency.known < ENOUGH_KNOWN ? undefined : this.#latency.percentileMs(0.95);
   }
 
@@ -66,7 +68,7 @@ export class Lane {
 
   /** It has answered, and in less time than after which another one is taken to stand still. */
   answers(now: number): boolean {
-    const isDoubtful = this.#latency.known === 0 || this.silenceMs(now) > DOUBTFUL_MS;
+    const isDoubtful = !this.#hasAnswered || this.silenceMs(now) > DOUBTFUL_MS;
     return !isDoubtful && this.averageMs(now) < STANDSTILL_MS;
   }
 
@@ -79,6 +81,7 @@ export class Lane {
   succeed(ms: number, now: number): void {
     this.#congestion.record(ms, this.outstanding, now);
     this.#latency.record(ms, now);
+    this.#hasAnswered = true;
     this.outstanding -= 1;
     this.#progressAt = now;
   }
@@ -94,7 +97,7 @@ export class Lane {
     this.#congestion.recordMissing(ms, this.outstanding, now);
     this.outstanding -= 1;
     const isLong = ms > this.#latency.averageMs(now);
-    if (isLong) this.#latency.record(ms, now);
+    if (isLong) this.#latency.recordMissing(ms, now);
     return isLong;
   }
 }

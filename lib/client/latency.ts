@@ -37,13 +37,18 @@ export class Latency {
 
   /** @param now milliseconds on the clock of all calls */
   record(ms: number, now: number): void {
-    const average = this.averageMs(now);
-    // A bad answer counts at once, good ones have to come several times.
-    this.#averageMs = ms > average ? ms : average + (ms - average) * WEIGHT;
-    this.#recordedAt = now;
+    this.#average(ms, now);
     if (this.#answers >= WINDOW_ANSWERS || now - this.#windowSince > WINDOW_MS) this.#turnOver(now);
     this.#filling[bucketOf(ms)]! += 1;
     this.#answers += 1;
+  }
+
+  /**
+   * Nobody knows what it takes, but that it is more than that: it counts for the average alone. When all key servers stall for a
+   * moment, what nearly all answers keep to is still what it was.
+   */
+  recordMissing(ms: number, now: number): void {
+    this.#average(ms, now);
   }
 
   /** To choose by; never below half a millisecond. */
@@ -75,6 +80,13 @@ export class Latency {
     const since = now - this.#windowSince;
     if (since > WINDOW_MS) this.#turnOver(now);
     if (since > 2 * WINDOW_MS) this.#turnOver(now);
+  }
+
+  #average(ms: number, now: number): void {
+    const average = this.averageMs(now);
+    // A bad answer counts at once, good ones have to come several times.
+    this.#averageMs = ms > average ? ms : average + (ms - average) * WEIGHT;
+    this.#recordedAt = now;
   }
 
   #turnOver(now: number): void {

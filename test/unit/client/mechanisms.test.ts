@@ -3,6 +3,7 @@ import test from 'node:test';
 import { Breaker } from '../../../lib/client/breaker.ts';
 import { choose } from '../../../lib/client/choice.ts';
 import { type Hedgeable, Hedging } from '../../../lib/client/hedging.ts';
+import { Lane } from '../../../lib/client/lane.ts';
 import { Latency } from '../../../lib/client/latency.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 
@@ -49,6 +50,18 @@ test('one bad answer counts at once, good ones make up for it one by one, and ti
   assert.ok(latency.averageMs(0) > 1700);
   assert.ok(latency.averageMs(10_000) < latency.averageMs(0) / 2.5);
   assert.equal(latency.averageMs(1_000_000), 0.5);
+});
+
+test('operations that nobody waited for any longer are no answers: nearly all keep to what they kept to', () => {
+  const lane = new Lane();
+  for (let at = 0; at < 100; at += 1) {
+    lane.begin(at);
+    at % 2 === 0 ? lane.succeed(2, at) : lane.abandon(3000, at);
+  }
+  assert.ok(lane.p95Ms(100)! < 3);
+  assert.ok(lane.averageMs(100) > 2000, 'but it is not the one to ask');
+  assert.equal(lane.p95Ms(25_000), undefined, 'what was long ago says nothing');
+  assert.ok(lane.answers(100_000), 'but it does answer');
 });
 
 const candidate = (cost: number, admits = true) => ({ cost: () => cost, admits: () => admits });
@@ -203,9 +216,10 @@ function hedging(others = true) {
   const clock = new ManualClock();
   const hedged: Slow[] = [];
   const other = { answers: true };
+  const delay = { ms: 10 };
   const it = new Hedging<Slow, typeof other>({
     clock,
-    delayMs: () => 10,
+    delayMs: () => delay.ms,
     otherFor: () => (others ? other : undefined),
     answers: ({ answers }) => answers,
     hedge: (operation) => void hedged.push(operation),
@@ -215,7 +229,7 @@ function hedging(others = true) {
     it.watch(operation);
     return operation;
   };
-  return { clock, hedged, it, other, send };
+  return { clock, hedged, it, other, delay, send };
 }
 
 test('who is slower than the delay is asked for elsewhere, once; who is settled is not', () => {
@@ -270,6 +284,32 @@ test('where a key server stands still, its operations need no budget, unless the
   other.answers = true;
   clock.advance(100);
   assert.equal(hedged.length, 100);
+});
+
+test('a standstill is over after half a second, however long nearly all answers took of late', () => {
+  const { clock, hedged, delay, send } = hedging();
+  delay.ms = 15_000;
+  const [still, slow] = [send(), send()];
+  still.still = true;
+  clock.advance(499);
+  assert.deepEqual(hedged, []);
+  clock.advance(101);
+  assert.deepEqual(hedged, [still]);
+  clock.advance(14_300);
+  assert.deepEqual(hedged, [still]);
+  clock.advance(200);
+  assert.deepEqual(hedged, [still, slow]);
+});
+
+test('second requests go out sooner as soon as key servers are quicker again', () => {
+  const { clock, hedged, delay, send } = hedging();
+  delay.ms = 4000;
+  const first = send();
+  clock.advance(150);
+  delay.ms = 10;
+  const next = send();
+  clock.advance(100);
+  assert.deepEqual(hedged, [first, next]);
 });
 
 test('where there is nobody else to ask, nothing is spent, and it ends with the operations', () => {
