@@ -1,4 +1,5 @@
 /** Who is at the other end of a connection, as logs are told: of what the peer says, only what is escaped. */
+import { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
@@ -19,10 +20,37 @@ export function addressOf(socket: {
   return `${socket.remoteAddress ?? 'unknown'} port ${socket.remotePort ?? 0}`;
 }
 
-export function peerOf(socket: tls.TLSSocket, { fingerprint }: PeerIdentity, client: string): Peer {
+/**
+ * Not by `getPeerX509Certificate`: on a server that never frees what the client has sent beside its own certificate (Node 20 to
+ * 26), so that whoever comes again and again takes all memory.
+ *
+ * @returns `undefined`: the client has none, or has gone
+ */
+export function certificateOf(socket: tls.TLSSocket): X509Certificate | undefined {
+  const { raw } = socket.getPeerCertificate() as Partial<tls.PeerCertificate>;
+  return raw && new X509Certificate(raw);
+}
+
+/** @returns the client's certificate, and behind each the one of its issuer, by name, that it has sent or that the server knows */
+export function pathOf(socket: tls.TLSSocket, most: number): readonly X509Certificate[] {
+  const path: X509Certificate[] = [];
+  let next: Partial<tls.DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
+  while (next?.raw !== undefined && path.length < most) {
+    path.push(new X509Certificate(next.raw));
+    next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
+  }
+  return path;
+}
+
+export function peerOf(
+  socket: tls.TLSSocket,
+  { subject }: X509Certificate,
+  { fingerprint }: PeerIdentity,
+  client: string,
+): Peer {
   return {
     address: addressOf(socket),
-    subject: escapePeerText(socket.getPeerX509Certificate()?.subject ?? ''),
+    subject: escapePeerText(subject),
     client,
     fingerprint,
     profile: socket.alpnProtocol === ALPN_PROTOCOL ? 'ours' : 'field',

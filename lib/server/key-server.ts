@@ -12,7 +12,7 @@ import { ALPN_PROTOCOL, DEFAULT_PORT } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import { whenExpired } from './certificate-expiry.ts';
 import { type RefusedConnection, serverConnection, serverConnectionRefused } from './channels.ts';
-import { addressOf, peerOf, rawOf, refusalOf } from './connected-peer.ts';
+import { addressOf, certificateOf, peerOf, rawOf, refusalOf } from './connected-peer.ts';
 import {
   type KeyServerCredentials,
   requireCredentials,
@@ -292,15 +292,16 @@ class KeyServer {
   }
 
   #accept(socket: tls.TLSSocket): void {
-    const certificate = socket.getPeerX509Certificate();
+    const certificate = certificateOf(socket);
     const identity = certificate && identityOf(certificate);
     const grant = identity && this.#grants.find(identity);
-    const chain = certificate && this.#revocations.chainOf(certificate);
+    // Whoever is not served for what it is has no signatures verified.
+    const chain = grant && this.#revocations.chainOf(socket);
     if (grant === undefined || this.#revocations.refuse(chain)) {
       this.#turnAway(socket, 'not-served', notServed(identity));
       return;
     }
-    const peer = peerOf(socket, identity!, grant.name);
+    const peer = peerOf(socket, certificate!, identity!, grant.name);
     if (peer.profile === 'ours' && socket.getProtocol() !== 'TLSv1.3') {
       const error = new KeylessError('ERR_KEYLESS_PROTOCOL', `${ALPN_PROTOCOL} needs TLS 1.3.`);
       this.#turnAway(socket, 'protocol', error);

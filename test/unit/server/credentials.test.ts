@@ -4,9 +4,10 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
-import tls from 'node:tls';
+import type tls from 'node:tls';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerConnectionEnd, ServerConnectionRefused } from '../../../lib/server/channels.ts';
+import { Grants } from '../../../lib/server/grants.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
 import { certificateName, revocationLists } from '../../../lib/server/revocation-list.ts';
 import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
@@ -185,19 +186,16 @@ test('what throws when a client is looked at ends its connection, with a line, a
   const refused: ServerConnectionRefused[] = [];
   const listener = (message: unknown) => void refused.push(message as ServerConnectionRefused);
   subscribe('keyless-tls:server:connection:refused', listener);
-  const certificate = context.mock.method(tls.TLSSocket.prototype, 'getPeerX509Certificate', () => {
-    throw new Error('no\ncertificate');
+  const find = context.mock.method(Grants.prototype, 'find', () => {
+    throw new Error('no\ngrant');
   });
   assert.equal(await isLetIn(port), false);
-  certificate.mock.restore();
+  find.mock.restore();
   unsubscribe('keyless-tls:server:connection:refused', listener);
   assert.deepEqual([await isServed(stays), await isLetIn(port)], [true, true]);
   assert.equal(refused.length, 1);
   assert.equal(refused[0]!.reason, 'certificate');
-  assert.match(
-    refused[0]!.error.message,
-    /^The client cannot be told by what it sent: Error: no\S+certificate$/,
-  );
+  assert.match(refused[0]!.error.message, /^The client cannot be told by what it sent: Error: no\S+grant$/);
   stays.close();
 });
 
