@@ -60,10 +60,23 @@ std::vector<uint32_t> Environment::TakeFlooded(size_t max) {
   return TakeOldest(&flooded_, max);
 }
 
+namespace {
+
+// What Node-API shows to hooks (node:async_hooks) in the place of a handle: whoever looks for what holds the process, as runners
+// of tests do, asks for hasRef().
+Napi::Object HoldsNothing(Napi::Env env) {
+  const auto has_ref = [](const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), false); };
+  Napi::Object resource = Napi::Object::New(env);
+  resource.DefineProperty(Napi::PropertyDescriptor::Value("hasRef", Napi::Function::New(env, has_ref, "hasRef"), napi_default));
+  return resource;
+}
+
+}  // namespace
+
 bool Environment::SetFloodListener(Napi::Function listener) {
   const Napi::Env env(env_);
-  if (napi_create_threadsafe_function(env_, listener, nullptr, Napi::String::New(env, "keyless-tls"), 0, 1, nullptr,
-                                      nullptr, nullptr, nullptr, &flood_listener_) != napi_ok) {
+  if (napi_create_threadsafe_function(env_, listener, HoldsNothing(env), Napi::String::New(env, "keyless-tls"), 0, 1,
+                                      nullptr, nullptr, nullptr, nullptr, &flood_listener_) != napi_ok) {
     return false;
   }
   return napi_unref_threadsafe_function(env_, flood_listener_) == napi_ok;
@@ -103,7 +116,9 @@ void Environment::SetTurnListeners(Napi::Function drive, Napi::Function take_tur
   turn_listener_ = Napi::Persistent(take_turn);
   turn_end_listener_ = Napi::Persistent(end_turn);
   const Napi::Env env(env_);
-  napi_async_init(env_, nullptr, Napi::String::New(env, "KEYLESSTURN"), &turn_context_);
+  // Node-API holds it only weakly.
+  turn_resource_ = Napi::Persistent(HoldsNothing(env));
+  napi_async_init(env_, turn_resource_.Value(), Napi::String::New(env, "KEYLESSTURN"), &turn_context_);
   turn_ = new LoopTurn(env_, [](void* environment) { static_cast<Environment*>(environment)->OnTurn(); }, this);
   KnowsStreams(turn_->loop());
 }

@@ -108,6 +108,7 @@ class Environment final : public HandshakeOwner {
 
   const napi_env env_;
   LoopTurn* turn_ = nullptr;  // its own owner; nullptr from the cleanup hook on
+  Napi::ObjectReference turn_resource_;
   napi_async_context turn_context_ = nullptr;
   Napi::FunctionReference drive_listener_;
   Napi::FunctionReference turn_listener_;

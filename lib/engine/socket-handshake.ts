@@ -27,6 +27,13 @@ import { internals, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
 import { type UserQuestion, userQuestion } from './user-callbacks.ts';
 
+/** Whoever looks for what holds the process asks for it: the socket does, this does not. */
+class HandshakeResource extends AsyncResource {
+  hasRef(): boolean {
+    return false;
+  }
+}
+
 /** Its members are `private` to TypeScript only: every connection makes one, and Node 20 is slow with `#` methods. */
 export class SocketHandshake implements ScopedOrigin, Told {
   readonly id: number;
@@ -34,7 +41,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
   readonly handle: TlsHandle;
   private readonly startedAt = performance.now();
   /** Of whoever made the connection; a server's is its listener's, as for Node's own events. */
-  readonly scope = new AsyncResource('KEYLESSHANDSHAKE');
+  readonly scope = new HandshakeResource('KEYLESSHANDSHAKE');
   readonly role: 'server' | 'client';
   /** What Node had put where ours stands now. */
   readonly nodeOnError: TlsHandle['onerror'];
