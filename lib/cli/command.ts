@@ -14,8 +14,9 @@ export class UsageError extends Error {
   /** The command line to try. */
   readonly hint: string;
 
-  constructor(message: string, hint: string) {
-    super(message);
+  /** @param options `cause`: the error that led to this one */
+  constructor(message: string, hint: string, options?: ErrorOptions) {
+    super(message, options);
     this.hint = hint;
   }
 }

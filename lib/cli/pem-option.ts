@@ -25,7 +25,9 @@ function readOption(
   try {
     pem = readFileSync(path);
   } catch (cause) {
-    throw new UsageError(`The file of --${name} cannot be read: ${(cause as Error).message}`, hint);
+    throw new UsageError(`The file of --${name} cannot be read: ${(cause as Error).message}`, hint, {
+      cause,
+    });
   }
   try {
     check(pem);

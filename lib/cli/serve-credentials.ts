@@ -14,10 +14,11 @@ function readLists(path: unknown): string | undefined {
   if (typeof path !== 'string') return undefined;
   try {
     return readFileSync(path, 'utf8');
-  } catch (error) {
+  } catch (cause) {
     throw new UsageError(
-      `The file of --crl cannot be read: ${(error as Error).message}`,
+      `The file of --crl cannot be read: ${(cause as Error).message}`,
       'keyless-tls serve --help',
+      { cause },
     );
   }
 }
@@ -42,13 +43,9 @@ export function watchCredentials(
   server: KeyServer,
   print: Print,
 ): WatchedFile {
-  const reload = () => {
-    try {
-      server.setCredentials(readCredentials(values));
-      print('credentials', {});
-    } catch (error) {
-      print('credentials-problem', { reason: (error as Error).message });
-    }
+  const read = () => {
+    server.setCredentials(readCredentials(values));
+    print('credentials', {});
   };
-  return watchedFiles(seen, reload);
+  return watchedFiles(seen, read, ({ message }) => print('credentials-problem', { reason: message }));
 }

@@ -18,8 +18,8 @@ export function readSecretLine(option: string, path: string): string {
     const [line = ''] = readGuarded(path, MAX_SECRET_BYTES).toString('utf8').split(/\r?\n/);
     if (line !== '') return line;
     throw new Error('its first line is empty');
-  } catch (error) {
-    throw new UsageError(`The file of ${option}: ${(error as Error).message}`, HINT);
+  } catch (cause) {
+    throw new UsageError(`The file of ${option}: ${(cause as Error).message}`, HINT, { cause });
   }
 }
 

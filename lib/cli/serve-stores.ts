@@ -116,6 +116,9 @@ async function openAgent(path: string, print: Print): Promise<ServedKeys> {
   return served(agent, watch);
 }
 
+/** How lines call it. */
+const TOKEN = 'pkcs11';
+
 async function openToken(library: string, values: StoreValues, print: Print): Promise<ServedKeys> {
   const pinFile = values['pin-file'];
   const pin = pinFile === undefined ? undefined : () => readSecretLine('--pin-file', pinFile);
@@ -130,7 +133,14 @@ async function openToken(library: string, values: StoreValues, print: Print): Pr
     print,
   );
   // A token is not asked again and again, for the sake of its PIN: only when that may be another.
-  const watch = () => watchedFiles(seen, reloading('pkcs11', token, token.problems, print));
+  const watch = () => {
+    const list = reloading(TOKEN, token, token.problems, print);
+    const read = () => {
+      pin?.();
+      list();
+    };
+    return watchedFiles(seen, read, ({ message: reason }) => tellProblems([{ file: TOKEN, reason }], print));
+  };
   return served(token, watch);
 }
 

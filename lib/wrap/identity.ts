@@ -81,26 +81,22 @@ export function watchIdentity(
   take: (identity: EdgeCredentials) => void,
 ): { close(): void } {
   let timer: NodeJS.Timeout | undefined;
-  const reload = (onProblem: (error: Error) => void) => {
-    try {
-      take(readIdentity(files));
-    } catch (error) {
-      onProblem(error as Error);
-    }
-  };
   const warn = ({ message }: Error) => {
     process.emitWarning(
       `The identity towards the key servers stays what it was. ${message}`,
       'KeylessWarning',
     );
   };
-  const onChange = () => {
+  const read = () => {
+    const identity = readIdentity(files);
     clearTimeout(timer);
-    reload(() => {
-      timer = setTimeout(() => reload(warn), SETTLES_MS).unref();
-    });
+    take(identity);
   };
-  const watched = watchedFiles(seen, onChange);
+  const onProblem = (error: Error) => {
+    clearTimeout(timer);
+    timer = setTimeout(warn, SETTLES_MS, error).unref();
+  };
+  const watched = watchedFiles(seen, read, onProblem);
   const close = () => {
     clearTimeout(timer);
     watched.close();

@@ -41,10 +41,15 @@ export function seeFiles(paths: readonly string[]): SeenFiles {
   return { paths, stamp: paths.map(seeFile).join(' ') };
 }
 
+/** Whether it is the system that has not let a file be read: for want of files, by its disk, its rights. */
+function isOfSystem(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return typeof (error as NodeJS.ErrnoException).syscall === 'string' || isOfSystem(error.cause);
+}
+
 /**
  * @param seen one file
- * @param take gets the text at each change; what it throws goes to `onProblem`
- * @param onProblem the file cannot be read or used: what there was stays
+ * @param take as `read` of {@link watchedFiles}, gets the text
  */
 export function watchedFile(
   seen: SeenFiles,
@@ -52,37 +57,50 @@ export function watchedFile(
   onProblem: (error: Error) => void,
 ): WatchedFile {
   const [path] = seen.paths;
-  const reload = () => {
-    try {
-      take(readFileSync(path!, 'utf8'));
-    } catch (error) {
-      onProblem(error as Error);
-    }
-  };
-  return watchedFiles(seen, reload);
+  return watchedFiles(seen, () => take(readFileSync(path!, 'utf8')), onProblem);
 }
 
 /**
  * Does not keep the process alive.
  *
- * @param reload reads them, and throws nothing
+ * @param read reads them, at each change, and throws what is wrong with them; where the system has not let it (an error with `syscall`
+ * is among the causes), also at each look until it does
+ * @param onProblem hears of that, of the same of one change once: what there was stays
  */
-export function watchedFiles(seen: SeenFiles, reload: () => void): WatchedFile {
+export function watchedFiles(
+  seen: SeenFiles,
+  read: () => void,
+  onProblem: (error: Error) => void,
+): WatchedFile {
   let { stamp } = seen;
   let [looking, closed] = [false, false];
+  /** What the system said to the last read, if that is to be tried again. */
+  let refusal: string | undefined;
+  const tryReading = (told?: string) => {
+    refusal = undefined;
+    try {
+      read();
+    } catch (cause) {
+      const error = cause as Error;
+      if (isOfSystem(error)) refusal = error.message;
+      if (error.message !== told) onProblem(error);
+    }
+  };
   const look = async () => {
     if (looking) return;
     looking = true;
     const now = (await Promise.all(seen.paths.map(lookAtFile))).join(' ');
     looking = false;
-    if (closed || now === stamp) return;
+    if (closed) return;
+    const changed = now !== stamp;
     stamp = now;
-    reload();
+    if (changed) tryReading();
+    else if (refusal !== undefined) tryReading(refusal);
   };
   const timer = setInterval(look, POLL_MS).unref();
   const close = () => {
     closed = true;
     clearInterval(timer);
   };
-  return { reload, close };
+  return { reload: () => tryReading(), close };
 }

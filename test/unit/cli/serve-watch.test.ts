@@ -1,9 +1,10 @@
 /** Files that change while `serve` or an app starts: after they were read, and before anybody watches them. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import fs, { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { after, afterEach, before, beforeEach, mock, test } from 'node:test';
 import { readCredentials, seeCredentials, watchCredentials } from '../../../lib/cli/serve-credentials.ts';
 import { readPolicy, watchPolicy } from '../../../lib/cli/serve-policy.ts';
 import type { GrantsOptions } from '../../../lib/server/grants.ts';
@@ -11,6 +12,7 @@ import type { KeyServer, KeyServerCredentials } from '../../../lib/server/key-se
 import { readIdentity, seeIdentity, watchIdentity } from '../../../lib/wrap/identity.ts';
 import { seeFiles, type WatchedFile, watchedFiles } from '../../../lib/wrap/watched-file.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
+import { until } from '../../helpers/edge.ts';
 
 let authority: Authority;
 let server: Issued;
@@ -86,23 +88,108 @@ test('each change is told of once: another text, a file that goes and one that c
   put('policy', '1');
   let changes = 0;
   const seen = seeFiles([path('policy'), path('ca')]);
-  watched = watchedFiles(seen, () => {
+  const read = () => {
     changes += 1;
-  });
-  const looks = (count: number) => new Promise((resolve) => setTimeout(resolve, count * 250));
-  const until = async (count: number) => {
-    while (changes < count) await looks(1);
   };
+  watched = watchedFiles(seen, read, assert.fail);
+  const looks = (count: number) => new Promise((resolve) => setTimeout(resolve, count * 250));
   writeFileSync(path('policy'), '22');
-  await until(1);
+  await until(() => changes === 1);
   rmSync(path('policy'));
-  await until(2);
+  await until(() => changes === 2);
   put('policy', '333');
-  await until(3);
+  await until(() => changes === 3);
   await looks(3);
   assert.equal(changes, 3);
   watched.close();
   put('policy', '4');
   await looks(3);
   assert.equal(changes, 3);
+});
+
+/** Until it is told otherwise; `asked`: for what. */
+function refuseReading(): { readonly asked: readonly string[]; allow(): void } {
+  const asked: string[] = [];
+  const refused = mock.method(fs, 'readFileSync', (file: string) => {
+    asked.push(file);
+    const error = { code: 'EMFILE', errno: -24, syscall: 'open', path: file };
+    throw Object.assign(new Error(`EMFILE: too many open files, open '${file}'`), error);
+  });
+  const allow = () => {
+    refused.mock.restore();
+    syncBuiltinESMExports();
+  };
+  syncBuiltinESMExports();
+  return { asked, allow };
+}
+
+/** What a watcher has told of, as lines. */
+class Lines {
+  readonly events: string[] = [];
+  #wake: () => void = () => undefined;
+  readonly print = (event: string): void => {
+    this.events.push(event);
+    this.#wake();
+  };
+
+  async until(count: number): Promise<string[]> {
+    while (this.events.length < count) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.events;
+  }
+}
+
+/** So many looks the system refuses. */
+const REFUSED = 3;
+
+async function whileRefused(change: () => void, lines: Lines): Promise<void> {
+  const system = refuseReading();
+  try {
+    change();
+    await lines.until(1);
+    await until(() => system.asked.length >= REFUSED);
+  } finally {
+    system.allow();
+  }
+}
+
+test('a policy that the system does not let be read counts when it does, and is told of once', async () => {
+  put('policy', policy([]));
+  const seen = seeFiles([path('policy')]);
+  const lines = new Lines();
+  const grants: GrantsOptions[] = [];
+  const fake = { setGrants: (each: GrantsOptions) => grants.push(each) } as unknown as KeyServer;
+  watched = watchPolicy(seen, readPolicy(path('policy')), fake, lines.print);
+  await whileRefused(() => put('policy', policy(['DNS:edge-1'])), lines);
+  assert.deepEqual(await lines.until(2), ['policy-problem', 'policy']);
+  await new Promise((resolve) => setTimeout(resolve, 2 * 250));
+  assert.deepEqual(
+    grants.map(({ revoked }) => revoked),
+    [['DNS:edge-1']],
+  );
+});
+
+test('so do credentials', async () => {
+  const files = { cert: path('cert'), key: path('key'), ca: path('ca') };
+  const lines = new Lines();
+  const fake = { setCredentials: () => undefined } as unknown as KeyServer;
+  watched = watchCredentials(files, seeCredentials(files), fake, lines.print);
+  await whileRefused(() => put('cert', server.certPem), lines);
+  assert.deepEqual(await lines.until(2), ['credentials-problem', 'credentials']);
+});
+
+test("so does an edge's identity, with a warning where it takes more than a second", async () => {
+  const files = { cert: path('cert'), key: path('key'), ca: path('ca') };
+  const lines = new Lines();
+  const onWarning = ({ message }: Error) => lines.print(message);
+  process.on('warning', onWarning);
+  watched = watchIdentity(files, seeIdentity(files), () => lines.print('taken'));
+  await whileRefused(() => put('cert', server.certPem), lines);
+  const [warning, taken] = await lines.until(2);
+  process.off('warning', onWarning);
+  assert.match(warning!, /stays what it was\. The file of "cert" cannot be read: EMFILE/);
+  assert.equal(taken, 'taken');
 });
