@@ -31,9 +31,18 @@ function seeFile(path: string): string {
   }
 }
 
-/** As {@link seeFile}; a file system that does not answer holds nobody up. */
 function lookAtFile(path: string): Promise<string> {
   return stat(path, { bigint: true }).then(stampOf, (error: NodeJS.ErrnoException) => String(error.code));
+}
+
+/**
+ * As that of {@link seeFiles}; a file system that does not answer holds nobody up. One after the other: each look is in a thread
+ * of libuv's, which has four for everything in this process.
+ */
+async function lookAtFiles(paths: readonly string[]): Promise<string> {
+  const stamps: string[] = [];
+  for (const path of paths) stamps.push(await lookAtFile(path));
+  return stamps.join(' ');
 }
 
 /** To be called before they are read. */
@@ -89,7 +98,7 @@ export function watchedFiles(
   const look = async () => {
     if (looking) return;
     looking = true;
-    const now = (await Promise.all(seen.paths.map(lookAtFile))).join(' ');
+    const now = await lookAtFiles(seen.paths);
     looking = false;
     if (closed) return;
     const changed = now !== stamp;

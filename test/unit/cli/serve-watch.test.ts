@@ -193,3 +193,38 @@ test("so does an edge's identity, with a warning where it takes more than a seco
   assert.match(warning!, /stays what it was\. The file of "cert" cannot be read: EMFILE/);
   assert.equal(taken, 'taken');
 });
+
+/** No look is answered, until it is told otherwise. @returns tells it; how many wait */
+function hangLooks(): { waiting(): number; answer(): void } {
+  const wake: Array<() => void> = [];
+  const { stat } = fs.promises;
+  const hung = mock.method(fs.promises, 'stat', async (...question: Parameters<typeof stat>) => {
+    await new Promise<void>((resolve) => wake.push(resolve));
+    return stat(...question);
+  });
+  const answer = () => {
+    hung.mock.restore();
+    syncBuiltinESMExports();
+    for (const each of wake) each();
+  };
+  syncBuiltinESMExports();
+  return { waiting: () => wake.length, answer };
+}
+
+test('of files on a disk that does not answer one look waits, and they count when it does', async () => {
+  const files = { cert: path('cert'), key: path('key'), ca: path('ca'), crl: path('cert') };
+  const lines = new Lines();
+  const fake = { setCredentials: () => undefined } as unknown as KeyServer;
+  const seen = seeCredentials(files);
+  const disk = hangLooks();
+  try {
+    watched = watchCredentials(files, seen, fake, lines.print);
+    put('cert', server.certPem);
+    await until(() => disk.waiting() > 0);
+    await new Promise((resolve) => setTimeout(resolve, 3 * 250));
+    assert.equal(disk.waiting(), 1);
+  } finally {
+    disk.answer();
+  }
+  assert.deepEqual(await lines.until(1), ['credentials']);
+});
