@@ -70,6 +70,13 @@ export function differenceEstimate(of: readonly number[], less: readonly number[
   return around(median(of) - median(less), interval);
 }
 
+/** @returns the side of a value that all of the interval is on: 1, above; -1, below; 0, on either or not known */
+export function sideOf({ interval }: Estimate, value: number): -1 | 0 | 1 {
+  if (interval === undefined || !interval.every(Number.isFinite)) return 0;
+  if (interval[0] > value) return 1;
+  return interval[1] < value ? -1 : 0;
+}
+
 /** Of the ratio the other way round. */
 export function inverse({ value, interval, ...more }: Estimate): Estimate {
   return { ...more, value: 1 / value, interval: interval && [1 / interval[1], 1 / interval[0]] };

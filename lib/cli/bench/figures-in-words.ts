@@ -1,4 +1,5 @@
 /** How figures are written. */
+import type { Interval } from './estimate.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 
 /** Three significant digits are what a benchmark knows. */
@@ -28,6 +29,11 @@ export const times = (value: number) => (Number.isFinite(value) ? `${value.toFix
 export const share = (value: number) => (Number.isFinite(value) ? `${Math.round(value * 100)} %` : '–');
 
 export const perSecond = (value: number) => (Number.isFinite(value) ? `${Math.round(value)}` : '–');
+
+/** @returns for example ` (0.980 to 1.02)`; nothing where that is not known */
+export function between(interval: Interval | undefined, write = number): string {
+  return interval === undefined ? '' : ` (${write(interval[0])} to ${write(interval[1])})`;
+}
 
 /** A median and, in parentheses, the smallest and the largest of the rounds. */
 export function spread(values: readonly number[], write = ms): string {

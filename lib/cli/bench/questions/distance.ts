@@ -1,10 +1,11 @@
 /** What does the distance to the key server cost? A link delays what the edge sends. */
 import { doubtsOf } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
-import { ms, perSecond, share, spread } from '../figures-in-words.ts';
+import { sideOf } from '../estimate.ts';
+import { between, ms, perSecond, share, spread, times } from '../figures-in-words.ts';
 import type { Link } from '../link.ts';
 import type { Answer, Question } from '../question.ts';
-import { figuresIn, interleave, medianOf } from '../rounds.ts';
+import { estimateOf, figuresIn, interleave, medianOf } from '../rounds.ts';
 import { type Sample, takeSample } from '../sample.ts';
 import type { Scale } from '../scale.ts';
 import { spreadOf } from '../statistics.ts';
@@ -86,9 +87,6 @@ async function measure(workshop: Workshop): Promise<Result[]> {
   }
 }
 
-/** Up to so much the CPU of a handshake differs from one run to the next. */
-const ALIKE = 0.1;
-
 const cpu = ({ many }: Result) => medianOf(many, 'edgeCpuMs');
 
 /** @param near at no distance; both as far as they were measured */
@@ -100,10 +98,12 @@ export function wordsOf(near: Result, far: Result): string[] {
 }
 
 export function conclusionOf(near: Result, far: Result): string {
-  const rise = cpu(far) / cpu(near) - 1;
-  return Math.abs(rise) <= ALIKE
-    ? 'What it spends does not depend on the distance.'
-    : `At ${far.distanceMs} ms it spends ${share(Math.abs(rise))} ${rise > 0 ? 'more' : 'less'} than at no distance.`;
+  const estimate = estimateOf(far.many, near.many);
+  const [side, rise] = [sideOf(estimate, 1), estimate.value - 1];
+  const range = between(estimate.interval, times);
+  return side === 0
+    ? `Whether what it spends depends on the distance, these rounds do not tell: at ${far.distanceMs} ms it is ${times(estimate.value)} what it is at no distance${range}.`
+    : `At ${far.distanceMs} ms it spends ${share(Math.abs(rise))} ${side > 0 ? 'more' : 'less'} than at no distance${range}.`;
 }
 
 const groupsOf = (results: readonly Result[]) =>

@@ -1,22 +1,22 @@
 /** What is said of full handshakes: it follows from the figures, and what cannot be is no fact. */
 import { nameOf } from '../comparison.ts';
 import { type Doubts, disowning, doubtsOf, withMore } from '../doubts.ts';
-import { inverse } from '../estimate.ts';
+import { type Estimate, inverse, ratioEstimate, sideOf } from '../estimate.ts';
 import { share, times } from '../figures-in-words.ts';
 import type { Measured } from '../question.ts';
 import { estimateOf, medianOf, ratioOf } from '../rounds.ts';
+import type { Sample } from '../sample.ts';
 import type { Site } from '../sites.ts';
 import { type Result, sumOf } from './handshakes-result.ts';
 
 /** Of a native handshake: so much more than its signature the edge may seem to save, as things are measured. */
 const TOLERANCE = 0.05;
-/** Less than this is no difference. */
-const ALIKE = 0.02;
 
 const gainOf = ({ batch }: Result) => ratioOf(batch.native, batch.remote);
 const totalOf = ({ batch }: Result) => sumOf(batch.remote, false) / sumOf(batch.native, true);
 const signatureShare = ({ batch, signatureCpuMs }: Result) =>
   signatureCpuMs / medianOf(batch.native, 'edgeCpuMs');
+const costEstimate = ({ batch, generations }: Result) => estimateOf(batch.remote, batch.native, generations);
 const isPlain = ({ version, group }: Result) => version === 'TLSv1.3' && group === undefined;
 
 /** Whether the edge seems to save more than the signature that it does not make, or all processes together less than nothing. */
@@ -37,24 +37,37 @@ function costOf(result: Result): string {
 
 const list = (results: readonly Result[]) => results.map(nameOf).join('; ');
 
-/** Who gains and who loses, of the results that can be. */
+/** Who gains and who loses, of the results that can be, and of whom that is not known. */
 function gainsOf(results: readonly Result[]): string[] {
-  const more = results.filter((each) => gainOf(each) > 1 + ALIKE);
-  const less = results.filter((each) => gainOf(each) < 1 - ALIKE);
-  const gain =
-    more.length === 0 ? [] : [`An edge core does more handshakes than natively with ${list(more)}.`];
-  const loss =
-    less.length === 0
-      ? []
-      : [`An edge core does fewer handshakes with ${list(less)}: to ask costs it more than their signature.`];
-  return [...gain, ...loss];
+  const on = (side: -1 | 0 | 1) => results.filter((each) => sideOf(costEstimate(each), 1) === side);
+  const said = (which: readonly Result[], sentence: string) => (which.length === 0 ? [] : [sentence]);
+  const [cheaper, dearer, unknown] = [on(-1), on(1), on(0)];
+  return [
+    ...said(cheaper, `An edge core does more handshakes than natively with ${list(cheaper)}.`),
+    ...said(
+      dearer,
+      `An edge core does fewer handshakes with ${list(dearer)}: to ask costs it more than their signature.`,
+    ),
+    ...said(unknown, `Whether it does more or fewer, these rounds do not tell of ${list(unknown)}.`),
+  ];
+}
+
+/** Of edge, key server and clients together. */
+function totalEstimate({ batch, generations }: Result): Estimate {
+  const sums = (samples: readonly Sample[], keyServer: boolean) =>
+    samples.map(
+      ({ edgeCpuMs, clientCpuMs, keyServerCpuMs = Number.NaN }) =>
+        edgeCpuMs + clientCpuMs + (keyServer ? keyServerCpuMs : 0),
+    );
+  return ratioEstimate(sums(batch.remote, true), sums(batch.native, false), generations);
 }
 
 function totalsOf(results: readonly Result[]): string[] {
   const totals = results.map(totalOf).filter(Number.isFinite);
   if (totals.length === 0) return [];
   const [least, most] = [Math.min(...totals), Math.max(...totals)];
-  const why = least > 1 ? ': the signature is still made, elsewhere, and to ask for it costs' : '';
+  const isMore = results.every((each) => sideOf(totalEstimate(each), 1) === 1);
+  const why = isMore ? ': the signature is still made, elsewhere, and to ask for it costs' : '';
   return [`All processes together spend ${times(least)} to ${times(most)} the CPU of native${why}.`];
 }
 
@@ -73,17 +86,14 @@ export function measuredOf(results: readonly Result[]): Measured[] {
   const [rsa, p256] = [of('RSA-2048'), of('P-256')];
   const measured: Measured[] = [];
   if (rsa !== undefined) {
-    const [doubtful, cost] = [
-      isImpossible(rsa),
-      estimateOf(rsa.batch.remote, rsa.batch.native, rsa.generations),
-    ];
+    const [doubtful, cost] = [isImpossible(rsa), costEstimate(rsa)];
     measured.push(
       { target: 'rsaCost', ...cost, doubtful },
       { target: 'rsaGain', ...inverse(cost), doubtful },
     );
   }
   if (p256 !== undefined) {
-    const cost = estimateOf(p256.batch.remote, p256.batch.native, p256.generations);
+    const cost = costEstimate(p256);
     measured.push({ target: 'ecCost', ...cost, doubtful: isImpossible(p256) });
   }
   return measured;

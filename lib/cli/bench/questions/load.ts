@@ -6,8 +6,8 @@ import { BUSY, bottleneckOf } from '../bottleneck.ts';
 import { compare } from '../comparison.ts';
 import type { CrewRun } from '../crew.ts';
 import { busyClients, type Doubts, disowning, disturbanceOf, miscounted, withMore } from '../doubts.ts';
-import { differenceEstimate, type Estimate } from '../estimate.ts';
-import { ms, number, perSecond, share } from '../figures-in-words.ts';
+import { differenceEstimate, type Estimate, sideOf } from '../estimate.ts';
+import { between, ms, number, perSecond, share } from '../figures-in-words.ts';
 import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
 import { edgeUtilisation, interleave, medianOf } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
@@ -195,14 +195,23 @@ function droppedInWords(results: readonly Result[]): string[] {
     : [`The clients did not begin ${count} connections that were due: too many were under way already.`];
 }
 
+function addedInWords(estimate: Estimate): string {
+  const { value, interval } = estimate;
+  const [least, most] = interval ?? [];
+  const range = between(least === undefined || most === undefined || value >= 0 ? interval : [-most, -least]);
+  const difference = `${number(Math.abs(value))} ms ${value < 0 ? 'less' : 'more'} in the median${range}`;
+  return sideOf(estimate, 0) === 0
+    ? `these rounds do not tell whether a remote handshake takes longer: ${difference}.`
+    : `a remote handshake takes ${difference}.`;
+}
+
 export function conclusionOf(result: Result, isPlaced: boolean): string {
   const { site, capacity } = result;
-  const { value: more } = addedAtHalf(result);
   const busy = edgeUtilisation(result.closed.native);
   const whose = isLimitedByClients(result) ? ': the clients have no time for more' : '';
   const added = atHalf(result).some(isOfClients)
     ? ''
-    : ` At half of it (${share(busy / 2)} of a core), a remote handshake takes ${number(Math.abs(more))} ms ${more < 0 ? 'less' : 'more'} in the median.`;
+    : ` At half of it (${share(busy / 2)} of a core), ${addedInWords(addedAtHalf(result))}`;
   return (
     `${site}: with clients and key server ${isPlaced ? 'on the cores that are left' : 'beside it'}, the native edge does ${perSecond(capacity.native)} handshakes a second, ` +
     `the remote one ${perSecond(capacity.remote)}. The native one uses ${share(busy)} of a core for that${whose}.${added}`
