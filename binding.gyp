@@ -26,6 +26,7 @@
         "native/node_streams.cc",
         "native/openssl/saved_error.cc",
         "native/operation.cc",
+        "native/peer_limits.cc",
         "native/platform.cc",
         "native/premaster.cc",
         "native/process_signals.cc",

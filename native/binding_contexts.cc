@@ -6,6 +6,7 @@
 #include "binding.h"
 #include "freed_memory.h"
 #include "openssl/error_guard.h"
+#include "peer_limits.h"
 #include "provider/provider.h"
 #include "ssl_slots.h"
 
@@ -163,6 +164,13 @@ Napi::Value NameLastContext(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), number);
 }
 
+// limitPeers(bytes): see LimitPeers(); for the last context. Returns whether there is one.
+Napi::Value LimitLastContext(const Napi::CallbackInfo& info) {
+  SSL_CTX* context = LastSslCtx();
+  if (context != nullptr) LimitPeers(context, info[0].As<Napi::Number>().Uint32Value());
+  return Napi::Boolean::New(info.Env(), context != nullptr);
+}
+
 // setTicketKeys(number, keys): 48 bytes each, the first encrypts and all decrypt, also for connections there are. Returns
 // false if the context has gone.
 Napi::Value SetTicketKeys(const Napi::CallbackInfo& info) {
@@ -201,6 +209,7 @@ void ExportContexts(const CopyFunctions& functions) {
   functions.Add("wipeFreed", WipeFreed);
   functions.Add("nativeKeys", NativeKeys);
   functions.Add("nameContext", NameLastContext);
+  functions.Add("limitPeers", LimitLastContext);
   functions.Add("setTicketKeys", SetTicketKeys);
   functions.Add("keyId", KeyId);
   functions.Add("takeReleasedKey", TakeReleasedKey);

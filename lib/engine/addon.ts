@@ -109,6 +109,7 @@ export interface Addon {
   isSameName(one: Uint8Array, other: Uint8Array): boolean;
   keyId(certificate: Uint8Array): Buffer | undefined;
   nameContext(): number;
+  limitPeers(certificateBytes: number): boolean;
   setTicketKeys(context: number, keys: Uint8Array): boolean;
   takeReleasedKey(): number;
   attachLast(): number;
@@ -184,6 +185,7 @@ const FUNCTIONS = [
   'isSameName',
   'keyId',
   'nameContext',
+  'limitPeers',
   'setTicketKeys',
   'takeReleasedKey',
   'attachLast',
@@ -297,6 +299,15 @@ export function addon(): Addon {
   candidate.setScratch(scratch);
   loaded = candidate;
   return loaded;
+}
+
+/** @returns `undefined`: this Node.js does not load it */
+export function addonIfAny(): Addon | undefined {
+  try {
+    return addon();
+  } catch {
+    return undefined;
+  }
 }
 
 let scratch = Buffer.alloc(0);

@@ -1,7 +1,7 @@
 /** Private keys of a key server that sign digests in the addon: faster than node:crypto, which makes a context each time. */
 import type { KeyObject } from 'node:crypto';
 import { markAsUntransferable } from 'node:worker_threads';
-import { type Addon, addon } from './addon.ts';
+import { addonIfAny } from './addon.ts';
 import { signInThreads } from './signing-threads.ts';
 
 /** Signs digests of the hash it was made for. */
@@ -27,14 +27,6 @@ function room(bytes: number): Buffer {
   return slab;
 }
 
-function loadedAddon(): Addon | undefined {
-  try {
-    return addon();
-  } catch {
-    return undefined;
-  }
-}
-
 /** @param sign writes into its argument, and returns how many bytes; 0: it failed */
 function signHere(most: number, sign: (into: Buffer) => number): Uint8Array {
   const into = room(most);
@@ -50,7 +42,7 @@ function signHere(most: number, sign: (into: Buffer) => number): Uint8Array {
  * @returns `undefined`: this Node.js or this key does not sign so; node:crypto may
  */
 export function digestSigner(key: KeyObject, hash: string, pss: boolean): DigestSigner | undefined {
-  const native = loadedAddon();
+  const native = addonIfAny();
   if (native === undefined) return undefined;
   const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
   const signer = native.createDigestSigner(pkcs8, hash, pss);

@@ -7,6 +7,7 @@
 import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
+import { withPeerLimits } from '../engine/peer-limits.ts';
 import { KeylessError } from '../errors.ts';
 import { ALPN_PROTOCOL, DEFAULT_PORT } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
@@ -105,6 +106,8 @@ function notServed(identity: PeerIdentity | undefined): KeylessError {
   return new KeylessError('ERR_KEYLESS_REFUSED', `${NOT_SERVED}: ${escapePeerText(names)}.`);
 }
 
+/** Of what a client sends in its handshake: a handful of certificates. Any stranger has them parsed, 100 µs each. */
+const MAX_CERTIFICATE_BYTES = 16_384;
 /** Before the end of `close()`: thousands of answers leave in it, across the world. */
 const LAST_WORDS_MS = 1000;
 const TOO_MANY = 'Too many connections.';
@@ -209,7 +212,7 @@ class KeyServer {
   setCredentials(credentials: KeyServerCredentials): void {
     requireCredentials(credentials);
     const revocations = new Revocations(credentials);
-    this.#server.setSecureContext(secureOptionsOf(credentials));
+    withPeerLimits(MAX_CERTIFICATE_BYTES, () => this.#server.setSecureContext(secureOptionsOf(credentials)));
     this.#revocations = revocations;
     const otherCa = String(credentials.ca) !== this.#ca;
     this.#ca = String(credentials.ca);
@@ -253,14 +256,16 @@ class KeyServer {
   }
 
   #createTlsServer(options: KeyServerOptions): tls.Server {
-    const server = tls.createServer({
-      ...secureOptionsOf(options),
-      requestCert: true,
-      rejectUnauthorized: true,
-      ALPNProtocols: [ALPN_PROTOCOL],
-      handshakeTimeout: this.#numbers.handshakeTimeoutMs,
-      noDelay: true,
-    } as tls.TlsOptions);
+    const server = withPeerLimits(MAX_CERTIFICATE_BYTES, () =>
+      tls.createServer({
+        ...secureOptionsOf(options),
+        requestCert: true,
+        rejectUnauthorized: true,
+        ALPNProtocols: [ALPN_PROTOCOL],
+        handshakeTimeout: this.#numbers.handshakeTimeoutMs,
+        noDelay: true,
+      } as tls.TlsOptions),
+    );
     server.on('connection', (raw) => this.#halfOpen.add(raw));
     server.on('secureConnection', (socket) => {
       this.#halfOpen.delete(rawOf(socket));

@@ -148,6 +148,14 @@ for (const [what, make] of Object.entries(IMPOSTORS)) {
   });
 }
 
+test('an edge that sends an expired certificate of its authority, and then the one that is valid, is served', async () => {
+  const expired = await root.subordinate('North', north.keyPem, -1);
+  const server = await start(credentials(calm));
+  const peer = await connect(server.port, northern, expired, north);
+  assert.equal(await isServed(peer), true);
+  peer.close();
+});
+
 test('an authority that has another certificate, which nobody revoked, still vouches by that', async () => {
   const again = await root.subordinate('North', north.keyPem);
   const server = await start(credentials(calm));

@@ -1,11 +1,14 @@
 /** What a client sends beside its own certificate: whoever is let in through TLS chooses it freely. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { after, before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { internals } from '../../../lib/engine/tls-handle.ts';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
+import type { ServerConnectionRefused } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
+import type { Issued } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { selfMade } from '../../helpers/self-made-certificate.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
@@ -35,9 +38,9 @@ function selfMadeOnes(count: number, name = 'Nobody'): string {
 }
 
 /** Each with the edge's certificate and, behind it, others. */
-function connector(port: number, others: string): () => Promise<WirePeer> {
-  const { cert, key, ca } = setup.edgeOptions;
-  const secureContext = tls.createSecureContext({ cert: cert + others, key, ca });
+function connector(port: number, others: string, edge = setup.edge): () => Promise<WirePeer> {
+  const ca = setup.authority.certPem;
+  const secureContext = tls.createSecureContext({ cert: edge.certPem + others, key: edge.keyPem, ca });
   return () => connectPeer(port, { ca }, 'ours', { secureContext });
 }
 
@@ -86,3 +89,51 @@ for (const [how, options] of Object.entries(CLIENTS)) {
     assert.ok(mebibytes < 12, `${mebibytes} MiB`);
   });
 }
+
+/** @returns how many certificates a key server keeps of a client that sends these beside its own */
+async function keptOf(context: TestContext, others: string, edge?: Issued): Promise<number> {
+  const asked = context.mock.method(tls.TLSSocket.prototype, 'getPeerCertificate');
+  const { port } = await start();
+  const peer = await connector(port, others, edge)();
+  assert.equal(await isServed(peer), true);
+  const sockets = asked.mock.calls.map((call) => call.this as tls.TLSSocket);
+  asked.mock.restore();
+  const socket = sockets.find((each) => internals(each)._tlsOptions.isServer);
+  let kept = 0;
+  for (let each = socket?.getPeerX509Certificate(); each; each = each.issuerCertificate) kept += 1;
+  peer.close();
+  return kept;
+}
+
+test('what does not vouch for a client is not kept, what does is', async (context) => {
+  assert.equal(await keptOf(context, selfMadeOnes(30)), 1);
+  const north = await setup.authority.subordinate('North');
+  const edge = await north.issue({ type: 'p256', usage: 'client' });
+  assert.equal(await keptOf(context, selfMadeOnes(5) + north.certPem + selfMadeOnes(5), edge), 2);
+});
+
+test('a client that sends more than 16 KiB of certificates is refused in its handshake, with a line', async () => {
+  const server = await start();
+  const refused: ServerConnectionRefused[] = [];
+  const listener = (message: unknown) => void refused.push(message as ServerConnectionRefused);
+  subscribe('keyless-tls:server:connection:refused', listener);
+  const { cert, key } = { cert: setup.server.certPem, key: setup.server.keyPem };
+  for (const change of [
+    () => undefined,
+    () => server.setCredentials({ cert, key, ca: setup.authority.certPem }),
+  ]) {
+    change();
+    const name = 'x'.repeat(1800);
+    const fits = await connector(server.port, selfMadeOnes(3, name))();
+    assert.equal(await isServed(fits), true);
+    fits.close();
+    // In TLS 1.3 the client believes that all is well, until it hears of it.
+    const tooMany = await connector(server.port, selfMadeOnes(5, name))();
+    assert.equal(await isServed(tooMany), false);
+  }
+  unsubscribe('keyless-tls:server:connection:refused', listener);
+  assert.deepEqual(
+    refused.map(({ reason, error }) => [reason, (error as NodeJS.ErrnoException).code]),
+    Array(2).fill(['tls', 'ERR_SSL_EXCESSIVE_MESSAGE_SIZE']),
+  );
+});

@@ -1,0 +1,17 @@
+/** Bounds on what peers of a server of Node's may send in their handshakes, for which node:tls has no options. */
+import { addonIfAny } from './addon.ts';
+
+/**
+ * Of what is in a peer's Certificate message nothing is kept but its own certificate and those by which OpenSSL has verified it. Without
+ * the addon OpenSSL's bound of 100 KB holds, and all is kept while the connection lasts.
+ *
+ * @param certificateBytes of that message: with more of them the handshake fails
+ * @param make makes one context, or has Node make it, for the connections to come
+ */
+export function withPeerLimits<T>(certificateBytes: number, make: () => T): T {
+  const native = addonIfAny();
+  native?.beginContext();
+  const made = make();
+  native?.limitPeers(certificateBytes);
+  return made;
+}

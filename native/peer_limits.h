@@ -1,0 +1,17 @@
+// What peers may cost a server whose listener is Node's: bounds of OpenSSL's that node:tls has no options for.
+#ifndef NATIVE_PEER_LIMITS_H_
+#define NATIVE_PEER_LIMITS_H_
+
+#include <openssl/ssl.h>
+
+#include <cstdint>
+
+namespace keyless {
+
+// For the connections to come of a context: a peer's Certificate message has at most so many bytes, or the handshake fails; and of
+// what is in it, only the peer's own certificate and those by which OpenSSL has verified it are kept.
+void LimitPeers(SSL_CTX* context, uint32_t certificate_bytes);
+
+}  // namespace keyless
+
+#endif  // NATIVE_PEER_LIMITS_H_
