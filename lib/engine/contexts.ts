@@ -43,8 +43,8 @@ export function keylessContext(native: unknown): KeylessContext | undefined {
 }
 
 /** Whether another copy of this package sees to the handshakes of a native context. */
-export function isAnotherCopys(native: unknown): native is object {
-  return typeof native === 'object' && native !== null && isOfACopy(native) && !contexts.has(native);
+export function isAnotherCopys(native: unknown): boolean {
+  return isOfACopy(native) && !contexts.has(native as object);
 }
 
 /** A context that Node signs for itself, where a keyless one may yet take its place. */
@@ -205,8 +205,8 @@ function makeContext(
   const entries = giveKeys(keys, certificates, hasPfx || !isPrivateKey(keys.at(-1)));
   const onlyKeyless = native.length === 0 && !hasPfx;
   const limits = contextLimits(entries, options.sigalgs || undefined, onlyKeyless);
-  const { cert, ca } = options;
-  const recipe = { cert, ca, key: keys as readonly PrivateKey[] };
+  const { cert, ca, crl, allowPartialTrustChain } = options;
+  const recipe = { cert, ca, crl, allowPartialTrustChain, key: keys as readonly PrivateKey[] };
   const number = addon().nameContext();
   remember(context.context, { entries, limits, number }, onlyKeyless ? recipe : undefined);
   return context;

@@ -6,8 +6,8 @@ import type { SecureContextOptions } from 'node:tls';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { standIn, type TlsHandle } from './tls-handle.ts';
 
-/** Of what another copy makes a context of its own, with the same keys. */
-export interface Recipe extends Pick<SecureContextOptions, 'cert' | 'ca'> {
+/** Of what another copy makes a context of its own, with the same keys: all that Node takes of one that is chosen late. */
+export interface Recipe extends Pick<SecureContextOptions, 'cert' | 'ca' | 'crl' | 'allowPartialTrustChain'> {
   readonly key: readonly PrivateKey[];
 }
 
@@ -39,12 +39,12 @@ export function tellEveryCopy(native: object, recipe: Recipe | undefined): void 
 }
 
 /** Whether some copy has made a native context keyless. */
-export function isOfACopy(native: object): boolean {
-  return ofEveryCopy.has(native);
+export function isOfACopy(native: unknown): boolean {
+  return ofEveryCopy.has(native as object);
 }
 
-export function recipeOf(native: object): Recipe | undefined {
-  return ofEveryCopy.get(native);
+export function recipeOf(native: unknown): Recipe | undefined {
+  return ofEveryCopy.get(native as object);
 }
 
 interface KeptHandle extends TlsHandle {

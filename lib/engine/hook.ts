@@ -14,6 +14,7 @@ import {
   keylessContext,
   NODE_CONTEXT,
 } from './contexts.ts';
+import { becomeKeeper } from './copies.ts';
 import { LateChoice } from './late-choice.ts';
 import { findHandshake, holdHandshake } from './live-handshakes.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
@@ -145,18 +146,22 @@ function armWhenChosen(
   initial?: KeylessContext,
 ) {
   const { certCbDone } = handle;
-  const choice = new LateChoice();
+  const choice = new LateChoice(handle);
   handshake.choice = choice;
-  const context = () => choice.context(handle.sni_context, handshake.given ?? initial);
+  const context = () => choice.context(handshake.given ?? initial);
   const tellNode = () => {
     handshake.choice = undefined;
     certCbDone.call(handle);
     choice.replace();
   };
+  const tellOurs = () => {
+    choice.makeOurs();
+    tellNode();
+  };
   const decide = () => {
     if (handshake.disposed) return;
     if (context() !== undefined)
-      offStack(handshake, (within) => goOn(handshake, socket, context, tellNode, within));
+      offStack(handshake, (within) => goOn(handshake, socket, context, tellOurs, within));
     else tellNode();
   };
   standIn(handle, 'certCbDone', () => {
@@ -189,6 +194,7 @@ function attach(socket: TLSSocket, handle: TlsHandle): void {
     return;
   }
   const handshake = new SocketHandshake(id, socket, handle);
+  if (context !== undefined && context !== NODE_CONTEXT) becomeKeeper(handle);
   if (late) armWhenChosen(handshake, socket, handle, context);
   else if (context !== undefined) {
     handshake.limit(context);

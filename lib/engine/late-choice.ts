@@ -4,13 +4,32 @@
  *
  * Owner: its handshake, until Node is told. States: awaited -> made -> told.
  */
+import { asOurOwn } from './as-our-own.ts';
 import { isAnotherCopys, type KeylessContext, keylessContext, NODE_CONTEXT } from './contexts.ts';
+import { isOfACopy, keeperOf, recipeOf } from './copies.ts';
+import type { TlsHandle } from './tls-handle.ts';
+
+/**
+ * Of two copies of this package that have contexts here, the one that has made the connection's own sees to the handshake, or
+ * that to which setKeyCert() has come; or else the one that has made the chosen context, and always where no other can make it.
+ */
+function isForAnotherCopy(handle: TlsHandle): boolean {
+  const chosen = handle.sni_context;
+  const anyCanMakeIt = !isOfACopy(chosen) || recipeOf(chosen) !== undefined;
+  const keeper = anyCanMakeIt ? keeperOf(handle) : undefined;
+  return keeper === undefined ? isAnotherCopys(chosen) : keeper === 'another';
+}
 
 export class LateChoice {
   /** Who chooses has called back, and Node has not been told yet. */
   isMade = false;
   private readonly followers: (() => void)[] = [];
   private given: KeylessContext | undefined;
+  private readonly handle: TlsHandle;
+
+  constructor(handle: TlsHandle) {
+    this.handle = handle;
+  }
 
   /** @param set gives OpenSSL what setKeyCert() was given; @param context where that is keyless */
   follow(set: () => void, context?: KeylessContext): void {
@@ -19,16 +38,27 @@ export class LateChoice {
   }
 
   /**
-   * @param chosen Node's native context; none: it is to be the one there is
    * @param initial the one there is; `undefined`: Node's
-   * @returns whose keys the handshake comes to; `undefined`: nothing keyless, and it is Node's alone
+   * @returns whose keys the handshake comes to; `undefined`: nothing keyless of ours, and it is not for us
    */
-  context(chosen: unknown, initial: KeylessContext | undefined): KeylessContext | undefined {
-    if (isAnotherCopys(chosen)) return undefined;
+  context(initial: KeylessContext | undefined): KeylessContext | undefined {
+    if (isForAnotherCopy(this.handle)) return undefined;
+    const chosen = this.chosen();
     const keyless = chosen ? keylessContext(chosen) : initial;
     if (this.given !== undefined) return this.given;
     // Where the chosen one is Node's, keys of the initial one are still there for other kinds of certificates.
     return keyless ?? (initial !== undefined || this.followers.length > 0 ? NODE_CONTEXT : undefined);
+  }
+
+  /** Node's native context, by which this copy can see to the handshake; none: it is to be the one there is. */
+  private chosen(): unknown {
+    const { sni_context } = this.handle;
+    return asOurOwn(sni_context)?.context ?? sni_context;
+  }
+
+  /** Before Node is told. */
+  makeOurs(): void {
+    if (this.handle.sni_context) this.handle.sni_context = this.chosen();
   }
 
   /** Node has taken what was chosen. */

@@ -2,12 +2,12 @@
 import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import { addon } from './addon.ts';
+import { asOurOwn } from './as-our-own.ts';
 import { handshakeOf } from './attached-handle.ts';
-import { isAnotherCopys, type KeylessContext, keylessContext } from './contexts.ts';
-import { keeperOf, recipeOf } from './copies.ts';
+import { type KeylessContext, keylessContext } from './contexts.ts';
+import { keeperOf } from './copies.ts';
 import { hiddenField } from './hidden-field.ts';
 import type { KeyCertSetter } from './patches.ts';
-import { sealOptions } from './sealed-keys.ts';
 import { SocketHandshake } from './socket-handshake.ts';
 import { internals, type TlsHandle } from './tls-handle.ts';
 
@@ -85,19 +85,6 @@ function madeContext(given: SecureContextOptions | SecureContext): SecureContext
   return given instanceof Made ? given : createContext(given);
 }
 
-/** Of other copies' contexts. */
-const ourOwn = new WeakMap<object, SecureContext>();
-
-/** A handshake of ours must not come to a key of another copy's: it gets one of its own, of the same PrivateKey. */
-function asOurOwn(secureContext: SecureContext): SecureContext {
-  const native = secureContext.context;
-  const recipe = isAnotherCopys(native) ? recipeOf(native) : undefined;
-  if (recipe === undefined) return secureContext;
-  const made = ourOwn.get(native as object) ?? createContext(sealOptions(recipe));
-  ourOwn.set(native as object, made);
-  return made;
-}
-
 /** Keyless contexts, and options of such, are taken where Node takes its own. */
 export const setKeyCert: KeyCertSetter = (socket, given, original) => {
   const handle = internals(socket)._handle;
@@ -107,7 +94,9 @@ export const setKeyCert: KeyCertSetter = (socket, given, original) => {
     return;
   }
   const made = madeContext(given);
-  const secureContext = keeper === 'this' ? asOurOwn(made) : made;
+  // What comes when the choice is made comes to whoever makes it, and it is not known yet who sees to that.
+  const isOurs = keeper === 'this' || handshakeOf(handle)?.choice?.isMade === true;
+  const secureContext = (isOurs ? asOurOwn(made.context) : undefined) ?? made;
   const context = keylessContext(secureContext.context);
   const setNative = () => {
     handshakeOf(handle)?.unlimit();

@@ -127,6 +127,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
 
   /** A context that setKeyCert() gives may be held by nobody else. */
   keep(context: KeylessContext): void {
+    becomeKeeper(this.handle);
     this.givenKeys ??= new Map();
     for (const entry of context.entries) this.givenKeys.set(entry.type, entry);
   }

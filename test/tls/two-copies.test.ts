@@ -5,30 +5,16 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, cpSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import tls, { type TlsOptions } from 'node:tls';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import * as ours from '../../lib/index.ts';
+import { anotherCopy, type Copy, LINKS, own as ownOf } from '../helpers/another-copy.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 import { until } from '../helpers/edge.ts';
 import { run } from '../helpers/programs.ts';
 
-type Copy = Pick<typeof ours, 'createServer' | 'createSecureContext' | 'localKey' | 'engineStats'>;
-
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const BINARY = 'build/Release/keyless_tls.node';
-
-/** How the other copy has its binary. */
-const LINKS: Readonly<Record<string, (from: string, to: string) => void>> = {
-  'a file of its own': copyFileSync,
-  'a hard link': linkSync,
-  'a symbolic link': symlinkSync,
-};
-
-const folders: string[] = [];
 let issued: Issued;
 let other: Issued;
 let third: Issued;
@@ -51,23 +37,7 @@ before(async () => {
   };
   first = ours.createSecureContext({ cert: issued.certPem, key: { sign } });
 });
-after(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
-/** Beside ours: links do not lead from one file system to another. */
-async function anotherCopy(link: (from: string, to: string) => void): Promise<Copy> {
-  const folder = mkdtempSync(join(ROOT, 'build', 'copy-'));
-  folders.push(folder);
-  for (const part of ['package.json', 'dist/lib'])
-    cpSync(join(ROOT, part), join(folder, part), { recursive: true });
-  mkdirSync(dirname(join(folder, BINARY)), { recursive: true });
-  link(join(ROOT, BINARY), join(folder, BINARY));
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  return (await import(pathToFileURL(join(folder, 'dist/lib/index.js')).href)) as Copy;
-}
-
-const own = (copy: Copy, { certPem, keyPem } = issued) => ({ cert: certPem, key: copy.localKey(keyPem) });
+const own = (copy: Copy, of = issued) => ownOf(copy, of);
 
 /** @returns the protocol agreed on, and the certificate that the client got */
 async function visitAndLook(server: tls.Server): Promise<[unknown, string]> {
