@@ -49,7 +49,7 @@ function listenToAddon(): void {
     if (handshake === undefined) return;
     // libuv's own calls have no asynchronous id.
     handshake.telling.isNested = executionAsyncId() !== 0;
-    if (atGate) handshake.holdBackAtGate();
+    handshake.holdBackWhereParked(atGate);
   });
   addon().setFloodListener(() => {
     for (const id of takeFlooded()) findHandshake(id)?.holdBack();

@@ -9,6 +9,7 @@ import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
+import { nextTick } from '../timers.ts';
 import { addon, HandshakeStep, pendingOperation, ResultProblem, TurnKind } from './addon.ts';
 import { enter, leave, withdraw } from './admission.ts';
 import { keepUntilVerdict, lookInto, standInFront } from './attached-handle.ts';
@@ -21,9 +22,10 @@ import { addHandshake, holdHandshake, releaseHandshake, removeHandshake } from '
 import { PendingOperation, type ScopedOrigin } from './operation.ts';
 import { ProcessHold } from './process-hold.ts';
 import { resultError } from './result-error.ts';
+import { StreamEnd } from './stream-end.ts';
 import { Telling, type Told } from './telling.ts';
 import { throwLater } from './throw-later.ts';
-import { internals, type TlsHandle } from './tls-handle.ts';
+import { internals, streamBelow, type TlsHandle } from './tls-handle.ts';
 import { forgetUnread, waitUnread } from './unread.ts';
 import { type UserQuestion, userQuestion } from './user-callbacks.ts';
 
@@ -58,6 +60,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
   private queuesPaused = false;
   private isDisposed = false;
   private heldBack = false;
+  private streamEnd: StreamEnd | undefined;
   readonly telling = new Telling(this);
   /** Its turn is to be asked. */
   private question: UserQuestion | undefined;
@@ -137,6 +140,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
     this.error = undefined;
     // Near the end of a deep stack it may not have been held when it parked.
     holdHandshake(this.id);
+    if (this.streamEnd?.isPatient === false) waitUnread(this.streamEnd);
     if (this.asksNobody) this.scope.runInAsyncScope(this.drive, this);
     else enter(this);
   }
@@ -194,6 +198,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
     addon().dispose(this.id);
     this.processHold.letGo();
     forgetUnread(this);
+    this.takeEnd()?.readOn();
     withdraw(this);
     this.leave();
     this.telling.end();
@@ -262,6 +267,9 @@ export class SocketHandshake implements ScopedOrigin, Told {
   jobIsOver(): void {
     releaseHandshake(this.id);
     this.leave();
+    const end = this.takeEnd();
+    // As natively, after what Node is woken to.
+    if (end !== undefined) nextTick(() => end.readOn());
     if (!this.heldBack) return;
     forgetUnread(this);
     this.readOn();
@@ -294,13 +302,23 @@ export class SocketHandshake implements ScopedOrigin, Told {
    * What the peer has sent leads to an operation, and natively its end is found out after that: Node reads nothing once it has
    * seen it. One that ends its side only may wait for our answer; from any other it is found out that it has gone.
    */
-  holdBackAtGate(): void {
-    this.holdBackForNow(this.socket.allowHalfOpen);
+  holdBackWhereParked(atGate: boolean): void {
+    const { socket, handle } = this;
+    const untilItGoesOn = atGate && socket.allowHalfOpen;
+    const stream = streamBelow(handle);
+    if (stream !== undefined) this.streamEnd ??= new StreamEnd(stream, socket, untilItGoesOn);
+    else if (atGate) this.holdBackForNow(untilItGoesOn);
   }
 
-  /** A stream of the user's would tell of it ("pause"), and is read from all the same. */
+  private takeEnd(): StreamEnd | undefined {
+    const end = this.streamEnd;
+    this.streamEnd = undefined;
+    if (end !== undefined) forgetUnread(end);
+    return end;
+  }
+
   private holdBackForNow(untilItGoesOn = false): void {
-    if (this.heldBack || this.handle._parentWrap?.stream !== undefined) return;
+    if (this.heldBack || streamBelow(this.handle) !== undefined) return;
     this.holdBack();
     if (!untilItGoesOn) waitUnread(this);
   }

@@ -12,7 +12,7 @@ import type { KeylessError } from '../errors.ts';
 import { addon, TurnKind } from './addon.ts';
 import { unexplainedFailure } from './handshake-failure.ts';
 import { throwLater } from './throw-later.ts';
-import type { TlsHandle } from './tls-handle.ts';
+import { streamBelow, type TlsHandle } from './tls-handle.ts';
 
 /** Whom it is about. */
 export interface Told {
@@ -46,7 +46,7 @@ export class Telling {
 
   /** Natively nothing of Node's comes in between two handlers. */
   get isOneGo(): boolean {
-    return this.isNested || this.told.handle._parentWrap?.stream !== undefined;
+    return this.isNested || streamBelow(this.told.handle) !== undefined;
   }
 
   /** A job is over. @param fails as OpenSSL says */

@@ -13,6 +13,12 @@ export interface ParsedHello {
   readonly tlsTicket: boolean;
 }
 
+/** The native handle below that stands for a stream of the user's (JSStream), as lib/internal/js_stream_socket.js uses it. */
+export interface JsStreamHandle {
+  /** The stream has ended. */
+  emitEOF(): void;
+}
+
 /** Node's native TLSWrap object, as lib/_tls_wrap.js uses it. */
 export interface TlsHandle {
   destroySSL(): void;
@@ -44,7 +50,12 @@ export interface TlsHandle {
   /** The socket below; it has a `stream` where that is one of the user's and no socket of Node's. */
   _parentWrap?: { stream?: unknown };
   /** The native handle below. One of a user's stream does not say whether it holds the process. */
-  _parent?: { hasRef?(): boolean; readonly fd?: number; _parent?: unknown };
+  _parent?: { hasRef?(): boolean; readonly fd?: number; _parent?: unknown } & Partial<JsStreamHandle>;
+}
+
+/** @returns what stands for the stream of the user's below; `undefined`: there is a socket of Node's */
+export function streamBelow({ _parentWrap, _parent }: TlsHandle): JsStreamHandle | undefined {
+  return _parentWrap?.stream === undefined ? undefined : (_parent as JsStreamHandle | undefined);
 }
 
 /** The fields of a TLSSocket that lib/_tls_wrap.js keeps. */
