@@ -13,6 +13,7 @@ import type {
 } from '../server/channels.ts';
 import type { GrantsOptions } from '../server/grants.ts';
 import { createKeyServer, type KeyServer, type KeyServerOptions } from '../server/key-server.ts';
+import { numbersOf } from '../server/key-server-numbers.ts';
 import { serverMetrics } from '../server/metrics.ts';
 import { type SeenFiles, seeFiles } from '../wrap/watched-file.ts';
 import {
@@ -25,6 +26,7 @@ import {
 } from './command.ts';
 import { eventLines, type Fields, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
+import { tellOfFewFiles } from './open-files.ts';
 import { readCredentials, seeCredentials, watchCredentials } from './serve-credentials.ts';
 import { readPolicy, watchPolicy } from './serve-policy.ts';
 import { openKeys, type ServedKeys, STORE_OPTIONS } from './serve-stores.ts';
@@ -108,6 +110,8 @@ const OPTIONS = {
 type ServeValues = ReturnType<typeof parseOptions<typeof OPTIONS>>;
 
 const LOOPBACK = '127.0.0.1';
+/** What a connection may have open. */
+const FILES_EACH = 1;
 
 function tellOperations(print: Print): void {
   subscribe('keyless-tls:server:operation', (message) => {
@@ -306,6 +310,8 @@ async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): P
   tellConnections(print);
   const ending = Promise.race([endingSignal(['SIGINT', 'SIGTERM']), parentGone()]);
   const extras = await startExtras(values, { server, policy: options.grants, keys, seen }, print);
+  const { maxConnections, maxHandshakes } = numbersOf(options);
+  tellOfFewFiles(maxConnections + maxHandshakes, FILES_EACH, print);
   await listen(server, values.listen, print);
   try {
     print('draining', { reason: await Promise.race([ending, extras.failed]) });

@@ -41,6 +41,10 @@ export type AuditHead = Readonly<{ seq: number; digest: string }>;
 export type AuditFields = Readonly<Record<string, string | number | undefined>>;
 
 const DEFAULT_MAX_FILE_BYTES = 67_108_864;
+/** Without a descriptor for another file, the one there is takes more, up to so many times its size, and tries again now and then. */
+const MOST_FULL = 2;
+const TRIES = 16;
+const NO_MORE_FILES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE']);
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_DIRECTORY = { mode: 0o700 };
 
@@ -140,6 +144,8 @@ export class AuditLog {
   readonly #wallClock: () => number;
   #file: number;
   #bytes: number;
+  /** With so many another file is to follow. */
+  #fullBytes: number;
   #seq: number;
   readonly #lines: AuditLines;
   /** Records of one millisecond have the same text for it. */
@@ -152,6 +158,7 @@ export class AuditLog {
   constructor({ directory, maxFileBytes, onFailure, wallClock = Date.now }: AuditLogOptions) {
     this.#directory = directory;
     this.#maxFileBytes = maxFileBytes ?? DEFAULT_MAX_FILE_BYTES;
+    this.#fullBytes = this.#maxFileBytes;
     this.#onFailure = onFailure;
     this.#wallClock = wallClock;
     makeDirectory(directory);
@@ -219,7 +226,7 @@ export class AuditLog {
   #write(): void {
     try {
       this.#writeLines();
-      if (this.#bytes >= this.#maxFileBytes) this.#rotate();
+      if (this.#bytes >= this.#fullBytes) this.#rotate();
     } catch (cause) {
       this.#open = false;
       const why = `The audit log cannot be written: ${(cause as Error).message}`;
@@ -249,12 +256,27 @@ export class AuditLog {
   #rotate(): void {
     fsyncSync(this.#file);
     const previous = this.#lines.head;
-    const next = openLocked(auditFile(this.#directory, this.#seq + 1));
+    const next = this.#openNext();
+    if (next === undefined) return;
     // The next one is locked by now: at no time is the log anybody's.
     closeSync(this.#file);
     this.#file = next;
     this.#bytes = 0;
+    this.#fullBytes = this.#maxFileBytes;
     this.append('continued', { previous });
     this.#writeLines();
+  }
+
+  /** `undefined`: it is to be tried again, when the file there is has some more. Strangers can take all descriptors for a while. */
+  #openNext(): number | undefined {
+    try {
+      return openLocked(auditFile(this.#directory, this.#seq + 1));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const mostBytes = MOST_FULL * this.#maxFileBytes;
+      if (!NO_MORE_FILES.has(code) || this.#bytes >= mostBytes) throw error;
+      this.#fullBytes = Math.min(mostBytes, this.#bytes + this.#maxFileBytes / TRIES);
+      return undefined;
+    }
   }
 }

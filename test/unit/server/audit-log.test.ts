@@ -257,6 +257,70 @@ function fillDisk(room: number): () => void {
   };
 }
 
+/** @returns how often a file was to be opened, and lets it be */
+function refuseFiles(code: string): () => number {
+  const refused = mock.method(fs, 'openSync', () => {
+    throw Object.assign(new Error(`${code}: too many open files`), { code });
+  });
+  syncBuiltinESMExports();
+  return () => {
+    const { calls } = refused.mock;
+    refused.mock.restore();
+    syncBuiltinESMExports();
+    return calls.length;
+  };
+}
+
+const MAX_FILE_BYTES = 16_000;
+
+/** @returns the bytes of the last file */
+function writeUntil(log: AuditLog, directory: string, isSo: (lastBytes: number) => boolean): number {
+  for (;;) {
+    const { size } = statSync(auditFiles(directory).at(-1)!);
+    if (isSo(size)) return size;
+    log.append('operation', { client: 'edge' });
+    log.flush();
+  }
+}
+
+for (const code of ['EMFILE', 'ENFILE']) {
+  test(`a log that gets no descriptor for its next file goes on with the one it has (${code})`, async () => {
+    const directory = folder();
+    const log = open(directory, { maxFileBytes: MAX_FILE_BYTES });
+    const allow = refuseFiles(code);
+    let refused = 0;
+    try {
+      writeUntil(log, directory, (bytes) => bytes > 1.5 * MAX_FILE_BYTES);
+    } finally {
+      refused = allow();
+    }
+    assert.ok(refused > 1 && refused <= 16, `tried ${refused} times`);
+    writeUntil(log, directory, () => auditFiles(directory).length === 2);
+    const [first] = auditFiles(directory) as [string];
+    assert.ok(statSync(first).size < 1.6 * MAX_FILE_BYTES, 'soon after it can');
+    writeUntil(log, directory, () => auditFiles(directory).length === 3);
+    const [, second] = auditFiles(directory) as [string, string];
+    assert.ok(statSync(second).size < 1.1 * MAX_FILE_BYTES, 'the next one is as long as any');
+    log.close();
+    assert.equal((await verifyAudit(directory)).bad, undefined);
+  });
+}
+
+test('it goes on up to twice its size', () => {
+  const directory = folder();
+  const failures: Error[] = [];
+  const onFailure = (error: Error) => failures.push(error);
+  const log = open(directory, { maxFileBytes: MAX_FILE_BYTES, onFailure });
+  const allow = refuseFiles('EMFILE');
+  try {
+    const bytes = writeUntil(log, directory, () => failures.length > 0);
+    assert.ok(bytes >= 2 * MAX_FILE_BYTES && bytes < 2.1 * MAX_FILE_BYTES, `${bytes} bytes`);
+  } finally {
+    allow();
+  }
+  assert.match(failures[0]!.message, /cannot be written: EMFILE/);
+});
+
 test('the head of a log that could not be written is that of a record which is in it', async () => {
   const directory = folder();
   const failures: Error[] = [];
