@@ -1,5 +1,5 @@
 /**
- * Says when connections are due. A thread of its own, asleep in between: timers of the event loop have steps of a
+ * Says when it begins, and then when connections are due. A thread of its own, asleep in between: timers of the event loop have steps of a
  * millisecond, and are late when the loop is busy.
  */
 import { parentPort, workerData } from 'node:worker_threads';
@@ -14,8 +14,9 @@ const sleepUntil = (time: number) => {
   if (left > 0) Atomics.wait(nothing, 0, 0, left);
 };
 
-const end = monotonicMs() + ms;
-for (let due = monotonicMs(); due < end; due += gapMs(perSecond)) {
+const begin = monotonicMs();
+parentPort?.postMessage(begin);
+for (let due = begin + gapMs(perSecond); due < begin + ms; due += gapMs(perSecond)) {
   sleepUntil(due);
   parentPort?.postMessage(due);
 }

@@ -54,6 +54,7 @@ export interface ClientFigures {
   readonly failed: number;
   /** Why the first of them failed. */
   readonly reason?: string | undefined;
+  /** `open`: from when connections began to be due until none is any more, and the last one came through. */
   readonly wallMs: number;
   /** Of the clients, by rusage. */
   readonly cpuMs: number;

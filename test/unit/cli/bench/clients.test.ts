@@ -46,6 +46,19 @@ test('clients that are too busy to begin when they should have say how late it w
   assert.ok(longest > blockedMs * 0.7, `${longest} ms`);
 });
 
+test('what came through in a second is counted from when connections began to be due until the last one was through', async () => {
+  const edge = await workshop.edge('native');
+  const ms = 300;
+  const figures = await openLoop({
+    ...{ kind: 'open', version: 'TLSv1.3', port: edge.ports['P-256']!, perSecond: 100, ms },
+  });
+  // Nothing was due later. Clocks are read one after the other.
+  assert.ok(
+    figures.wallMs > ms - 1e-6 && figures.wallMs < ms + Math.max(...figures.latencies) + 1,
+    `${figures.wallMs} ms`,
+  );
+});
+
 test('connections of an open loop are due at random: a Poisson process', async () => {
   assert.ok(Math.abs(gapMs(100, 0)) < 1e-9);
   // The median of exponential gaps with a mean of 10 ms.
