@@ -252,7 +252,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       server.succeed(lane, now - attempt.sentAt, now);
       if (!server.refusals.isEmpty) server.refusals.forget(this.subject);
       this.remember(now);
-      this.abandon(now);
+      this.abandon(now, true);
       this.settle(answer.payload ?? new Uint8Array(0), server);
     }
   }
@@ -340,16 +340,16 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       }
       this.first = undefined;
       this.second = undefined;
-    } else this.abandon(now);
+    } else this.abandon(now, false);
     this.settle(error, server);
   }
 
-  private abandon(now: number): void {
+  private abandon(now: number, isOutrun: boolean): void {
     const [first, second] = [this.first, this.second];
     this.first = undefined;
     this.second = undefined;
-    if (first !== undefined) abandonAttempt(first, this.request.lane, now);
-    if (second !== undefined) abandonAttempt(second, this.request.lane, now);
+    if (first !== undefined) abandonAttempt(first, this.request.lane, now, isOutrun);
+    if (second !== undefined) abandonAttempt(second, this.request.lane, now, isOutrun);
   }
 
   private publish(result: ErrandResult, server: KnownServer | undefined): void {
@@ -364,7 +364,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   }
 }
 
-function abandonAttempt({ connection, id, server, sentAt }: Attempt, lane: LaneName, now: number): void {
+function abandonAttempt(attempt: Attempt, lane: LaneName, now: number, isOutrun: boolean): void {
+  const { connection, id, server, sentAt } = attempt;
   connection.giveUp(id);
-  server.abandon(lane, now - sentAt, now);
+  server.abandon(lane, now - sentAt, now, isOutrun);
 }

@@ -10,7 +10,6 @@ import type { Clock } from '../clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import { KeylessError, type KeylessErrorCode } from '../errors.ts';
 import { clientHedge } from './channels.ts';
-import { choose } from './choice.ts';
 import {
   Errand,
   type ErrandRequest,
@@ -19,10 +18,10 @@ import {
   type Surroundings,
 } from './errand.ts';
 import { closedError, lineFull, noKeyServer } from './errors.ts';
-import { hedgeDelayMs } from './hedge-delay.ts';
 import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
 import type { LaneName } from './lane.ts';
+import { isUrgent, Selection } from './selection.ts';
 import { distinctServers, type ServerAddress } from './server-address.ts';
 import { Tally } from './tally.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -61,9 +60,9 @@ const NOBODY: readonly KnownServer[] = [];
 export class KeyServerSet {
   readonly #settings: SetSettings;
   readonly #clock: Clock;
-  readonly #random: () => number;
+  readonly #selection: Selection;
   readonly #room = new WaitingRoom<Errand>({
-    destinationOf: (errand) => this.#destinationOf(errand),
+    destinationOf: (errand) => this.#selection.destinationOf(errand),
     send: (errand) => this.#sendWaiting(errand),
   });
   readonly #waiters = new Set<Waiter>();
@@ -73,8 +72,6 @@ export class KeyServerSet {
   #servers: readonly KnownServer[] = NOBODY;
   /** Those that are ours no more, while answers of theirs are awaited. */
   #leaving: readonly KnownServer[] = NOBODY;
-  /** Those to choose from now: ready, trusted, of the best priority. */
-  #usable: readonly KnownServer[] = NOBODY;
   #secureContext: tls.SecureContext;
   /** More may become known: `undefined`: they are; an error: why they could not be found yet. */
   #unresolved: 'not yet' | KeylessError | undefined;
@@ -86,7 +83,7 @@ export class KeyServerSet {
   constructor(settings: SetSettings) {
     this.#settings = settings;
     this.#clock = settings.clock;
-    this.#random = settings.backOff.random;
+    this.#selection = new Selection(settings.clock, settings.backOff.random);
     this.#secureContext = settings.secureContext;
     this.#unresolved = settings.addresses.length === 0 ? 'not yet' : undefined;
     this.#hedging = { slow: this.#hedgingOf('slow'), quick: this.#hedgingOf('quick') };
@@ -95,7 +92,7 @@ export class KeyServerSet {
       deadlines: new Deadlines(settings.clock),
       events: {
         onFailed: (errand, error, lost) => this.#onFailed(errand, error, lost),
-        hasOthers: (errand) => this.hasOthers(this.#impossible(errand)),
+        hasOthers: (errand) => this.#selection.isPossible(errand),
         onSettled: (errand, result) => this.#count(errand, result),
       },
     };
@@ -131,12 +128,9 @@ export class KeyServerSet {
 
   /** @returns whether somebody else could be asked than these, now or as soon as it is there again */
   mayAskOthers(servers: readonly KnownServer[]): boolean {
-    return this.hasOthers(servers) || this.#isReturning((server) => !servers.includes(server));
-  }
-
-  /** @returns whether somebody else is there than these */
-  hasOthers(servers: readonly KnownServer[]): boolean {
-    return this.#others(servers).length > 0;
+    return (
+      this.#selection.hasOthers(servers) || this.#selection.isReturning((server) => !servers.includes(server))
+    );
   }
 
   /** @param onReady is called once: with `undefined` when a key server is ready, with an error when none is to be had */
@@ -207,7 +201,7 @@ export class KeyServerSet {
   #dispatch(errand: Errand): void {
     if (errand.settled) return;
     const mustWait = this.#room.isBefore(errand) && !isUrgent(errand);
-    const server = mustWait ? undefined : this.#pick(errand);
+    const server = mustWait ? undefined : this.#selection.pick(errand);
     if (server !== undefined) this.#send(errand, server);
     else this.#park(errand);
   }
@@ -234,16 +228,9 @@ export class KeyServerSet {
     this.#room.takeLast()!.settle(lineFull(this.#settings.maxWaiting, isThere));
   }
 
-  #destinationOf(errand: Errand): string {
-    const unfit = this.#unfit(errand, this.#clock.now());
-    const { lane } = errand.request;
-    if (unfit.length === 0) return lane;
-    return `${lane} ${this.#servers.map((server) => (unfit.includes(server) ? 0 : 1)).join('')}`;
-  }
-
   #sendWaiting(errand: Errand): boolean {
-    this.#forgive(errand);
-    const server = this.#pick(errand);
+    this.#selection.forgive(errand);
+    const server = this.#selection.pick(errand);
     if (server !== undefined) this.#send(errand, server);
     return server !== undefined;
   }
@@ -252,68 +239,19 @@ export class KeyServerSet {
     for (const server of this.#servers) server.hurry();
   }
 
-  /** @returns one that is not to be avoided and has room; if none of them is sound, any: better than nobody */
-  #pick(errand: Errand): KnownServer | undefined {
-    const now = this.#clock.now();
-    const avoid = this.#unfit(errand, now);
-    const { lane } = errand.request;
-    const chosen = choose(this.#usable, avoid, lane, now, this.#random);
-    if (chosen !== undefined) return chosen;
-    const there = this.#others(avoid);
-    const isAnySound = there.some(({ sound }) => sound);
-    let best: KnownServer | undefined;
-    for (const server of there) {
-      const isFit = isUrgent(errand) || (isAnySound ? server.admits(lane) : server.hasRoom(lane));
-      if (isFit && (best === undefined || server.cost(lane, now) < best.cost(lane, now))) best = server;
-    }
-    return best;
-  }
-
-  /** Those that it cannot be sent to, and, unless nobody else is there, those that are known not to do it. */
-  #unfit(errand: Errand, now: number): readonly KnownServer[] {
-    const unfit = this.#impossible(errand);
-    const { functionFor } = errand.request;
-    if (functionFor === undefined && this.#servers.every(({ refusals }) => refusals.isEmpty)) return unfit;
-    const doNot = this.#servers.filter(
-      (server) => server.refusals.has(errand.subject, now) || !server.offers(functionFor),
-    );
-    return this.hasOthers([...unfit, ...doNot]) ? [...unfit, ...doNot] : unfit;
-  }
-
-  /** Those without a connection that is good for it. */
-  #impossible(errand: Errand): readonly KnownServer[] {
-    if (!errand.isChoosy) return NOBODY;
-    return this.#servers.filter((server) => errand.connectionAt(server) === undefined);
-  }
-
-  /** What failed somewhere is asked there again, rather than waiting for others of which none is there and does well. */
-  #forgive(errand: Errand): void {
-    if (errand.isChoosy && !this.#others(this.#impossible(errand)).some(({ sound }) => sound))
-      errand.forgive();
-  }
-
-  #others(avoid: readonly KnownServer[]): readonly KnownServer[] {
-    return this.#servers.filter((server) => server.ready && !avoid.includes(server));
-  }
-
   /** All that are there refused it, and another key server may have the key, which is being restarted. */
   #mayBeDoneSoon(errand: Errand): boolean {
-    return errand.isRefused && this.#isReturning((server) => !errand.isRefusedBy(server));
-  }
-
-  #isReturning(fits: (server: KnownServer) => boolean): boolean {
-    const now = this.#clock.now();
-    return this.#servers.some((server) => fits(server) && server.isReturning(now));
+    return errand.isRefused && this.#selection.isReturning((server) => !errand.isRefusedBy(server));
   }
 
   /** @returns whether it is asked again, elsewhere, or after a lost connection also there */
   #onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean {
     if (this.#closed || error.code === 'ERR_KEYLESS_CLOSED') return false;
-    if (!this.hasOthers(this.#impossible(errand))) {
+    if (!this.#selection.isPossible(errand)) {
       if (!lost && !this.#mayBeDoneSoon(errand)) return false;
       errand.forgive();
     }
-    const other = this.#pick(errand);
+    const other = this.#selection.pick(errand);
     // It has had its turn already.
     if (other !== undefined) this.#send(errand, other);
     else this.#park(errand);
@@ -323,18 +261,11 @@ export class KeyServerSet {
   #hedgingOf(lane: LaneName): Hedging<Errand, KnownServer> {
     return new Hedging({
       clock: this.#clock,
-      delayMs: () => hedgeDelayMs(this.#usable, lane, this.#clock.now()),
-      otherFor: (errand) => this.#otherFor(errand),
+      delayMs: () => this.#selection.delayMs(lane),
+      otherFor: (errand) => this.#selection.otherFor(errand),
       answers: (server, now) => server.answers(lane, now),
       hedge: (errand, other) => this.#hedge(errand, other),
     });
-  }
-
-  #otherFor(errand: Errand): KnownServer | undefined {
-    const now = this.#clock.now();
-    const never = this.#servers.filter((each) => each === errand.server || !errand.mayBeHedgedAt(each));
-    const unfit = [...this.#unfit(errand, now), ...never];
-    return choose(this.#usable, unfit, errand.request.lane, now, this.#random);
   }
 
   #hedge(errand: Errand, other: KnownServer): void {
@@ -354,19 +285,17 @@ export class KeyServerSet {
 
   /** A server became ready or failed: whoever waited goes on, or learns that there is nobody. */
   #onChange(): void {
-    const ready = this.#servers.filter((server) => server.ready);
-    const trusted = ready.filter((server) => server.trusted);
-    const best = Math.min(...trusted.map(({ priority }) => priority));
-    this.#usable = trusted.filter(({ priority }) => priority === best);
-    if (ready.length > 0) this.#wasReady = true;
+    this.#selection.update(this.#servers);
+    const isAnyThere = this.isAnyThere;
+    if (isAnyThere) this.#wasReady = true;
     else if (!this.#closed) this.#settings.onNobody?.();
-    if (ready.length === 0 && !this.#closed && this.#mayWait) {
+    if (!isAnyThere && !this.#closed && this.#mayWait) {
       this.#tellWaiters(false);
       return;
     }
-    if (ready.length > 0 && !this.#closed) this.#room.serve(this.#clock.now());
+    if (isAnyThere && !this.#closed) this.#room.serve(this.#clock.now());
     else while (this.#room.size > 0) this.#room.takeLast()!.settle(this.#nobody());
-    this.#tellWaiters(ready.length > 0);
+    this.#tellWaiters(isAnyThere);
   }
 
   #tellWaiters(ready: boolean): void {
@@ -388,11 +317,6 @@ export class KeyServerSet {
     this.#room.remove(errand);
     this.#tally.count(result, errand.retried);
   }
-}
-
-/** One every few minutes, and a flood would end resumption for want of it. */
-function isUrgent({ request }: Errand): boolean {
-  return request.kind === 'ticket-keys';
 }
 
 function isSame(one: ServerAddress, other: ServerAddress): boolean {

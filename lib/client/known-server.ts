@@ -9,7 +9,7 @@ import { clientBreaker } from './channels.ts';
 import type { Candidate } from './choice.ts';
 import type { Connection, ConnectionSettings, Profile } from './connection.ts';
 import type { ErrandRequest } from './errand.ts';
-import { Lane, type LaneName } from './lane.ts';
+import { Lane, type LaneName, STANDSTILL_MS } from './lane.ts';
 import { Latency } from './latency.ts';
 import { Link, type LinkState } from './link.ts';
 import { Refusals } from './refusals.ts';
@@ -259,14 +259,20 @@ export class KnownServer implements Candidate {
    */
   fail(lane: LaneName, code: KeylessErrorCode, blamed: boolean, ms: number, now: number): void {
     // It took at least so long: whoever never answers is not the one that is quickest.
-    if (code === 'ERR_KEYLESS_TIMEOUT') this.abandon(lane, ms, now);
+    if (code === 'ERR_KEYLESS_TIMEOUT') this.abandon(lane, ms, now, false);
     else this.#lanes[lane].fail(now);
     this.#note(code, blamed);
   }
 
-  /** Nobody waits for the answer any more, which takes at least so long. */
-  abandon(lane: LaneName, ms: number, now: number): void {
+  /**
+   * Nobody waits for the answer any more, which takes at least so long.
+   *
+   * @param isOutrun another key server has answered: if this one stood still, that is a failure, though no client's
+   */
+  abandon(lane: LaneName, ms: number, now: number, isOutrun: boolean): void {
+    const isFailure = isOutrun && ms > STANDSTILL_MS && this.standsStill(lane, now);
     if (this.#lanes[lane].abandon(ms, now)) this.#latency.record(ms, now);
+    if (isFailure) this.#breaker.onFailure();
   }
 
   /** What it answered with cannot be used: it is not asked the same first, and what else it answers is looked at. */

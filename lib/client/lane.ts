@@ -66,9 +66,10 @@ export class Lane {
     return this.silenceMs(now) > STANDSTILL_MS;
   }
 
-  /** It has answered, and in less time than after which another one is taken to stand still. */
+  /** As far as anything is known, it answers, and in less time than after which another one is taken to stand still. */
   answers(now: number): boolean {
-    const isDoubtful = !this.#hasAnswered || this.silenceMs(now) > DOUBTFUL_MS;
+    // One that has had nothing to answer yet is tried, with one operation at a time.
+    const isDoubtful = this.#hasAnswered ? this.silenceMs(now) > DOUBTFUL_MS : this.outstanding > 0;
     return !isDoubtful && this.averageMs(now) < STANDSTILL_MS;
   }
 

@@ -40,8 +40,12 @@ export class RudeEdges {
   edge(servers: readonly (RudeKeyServer | string)[], options: Partial<KeyServersOptions> = {}): KeyServers {
     const addresses = servers.map((server) => (typeof server === 'string' ? server : server.address));
     const keys = connectKeyServers({ servers: addresses, ...this.setup.edgeOptions, ...options });
-    this.#open.unshift(keys);
+    this.closesFirst(keys);
     return keys;
+  }
+
+  closesFirst(each: { close(): unknown }): void {
+    this.#open.unshift(each);
   }
 
   closesLast(each: { close(): unknown }): void {
