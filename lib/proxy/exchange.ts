@@ -1,6 +1,8 @@
 /**
  * One request on its way: to the backend over HTTP/1.1 or HTTP/2, and the answer back. Both directions are streams that
- * slow each other down; when one side breaks off, so does the other, so that a cut answer is never taken for a whole one.
+ * slow each other down; when one side breaks off, so does the other, so that a cut answer is never taken for a whole one. When
+ * there is an answer, the request has had its use: what is not sent of it is not sent any more, and what is still to come is
+ * read and dropped, so that its client comes to read the answer.
  *
  * States, one way: asked -> answered (the backend's head has come) -> done.
  */
@@ -30,8 +32,8 @@ export interface Sender {
 /** A request that a backend has been sent, over either version of HTTP. */
 export interface Sent {
   readonly answer: Promise<AnswerHead>;
-  /** Ends it at once, whatever state it is in. */
-  destroy(error: Error): void;
+  /** Ends it at once, whatever state it is in. @param error as its answer, if there is none */
+  destroy(error?: Error): void;
 }
 
 export interface ExchangeResult {
@@ -42,6 +44,7 @@ export interface ExchangeResult {
 
 const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205]);
 /** RFC 9113 §7. */
+const NO_ERROR = 0x0;
 const INTERNAL_ERROR = 0x2;
 
 /** A request that went into a kept connection which the backend had closed, or did not want it on: it may be sent again. */
@@ -64,7 +67,7 @@ export class Exchange {
   #settle: (result: ExchangeResult) => void = () => undefined;
   #done = false;
   #watch: StallWatch | undefined;
-  /** Takes the request's body, which has not come to its end. */
+  /** Takes the request's body. */
   #taking: Writable | undefined;
   /** Whether the client is to read first. */
   #blocked = false;
@@ -149,11 +152,7 @@ export class Exchange {
       return;
     }
     this.#taking = to;
-    this.#request.on('data', () => this.#watch?.touch());
-    this.#request.on('end', () => {
-      this.#taking = undefined;
-      this.#watch?.touch();
-    });
+    for (const event of ['data', 'end']) this.#request.on(event, () => this.#done || this.#watch?.touch());
     this.#request.pipe(to);
     to.on('error', () => undefined);
   }
@@ -214,11 +213,20 @@ export class Exchange {
     if (Object.keys(trailers).length > 0) (this.#response as ServerResponse).addTrailers(trailers);
     this.#finish(undefined);
     this.#response.end();
+    if (this.#taking?.writableFinished === false) this.#sent?.destroy();
+    this.#dropRest();
+  }
+
+  /** From the end of the answer on, there is as much time for it as a client has that stands still. */
+  #dropRest(): void {
+    if (this.#taking !== undefined) this.#request.unpipe(this.#taking);
+    this.#request.resume();
   }
 
   /** It does not read, or the backend has everything that it has sent of its request. */
   #waitsForClient(): boolean {
-    return this.#done || this.#blocked || this.#taking?.writableLength === 0;
+    if (this.#done || this.#blocked) return true;
+    return this.#taking !== undefined && !this.#taking.writableEnded && this.#taking.writableLength === 0;
   }
 
   #stalled(ofClient: boolean): void {
@@ -240,6 +248,7 @@ export class Exchange {
     if (!answered) this.#status = statusOf(error);
     this.#finish(error);
     this.#sent?.destroy(error);
+    this.#dropRest();
     if (answered) this.#breakOff();
     else this.#answerWith(this.#status);
   }
@@ -253,8 +262,13 @@ export class Exchange {
   }
 
   #breakOff(): void {
-    if (isHttp2(this.#request)) this.#request.stream.close(INTERNAL_ERROR);
-    else this.#response.destroy();
+    if (!isHttp2(this.#request)) {
+      this.#response.destroy();
+      return;
+    }
+    const { stream } = this.#request;
+    // A whole answer counts, also if it is not waited for the rest of its request (RFC 9113 §8.1).
+    stream.close(stream.writableFinished ? NO_ERROR : INTERNAL_ERROR);
   }
 
   #finish(error: Error | undefined): void {

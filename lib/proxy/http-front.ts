@@ -127,7 +127,7 @@ export class HttpFront {
     this.#visits.set(socket, visit);
     if (socket.alpnProtocol !== 'h2') {
       this.#http1.emit('connection', socket);
-      this.#lines.set(socket, new Line(socket, () => this.#closing));
+      this.#lines.set(socket, new Line(socket, () => this.#closing, this.#options.idleTimeoutMs));
       socket.on('close', () => this.#lines.delete(socket));
       return;
     }
@@ -193,7 +193,7 @@ export class HttpFront {
   #refuseUnread(error: Error, socket: TLSSocket): void {
     const [line, status] = [this.#lines.get(socket), statusOfUnread(error)];
     // Who ends in the middle of a body has gone.
-    const gone = socket.readableEnded && line?.request !== undefined;
+    const gone = socket.readableEnded && line?.partial;
     if (line === undefined || status === undefined || !socket.writable || gone) {
       socket.destroy();
       return;
@@ -265,7 +265,6 @@ export class HttpFront {
       refusedUpgrade(request) ??
       (overHttp2 || hasBody(request) ? NOT_IMPLEMENTED : undefined);
     if (refused !== undefined) {
-      quiet(socket);
       refuse(socket, refused, this.#options.idleTimeoutMs);
       const kind = request.method === 'CONNECT' ? 'http' : 'upgrade';
       this.#record(kind, request, visit, startedAt, { status: refused, bytes: 0, error: undefined });

@@ -77,7 +77,7 @@ export class Http2Backend {
       };
       leave = this.#sessions.request(owner, { start, fail: reject });
     });
-    const destroy = (error: Error) => {
+    const destroy = (error?: Error) => {
       leave();
       stream?.destroy();
       if (error instanceof BackendTimeout) over?.doubt();

@@ -36,7 +36,7 @@ test('what is sent ahead is held up to a bound, and goes on when the request bef
   const parsed: string[] = [];
   const response = new EventEmitter();
   socket.on('data', (bytes: Buffer) => parsed.push(bytes.toString()));
-  const line = new Line(socket as unknown as TLSSocket, () => false);
+  const line = new Line(socket as unknown as TLSSocket, () => false, 60_000);
   const give = (bytes: string) => socket.emit('data', Buffer.from(bytes));
   give('first\n\n');
   const request = { complete: true, headers: {} } as IncomingMessage;
