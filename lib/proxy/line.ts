@@ -146,7 +146,7 @@ export class Line {
       const size = this.#nextSize();
       const bytes = this.#held.subarray(0, size);
       this.#held = this.#held.subarray(size);
-      this.#begun = true;
+      if (!this.partial) this.#begun = true;
       this.#parse(bytes);
       if (this.#alarm !== undefined && !this.partial) this.#whole();
     }

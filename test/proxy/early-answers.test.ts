@@ -184,3 +184,25 @@ test('there is only so much time for the rest of the request, however it drips',
     session.close();
   });
 });
+
+test('a client that leaves in the middle of the rest has one line in the log', SOON, async () => {
+  await serving(idle(NEVER_MS), async (port, proxy) => {
+    const socket = connect(port);
+    socket.write(`${head('/', 10)}12345`);
+    await until(socket, /\r\n\r\nno$/);
+    socket.end('67');
+    await closing(socket.resume());
+    const last = connect(port);
+    last.write('GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    await text(last);
+    await proxy.event('request', ({ path }) => path === '/last');
+    const lines = proxy.events.filter(({ event }) => event === 'request');
+    assert.deepEqual(
+      lines.map(({ status, path }) => [status, path]),
+      [
+        [401, '/'],
+        [401, '/last'],
+      ],
+    );
+  });
+});
