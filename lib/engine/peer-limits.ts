@@ -1,9 +1,10 @@
-/** Bounds on what peers of a server of Node's may send in their handshakes, for which node:tls has no options. */
+/** Bounds on what peers of a server of Node's may send besides data, for which node:tls has no options. */
 import { addonIfAny } from './addon.ts';
 
 /**
- * Of what is in a peer's Certificate message nothing is kept but its own certificate and those by which OpenSSL has verified it. Without
- * the addon OpenSSL's bound of 100 KB holds, and all is kept while the connection lasts.
+ * A connection whose peer sends handshake messages and hardly any data fails (`ERR_SSL_TOO_MANY_KEY_UPDATES`), and of what is in a peer's Certificate message nothing is kept but its own certificate and those by which OpenSSL has verified it. Without
+ * the addon OpenSSL's bound of 100 KB holds, and all is kept while the connection lasts, and any number of KeyUpdates is
+ * read.
  *
  * @param certificateBytes of that message: with more of them the handshake fails
  * @param make makes one context, or has Node make it, for the connections to come
