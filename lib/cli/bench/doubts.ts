@@ -55,13 +55,23 @@ const WHO: Readonly<Record<keyof Waits, string>> = {
   stolen: 'the host of this machine gave its cores to others',
 };
 
+/** @returns a sentence where the system does not say of the measured processes whether others had their cores */
+function unwatched(groups: Groups<Watched>): string[] {
+  const all = Object.values(groups).flat();
+  const isTold = all.some(({ waits }) => SIDES.some((side) => waits[side] !== undefined));
+  if (all.length === 0 || isTold) return [];
+  return [
+    'This system does not say how long processes wait for their cores: whether other programs disturbed this is not known.',
+  ];
+}
+
 /** Whether other programs were there. Group by group: the median of all would hide half of them. */
 export function disturbanceOf(groups: Groups<Watched>): Doubts {
   const found = ([...SIDES, 'stolen'] as const).flatMap((side) => {
     const where = over(groups, ({ waits }) => waits[side], MOST_WAITING[side]);
     return where === undefined ? [] : [`${WHO[side]} (share of the time: ${where})`];
   });
-  if (found.length === 0) return { warnings: [], disowned: false };
+  if (found.length === 0) return { warnings: unwatched(groups), disowned: false };
   return {
     warnings: [`Other programs disturbed this: ${found.join(', ')}. Its figures are not certain.`],
     disowned: true,

@@ -54,7 +54,11 @@ const sTimeSeconds = ({ quick }: Scale) => (quick ? 1 : 2);
 const roundsOf = ({ quick }: Scale) => (quick ? 2 : 5);
 const otherRoundsOf = ({ quick }: Scale) => (quick ? 1 : 5);
 
-function limitInWords(result: Result): string {
+function limitInWords(result: Result, isPlaced: boolean): string {
+  if (!isPlaced) {
+    const all = medianOf(result.batch, 'clientUtilisation') + edgeUtilisation(result.batch);
+    return `Clients and edge may share a core, so that neither is the bottleneck alone: together they use ${share(all)} of one. Rates are of both.`;
+  }
   const room = times(1000 / medianOf(result.batch, 'edgeCpuMs') / medianOf(result.batch, 'perSecond'));
   switch (bottleneckOf(result.batch)) {
     case 'edge':
@@ -77,11 +81,11 @@ function comparedInWords({ batch, one }: Result): string {
 }
 
 /** They follow from what was measured. */
-export function wordsOf(result: Result): string[] {
+export function wordsOf(result: Result, isPlaced: boolean): string[] {
   const { batch, alone, sTimeCpuMs } = result;
   const [own, kernel] = [medianOf(batch, 'clientUtilisation'), medianOf(batch, 'clientUtilisationByKernel')];
   return [
-    `With the native edge (P-256, TLS 1.3), the busiest process of clients uses ${share(own)} of a core, the kernel says ${share(kernel)}, and the edge ${share(edgeUtilisation(batch))} of its own.`,
+    `With the native edge (P-256, TLS 1.3), the busiest process of clients uses ${share(own)} of a core, the kernel says ${share(kernel)}, and the edge ${share(edgeUtilisation(batch))} of ${isPlaced ? 'its own' : 'one'}.`,
     ...(sTimeCpuMs.length === 0
       ? []
       : [
@@ -106,7 +110,11 @@ export function doubts({ batch, alone, sTimeCpuMs }: Result): Doubts {
   );
 }
 
-export const conclusionsOf = (result: Result): string[] => [comparedInWords(result), limitInWords(result)];
+/** @param isPlaced whether the edge shares its core with nobody of the benchmark */
+export const conclusionsOf = (result: Result, isPlaced: boolean): string[] => [
+  comparedInWords(result),
+  limitInWords(result, isPlaced),
+];
 
 async function answer(workshop: Workshop): Promise<Answer> {
   const result = await measure(workshop);
@@ -125,8 +133,8 @@ async function answer(workshop: Workshop): Promise<Answer> {
     ['edge CPU, openssl s_time, ms', spread(sTimeCpuMs)],
   ];
   return {
-    words: wordsOf(result),
-    conclusions: conclusionsOf(result),
+    words: wordsOf(result, workshop.isPlaced),
+    conclusions: conclusionsOf(result, workshop.isPlaced),
     tables: [{ columns: ['clients', 'figure'], rows }],
     plots: [],
     measured: [],

@@ -152,14 +152,15 @@ function addedAtHalf(result: Result): Estimate {
   return differenceEstimate(medians(remote), medians(native));
 }
 
-/** Then half of the capacity is half of what the clients can do. */
-const isLimitedByClients = ({ closed }: Result) => bottleneckOf(closed.native) === 'clients';
+/** Then half of the capacity is half of what the clients can do. Where the edge has no core of its own, both limit it. */
+const isLimitedByClients = ({ closed }: Result, isPlaced: boolean) =>
+  isPlaced && bottleneckOf(closed.native) === 'clients';
 
-export function measuredOf(results: readonly Result[]): Measured[] {
+export function measuredOf(results: readonly Result[], isPlaced: boolean): Measured[] {
   const p256 = results.find(({ site }) => site === 'P-256');
   if (p256 === undefined) return [];
   const busy = share(edgeUtilisation(p256.closed.native) / 2);
-  const note = isLimitedByClients(p256)
+  const note = isLimitedByClients(p256, isPlaced)
     ? `half of what the clients can do: ${busy} of the edge's core`
     : undefined;
   const doubtful = atHalf(p256).some(isOfClients);
@@ -208,7 +209,7 @@ function addedInWords(estimate: Estimate): string {
 export function conclusionOf(result: Result, isPlaced: boolean): string {
   const { site, capacity } = result;
   const busy = edgeUtilisation(result.closed.native);
-  const whose = isLimitedByClients(result) ? ': the clients have no time for more' : '';
+  const whose = isLimitedByClients(result, isPlaced) ? ': the clients have no time for more' : '';
   const added = atHalf(result).some(isOfClients)
     ? ''
     : ` At half of it (${share(busy / 2)} of a core), ${addedInWords(addedAtHalf(result))}`;
@@ -226,7 +227,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     conclusions: results.map((result) => conclusionOf(result, workshop.isPlaced)),
     tables: results.map(tableOf),
     plots: results.map(plotOf),
-    measured: measuredOf(results),
+    measured: measuredOf(results, workshop.isPlaced),
     ...doubts(results),
     raw: results,
   };

@@ -141,6 +141,20 @@ test('half of the contestants disturbed, or clients at their limit in one of the
   assert.deepEqual(doubtsOf({ native: samplesWith({ ...full, edgeCpuMs: 1.1 }) }).warnings, []);
 });
 
+test('where the system does not say whether others were there, that is said, and nothing else', () => {
+  const waits = { edge: undefined, 'key server': undefined, clients: undefined, stolen: undefined };
+  for (const stolen of [undefined, 0]) {
+    const { warnings, disowned } = doubtsOf({ native: samplesWith({ waits: { ...waits, stolen } }) });
+    assert.match(
+      warnings.join(),
+      /^This system does not say .*: whether other programs disturbed this is not known\.$/,
+    );
+    assert.equal(disowned, false);
+  }
+  // Some process of a question is enough: not each has an edge.
+  assert.deepEqual(doubtsOf({ native: samplesWith({ waits: { ...waits, clients: 0 } }) }).warnings, []);
+});
+
 test('accounts that do not agree are told', () => {
   const apart = doubtsOf({ one: samplesWith({ clientUtilisationByKernel: 0.7 }) });
   assert.match(apart.warnings.join(), /do not agree .* \(by so much of a core: one 20 %\)/);

@@ -211,13 +211,13 @@ test("isolate's target is the measured rate, however many cores there are; what 
 });
 
 test('who is the bottleneck is said by what was measured: edge, clients, or neither', () => {
-  const words = (edgeCpuMs: number, perSecond: number, busy: number, one = 0) => {
+  const words = (edgeCpuMs: number, perSecond: number, busy: number, one = 0, isPlaced = true) => {
     const [kernel, figures] = [busy, { edgeCpuMs, clientUtilisation: busy, clientUtilisationByKernel: busy }];
     const batch = samplesWith({ ...figures, perSecond, clientProcesses: one === 0 ? 1 : 2 });
     assert.equal(batch[0]?.clientUtilisationByKernel, kernel);
     const single = one === 0 ? [] : samplesWith({ ...figures, perSecond: one });
     const result = { batch, one: single, alone: batch, sTimeCpuMs: [] };
-    return [...clients.wordsOf(result), ...clients.conclusionsOf(result)].join('\n');
+    return [...clients.wordsOf(result, isPlaced), ...clients.conclusionsOf(result, isPlaced)].join('\n');
   };
   // What was printed as "near 1, one is enough".
   const limited = words(0.28, 2000, 0.98);
@@ -227,6 +227,14 @@ test('who is the bottleneck is said by what was measured: edge, clients, or neit
   assert.match(words(0.28, 3500, 0.99, 2000), /^The clients are not the bottleneck: the edge uses its core/m);
   assert.match(words(0.28, 3500, 0.9, 2000), /makes 2000 handshakes a second, 2 make 3500: 1\.75 ×/);
   assert.match(words(0.28, 2000, 0.6), /^Neither clients nor edge use all of a core/m);
+  // 62 % and 38 % of one core, which is full.
+  const shared = words(0.25, 1520, 0.62, 0, false);
+  assert.match(shared, /and the edge 38 % of one\.$/m);
+  assert.match(
+    shared,
+    /^Clients and edge may share a core, .* together they use 100 % of one\. Rates are of both\.$/m,
+  );
+  assert.doesNotMatch(shared, /of its own|CPU for|bottleneck:|Neither/);
 });
 
 const closedAt = (clientUtilisation: number, edgeCpuMs = 0.25) => ({
@@ -251,7 +259,7 @@ test('the latency that is added is remote less native, at half of the load', () 
     ...{ site: 'P-256', capacity: { native: 200, remote: 180 }, closed: closedAt(0.5) },
     steps: [step(0.1, 1, 9), step(0.5, native, remote), step(0.85, 1, 9)],
   });
-  assert.deepEqual(load.measuredOf([result(1, 1.25)]), [
+  assert.deepEqual(load.measuredOf([result(1, 1.25)], true), [
     { target: 'addedLatency', value: 0.25, interval: [0.25, 0.25], doubtful: false },
   ]);
   assert.match(
@@ -270,21 +278,23 @@ test('the latency that is added is remote less native, at half of the load', () 
   );
   const own = load.conclusionOf(result(1, 2), true);
   assert.match(own, /uses 50 % of a core for that\. At half of it \(25 % of a core\)/);
-  const [half] = load.measuredOf([{ ...result(1, 2), closed: closedAt(0.97) }]);
+  const [half] = load.measuredOf([{ ...result(1, 2), closed: closedAt(0.97) }], true);
   assert.equal(half?.note, "half of what the clients can do: 25 % of the edge's core");
   const limit = load.conclusionOf({ ...result(1, 2), closed: closedAt(0.97) }, true);
+  const [shared] = load.measuredOf([{ ...result(1, 2), closed: closedAt(0.97) }], false);
+  assert.equal(shared?.note, undefined);
   const both = load.conclusionOf({ ...result(1, 2), closed: closedAt(0.97, 0.48) }, true);
   // The edge has no more to give either.
   assert.match(both, /uses 96 % of a core for that\. At half/);
   assert.match(limit, /uses 50 % of a core for that: the clients have no time for more\. At half/);
   const dropped = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [{ ...round(2), dropped: 7 }] }] };
   assert.match(load.doubts([dropped]).warnings.join(), /did not begin 7 connections/);
-  assert.equal(load.measuredOf([dropped])[0]?.doubtful, true);
+  assert.equal(load.measuredOf([dropped], true)[0]?.doubtful, true);
   assert.doesNotMatch(load.conclusionOf(dropped, true), /At half/);
   const busy = { ...round(2), clientUtilisation: 0.99 };
   const limited = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [busy] }] };
   assert.match(load.doubts([limited]).warnings.join(), /clients used all of a core/);
-  assert.equal(load.measuredOf([limited])[0]?.doubtful, true);
+  assert.equal(load.measuredOf([limited], true)[0]?.doubtful, true);
   const miscounted = { ...result(1, 2), closed: { ...closedAt(0.5), remote: samplesWith({ resumed: 1 }) } };
   assert.ok(load.doubts([miscounted]).disowned);
 });
