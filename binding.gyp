@@ -11,6 +11,7 @@
         "native/binding_endpoints.cc",
         "native/binding_handshakes.cc",
         "native/binding_signers.cc",
+        "native/child_programs.cc",
         "native/context_records.cc",
         "native/deferred_callbacks.cc",
         "native/digest_signer.cc",

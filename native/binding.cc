@@ -1,6 +1,7 @@
 #include "binding.h"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "audit_chain.h"
@@ -51,14 +52,37 @@ Napi::Value Harden(const Napi::CallbackInfo& info) { return Napi::Number::New(in
 // ignoreSignals(): see IgnoreSignals().
 void Ignore(const Napi::CallbackInfo&) { IgnoreSignals(); }
 
-// becomeProgram(words): errno, if it returns; one word at least.
-Napi::Value Become(const Napi::CallbackInfo& info) {
-  const auto list = info[0].As<Napi::Array>();
+std::vector<std::string> WordsOf(const Napi::Value& value) {
+  const auto list = value.As<Napi::Array>();
   std::vector<std::string> words;
   for (uint32_t index = 0; index < list.Length(); ++index) {
     words.push_back(list.Get(index).As<Napi::String>().Utf8Value());
   }
-  return Napi::Number::New(info.Env(), BecomeProgram(words));
+  return words;
+}
+
+// startChildProgram(words, environment): [process, channel], or errno; see ChildPrograms::Start().
+Napi::Value StartChildProgram(const Napi::CallbackInfo& info) {
+  ChildProgram child = {};
+  const int problem =
+      Environment::Of(info)->child_programs()->Start(WordsOf(info[0]), WordsOf(info[1]), &child);
+  if (problem != 0) return Napi::Number::New(info.Env(), problem);
+  Napi::Array started = Napi::Array::New(info.Env(), 2);
+  started.Set(uint32_t{0}, child.pid);
+  started.Set(uint32_t{1}, child.channel);
+  return started;
+}
+
+// endChildProgram(process): see ChildPrograms::End().
+Napi::Value EndChildProgram(const Napi::CallbackInfo& info) {
+  const std::optional<int> result =
+      Environment::Of(info)->child_programs()->End(info[0].As<Napi::Number>().Int32Value());
+  return result.has_value() ? Napi::Number::New(info.Env(), *result) : info.Env().Undefined();
+}
+
+// becomeProgram(words): errno, if it returns; one word at least.
+Napi::Value Become(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), BecomeProgram(WordsOf(info[0])));
 }
 
 // endProcess(code): see EndProcess().
@@ -121,6 +145,8 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   functions.Add("ignoreSignals", Ignore);
   functions.Add("becomeProgram", Become);
   functions.Add("endProcess", End);
+  functions.Add("startChildProgram", StartChildProgram);
+  functions.Add("endChildProgram", EndChildProgram);
   functions.Add("lockFile", LockFile);
   functions.Add("chainLines", Chain);
   functions.Add("isSameName", SameName);

@@ -20,6 +20,7 @@ void Environment::DisposeAll() {
   const auto handshakes = std::move(handshakes_);
   handshakes_.clear();
   for (const auto& [id, handshake] : handshakes) handshake->Dispose();
+  child_programs_.EndAll();
 }
 
 std::shared_ptr<Handshake> Environment::Attach(SSL* ssl, bool shared_with_node) {

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "child_programs.h"
 #include "context_records.h"
 #include "endpoint.h"
 #include "handshake.h"
@@ -71,6 +72,8 @@ class Environment final : public HandshakeOwner {
   SigningThreads* signing_threads() const { return signing_threads_.get(); }
   void HoldForSigning(bool hold);
 
+  ChildPrograms* child_programs() { return &child_programs_; }
+
   uint32_t AddEndpoint(std::unique_ptr<Endpoint> endpoint);
   Endpoint* FindEndpoint(uint32_t id) const;
   void RemoveEndpoint(uint32_t id) { endpoints_.erase(id); }
@@ -120,6 +123,7 @@ class Environment final : public HandshakeOwner {
   uint8_t* scratch_ = nullptr;
   std::unordered_map<uint32_t, std::shared_ptr<Handshake>> handshakes_;
   std::unordered_map<uint32_t, std::unique_ptr<Endpoint>> endpoints_;
+  ChildPrograms child_programs_;
   std::vector<uint32_t> parked_;
   napi_threadsafe_function flood_listener_ = nullptr;  // Node's, to the environment's end
   std::vector<uint32_t> flooded_;

@@ -104,6 +104,11 @@ export interface Addon {
   ignoreSignals(): void;
   becomeProgram(words: readonly string[]): number;
   endProcess(code: number): never;
+  startChildProgram(
+    words: readonly string[],
+    environment: readonly string[],
+  ): readonly [pid: number, channel: number] | number;
+  endChildProgram(pid: number): number | undefined;
   lockFile(descriptor: number): number;
   chainLines(lines: Uint8Array, ends: Uint32Array, count: number, head: Uint8Array): boolean;
   isSameName(one: Uint8Array, other: Uint8Array): boolean;
@@ -180,6 +185,8 @@ const FUNCTIONS = [
   'ignoreSignals',
   'becomeProgram',
   'endProcess',
+  'startChildProgram',
+  'endChildProgram',
   'lockFile',
   'chainLines',
   'isSameName',

@@ -1,7 +1,7 @@
-/** Starting the processes that hold keys; it loads nothing, so that they may be started before anything else is. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import type { Socket } from 'node:net';
+/** Starting the processes that hold keys; it loads little, so that they may be started before anything else is. */
+import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { ChildProgram, type ProgramEnd } from '../engine/child-program.ts';
 import { KeylessError } from '../errors.ts';
 import { inheritedDescriptors } from './descriptors.ts';
 import { libraryPaths } from './library-paths.ts';
@@ -37,52 +37,69 @@ const LIBRARY_PATHS = libraryPaths();
 /** One file with all it needs (scripts/bundle.mjs): it starts in two thirds of the time. */
 const MAIN = fileURLToPath(new URL('./key-process-main.cjs', import.meta.url));
 
+const HOW_BY_CODE: Readonly<Record<number, string>> = {
+  [EXIT_EXPOSED]:
+    'KEYLESS_TLS_HARDENING=require: this system does not let it give up all that it does not need',
+  [EXIT_DEBUGGED]: 'a debugger was opened in it',
+};
+
+function describe({ code, signal }: ProgramEnd): string {
+  return signal ?? HOW_BY_CODE[code ?? 0] ?? `exit code ${code}`;
+}
+
 /** Of a process that could not be started: it is said to whoever makes the context, as what is wrong with a key is. */
-function notStarted(cause?: unknown): KeylessError {
-  const denied = (cause as NodeJS.ErrnoException | undefined)?.code === 'ERR_ACCESS_DENIED';
+function notStarted(cause: unknown): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_PLATFORM',
-    denied
-      ? "The process that is to hold the keys may not be started: give Node.js's permission model --allow-child-process."
-      : 'The process that is to hold the keys cannot be started: too many open files or processes, or too little memory.',
+    'The process that is to hold the keys cannot be started: too many open files or processes, or too little memory.',
     { cause },
   );
 }
 
-/** No environment of the app's but where libraries are, and numbers as arguments: nothing to be seen in a process list, nothing to be configured. */
-function start(inherited: readonly string[]): ChildProcess {
-  let child: ChildProcess;
-  try {
-    child = spawn(NODE, ['--expose-gc', MAIN, hardening, ...inherited], {
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-      env: LIBRARY_PATHS,
-      cwd: '/',
-      windowsHide: true,
-      // A session of its own: what a terminal or a supervisor sends to the app's group, also while this one starts, is for the app.
-      detached: true,
-    });
-  } catch (cause) {
-    throw notStarted(cause);
+function notAllowed(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_PLATFORM',
+    "The process that is to hold the keys may not be started: give Node.js's permission model --allow-child-process.",
+  );
+}
+
+function mayStart(): boolean {
+  return process.permission?.has('child') ?? true;
+}
+
+/** A process that holds keys, and this end of what it is told through. */
+export class HolderChild {
+  readonly channel: Socket;
+  readonly #program: ChildProgram;
+
+  /** No environment of the app's but where libraries are, and numbers as arguments: nothing to be seen in a process list, nothing to be configured. */
+  constructor(inherited: readonly string[]) {
+    if (!mayStart()) throw notAllowed();
+    try {
+      this.#program = new ChildProgram(NODE, ['--expose-gc', MAIN, hardening, ...inherited], LIBRARY_PATHS);
+    } catch (cause) {
+      throw cause instanceof KeylessError ? cause : notStarted(cause);
+    }
+    this.channel = new Socket({ fd: this.#program.channel, readable: true, writable: true });
+    // Whether it is taken or not, it keeps no app alive.
+    this.channel.unref();
   }
-  // Without descriptors left there are no streams either, and the reason follows in an event (Node 20 to 26).
-  if ((child.stdio as unknown) === undefined) {
-    child.on('error', () => undefined);
-    throw notStarted();
+
+  /** @param onEnd told once, when it is gone. @param how for people */
+  end(onEnd: (how: string) => void): void {
+    this.channel.destroy();
+    this.#program.end((how) => onEnd(describe(how)));
   }
-  // Whether it is taken or not, it keeps no app alive.
-  child.unref();
-  (child.stdio[CHANNEL_FD] as Socket).unref();
-  return child;
 }
 
 /** Processes that nobody has taken yet. */
-const ahead: ChildProcess[] = [];
+const ahead: HolderChild[] = [];
 
 /** Whoever needs a process soon does not wait for its start then. What goes wrong is said when one is taken. */
 export function startAhead(count: number): void {
   try {
     const inherited = inheritedDescriptors();
-    while (ahead.length < count) ahead.push(start(inherited));
+    while (ahead.length < count) ahead.push(new HolderChild(inherited));
   } catch {
     // takeHolderChild() meets it again.
   }
@@ -93,6 +110,6 @@ export function startAhead(count: number): void {
  *
  * @throws KeylessError ERR_KEYLESS_PLATFORM
  */
-export function takeHolderChild(): ChildProcess {
-  return ahead.shift() ?? start(inheritedDescriptors());
+export function takeHolderChild(): HolderChild {
+  return ahead.shift() ?? new HolderChild(inheritedDescriptors());
 }

@@ -1,5 +1,4 @@
 /** One of the processes that hold the keys of an app, seen from the app. */
-import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { PendingRequests } from '../client/pending-requests.ts';
 import { type Alarm, type Clock, systemClock } from '../clock.ts';
@@ -9,7 +8,7 @@ import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import { encodeFrame } from '../protocol/frame-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { setImmediate } from '../timers.ts';
-import { CHANNEL_FD, EXIT_DEBUGGED, EXIT_EXPOSED, takeHolderChild } from './holder-child.ts';
+import { type HolderChild, takeHolderChild } from './holder-child.ts';
 import { type ChannelFunction, channelRequest, MAX_UNANSWERED } from './key-channel.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
@@ -46,16 +45,6 @@ export interface KeyHolderEvents {
   onSilence(): boolean;
 }
 
-const HOW_BY_CODE: Readonly<Record<number, string>> = {
-  [EXIT_EXPOSED]:
-    'KEYLESS_TLS_HARDENING=require: this system does not let it give up all that it does not need',
-  [EXIT_DEBUGGED]: 'a debugger was opened in it',
-};
-
-function howOf(code: number | null, signal: string | null): string {
-  return signal ?? HOW_BY_CODE[code ?? 0] ?? `exit code ${code}`;
-}
-
 /** Of operations that another process is asked for. */
 function notAnswered(): KeylessError {
   return new KeylessError('ERR_KEYLESS_CONNECTION', 'The process that holds the keys does not answer.');
@@ -85,7 +74,7 @@ function full(): KeylessError {
  * stopped, and may be continued) -> ended. Starting it may be taken for silent as well.
  */
 export class KeyHolder {
-  readonly #child: ChildProcess;
+  readonly #child: HolderChild;
   readonly #channel: Socket;
   readonly #pending = new PendingRequests();
   readonly #decoder = new FrameDecoder();
@@ -100,16 +89,13 @@ export class KeyHolder {
   #held: HeldFrame[] | undefined = [];
   readonly #startLimit: Alarm;
   #ended = false;
-  #exited = false;
   silent = false;
 
   /** @throws KeylessError ERR_KEYLESS_PLATFORM: the process cannot be started */
   constructor(events: KeyHolderEvents, clock: Clock = systemClock) {
     this.#events = events;
     this.#child = takeHolderChild();
-    this.#channel = this.#child.stdio[CHANNEL_FD] as Socket;
-    this.#child.on('error', ({ message }) => this.#exit(message));
-    this.#child.on('exit', (code, signal) => this.#exit(howOf(code, signal)));
+    this.#channel = this.#child.channel;
     this.#channel.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#channel.on('error', () => this.#end());
     this.#channel.on('close', () => this.#end());
@@ -172,7 +158,7 @@ export class KeyHolder {
   }
 
   #giveUpStart(): void {
-    if (this.#held !== undefined) this.#exit(`it has not started within ${START_LIMIT_MS / 1000} s`);
+    if (this.#held !== undefined) this.#end(`it has not started within ${START_LIMIT_MS / 1000} s`);
   }
 
   /**
@@ -255,23 +241,16 @@ export class KeyHolder {
     if (this.#events.onSilence()) this.#pending.abandon(notAnswered());
   }
 
-  #exit(how: string): void {
-    this.#end();
-    if (this.#exited) return;
-    this.#exited = true;
-    this.#events.onExit(how);
-  }
-
-  #end(): void {
+  /** @param how for people; `undefined`: as the system says */
+  #end(how?: string): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#watch.stop();
     this.#startLimit.cancel();
     for (const { bytes } of this.#held ?? []) bytes.fill(0);
     this.#held = undefined;
-    this.#channel.destroy();
-    this.#child.kill('SIGKILL');
     this.#events.onEnd();
     this.#pending.fail(notAnswered());
+    this.#child.end((seen) => this.#events.onExit(how ?? seen));
   }
 }

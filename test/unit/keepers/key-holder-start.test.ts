@@ -61,5 +61,6 @@ test('a process that has not said that it runs is sent nothing, and is ended in 
   clock.advance(1);
   assert.equal(await asked, undefined);
   await ended(pid);
+  while (told.length < 2) await new Promise(setImmediate);
   assert.deepEqual(told, ['end', 'it has not started within 30 s']);
 });

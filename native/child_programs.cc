@@ -1,0 +1,193 @@
+#include "child_programs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+#include <algorithm>
+
+namespace keyless {
+
+namespace {
+
+constexpr int kChannel = 3;  // the contract with lib/keepers/holder-child.ts
+
+struct Start {
+  char* const* words;
+  char* const* environment;
+  int ours;
+  int theirs;
+  pid_t parent;
+};
+
+bool EndWithParent(pid_t parent) {
+#ifdef __linux__
+  // The parent may have ended before.
+  return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
+#else
+  return true;
+#endif
+}
+
+void ResetSignals() {
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  for (int number = 1; number < NSIG; ++number) sigaction(number, &standard, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+// There may be no more than two descriptors left: the parent's copies, which are no use here, make room.
+bool ArrangeDescriptors(const Start& start) {
+  close(start.ours);
+  const int channel = fcntl(start.theirs, F_DUPFD_CLOEXEC, kChannel + 1);
+  if (channel < 0) return false;
+  close(start.theirs);
+  const int nothing = open("/dev/null", O_RDWR);
+  if (nothing < 0) return false;
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (dup2(nothing, stream) < 0) return false;
+  }
+  if (nothing > STDERR_FILENO) close(nothing);
+  return dup2(channel, kChannel) >= 0;
+}
+
+// In the new process, which has the memory of the old one until it is another program: system calls, and nothing else.
+// Returns errno.
+int BecomeChild(const Start& start) {
+  if (setsid() < 0 || !EndWithParent(start.parent) || !ArrangeDescriptors(start) || chdir("/") != 0) return errno;
+  ResetSignals();
+  execve(start.words[0], start.words, start.environment);
+  return errno;
+}
+
+// Of a process that has gigabytes, a fork() would copy the tables of all pages. Returns the process, or -1, with `problem`.
+pid_t ForkAndBecome(const Start& start, volatile int* problem) {
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+#endif
+  const pid_t pid = vfork();
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
+  if (pid == 0) {
+    *problem = BecomeChild(start);
+    _exit(127);
+  }
+  if (pid < 0) *problem = errno;
+  return pid;
+}
+
+// A handler that ran in the new process would run in this one's memory.
+pid_t StartWithoutSignals(const Start& start, volatile int* problem) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ForkAndBecome(start, problem);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return pid;
+}
+
+bool OpenPair(int ends[2]) {
+#ifdef __linux__
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;
+#else
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return false;
+  for (const int end : {ends[0], ends[1]}) fcntl(end, F_SETFD, FD_CLOEXEC);
+  return true;
+#endif
+}
+
+std::vector<char*> Pointers(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  // execve() changes nothing of it.
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+int ResultOf(int status) { return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status); }
+
+// The result; nothing: it runs.
+std::optional<int> Reap(pid_t pid) {
+  int status = 0;
+  const pid_t reaped = waitpid(pid, &status, WNOHANG);
+  if (reaped == 0) return std::nullopt;
+  // Somebody who waits for every child of the process has been told how it ended.
+  return reaped == pid ? ResultOf(status) : 0;
+}
+
+// A child that has not been waited for keeps its number: no other process is meant.
+std::optional<int> KillAndReap(pid_t pid) {
+  const std::optional<int> result = Reap(pid);
+  if (result.has_value()) return result;
+  kill(pid, SIGKILL);
+  return Reap(pid);
+}
+
+bool IsMainThread() {
+#ifdef __linux__
+  return syscall(SYS_gettid) == getpid();
+#else
+  return pthread_main_np() != 0;
+#endif
+}
+
+// A process that was killed ends within milliseconds, unless the system keeps it from running (a frozen cgroup).
+constexpr int kMostWaits = 1000;
+constexpr timespec kWait = {0, 1000 * 1000};
+
+}  // namespace
+
+int ChildPrograms::Start(const std::vector<std::string>& words, const std::vector<std::string>& environment,
+                         ChildProgram* child) {
+  int ends[2];
+  if (!OpenPair(ends)) return errno;
+  const std::vector<char*> word_pointers = Pointers(words);
+  const std::vector<char*> environment_pointers = Pointers(environment);
+  volatile int problem = 0;
+  const pid_t pid =
+      StartWithoutSignals({word_pointers.data(), environment_pointers.data(), ends[0], ends[1], getpid()}, &problem);
+  close(ends[1]);
+  if (problem == 0) {
+    pids_.push_back(pid);
+    *child = {pid, ends[0]};
+    return 0;
+  }
+  if (pid > 0) waitpid(pid, nullptr, 0);
+  close(ends[0]);
+  return problem;
+}
+
+std::optional<int> ChildPrograms::End(pid_t pid) {
+  const auto found = std::find(pids_.begin(), pids_.end(), pid);
+  if (found == pids_.end()) return 0;
+  const std::optional<int> result = KillAndReap(pid);
+  if (result.has_value()) pids_.erase(found);
+  return result;
+}
+
+void ChildPrograms::EndAll() {
+  const auto is_gone = [](pid_t pid) { return KillAndReap(pid).has_value(); };
+  for (int waits = 0; waits < kMostWaits; ++waits) {
+    pids_.erase(std::remove_if(pids_.begin(), pids_.end(), is_gone), pids_.end());
+    if (pids_.empty() || IsMainThread()) return;
+    nanosleep(&kWait, nullptr);
+  }
+}
+
+}  // namespace keyless
