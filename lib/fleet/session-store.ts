@@ -133,22 +133,24 @@ class SessionStore {
     const key = this.#lease.keys()?.[0];
     if (key === undefined) return;
     const name = sessionName(id);
-    const sealed = sealSession(name, session, key);
     const ttlMs = (serverInternals(server).sessionTimeout ?? DEFAULT_SESSION_TIMEOUT) * 1000;
-    if ((await this.#inTime(() => this.#backend.set(name, sealed, ttlMs))) !== FAILED) this.#stored += 1;
+    const seal = () => this.#backend.set(name, sealSession(name, session, key), ttlMs);
+    if ((await this.#inTime(seal)) !== FAILED) this.#stored += 1;
   }
 
   async #find(id: Buffer): Promise<Buffer | undefined> {
     const name = sessionName(id);
-    const sealed = await this.#inTime(() => this.#backend.get(name));
-    if (sealed === FAILED) return undefined;
-    const session = sealed && openSession(name, sealed, this.#lease.keys() ?? []);
+    const session = await this.#inTime(async () => {
+      const sealed = await this.#backend.get(name);
+      return sealed && openSession(name, sealed, this.#lease.keys() ?? []);
+    });
+    if (session === FAILED) return undefined;
     if (session === undefined) this.#missed += 1;
     else this.#found += 1;
     return session;
   }
 
-  /** Resolves always: no handshake fails or hangs because of a store. */
+  /** Resolves always: no handshake fails or hangs because of a store, or of what lies there. */
   async #inTime<T>(ask: () => Promise<T>): Promise<T | typeof FAILED> {
     const mayAsk = this.#pending < MAX_PENDING && this.#silence.mayAsk(this.#clock.now());
     const result = mayAsk ? await this.#race(ask) : FAILED;

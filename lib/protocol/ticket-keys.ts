@@ -10,13 +10,15 @@ export interface TicketKeySet {
   readonly periodMs: number;
   /** Milliseconds until the current epoch ends, 1 to `periodMs`: no clocks need to agree. */
   readonly remainingMs: number;
-  /** Number of the current epoch. */
+  /** Number of the current epoch, 2 to 2^53 − 2: those of all four keys are numbers of epochs. */
   readonly epoch: number;
   /** Of the next epoch, the current, the previous, and the one before: 48 bytes each. */
   readonly keys: readonly [next: Buffer, current: Buffer, previous: Buffer, oldest: Buffer];
 }
 
 const HEADER_BYTES = 16;
+/** The first one with two before it. */
+const FIRST_EPOCH = 2;
 const BYTES = HEADER_BYTES + 4 * TICKET_KEY_BYTES;
 
 /** @returns 208 bytes */
@@ -43,7 +45,7 @@ export function decodeTicketKeys(payload: Uint8Array): TicketKeySet {
   const remainingMs = bytes.readUInt32BE(4);
   const epoch = Number(bytes.readBigUInt64BE(8));
   if (remainingMs < 1 || remainingMs > periodMs) throw malformed('its times make no sense');
-  if (!Number.isSafeInteger(epoch)) throw malformed('its epoch is out of range');
+  if (epoch < FIRST_EPOCH || epoch >= Number.MAX_SAFE_INTEGER) throw malformed('its epoch is out of range');
   const key = (index: number) => {
     const start = HEADER_BYTES + index * TICKET_KEY_BYTES;
     return Buffer.from(bytes.subarray(start, start + TICKET_KEY_BYTES));

@@ -49,6 +49,14 @@ test('a bit that is changed anywhere, a byte more or less, and it does not open'
     assert.equal(openSession(NAME, other, RING), undefined);
 });
 
+test('no epoch of an entry or of a key is an error: where they are not the same, it does not open', () => {
+  const sealed = sealSession(NAME, SESSION, key(10));
+  const epochs = [-2, -1, 0, 2 ** 53, 2 ** 80].map((epoch) => ({ epoch, key: ticketKey(10) }));
+  assert.equal(openSession(NAME, sealed, epochs), undefined);
+  for (const byte of [0, 1, 0xff])
+    assert.equal(openSession(NAME, Buffer.from(sealed).fill(byte, 1, 9), [...epochs, ...RING]), undefined);
+});
+
 test('what is longer than a session of Node can be is not deciphered, even if it was sealed with the key', () => {
   const overhead = sealSession(NAME, Buffer.alloc(0), key(10)).length;
   const longest = randomBytes(MAX_SEALED_BYTES - overhead);
