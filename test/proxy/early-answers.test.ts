@@ -185,24 +185,35 @@ test('there is only so much time for the rest of the request, however it drips',
   });
 });
 
-test('a client that leaves in the middle of the rest has one line in the log', SOON, async () => {
-  await serving(idle(NEVER_MS), async (port, proxy) => {
-    const socket = connect(port);
-    socket.write(`${head('/', 10)}12345`);
-    await until(socket, /\r\n\r\nno$/);
-    socket.end('67');
-    await closing(socket.resume());
-    const last = connect(port);
-    last.write('GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
-    await text(last);
-    await proxy.event('request', ({ path }) => path === '/last');
-    const lines = proxy.events.filter(({ event }) => event === 'request');
-    assert.deepEqual(
-      lines.map(({ status, path }) => [status, path]),
-      [
-        [401, '/'],
-        [401, '/last'],
-      ],
-    );
-  });
-});
+test(
+  'a client that leaves in the middle of the rest, or makes no sense there, has one line in the log and one answer',
+  SOON,
+  async () => {
+    await serving(idle(NEVER_MS), async (port, proxy) => {
+      const leaving = connect(port);
+      leaving.write(`${head('/', 10)}12345`);
+      await until(leaving, /\r\n\r\nno$/);
+      leaving.end('67');
+      assert.equal(await text(leaving), '');
+      const senseless = connect(port);
+      const chunked = head('/', 10).replace('Content-Length: 10', 'Transfer-Encoding: chunked');
+      senseless.write(`${chunked}1\r\nx\r\n`);
+      await until(senseless, /\r\n\r\nno$/);
+      senseless.write('zz\r\n');
+      assert.equal(await text(senseless), '');
+      const last = connect(port);
+      last.write('GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+      await text(last);
+      await proxy.event('request', ({ path }) => path === '/last');
+      const lines = proxy.events.filter(({ event }) => event === 'request');
+      assert.deepEqual(
+        lines.map(({ status, path }) => [status, path]),
+        [
+          [401, '/'],
+          [401, '/'],
+          [401, '/last'],
+        ],
+      );
+    });
+  },
+);
