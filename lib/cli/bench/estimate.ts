@@ -64,7 +64,7 @@ export function ratioEstimate(of: readonly number[], to: readonly number[], gene
   return { ...around(value, [least, most]), allowance: ONE_PAIR };
 }
 
-/** As {@link ratioEstimate}; what processes differ by is little of it, or each round has its own. */
+/** Of the rounds alone: nothing is left for what processes differ by (docs/benchmarks.md), or each round has its own. */
 export function differenceEstimate(of: readonly number[], less: readonly number[]): Estimate {
   const interval = intervalOf(of.map((each, index) => each - less[index]!));
   return around(median(of) - median(less), interval);

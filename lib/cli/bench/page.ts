@@ -3,7 +3,7 @@ import { barPlot } from './bar-plot.ts';
 import { linePlot } from './line-plot.ts';
 import { STYLE } from './page-style.ts';
 import type { Answered, Plot, Table } from './question.ts';
-import { aboutMachine, measuredOf, type Report, roundsInWords } from './report.ts';
+import { aboutMachine, INTERVALS, measuredOf, type Report, roundsInWords } from './report.ts';
 import { escapeHtml } from './svg.ts';
 import { countOf, limitOf, type State, shownOf, type Verdict } from './verdicts.ts';
 
@@ -77,7 +77,8 @@ const METHOD =
   'Server, key server and clients are processes of their own. ' +
   "CPU times are of the processes themselves (the edge by its own rusage, the key server by the kernel's account). " +
   'Medians of rounds in turn (A B, B A, …), with the smallest and the largest round in parentheses, and as a line in plots; ratios only between what was measured in one run. ' +
-  'A target is met, or not, only where the whole interval beside its figure (of neighbouring rounds, 95 %) is on one side of the limit.';
+  'A target is met, or not, only where the whole interval beside its figure is on one side of the limit. ' +
+  INTERVALS;
 
 /** @returns HTML; no text of the machine is markup in it */
 export function page(report: Report): string {

@@ -1,5 +1,6 @@
 /** What a run of the benchmark found, and how it is written for terminals. */
 import { type Environment, givenInWords } from './environment.ts';
+import { ONE_PAIR } from './estimate.ts';
 import { apart } from './figures-in-words.ts';
 import { type Machine, otherOpenssl } from './machine.ts';
 import type { Answered, Table } from './question.ts';
@@ -39,6 +40,12 @@ export function measuredOf(verdict: Verdict): string {
   const more = [...range, ...(note === undefined ? [] : [note])].join('; ');
   return `${write(measured)} ${unit}${more === '' ? '' : ` (${more})`}`;
 }
+
+/** How the intervals of targets come about. */
+export const INTERVALS =
+  'Intervals are of neighbouring rounds, 95 %. Of a ratio they are of what generations of edges differ by, where there are several; ' +
+  `where there is one pair of processes, ${Math.round((ONE_PAIR - 1) * 100)} % more is left on either side, as the line of the target says. ` +
+  'Nothing is left for that in differences (latency, memory).';
 
 function verdictTable(verdicts: readonly Verdict[]): Table {
   return {
@@ -88,7 +95,7 @@ function textOf(answer: Answered): string {
 export function textReport(report: Report): string {
   const { answers, verdicts, warnings } = report;
   const shown = shownOf(verdicts, answers);
-  const targets = shown.length === 0 ? [] : [textTable(verdictTable(shown)), countOf(verdicts)];
+  const targets = shown.length === 0 ? [] : [textTable(verdictTable(shown)), countOf(verdicts), INTERVALS];
   const parts = [...answers.map(textOf), ...targets, ...marked(warnings), aboutMachine(report)];
   return `${parts.join('\n\n')}\n`;
 }

@@ -76,6 +76,8 @@ test('the terminal gets aligned tables, doubts, words, targets and the machine',
   assert.match(text, /^P-256, TLS 1\.3: edge .* not measured {2,}–$/m);
   assert.match(text, /^1 of 12 targets met, 1 not met, 10 not measured\.$/m);
   assert.match(text, /^5 rounds of each, in turn\.$/m);
+  assert.match(text, /^Intervals are of neighbouring rounds, 95 %\. .* 8 % more is left on either side/m);
+  assert.doesNotMatch(textReport(reportWith([])), /Intervals are/);
   assert.match(
     text,
     /2 cores, linux-x64, kernel 6, Node\.js v0, OpenSSL 3; .*2026-01-01T00:00:00\.000Z, 12 s$/m,
@@ -88,6 +90,7 @@ test('the page stands alone, and no text of the machine is markup', () => {
   assert.match(html, /prefers-color-scheme: dark/);
   assert.match(html, /@media print/);
   assert.match(html, /1 of 12 targets met, 1 not met, 10 not measured\./);
+  assert.match(html, /Intervals are of neighbouring rounds, 95 %\. .* 8 % more is left on either side/);
   assert.match(html, /✓ met(?:.|\n)*✗ not met(?:.|\n)*– not measured/);
   assert.doesNotMatch(html, /<b>|https?:|<script|<link rel="style|<img|NaN|Infinity|undefined/);
 });
