@@ -17,6 +17,12 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['revoke', async () => (await import('./revoke.ts')).revoke],
 ]);
 
+/**
+ * Those that SIGHUP tells to read their files again, and which it does not end. While they start it does nothing: what changes
+ * then is read when they look for changes.
+ */
+const RELOADED: ReadonlySet<string> = new Set(['serve', 'proxy']);
+
 const USAGE = `keyless-tls: TLS servers without a private key
 
 Usage: keyless-tls <command> [options]
@@ -64,6 +70,7 @@ async function run(values: readonly string[]): Promise<number> {
   const load = COMMANDS.get(name);
   if (load === undefined)
     throw new UsageError(`There is no command ${JSON.stringify(name)}.`, 'keyless-tls --help');
+  if (RELOADED.has(name)) process.on('SIGHUP', () => undefined);
   const command = await load();
   const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
   if (own.includes('--help') || own.includes('-h')) {

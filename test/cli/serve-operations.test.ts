@@ -10,6 +10,7 @@ import {
 } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { subjectKeyId } from '../../lib/protocol/key-id.ts';
 import { premasterRequest, signRequest } from '../../lib/protocol/request-encoder.ts';
@@ -265,6 +266,18 @@ test('renewed files count without a restart, bad ones are told of, and the revoc
   assert.ok(ms < 1000, `disconnected ${ms.toFixed(0)} ms after the list was there`);
   serve.child.kill('SIGTERM');
   assert.equal(await serve.ended, 0);
+});
+
+test('SIGHUP while it starts does not end it', async () => {
+  const pipe = files.path('cert-pipe');
+  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+  const serve = start('--cert', pipe);
+  // There is a writer when it reads.
+  const writer = await open(pipe, 'w');
+  serve.child.kill('SIGHUP');
+  await writer.write(readFileSync(files.path('server.crt')));
+  await writer.close();
+  await serve.port();
 });
 
 test('keys that come, change and go while it runs are served, and a file that cannot be used changes nothing', async () => {
