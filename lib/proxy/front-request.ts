@@ -10,10 +10,9 @@ export function isHttp2(request: FrontRequest): request is Http2ServerRequest {
   return 'stream' in request;
 }
 
-/** RFC 9112 §6.1, RFC 9113 §8.1.1: whether a body follows a head. */
+/** RFC 9112 §6.3, RFC 9113 §8.1.1: whether a body follows a head. */
 export function hasBody(request: FrontRequest): boolean {
   if (isHttp2(request)) return !request.stream.endAfterHeaders;
-  return (
-    request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
-  );
+  const { 'content-length': length = 0, 'transfer-encoding': coding } = request.headers;
+  return coding !== undefined || Number(length) > 0;
 }

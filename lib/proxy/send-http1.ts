@@ -31,10 +31,17 @@ function headOf(message: IncomingMessage): AnswerHead {
   };
 }
 
+/** RFC 9110 §9.2.2: what a proxy may send again, not knowing what became of it. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+export function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
+}
+
 /** Errors of a connection that was kept and closed at the other end: nothing of the answer had come. */
-function explained(error: NodeJS.ErrnoException, { reusedSocket }: ClientRequest): Error {
+function explained(error: NodeJS.ErrnoException, { reusedSocket, method }: ClientRequest): Error {
   const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-  return reusedSocket && reset ? new StaleConnection() : error;
+  return reusedSocket && reset && isIdempotent(method) ? new StaleConnection() : error;
 }
 
 /** Starts one. @param agent `false`: on a connection of its own */

@@ -11,7 +11,7 @@ import { BackendSessions } from './backend-sessions.ts';
 import { type AnswerHead, type Sender, type Sent, StaleConnection } from './exchange.ts';
 import { BackendTimeout } from './failure.ts';
 import { endToEnd } from './headers.ts';
-import { EARLY_HINTS, type OutgoingRequest } from './send-http1.ts';
+import { EARLY_HINTS, isIdempotent, type OutgoingRequest } from './send-http1.ts';
 
 function headOf(
   stream: ClientHttp2Stream,
@@ -22,16 +22,13 @@ function headOf(
   return { status, headers: endToEnd(headers), body: stream, trailers: () => endToEnd(trailers) };
 }
 
-/** RFC 9110 §9.2.2. */
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-
 /**
  * RFC 9113 §8.7: the backend has not looked at it, also if that is what its GOAWAY says. Servers of Node.js reset with
  * ENHANCE_YOUR_CALM what comes before they have put away a stream that has ended: unseen, too, but that is no rule.
  */
 function mayRepeat(method: string, code: number): boolean {
   const { NGHTTP2_REFUSED_STREAM, NGHTTP2_ENHANCE_YOUR_CALM } = constants;
-  return code === NGHTTP2_REFUSED_STREAM || (code === NGHTTP2_ENHANCE_YOUR_CALM && IDEMPOTENT.has(method));
+  return code === NGHTTP2_REFUSED_STREAM || (code === NGHTTP2_ENHANCE_YOUR_CALM && isIdempotent(method));
 }
 
 function answerOf(

@@ -102,24 +102,28 @@ test('bodies that look like heads, whole and byte by byte', async () => {
   assert.equal(most, 1);
 });
 
-test('an upgrade waits for the answers before it, and what comes behind it is for the new protocol', async () => {
-  const upgraded = new Promise<[Socket, Buffer]>((resolve) =>
-    backend.once('upgrade', (_, socket: Socket, first: Buffer) => resolve([socket, first])),
-  );
-  const socket = connect();
-  socket.write(
-    `${withLength('POST /1', 'x')}${head('GET /2', 'Connection: Upgrade\r\nUpgrade: foo\r\n')}one\r\n\r\ntwo`,
-  );
-  const [peer] = await upgraded;
-  assert.deepEqual([seen, underWay], [['POST /1'], 0]);
-  peer.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n');
-  socket.on('data', (data) => {
-    if (String(data).includes(' 101 ')) socket.end(' three');
+for (const [what, fields] of [
+  ['', ''],
+  [', also if it says that it has no body', 'Content-Length: 0\r\n'],
+] as const)
+  test(`an upgrade waits for the answers before it, and what comes behind it is for the new protocol${what}`, async () => {
+    const upgraded = new Promise<[Socket, Buffer]>((resolve) =>
+      backend.once('upgrade', (_, socket: Socket, first: Buffer) => resolve([socket, first])),
+    );
+    const socket = connect();
+    socket.write(
+      `${withLength('POST /1', 'x')}${head('GET /2', `Connection: Upgrade\r\nUpgrade: foo\r\n${fields}`)}one\r\n\r\ntwo`,
+    );
+    const [peer] = await upgraded;
+    assert.deepEqual([seen, underWay], [['POST /1'], 0]);
+    peer.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n');
+    socket.on('data', (data) => {
+      if (String(data).includes(' 101 ')) socket.end(' three');
+    });
+    assert.equal(await text(peer), 'one\r\n\r\ntwo three');
+    peer.end();
+    await once(socket, 'close');
   });
-  assert.equal(await text(peer), 'one\r\n\r\ntwo three');
-  peer.end();
-  await once(socket, 'close');
-});
 
 test('a client that goes takes what is asked with it, and what comes behind is never asked', async () => {
   const asked = new Promise<IncomingMessage>((resolve) => {
