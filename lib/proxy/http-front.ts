@@ -100,6 +100,10 @@ export class HttpFront {
       { settings: { maxConcurrentStreams: MAX_STREAMS } },
       (request, response) => this.#contain(request, (visit) => this.#serve(request, response, visit)),
     );
+    // As a request; without a listener Node answers it.
+    this.#http2.on('connect', (request: FrontRequest, response: FrontResponse) =>
+      this.#contain(request, (visit) => this.#serve(request, response, visit)),
+    );
     for (const server of [this.#http1, this.#http2])
       server.on('checkExpectation', (request: FrontRequest, response: FrontResponse) =>
         this.#contain(request, (visit) => this.#serve(request, response, visit, EXPECTATION_FAILED)),

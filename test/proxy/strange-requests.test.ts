@@ -1,6 +1,8 @@
 /** Requests over HTTP/1.1 that no usual client writes: `keyless-tls proxy` refuses them, and none reaches its backend. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import http2 from 'node:http2';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
@@ -154,8 +156,19 @@ test('what is refused before it is a request is in the log, too', async () => {
   assert.deepEqual(look(), []);
 });
 
-test('CONNECT is in the log', async () => {
+test('CONNECT is refused, and in the log, over both versions', async () => {
   await raw('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n');
-  const { status } = await proxy.event('request', ({ method }) => method === 'CONNECT');
-  assert.equal(status, 501);
+  const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
+  const stream = session.request({ ':method': 'CONNECT', ':authority': 'localhost:22' });
+  const [head] = await once(stream, 'response');
+  stream.resume();
+  assert.equal(head[':status'], 501);
+  session.close();
+  for (const version of ['HTTP/1.1', 'HTTP/2.0']) {
+    const { status } = await proxy.event(
+      'request',
+      (each) => each.method === 'CONNECT' && each.version === version,
+    );
+    assert.equal(status, 501);
+  }
 });
