@@ -1,8 +1,12 @@
 /**
  * Ends what takes too long. One alarm for all of them, which is left as it is when one settles: nearly all do long before, and a
  * timer of its own costs each a good part of what the rest of its bookkeeping does.
+ *
+ * This process may have stood still, stopped or busy, until after a deadline. What came meanwhile has not been read when the alarm
+ * goes off, as timers come first: it is read before anything ends.
  */
 import type { Alarm, Clock } from './clock.ts';
+import { setImmediate } from './timers.ts';
 
 export interface Timed {
   /** Milliseconds on the clock. */
@@ -13,8 +17,15 @@ export interface Timed {
 
 /** However many deadlines pass one after the other, all are looked at no more often than that. */
 const PAUSE_MS = 5;
+/** An alarm that is late by more is no fault of whoever is waited for. */
+const OVERSLEPT_MS = 250;
 /** Timers count no further. */
 const MAX_WAIT_MS = 2_147_483_647;
+
+/** @returns whether this process stood still when the deadline passed: nobody else is to blame that there was no answer */
+export function hasOverslept(deadline: number, now: number): boolean {
+  return now - deadline > OVERSLEPT_MS;
+}
 
 /** Keeps the process alive while something waits, unless made otherwise. Owner: whoever made it, with {@link release} at its end. */
 export class Deadlines<T extends Timed> {
@@ -51,8 +62,14 @@ export class Deadlines<T extends Timed> {
     this.#alarm?.cancel();
     this.#dueAt = dueAt;
     const waitMs = Math.min(MAX_WAIT_MS, Math.max(0, Math.ceil(dueAt - now)));
-    this.#alarm = this.#clock.after(waitMs, () => this.#look());
+    this.#alarm = this.#clock.after(waitMs, () => this.#wake());
     if (this.#holdsProcess) this.#alarm.ref();
+  }
+
+  #wake(): void {
+    // By then all has been read that is there.
+    if (hasOverslept(this.#dueAt, this.#clock.now())) setImmediate(() => this.#look());
+    else this.#look();
   }
 
   #look(): void {

@@ -6,7 +6,7 @@
  * a key server knows what is sent again (docs/protocol.md, "Asking again").
  */
 import type { Clock } from '../clock.ts';
-import type { Deadlines, Timed } from '../deadlines.ts';
+import { type Deadlines, hasOverslept, type Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
 import type { Answer } from '../protocol/answers.ts';
 import { waitItem } from '../protocol/request-encoder.ts';
@@ -335,7 +335,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       for (const attempt of [this.first, this.second]) {
         if (attempt === undefined) continue;
         attempt.connection.giveUp(attempt.id);
-        const ms = now - attempt.sentAt;
+        // While this process stood still nobody could be seen to take long.
+        const ms = hasOverslept(this.deadline, now) ? 0 : now - attempt.sentAt;
         attempt.server.fail(this.request.lane, 'ERR_KEYLESS_TIMEOUT', ms >= BLAMED_FROM_MS, ms, now);
       }
       this.first = undefined;

@@ -76,6 +76,21 @@ test('one that comes while others end has its time; a deadline that has passed e
   assert.deepEqual(ended, [12, 5, 40]);
 });
 
+test('after this process stood still, what came meanwhile is read before anything ends', async () => {
+  const { clock, it, ended, add } = deadlines();
+  add(100);
+  const answered = add(100);
+  clock.oversleep(1000);
+  clock.advance(0);
+  assert.deepEqual(ended, []);
+  it.remove(answered);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(ended, [100]);
+  add(1200);
+  clock.advance(200);
+  assert.deepEqual(ended, [100, 1200]);
+});
+
 test('timers that come before their time, and times that are too long for them, are waited for again', () => {
   const waits: number[] = [];
   let wake = () => {};

@@ -15,7 +15,7 @@ const FACES = ['tls', 'https', 'http2'];
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: ['timers'],
-  deadlines: ['clock'],
+  deadlines: ['clock', 'timers'],
   timers: [],
   turn: ['timers'],
   protocol: ['errors'],
