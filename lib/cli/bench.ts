@@ -1,6 +1,5 @@
 /** `keyless-tls bench`: native against remote signing, on this machine. */
-import { writeFileSync } from 'node:fs';
-import { checkWritable, print, unlessLost } from './bench/output.ts';
+import { checkPrintable, checkWritable, print, unlessLost, writePage } from './bench/output.ts';
 import { page } from './bench/page.ts';
 import type { Question } from './bench/question.ts';
 import { QUESTIONS, QUICK_QUESTIONS } from './bench/questions.ts';
@@ -66,13 +65,14 @@ async function run(args: readonly string[]): Promise<number> {
   const [scale, all] = values.quick ? [QUICK, QUICK_QUESTIONS] : [FULL, QUESTIONS];
   const questions = chosen(positionals, all);
   const { html } = values;
-  if (html !== undefined) checkWritable(html);
+  if (html === undefined) checkPrintable();
+  else checkWritable(html);
   const report = await askAll(questions, scale, unlessLost(process.stderr)).catch(endIfInterrupted);
   // Where one of both cannot be written, the other is.
   const printed = print(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report));
   printed.catch(() => undefined);
   try {
-    if (html !== undefined) writeFileSync(html, page(report));
+    if (html !== undefined) writePage(html, page(report));
   } finally {
     await printed;
   }

@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { checkWritable } from '../../../../lib/cli/bench/output.ts';
+import { checkWritable, writePage } from '../../../../lib/cli/bench/output.ts';
 import { childrenOf } from '../../../../lib/cli/bench/process-figures.ts';
 import type { Report } from '../../../../lib/cli/bench/report.ts';
 import { gone, type Program, run, runCommand, start, startCommand } from '../../../helpers/programs.ts';
@@ -181,6 +181,55 @@ test('a page whose name is a link to what is not there yet leaves the link, and 
   assert.ok(lstatSync(link).isSymbolicLink());
   assert.ok(!existsSync(target));
   await rm(link);
+});
+
+test('a page that a full disk has no place for leaves the one that is there, and the message says which', async () => {
+  for (const last of ['the last one', undefined]) {
+    const path = join(temporary, 'full.html');
+    if (last !== undefined) await writeFile(path, last);
+    // Nothing can be measured; its page is longer than eight blocks of 512 bytes.
+    const command = `ulimit -n 400; ulimit -f 8; exec "$0" "$1" bench --quick --json memory "--html=$2"`;
+    const { code, stdout, stderr } = await run('sh', ['-c', command, process.execPath, MAIN, path], { env });
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^keyless-tls: The page could not be written to ".*full\.html": EFBIG.* \[EFBIG\]$/m,
+    );
+    assert.equal((JSON.parse(stdout) as Report).answers.length, 1);
+    assert.equal(existsSync(path) ? readFileSync(path, 'utf8') : undefined, last);
+    await rm(path, { force: true });
+    assert.deepEqual(await readdir(temporary), []);
+  }
+});
+
+test("a new page is anybody's file, where a link leads to; another one keeps its permissions", async () => {
+  const [link, target] = [join(temporary, 'link.html'), join(temporary, 'target.html')];
+  await symlink(target, link);
+  for (const [text, mode] of [
+    ['one', 0o666 & ~process.umask()],
+    ['another', 0o640],
+  ] as const) {
+    if (existsSync(target)) await chmod(target, mode);
+    writePage(link, text);
+    assert.ok(lstatSync(link).isSymbolicLink());
+    assert.deepEqual([readFileSync(target, 'utf8'), lstatSync(target).mode & 0o777], [text, mode]);
+  }
+  writePage('/dev/null', 'no file');
+  assert.ok(lstatSync('/dev/null').isCharacterDevice());
+  await Promise.all([rm(link), rm(target)]);
+});
+
+test('where nothing is printed and no page written, nothing is measured', {
+  skip: !existsSync('/proc/self/fdinfo'),
+}, async () => {
+  const codeOf = async (to: string) => {
+    const command = `ulimit -n 400; exec "$0" "$1" bench --quick memory ${to}`;
+    const { code, stderr } = await run('sh', ['-c', command, process.execPath, MAIN], { env });
+    return [code, /^keyless-tls: Standard output is closed/.test(stderr)];
+  };
+  assert.deepEqual(await codeOf('>&-'), [2, true]);
+  // Asked for.
+  assert.deepEqual(await codeOf('>/dev/null'), [1, false]);
 });
 
 test('a pipe is no place for a page: nothing waits for who reads it', async () => {
