@@ -52,11 +52,13 @@ Napi::Value Harden(const Napi::CallbackInfo& info) { return Napi::Number::New(in
 // ignoreSignals(): see IgnoreSignals().
 void Ignore(const Napi::CallbackInfo&) { IgnoreSignals(); }
 
+// A list of Uint8Arrays: what the system takes is not always text.
 std::vector<std::string> WordsOf(const Napi::Value& value) {
   const auto list = value.As<Napi::Array>();
   std::vector<std::string> words;
   for (uint32_t index = 0; index < list.Length(); ++index) {
-    words.push_back(list.Get(index).As<Napi::String>().Utf8Value());
+    const auto word = list.Get(index).As<Napi::Uint8Array>();
+    words.emplace_back(reinterpret_cast<const char*>(word.Data()), word.ByteLength());
   }
   return words;
 }

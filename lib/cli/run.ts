@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { becomeProgram } from '../engine/program.ts';
 import { configVariables } from '../wrap/config-environment.ts';
 import { quoted } from '../wrap/node-options.ts';
+import { argumentBytes } from './argument-bytes.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 
 const USAGE = `keyless-tls run: runs a program keyless, or isolated, without a change to it
@@ -13,7 +14,8 @@ Usage: keyless-tls run [--isolate] -- COMMAND [argument ...]
 
 Without --isolate, key files that are stubs ("keyless-tls stub") are signed for by the key servers of keyless-tls.json in
 the working directory, of the file of KEYLESS_TLS_CONFIG, or of KEYLESS_TLS_SERVERS, _CERT, _KEY and _CA. Every Node.js that
-COMMAND starts takes part. COMMAND takes the place of this process: it has its number, its signals and its exit code.
+COMMAND starts takes part. COMMAND takes the place of this process: it has its number, its signals and its exit code. Node.js,
+which ran before it, leaves it the hard limit of open files as the soft one, and no signals ignored (nohup).
 
 Example:
   keyless-tls run --isolate -- node app.js
@@ -30,13 +32,13 @@ function nodeOptions(isolate: boolean): string {
 /** By being it: a process in between would have to pass on all that a program can be told by its parent, and cannot. */
 function runProgram(args: readonly string[]): never {
   const { values, positionals } = parsePositionals('run', args, OPTIONS);
-  const [program, ...rest] = positionals;
+  const [program] = positionals;
   if (program === undefined) throw new UsageError('It needs a command after "--".', 'keyless-tls run --help');
   // COMMAND may change the directory before it starts Node.js.
   const found = values.isolate ? {} : configVariables(process.env, process.cwd());
   Object.assign(process.env, found, { NODE_OPTIONS: nodeOptions(values.isolate) });
   try {
-    becomeProgram(program, rest);
+    becomeProgram(argumentBytes(positionals));
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new UsageError(`${JSON.stringify(program)} cannot be started: ${reason}`, 'keyless-tls run --help');

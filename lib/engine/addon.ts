@@ -102,11 +102,11 @@ export interface Addon {
   keyOfPem(pem: Uint8Array, passphrase: string | undefined): Buffer[];
   hardenProcess(): number;
   ignoreSignals(): void;
-  becomeProgram(words: readonly string[]): number;
+  becomeProgram(words: readonly Uint8Array[]): number;
   endProcess(code: number): never;
   startChildProgram(
-    words: readonly string[],
-    environment: readonly string[],
+    words: readonly Uint8Array[],
+    environment: readonly Uint8Array[],
   ): readonly [pid: number, channel: number] | number;
   endChildProgram(pid: number): number | undefined;
   lockFile(descriptor: number): number;

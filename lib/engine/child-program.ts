@@ -33,8 +33,9 @@ export class ChildProgram {
    * @throws Error with `code`, as those of node:child_process: it cannot be started
    */
   constructor(program: string, args: readonly string[], env: NodeJS.ProcessEnv) {
-    const environment = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    const started = addon().startChildProgram([program, ...args], environment);
+    const words = [program, ...args].map((word) => Buffer.from(word));
+    const environment = Object.entries(env).map(([name, value]) => Buffer.from(`${name}=${value}`));
+    const started = addon().startChildProgram(words, environment);
     if (typeof started === 'number') {
       const code = getSystemErrorName(-started);
       throw Object.assign(new Error(code), { code });

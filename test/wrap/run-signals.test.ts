@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
 import { runCommand, run as runProgram, startCommand } from '../helpers/programs.ts';
+import { MAIN } from '../helpers/serve-process.ts';
 
 const NOT_FOR_AN_APP = ['KILL', 'STOP', 'SEGV', 'BUS', 'FPE', 'ILL', 'TRAP', 'SYS'].map(
   (name) => `SIG${name}`,
@@ -48,6 +49,16 @@ test('the program has the streams, the directory, the environment and the open f
   assert.match(without.stdout, /^a line \/usr größe\n\d+\n$/);
   assert.deepEqual([without.stderr, without.code], ['told\n', 7]);
   assert.deepEqual(await runCommand(['run', '--isolate', '--', 'sh', '-c', script], options), without);
+});
+
+test('the program has the arguments that it has without, whatever bytes they are', async () => {
+  const script = `printf '%s|' "$@" | od -An -c`;
+  const starts = `bytes=$(printf 'caf\\351'); exec "$@" sh -c "$SCRIPT" sh "$bytes" '' größe --isolate "$bytes"`;
+  const options = { env: { ...process.env, SCRIPT: script } };
+  const without = await runProgram('sh', ['-c', starts, 'sh', 'env'], options);
+  assert.match(without.stdout, / 351 .* 351 /s);
+  const through = ['sh', process.execPath, MAIN, 'run', '--'];
+  assert.deepEqual(await runProgram('sh', ['-c', starts, ...through], options), without);
 });
 
 test('a program that cannot be started is said, with what to do', async () => {
