@@ -14,8 +14,8 @@ bool IsIn(STACK_OF(X509)* chain, const X509* certificate) {
   return false;
 }
 
-// OpenSSL would keep what was sent with the session, 8 KB for 300 bytes of it. The first one is the peer's own, which libssl takes from
-// there when this returns.
+// OpenSSL would keep what was sent with the session, 8 KB for 300 bytes of it. The first one is the peer's own, which
+// libssl takes from there when this returns.
 int Verify(X509_STORE_CTX* context, void*) {
   const int result = X509_verify_cert(context);
   STACK_OF(X509)* const sent = X509_STORE_CTX_get0_untrusted(context);
@@ -26,8 +26,8 @@ int Verify(X509_STORE_CTX* context, void*) {
   return result;
 }
 
-// A KeyUpdate costs us 36 µs and its sender 27 bytes, and nobody above hears of it. A handshake has 6 messages at most; whoever renews
-// keys does it once in millions of records.
+// A KeyUpdate costs us 36 µs and its sender 27 bytes, and nobody above hears of it. A handshake has 6 messages at most;
+// whoever renews keys does it once in millions of records.
 constexpr uintptr_t kRecordsForMessage = 1024;
 constexpr uintptr_t kMostOwed = 16 * kRecordsForMessage;
 

@@ -1,17 +1,14 @@
 /** What a client sends beside its own certificate: whoever is let in through TLS chooses it freely. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { internals } from '../../../lib/engine/tls-handle.ts';
-import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerConnectionRefused } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
 import type { Issued } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
-import { selfMade } from '../../helpers/self-made-certificate.ts';
-import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
+import { connector, isServed, selfMadeOnes } from '../../helpers/sent-certificates.ts';
 
 let setup: KeyServerSetup;
 let calm: string;
@@ -29,33 +26,10 @@ async function start(options: Parameters<KeyServerSetup['start']>[0] = {}) {
   return server;
 }
 
-const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-
-/** 350 bytes each, and twice those of the name more. */
-function selfMadeOnes(count: number, name = 'Nobody'): string {
-  const ones = Array.from({ length: count }, () => selfMade({ name, publicKey, signedBy: privateKey }));
-  return ones.map(({ certPem }) => certPem).join('');
-}
-
-/** Each with the edge's certificate and, behind it, others. */
-function connector(port: number, others: string, edge = setup.edge): () => Promise<WirePeer> {
-  const ca = setup.authority.certPem;
-  const secureContext = tls.createSecureContext({ cert: edge.certPem + others, key: edge.keyPem, ca });
-  return () => connectPeer(port, { ca }, 'ours', { secureContext });
-}
-
-async function isServed(peer: WirePeer): Promise<boolean> {
-  try {
-    return (await peer.ask(pingRequest())).kind === 'pong';
-  } catch {
-    return false;
-  }
-}
-
 test('whom the policy turns away is not asked for more than its own certificate', async (context) => {
   const asked = context.mock.method(tls.TLSSocket.prototype, 'getPeerCertificate');
   const { port } = await start({ crl: calm, grants: { clients: [] } });
-  const peer = await connector(port, selfMadeOnes(2))();
+  const peer = await connector(setup, port, selfMadeOnes(2))();
   await peer.closed;
   const servers = asked.mock.calls.filter(
     (call) => internals(call.this as tls.TLSSocket)._tlsOptions.isServer,
@@ -66,35 +40,11 @@ test('whom the policy turns away is not asked for more than its own certificate'
   );
 });
 
-const CLIENTS: Readonly<Record<string, Parameters<KeyServerSetup['start']>[0]>> = {
-  'is served': { crl: 'calm' },
-  'is turned away': { grants: { clients: [] } },
-};
-
-for (const [how, options] of Object.entries(CLIENTS)) {
-  test(`whoever ${how} and comes again and again leaves no memory taken`, async () => {
-    const { port } = await start({ ...options, ...(options?.crl && { crl: calm }) });
-    const connect = connector(port, selfMadeOnes(30));
-    const come = async (times: number) => {
-      for (let time = 0; time < times; time += 1) {
-        const peer = await connect();
-        assert.equal(await isServed(peer), options?.grants === undefined);
-        peer.close();
-        await peer.closed;
-      }
-      return process.memoryUsage.rss();
-    };
-    // Lost, they are 250 KB of each connection.
-    const mebibytes = (-(await come(30)) + (await come(100))) / 1_048_576;
-    assert.ok(mebibytes < 12, `${mebibytes} MiB`);
-  });
-}
-
 /** @returns how many certificates a key server keeps of a client that sends these beside its own */
 async function keptOf(context: TestContext, others: string, edge?: Issued): Promise<number> {
   const asked = context.mock.method(tls.TLSSocket.prototype, 'getPeerCertificate');
   const { port } = await start();
-  const peer = await connector(port, others, edge)();
+  const peer = await connector(setup, port, others, edge)();
   assert.equal(await isServed(peer), true);
   const sockets = asked.mock.calls.map((call) => call.this as tls.TLSSocket);
   asked.mock.restore();
@@ -124,11 +74,11 @@ test('a client that sends more than 16 KiB of certificates is refused in its han
   ]) {
     change();
     const name = 'x'.repeat(1800);
-    const fits = await connector(server.port, selfMadeOnes(3, name))();
+    const fits = await connector(setup, server.port, selfMadeOnes(3, name))();
     assert.equal(await isServed(fits), true);
     fits.close();
     // In TLS 1.3 the client believes that all is well, until it hears of it.
-    const tooMany = await connector(server.port, selfMadeOnes(5, name))();
+    const tooMany = await connector(setup, server.port, selfMadeOnes(5, name))();
     assert.equal(await isServed(tooMany), false);
   }
   unsubscribe('keyless-tls:server:connection:refused', listener);
