@@ -63,10 +63,15 @@ function wholeNumber(name: string, value: number | undefined, fallback: number, 
 function backendOf({ redis, prefix, maxEntries }: SessionStoreOptions, clock: Clock): SessionBackend {
   const most = wholeNumber('maxEntries', maxEntries, DEFAULT_MAX_ENTRIES, MAX_ENTRIES);
   if (redis === undefined) return new MemorySessions(most, clock);
-  if (typeof redis.getRange === 'function' && typeof redis.set === 'function') {
+  // Its pool has these methods, too, and never says that it is ready.
+  const isClient = typeof redis.getRange === 'function' && typeof redis.set === 'function';
+  if (isClient && typeof redis.isReady === 'boolean') {
     return new RedisSessions(redis, prefix ?? 'keyless-tls:session:');
   }
-  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"redis" must be a client of the package "redis".');
+  throw new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    '"redis" must be a client of the package "redis", of createClient() and not of createClientPool().',
+  );
 }
 
 const TLS_1_3 = Buffer.from([0x03, 0x04]);

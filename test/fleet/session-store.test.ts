@@ -1,6 +1,7 @@
 /** Sessions that resume by id, where the store is this process, or a client that does not answer. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { createClientPool } from 'redis';
 import { type RedisClient, type SessionStore, sessionStore } from '../../lib/index.ts';
 import { FaultProxy } from '../helpers/fault-proxy.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
@@ -156,10 +157,15 @@ describe('TLS 1.3 sessions that lie on the servers', () => {
 
 test('options that are wrong are refused', async () => {
   const { lease } = await edges.edge();
+  const { isReady: _, ...never } = sharedMemory();
+  // Connected only once it is asked to: it has the methods of a client, and says `isOpen` only.
+  const pool = createClientPool();
   const bad: unknown[] = [
     {},
     { lease: {} },
     { lease, redis: {} },
+    { lease, redis: never },
+    { lease, redis: pool },
     { lease, maxEntries: 0 },
     { lease, timeoutMs: 1.5 },
   ];
