@@ -18,8 +18,9 @@ Usage: keyless-tls revoke --policy FILE IDENTITY|CERTIFICATE ...
 IDENTITY is a name or key as in the policy ("DNS:edge-1.internal", "sha256/…="); CERTIFICATE is a PEM file: its key is
 revoked, and no other that its name has or gets. A key server that watches the file ends the client's connections within a second.
 
-Exit code 1: no client of the policy has a name or certificate that was given. It is revoked all the same: a certificate may have
-the name beside those that the policy knows, and does where that knows clients by their keys (exit code 0, and it is said). Names are no patterns, and authorities are revoked by their own lists ("--crl"): exit code 2.
+Exit code 1: no client of the policy has a name, key or certificate that was given. It is revoked all the same: where the policy
+knows clients by their keys, a name may be in their certificates, and where it knows them by names, a key may be theirs (exit
+code 0, and it is said). Names are no patterns, and authorities are revoked by their own lists ("--crl"): exit code 2.
 
 Examples:
   keyless-tls revoke --policy policy.json DNS:edge-1.internal
@@ -60,20 +61,22 @@ function together(revoked: readonly string[], more: readonly Revocation[]): stri
   return [...new Map(all.map((each) => [comparableIdentity(each), each])).values()];
 }
 
-/** Of keys and certificates a policy does not say whose they are: those may be anybody's. */
 const isName = (revoked: string) => /^(DNS|URI|IP Address|email):/.test(revoked);
+/** The fingerprint of a certificate: of those a policy does not say whose they are. */
+const isFingerprint = (revoked: string) => !isName(revoked) && !revoked.startsWith('sha256/');
 
-/** Whom the policy knows by a key may have any name in its certificate. */
-function isAnybodys({ clients }: PolicyDraft): boolean {
-  return clients.some(({ identities }) => !identities.every(isName));
+/** Whom the policy knows by a key may have any name in its certificate, and whom it knows by a name any key. */
+function mayBeAnybodys({ clients }: PolicyDraft, { revoked, whole }: Revocation): boolean {
+  const isKey = whole === undefined && !isName(revoked);
+  return clients.some(({ identities }) => identities.some((each) => isName(each) === isKey));
 }
 
 /** @returns what is no client's of the policy. @throws UsageError if it cannot be anybody's */
-function nobodys({ clients }: PolicyDraft, revocations: readonly Revocation[]): string[] {
+function nobodys({ clients }: PolicyDraft, revocations: readonly Revocation[]): Revocation[] {
   const known = new Clients({ clients });
   const unknown = revocations.filter(({ revoked, whole }) => {
     if (whole !== undefined) return known.named([whole.pin, ...whole.names]) === undefined;
-    return isName(revoked) && known.named([revoked]) === undefined;
+    return !isFingerprint(revoked) && known.named([revoked]) === undefined;
   });
   for (const { given, isAuthority } of unknown) {
     const named = JSON.stringify(given);
@@ -81,7 +84,7 @@ function nobodys({ clients }: PolicyDraft, revocations: readonly Revocation[]): 
       throw new UsageError(`${named} is the certificate of an authority, and no client's.`, HINT);
     if (given.includes('*')) throw new UsageError(`${named} is no client's: names are no patterns.`, HINT);
   }
-  return unknown.map(({ given }) => given);
+  return unknown;
 }
 
 /** A key was revoked; the client may have others, or get another one, under its name. */
@@ -114,8 +117,10 @@ async function run(args: readonly string[]): Promise<number> {
   const lines = [`${policy.revoked.length} revoked in ${path}.`, ...stillServed(policy, revocations)];
   process.stdout.write(`${lines.join('\n')}\n`);
   if (unknown.length === 0) return 0;
-  const message = `No client of the policy is, or has, ${unknown.join(', ')}: is it spelt as in the policy? It is revoked all the same.`;
-  if (!isAnybodys(policy)) throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', message);
+  const given = unknown.map((each) => each.given).join(', ');
+  const message = `No client of the policy is, or has, ${given}: is it spelt as in the policy? It is revoked all the same.`;
+  if (!unknown.every((each) => mayBeAnybodys(policy, each)))
+    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', message);
   process.stdout.write(`${message}\n`);
   return 0;
 }

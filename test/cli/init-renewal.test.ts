@@ -143,6 +143,24 @@ test('whose a key or a certificate is, the policy may not know; and a name may h
   assert.match(named.stdout, /\nNo client of the policy is, or has, DNS:e1: /);
 });
 
+test('a key that is no client’s is revoked, and said to be nobody’s, unless it may be that of a client with a name', () => {
+  const { pin, fingerprint } = identity('e1');
+  const revoke = (...what: string[]) => cli('revoke', '--policy', at('server/policy.json'), ...what);
+  const slip = `sha256/${'A'.repeat(43)}=`;
+  const said = new RegExp(`No client of the policy is, or has, ${slip}: `);
+  writePolicy([{ name: 'e1', identities: [pin] }]);
+  const nobody = revoke(pin, slip, fingerprint);
+  assert.deepEqual([nobody.status, policy().revoked], [1, [pin, slip, fingerprint]]);
+  assert.match(nobody.stderr, said);
+  writePolicy([
+    { name: 'e1', identities: [pin] },
+    { name: 'e2', identities: ['DNS:e2'] },
+  ]);
+  const perhaps = revoke(slip);
+  assert.deepEqual([perhaps.status, perhaps.stderr, policy().revoked], [0, '', [slip]]);
+  assert.match(perhaps.stdout, said);
+});
+
 test('a certificate that is revoked says as whom its client is still served', () => {
   const revoke = (what: string) => cli('revoke', '--policy', at('server/policy.json'), what);
   const byKey = revoke(at('edges/e1/edge.crt'));
