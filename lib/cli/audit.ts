@@ -40,6 +40,13 @@ function describe(verdict: AuditVerdict): string {
   return `Whole: ${records} records${range}, head ${head}.\n${more}${torn}${before}`;
 }
 
+/** Why a whole log has not got a digest that was noted. */
+function whyNot({ firstSeq }: AuditVerdict): string {
+  const cutOff = 'records were cut off after it was noted';
+  if (firstSeq <= 1) return cutOff;
+  return `it is of one of the first ${firstSeq - 1} records, whose files were taken away, or ${cutOff}`;
+}
+
 async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = parsePositionals('audit', args, OPTIONS);
   const [verb, directory, ...rest] = positionals;
@@ -55,7 +62,7 @@ async function run(args: readonly string[]): Promise<number> {
   if (verdict.bad === undefined && head !== undefined && !verdict.hasHead) {
     throw new KeylessError(
       'ERR_KEYLESS_AUDIT',
-      'The digest of --head is not in the log: records were cut off after it was noted.',
+      `The digest of --head is not in the log: ${whyNot(verdict)}.`,
     );
   }
   return verdict.bad === undefined ? 0 : 1;

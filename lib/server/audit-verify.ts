@@ -12,7 +12,7 @@ export interface AuditVerdict {
   readonly lastSeq: number;
   /** The digest of the last record, hexadecimal: to be compared with what was noted elsewhere. */
   readonly head: string;
-  /** Whether the digest that was looked for is one of the log's. */
+  /** Whether the digest that was looked for is one of the log's, or that of the record before its first. */
   readonly hasHead: boolean;
   /** Connections that were refused and have no record of their own, only a sum. */
   readonly refusedMore: number;
@@ -67,6 +67,7 @@ class Verification {
     this.firstSeq = seq;
     if (previous === undefined || !/^[0-9a-f]{64}$/.test(previous)) return;
     this.head = Buffer.from(previous, 'hex');
+    if (previous === this.#noted) this.hasHead = true;
     this.seq = seq - 1;
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs, {
   appendFileSync,
@@ -17,6 +17,7 @@ import { afterEach, mock, test } from 'node:test';
 import { auditFiles } from '../../../lib/server/audit-files.ts';
 import { AuditLog, type AuditLogOptions } from '../../../lib/server/audit-log.ts';
 import { verifyAudit } from '../../../lib/server/audit-verify.ts';
+import { MAIN } from '../../helpers/serve-process.ts';
 
 const folders: string[] = [];
 afterEach(() => {
@@ -121,6 +122,37 @@ test('rotation leaves the chain whole, and older files may be taken away', async
   assert.deepEqual([rest.bad, rest.head, rest.firstSeq > 1], [undefined, whole.head, true]);
   rmSync(files[2]!);
   assert.equal((await verifyAudit(directory)).bad?.file, files[3]);
+});
+
+test('a digest of a file that was taken away is that of the chain where the first one left builds on it', async () => {
+  const directory = folder();
+  const log = open(directory, { maxFileBytes: 1000 });
+  const heads: string[] = [];
+  while (auditFiles(directory).length < 3) {
+    log.append('operation', { client: 'edge' });
+    log.flush();
+    heads.push(log.head.digest);
+  }
+  log.close();
+  const [first] = auditFiles(directory) as [string];
+  const own = [...readFileSync(first, 'utf8').matchAll(/^[0-9a-f]{64}/gm)].map(([digest]) => digest);
+  const last = own.at(-1)!;
+  const before = heads.find((head) => own.includes(head) && head !== last)!;
+  rmSync(first);
+  assert.equal((await verifyAudit(directory, last)).hasHead, true);
+  assert.equal((await verifyAudit(directory, before)).hasHead, false);
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [MAIN, 'audit', 'verify', directory, '--head', before],
+    {
+      encoding: 'utf8',
+    },
+  );
+  assert.equal(status, 1);
+  assert.match(
+    stderr,
+    /not in the log: it is of one of the first \d records, whose files were taken away, or records were cut/,
+  );
 });
 
 test('a file is on the disk before another one goes on', () => {
