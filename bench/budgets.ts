@@ -3,6 +3,7 @@
  * promised is elsewhere (lib/cli/bench/targets.ts), and not all of it is met.
  */
 import type { Case } from '../lib/cli/bench/comparison.ts';
+import type { Scale } from '../lib/cli/bench/scale.ts';
 
 export interface Budget extends Case {
   /**
@@ -26,3 +27,6 @@ export const BUDGETS: readonly Budget[] = [
       'the best of three tries was 1.25 alone and beside other programs, the canary 1.64 to 1.74; the request and its answer cost that',
   },
 ];
+
+/** Many short rounds: what disturbs one of them disturbs no median. */
+export const SCALE: Scale = { quick: true, rounds: 15, roundMs: 120, warmUpMs: 6000 };

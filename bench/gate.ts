@@ -9,17 +9,15 @@ import { parseArgs } from 'node:util';
 import { compare, nameOf } from '../lib/cli/bench/comparison.ts';
 import { figuresIn } from '../lib/cli/bench/rounds.ts';
 import type { Sample } from '../lib/cli/bench/sample.ts';
-import { CONCURRENT, type Scale } from '../lib/cli/bench/scale.ts';
+import { CONCURRENT } from '../lib/cli/bench/scale.ts';
 import { inWorkshop } from '../lib/cli/bench/session.ts';
 import { signatureCpuMs } from '../lib/cli/bench/sites.ts';
 import { percentile } from '../lib/cli/bench/statistics.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
-import { BUDGETS, type Budget } from './budgets.ts';
+import { BUDGETS, type Budget, SCALE } from './budgets.ts';
 import { costOf, keeps, type Measured, SLOWDOWN, type Subject, sings, TRIES } from './gate-check.ts';
 import { script, usage } from './script.ts';
 
-/** Many short rounds: what disturbs one of them disturbs no median. */
-const SCALE: Scale = { quick: true, rounds: 15, roundMs: 120, warmUpMs: 6000 };
 const SIDES = ['native', 'remote'] as const;
 
 /** Others on the machine make rounds dearer and never cheaper, and half of them at times. */

@@ -1,9 +1,11 @@
-/** The budgets of `npm run bench:gate`, and how many tries it gives; the gate itself is run by .ci/run, with its canary. */
+/** The budgets of `npm run bench:gate`, how many tries it gives, and that it fails; with its own budgets it is run by .ci/run, with its canary. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { BUDGETS } from '../../../../bench/budgets.ts';
 import { costOf, keeps, type Subject, sings } from '../../../../bench/gate-check.ts';
 import { oneOf } from '../../../../bench/tries.ts';
+import { run } from '../../../helpers/programs.ts';
 import { readSource } from '../../house/source-tree.ts';
 
 /** @returns whether one try was well, and how many were made */
@@ -84,6 +86,34 @@ test('every budget has its reason, and is narrow enough for the canary', () => {
     const best = Number(/best of three tries was ([\d.]+)/.exec(because)?.[1]);
     assert.ok(most > best && most < best * 1.3, `${most} is not between ${best} and 30 % more`);
   }
+});
+
+const BENCH = new URL('../../../../bench/', import.meta.url);
+
+/** Of a short form: what it measures means nothing, and every cost is more than 0. @param most of every budget */
+function gateWith(most: number, ...options: readonly string[]) {
+  const budgets = new URL('budgets.js', BENCH).href;
+  const change =
+    `import { BUDGETS, SCALE } from '${budgets}';` +
+    `for (const each of BUDGETS) each.most = ${most};` +
+    'Object.assign(SCALE, { rounds: 2, roundMs: 30, warmUpMs: 200 });';
+  const words = ['--import', `data:text/javascript,${encodeURIComponent(change)}`];
+  return run(process.execPath, [...words, fileURLToPath(new URL('gate.js', BENCH)), ...options]);
+}
+
+test('the gate fails with a budget that is not kept, and not with one that is', async () => {
+  const broken = await gateWith(0);
+  assert.equal(broken.code, 1, broken.stderr);
+  for (const { site } of BUDGETS)
+    assert.match(broken.stderr, new RegExp(`^${site}, TLS 1\\.3: more than 0 in 3 tries\\. The budget`, 'm'));
+  const kept = await gateWith(1e9);
+  assert.equal(kept.code, 0, kept.stderr);
+});
+
+test('the canary fails where the slowdown leaves the budget kept', async () => {
+  const blind = await gateWith(1e9, '--canary');
+  assert.equal(blind.code, 1, blind.stderr);
+  assert.match(blind.stderr, /there was no attempt of 3/);
 });
 
 test('what lands passed the gate, and the gate its canary', () => {
