@@ -10,6 +10,7 @@ import type { AsyncResource } from 'node:async_hooks';
 import type { TLSSocket } from 'node:tls';
 import type { KeylessError } from '../errors.ts';
 import { addon, TurnKind } from './addon.ts';
+import { catchHandlers } from './caught-handlers.ts';
 import { unexplainedFailure } from './handshake-failure.ts';
 import { throwLater } from './throw-later.ts';
 import { streamBelow, type TlsHandle } from './tls-handle.ts';
@@ -46,7 +47,12 @@ export class Telling {
 
   /** Natively nothing of Node's comes in between two handlers. */
   get isOneGo(): boolean {
-    return this.isNested || streamBelow(this.told.handle) !== undefined;
+    return this.isNested || this.isOverStream;
+  }
+
+  /** Of the user's. */
+  private get isOverStream(): boolean {
+    return streamBelow(this.told.handle) !== undefined;
   }
 
   /** A job is over. @param fails as OpenSSL says */
@@ -106,7 +112,8 @@ export class Telling {
     const { id, handle } = this.told;
     if (this.fails) addon().putErrorBack(id);
     try {
-      handle.newSessionDone();
+      if (this.isOverStream && !this.isWithin) catchHandlers(handle, () => handle.newSessionDone());
+      else handle.newSessionDone();
     } finally {
       if (this.fails) addon().clearErrors();
       this.end();
