@@ -93,7 +93,7 @@ function cipherOptions(
   const [minVersion, maxVersion] = [versionCode(options.minVersion), versionCode(options.maxVersion)];
   const list = text(options, 'ciphers')?.split(':');
   if (list === undefined) return { ciphers: undefined, cipherSuites: undefined, minVersion, maxVersion };
-  const isSuite = (name: string) => name.startsWith('TLS_');
+  const isSuite = (name: string) => /^!?TLS_/.test(name);
   const ciphers = list.filter((name) => name !== '' && !isSuite(name)).join(':');
   const cipherSuites = list.filter(isSuite).join(':');
   if (ciphers === '' && cipherSuites === '') throw invalid('"ciphers" has none.');

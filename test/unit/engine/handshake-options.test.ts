@@ -117,6 +117,13 @@ it('a list of ciphers has one', () => {
   }
 });
 
+it('a suite of TLS 1.3 cannot be taken out of a list: as natively, no such list is taken', () => {
+  for (const ciphers of ['!TLS_AES_128_GCM_SHA256:AES128-SHA', 'AES128-SHA:!TLS_AES_128_GCM_SHA256']) {
+    assert.throws(() => make({ role: 'client', ciphers }), /no cipher match/);
+    assert.throws(() => tls.createSecureContext({ ciphers }), { reason: 'no cipher match' });
+  }
+});
+
 type Agreed = readonly [protocol: string, cipher: string | undefined] | 'nothing';
 
 function agreed(options: Partial<HandshakeOptions>): Agreed {
