@@ -168,3 +168,19 @@ test('an edge that goes on sending is not read beyond 64 KiB, and disconnected i
   await until(() => server.stats().connections === 0);
   await server.close();
 });
+
+/** Of one byte each, and more than come in one read of 64 KiB. */
+const CRUMBS = 8000;
+
+test('nor is one beyond 1,024 records, however small', async () => {
+  const { server, peer } = await endedConnection();
+  for (let count = 0; count < CRUMBS; count += 1) {
+    await new Promise((resolve) => peer.socket.write(Buffer.alloc(1), resolve));
+  }
+  peer.socket.end();
+  for (let turns = 0; turns < 2000; turns += 1) await new Promise(setImmediate);
+  assert.equal(server.stats().connections, 1, 'its end is behind what is not read');
+  clock.advance(30_000);
+  await until(() => server.stats().connections === 0);
+  await server.close();
+});
