@@ -9,7 +9,7 @@ const SESSION_MS = 200_000;
 const kept = new Map<string, { readonly session: Buffer; readonly until: number }>();
 
 async function sessionOf(plan: ClosedPlan, port: number): Promise<Buffer> {
-  const name = `${port} ${plan.version}`;
+  const name = `${plan.servers?.join()} ${port} ${plan.version}`;
   const known = kept.get(name);
   if (known !== undefined && known.until > performance.now()) return known.session;
   const session = await sessionFrom(plan, port);

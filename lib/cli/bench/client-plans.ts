@@ -18,6 +18,8 @@ export interface ClosedPlan extends Dial {
   readonly concurrent: number;
   /** Whether each connection resumes a session, which is made before the time counts; default false: none is offered. */
   readonly resume?: boolean | undefined;
+  /** Process ids of who listens: a session is of one of them, and not of the next one that has its port. */
+  readonly servers?: readonly number[];
 }
 
 /** Connections that begin when they are due, whether others have ended or not: for latency under load. */

@@ -89,7 +89,7 @@ export async function takeSample(
 ): Promise<Sample> {
   const before = await momentOf(workshop, edges);
   const [clients, waits] = await workshop.watched(edges, () =>
-    workshop.clients.run({ ...plan, kind: 'closed' }, processes),
+    workshop.clients.run({ ...plan, kind: 'closed', servers: edges.map(({ pid }) => pid) }, processes),
   );
   return sampleOf(before, await momentOf(workshop, edges), clients, waits);
 }

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
+import tls from 'node:tls';
 import { Worker } from 'node:worker_threads';
+import { closedLoop } from '../../../../lib/cli/bench/client-closed-loop.ts';
 import { gapMs } from '../../../../lib/cli/bench/client-gaps.ts';
 import { openLoop } from '../../../../lib/cli/bench/client-open-loop.ts';
 import { signaturesIn } from '../../../../lib/cli/bench/openssl-speed.ts';
@@ -93,6 +95,25 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     assert.deepEqual([full.resumed, full.operations], [0, 1]);
   });
 }
+
+test('a session is of one server, and not of the next one that has its port', async () => {
+  const { 'P-256': site } = workshop.planOf('native').sites;
+  let port = 0;
+  for (const pid of [1, 2]) {
+    const resumed: boolean[] = [];
+    const server = tls.createServer({ ...site! }, (socket) => {
+      resumed.push(socket.isSessionReused());
+      socket.on('error', () => undefined).once('data', () => socket.end('y'));
+    });
+    await once(server.listen(port, '127.0.0.1'), 'listening');
+    ({ port } = server.address() as AddressInfo);
+    const plan = { kind: 'closed', version: 'TLSv1.3', ports: [port], concurrent: 1, ms: 30 } as const;
+    await closedLoop({ ...plan, resume: true, servers: [pid] });
+    await once(server.close(), 'close');
+    const [first, ...others] = resumed;
+    assert.ok(first === false && others.length > 0 && others.every(Boolean), resumed.join());
+  }
+});
 
 test('a ClientHello holds a paused handshake until it is let go', async () => {
   const { edge, end } = await startWaiting(workshop);
