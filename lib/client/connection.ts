@@ -20,7 +20,7 @@ import { nextTick } from '../timers.ts';
 import { atEndOfTurn } from '../turn.ts';
 import { connectionError, type Refusal, refusalOf } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
-import type { LaneName } from './lane.ts';
+import { type LaneName, STANDSTILL_MS } from './lane.ts';
 import { type OnAnswer, PendingRequests } from './pending-requests.ts';
 import type { ServerAddress } from './server-address.ts';
 
@@ -94,6 +94,10 @@ export class Connection {
   #isLeaving = false;
   #maxInFlight = DEFAULT_MAX_IN_FLIGHT;
   #forgotAt = 0;
+  /** When something but a ping was answered last, or there was something to answer after a pause. */
+  #progressAt = 0;
+  /** It stood still when a request was given up, and has answered none since. */
+  #isDoubtful = false;
   profile: Profile = 'field';
   /** `undefined`: not said. */
   capabilities: Capabilities | undefined;
@@ -135,6 +139,11 @@ export class Connection {
     return this.#pending.occupying < most;
   }
 
+  /** Requests wait, or were given up, and none is answered, though pings may be: others may be, on another connection. */
+  standsStill(now: number): boolean {
+    return this.#isDoubtful || (this.#pending.waiting > 0 && now - this.#progressAt > STANDSTILL_MS);
+  }
+
   /** Answers that came too late, and answers to nothing that was asked. */
   get strayAnswers(): { late: number; unknown: number } {
     return { late: this.#pending.late, unknown: this.#pending.unknown };
@@ -146,6 +155,7 @@ export class Connection {
    * @returns its id, for {@link giveUp}
    */
   request(items: Items, onAnswer: OnAnswer): number {
+    if (this.#pending.waiting === 0) this.#progressAt = this.#settings.clock.now();
     const id = this.#pending.add(onAnswer);
     const isFirst = this.#batch.isEmpty;
     try {
@@ -160,6 +170,7 @@ export class Connection {
 
   /** Nobody waits for the answer any more. */
   giveUp(id: number): void {
+    this.#isDoubtful = this.standsStill(this.#settings.clock.now());
     this.#pending.giveUp(id);
     if (this.#pending.givenUp > MAX_GIVEN_UP) {
       this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `${this.#name} leaves requests unanswered.`));
@@ -275,6 +286,10 @@ export class Connection {
     if (isGoodbye(id, answer)) {
       this.#events.onGoodbye();
       return;
+    }
+    if (answer.kind !== 'pong') {
+      this.#progressAt = this.#settings.clock.now();
+      this.#isDoubtful = false;
     }
     this.#pending.settle(id, answer);
     if (this.#isLeaving) this.#endIfIdle();

@@ -64,7 +64,8 @@ export type ServerSettings = ConnectionSettings & {
 
 /** Up to so many requests, one connection takes all: they leave in one write. Beyond, the next one shares. */
 const SHARE_FROM = 32;
-/** More than any connection has under way. */
+/** More than any connection has under way: one that stands still comes after all that have room and do not. */
+const STANDING_STILL = 2 ** 31;
 const WITHOUT_ROOM = 2 ** 32;
 /** A key server that is restarted is there again within it. */
 const RESTART_MS = 10_000;
@@ -225,11 +226,14 @@ export class KnownServer implements Candidate {
    * @param since made before is not good enough, milliseconds on the clock
    */
   connectionFor(lane: LaneName, since: number): Connection | undefined {
+    const now = this.#clock.now();
     let best: Connection | undefined;
     let least = Number.POSITIVE_INFINITY;
     for (const { connection, readyAt } of this.#links) {
       if (connection === undefined || readyAt! < since) continue;
-      const load = connection.hasRoom(lane) ? connection.inFlight : WITHOUT_ROOM + connection.inFlight;
+      let load = connection.inFlight;
+      if (!connection.hasRoom(lane)) load += WITHOUT_ROOM;
+      if (connection.standsStill(now)) load += STANDING_STILL;
       if (load < SHARE_FROM) return connection;
       if (load >= least) continue;
       best = connection;
