@@ -9,7 +9,7 @@ import { clientBreaker } from './channels.ts';
 import type { Candidate } from './choice.ts';
 import type { Connection, ConnectionSettings, Profile } from './connection.ts';
 import type { ErrandRequest } from './errand.ts';
-import { Lane, type LaneName, STANDSTILL_MS } from './lane.ts';
+import { Lane, type LaneName } from './lane.ts';
 import { Latency } from './latency.ts';
 import { Link, type LinkState } from './link.ts';
 import { Refusals } from './refusals.ts';
@@ -274,7 +274,7 @@ export class KnownServer implements Candidate {
    * @param isOutrun another key server has answered: if this one stood still, that is a failure, though no client's
    */
   abandon(lane: LaneName, ms: number, now: number, isOutrun: boolean): void {
-    const isFailure = isOutrun && ms > STANDSTILL_MS && this.standsStill(lane, now);
+    const isFailure = isOutrun && this.standsStill(lane, now);
     if (this.#lanes[lane].abandon(ms, now)) this.#latency.record(ms, now);
     if (isFailure) this.#breaker.onFailure();
   }

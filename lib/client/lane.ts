@@ -34,6 +34,8 @@ export class Lane {
   readonly #latency = new Latency();
   /** When something was answered last, or there was something to answer after a pause. */
   #progressAt = 0;
+  /** For how long nothing had been answered when the last operation went elsewhere. */
+  #silentMs = 0;
   #hasAnswered = false;
   outstanding = 0;
 
@@ -74,7 +76,7 @@ export class Lane {
   }
 
   begin(now: number): void {
-    if (this.outstanding === 0) this.#progressAt = now;
+    if (this.outstanding === 0) this.#progressAt = now - this.#silentMs;
     this.outstanding += 1;
   }
 
@@ -84,21 +86,28 @@ export class Lane {
     this.#latency.record(ms, now);
     this.#hasAnswered = true;
     this.outstanding -= 1;
-    this.#progressAt = now;
+    this.#progress(now);
   }
 
   /** An error came. */
   fail(now: number): void {
     this.outstanding -= 1;
-    this.#progressAt = now;
+    this.#progress(now);
   }
 
   /** Nobody waits for the answer any more. @param ms it takes at least so long; @returns whether that is long for it */
   abandon(ms: number, now: number): boolean {
     this.#congestion.recordMissing(ms, this.outstanding, now);
+    // Whom others always outrun has nothing to answer in between: that is no progress.
+    this.#silentMs = this.silenceMs(now);
     this.outstanding -= 1;
     const isLong = ms > this.#latency.averageMs(now);
     if (isLong) this.#latency.recordMissing(ms, now);
     return isLong;
+  }
+
+  #progress(now: number): void {
+    this.#progressAt = now;
+    this.#silentMs = 0;
   }
 }
