@@ -5,6 +5,7 @@ import { startBadKeyServer } from '../helpers/bad-key-server.ts';
 import { type Edge, type EdgeOptions, startEdge, until } from '../helpers/edge.ts';
 import { startFaultProxy } from '../helpers/fault-proxy.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { lastingPort } from '../helpers/lasting-port.ts';
 import { type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-process.ts';
 
 let setup: KeyServerSetup;
@@ -26,6 +27,7 @@ class Served {
 
   /** On the port it had before, if it had one. */
   async start(): Promise<void> {
+    this.port ||= await lastingPort();
     const args = files.args.map((arg) => (arg === '127.0.0.1:0' ? `127.0.0.1:${this.port}` : arg));
     this.process = new ServeProcess([...args, '--quiet']);
     this.port = await this.process.port();

@@ -133,6 +133,6 @@ export async function startBadKeyServer(
   options: { readonly profile?: 'ours' | 'field'; readonly port?: number } = {},
 ): Promise<BadKeyServer> {
   const server = new BadKeyServer(setup, options.profile);
-  await server.listen(options.port ?? 0);
+  await server.listen(options.port);
   return server;
 }

@@ -13,6 +13,7 @@ import { identityOf } from '../../lib/server/peer-identity.ts';
 import type { Issued } from './certificates.ts';
 import { close, listen } from './connections.ts';
 import { type KeyServerSetup, makeKeyServers } from './key-servers.ts';
+import { lastingPort } from './lasting-port.ts';
 import { type ServeFiles, ServeProcess, serveFiles } from './serve-process.ts';
 
 export interface FleetEdge {
@@ -71,8 +72,10 @@ export async function makeFleet(
     files.path('ticket.secret'),
     ...options,
   ];
-  const processes = Array.from({ length: keyServers }, () => new ServeProcess(args));
-  const addresses = await Promise.all(processes.map(async (serve) => `127.0.0.1:${await serve.port()}`));
+  const ports = await Promise.all(Array.from({ length: keyServers }, lastingPort));
+  const addresses = ports.map((port) => `127.0.0.1:${port}`);
+  const processes = addresses.map((address) => new ServeProcess([...args, '--listen', address]));
+  await Promise.all(processes.map((serve) => serve.port()));
   const running: FleetEdge[] = [];
 
   const openEdge = async (certificate: Issued, servers: readonly string[]): Promise<FleetEdge> => {
@@ -96,10 +99,9 @@ export async function makeFleet(
     policy,
     keyServers: processes,
     async restart(at) {
-      const [, port] = addresses[at]!.split(':');
       processes[at]!.child.kill('SIGTERM');
       await processes[at]!.ended;
-      processes[at] = new ServeProcess([...args, '--listen', `127.0.0.1:${port}`]);
+      processes[at] = new ServeProcess([...args, '--listen', addresses[at]!]);
       await processes[at]!.port();
     },
     addresses,

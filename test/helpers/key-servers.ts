@@ -9,6 +9,7 @@ import { createKeyServer, type KeyServer, type KeyServerOptions } from '../../li
 import { keyStoreOf } from '../../lib/server/pem-directory.ts';
 import { pemKey } from '../../lib/server/pem-key.ts';
 import { type Authority, type Issued, KEY_KINDS, type KeyKind, makeAuthority } from './certificates.ts';
+import { lastingPort } from './lasting-port.ts';
 
 /** A certificate of a site, whose key is on the key server. */
 export interface Site extends Issued {
@@ -53,7 +54,7 @@ export async function makeKeyServers(kinds: readonly KeyKind[] = KEY_KINDS): Pro
     async start(options = {}) {
       const cert = { cert: server!.certPem, key: server!.keyPem, ca: authority.certPem };
       const keyServer = createKeyServer({ ...cert, keys, ...options });
-      const { port }: AddressInfo = await keyServer.listen(0);
+      const { port }: AddressInfo = await keyServer.listen(await lastingPort());
       return Object.assign(keyServer, { port });
     },
   };

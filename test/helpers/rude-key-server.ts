@@ -6,6 +6,7 @@ import { encodeCapabilities } from '../../lib/protocol/capabilities.ts';
 import { type Frame, FrameDecoder } from '../../lib/protocol/frame-decoder.ts';
 import { ALPN_PROTOCOL, CustomFunction, Opcode } from '../../lib/protocol/opcodes.ts';
 import type { Issued } from './certificates.ts';
+import { lastingPort } from './lasting-port.ts';
 
 function capabilities(functions: readonly string[]): Buffer {
   return encodeCapabilities({
@@ -75,8 +76,10 @@ export class RudeKeyServer {
     return `127.0.0.1:${this.port}`;
   }
 
-  listen(port = 0): Promise<void> {
-    return new Promise((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
+  /** @param port default: one that it may come back to */
+  async listen(port?: number): Promise<void> {
+    const given = port ?? (await lastingPort());
+    return new Promise((resolve) => this.#server.listen(given, '127.0.0.1', resolve));
   }
 
   /** Drops the connections, takes new ones. */
@@ -117,6 +120,6 @@ export class RudeKeyServer {
 
 export async function startRudeKeyServer(options: RudeOptions): Promise<RudeKeyServer> {
   const server = new RudeKeyServer(options);
-  await server.listen(options.port ?? 0);
+  await server.listen(options.port);
   return server;
 }

@@ -7,6 +7,7 @@ import { after, afterEach, before, test } from 'node:test';
 import type { SecureVersion } from 'node:tls';
 import { EdgeProcess, visitPort } from '../helpers/edge-process.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { lastingPort } from '../helpers/lasting-port.ts';
 import { comeBack, firstVisit } from '../helpers/returning-client.ts';
 import { type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-process.ts';
 
@@ -41,8 +42,9 @@ function serve(port: number): ServeProcess {
 }
 
 async function start(): Promise<void> {
-  servers = [serve(0), serve(0)];
-  ports = await Promise.all(servers.map((each) => each.port()));
+  ports = [await lastingPort(), await lastingPort()];
+  servers = ports.map(serve);
+  await Promise.all(servers.map((each) => each.port()));
   edge = await EdgeProcess.start({
     certPem: setup.sites.p256!.certPem,
     keyServers: { servers: ports.map((port) => `127.0.0.1:${port}`), ...setup.edgeOptions },

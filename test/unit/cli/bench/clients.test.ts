@@ -12,6 +12,7 @@ import { signaturesIn } from '../../../../lib/cli/bench/openssl-speed.ts';
 import { startWaiting } from '../../../../lib/cli/bench/questions/memory.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
+import { lastingPort } from '../../../helpers/lasting-port.ts';
 
 let workshop: Workshop;
 before(async () => {
@@ -98,7 +99,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
 
 test('a session is of one server, and not of the next one that has its port', async () => {
   const { 'P-256': site } = workshop.planOf('native').sites;
-  let port = 0;
+  const port = await lastingPort();
   for (const pid of [1, 2]) {
     const resumed: boolean[] = [];
     const server = tls.createServer({ ...site! }, (socket) => {
@@ -106,7 +107,6 @@ test('a session is of one server, and not of the next one that has its port', as
       socket.on('error', () => undefined).once('data', () => socket.end('y'));
     });
     await once(server.listen(port, '127.0.0.1'), 'listening');
-    ({ port } = server.address() as AddressInfo);
     const plan = { kind: 'closed', version: 'TLSv1.3', ports: [port], concurrent: 1, ms: 30 } as const;
     await closedLoop({ ...plan, resume: true, servers: [pid] });
     await once(server.close(), 'close');
