@@ -39,11 +39,12 @@ bool LockMemory() {
 }
 
 // An app that was started as root and becomes another user leaves this process behind. glibc does it for all threads; with the
-// user go all capabilities.
+// user go all capabilities. With each change the kernel forgets what was said of the parent, which may end in between.
 bool GiveUpRoot() {
   if (geteuid() != 0) return true;
-  return setgroups(0, nullptr) == 0 && setresgid(kNobody, kNobody, kNobody) == 0 &&
-         setresuid(kNobody, kNobody, kNobody) == 0;
+  if (setgroups(0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0) return false;
+  EndWithParent();
+  return setresuid(kNobody, kNobody, kNobody) == 0;
 }
 
 // The descriptors that are open stay.
@@ -53,10 +54,10 @@ bool ForbidDescriptors() { return SetLimit(RLIMIT_NOFILE); }
 
 int HardenProcess() {
   int done = LockMemory() ? kMemoryLocked : 0;
-  // Another user: then the kernel forgets what was said of dumps and of the parent.
+  // Another user: then the kernel forgets what was said of the parent and of dumps.
   if (GiveUpRoot()) done |= kNoPrivileges;
-  if (ForbidDumps()) done |= kNotDumpable;
   if (EndWithParent()) done |= kEndsWithParent;
+  if (ForbidDumps()) done |= kNotDumpable;
   if (ForbidDescriptors()) done |= kNoNewDescriptors;
   if (FilterSystemCalls()) done |= kFewSystemCalls;
   return done;
