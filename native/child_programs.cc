@@ -16,6 +16,8 @@
 
 #include <algorithm>
 
+#include "word_pointers.h"
+
 namespace keyless {
 
 namespace {
@@ -32,8 +34,10 @@ struct Start {
 
 bool EndWithParent(pid_t parent) {
 #ifdef __linux__
-  // The parent may have ended before.
-  return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return false;
+  // The parent may have ended before, or not be seen from here (another namespace of processes): it would never be heard of.
+  errno = ESRCH;
+  return getppid() == parent;
 #else
   return true;
 #endif
@@ -111,15 +115,6 @@ bool OpenPair(int ends[2]) {
 #endif
 }
 
-std::vector<char*> Pointers(const std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  pointers.reserve(words.size() + 1);
-  // execve() changes nothing of it.
-  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 int ResultOf(int status) { return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status); }
 
 // The result; nothing: it runs.
@@ -157,8 +152,8 @@ int ChildPrograms::Start(const std::vector<std::string>& words, const std::vecto
                          ChildProgram* child) {
   int ends[2];
   if (!OpenPair(ends)) return errno;
-  const std::vector<char*> word_pointers = Pointers(words);
-  const std::vector<char*> environment_pointers = Pointers(environment);
+  const std::vector<char*> word_pointers = WordPointers(words);
+  const std::vector<char*> environment_pointers = WordPointers(environment);
   volatile int problem = 0;
   const pid_t pid =
       StartWithoutSignals({word_pointers.data(), environment_pointers.data(), ends[0], ends[1], getpid()}, &problem);

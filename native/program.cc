@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "process_signals.h"
+#include "word_pointers.h"
 
 namespace keyless {
 
@@ -18,11 +19,7 @@ void HandOnStandardStreams() {
 }  // namespace
 
 int BecomeProgram(const std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  pointers.reserve(words.size() + 1);
-  // execvp() changes nothing of it.
-  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
-  pointers.push_back(nullptr);
+  const std::vector<char*> pointers = WordPointers(words);
   HandOnStandardStreams();
   RestoreSignals();
   execvp(pointers.front(), pointers.data());

@@ -44,7 +44,7 @@ const NOT_COPIED = new Set([
   // test/teardown and test/fleet do as well.
   'dist/test/faults',
   'dist/test/cli',
-  // Nothing of theirs comes to the addon that test/tls and test/teardown do not.
+  // Nothing of theirs comes to the addon but what test/tls, test/teardown and test/unit/server do as well.
   ...['dist/test/unit/cli', 'dist/test/unit/docs', 'dist/test/unit/house', 'dist/test/unit/proxy'],
 ]);
 

@@ -94,7 +94,7 @@ export class HttpFront {
         this.#contain(request, (visit) => this.#upgrade(request, head, visit));
       });
     this.#http1.on('clientError', (error, socket) =>
-      this.#visits.get(socket)!.contain(() => this.#refuseUnread(error, socket as TLSSocket)),
+      this.#visits.get(socket)?.contain(() => this.#refuseUnread(error, socket as TLSSocket)),
     );
     this.#http2 = createHttp2Server(
       { settings: { maxConcurrentStreams: MAX_STREAMS } },
@@ -153,14 +153,11 @@ export class HttpFront {
     for (const backend of this.#http2Backends.values()) backend.close();
   }
 
-  #visitOf(request: FrontRequest): Visit {
-    const key = isHttp2(request) ? request.stream.session : request.socket;
-    return this.#visits.get(key!)!;
-  }
-
+  /** A stream of HTTP/2 that was reset before it is served has no session any more: there is nobody to serve. */
   #contain(request: FrontRequest, work: (visit: Visit) => Promise<void>): void {
-    const visit = this.#visitOf(request);
-    void visit.contain(() => work(visit));
+    const key = isHttp2(request) ? request.stream.session : request.socket;
+    const visit = key && this.#visits.get(key);
+    void visit?.contain(() => work(visit));
   }
 
   /** @returns the status of a request that goes nowhere; `undefined`: it may go */

@@ -27,7 +27,7 @@ export function addressOf(socket: {
  * @returns `undefined`: the client has none, or has gone
  */
 export function certificateOf(socket: tls.TLSSocket): X509Certificate | undefined {
-  const { raw } = socket.getPeerCertificate() as Partial<tls.PeerCertificate>;
+  const { raw } = (socket.getPeerCertificate() ?? {}) as Partial<tls.PeerCertificate>;
   return raw && new X509Certificate(raw);
 }
 
