@@ -16,6 +16,8 @@ import { MAIN } from '../helpers/serve-process.ts';
 
 const run = promisify(execFile);
 const PERIOD_MS = 5000;
+/** How late a busy machine tells of what has happened. */
+const LATE_MS = 1000;
 const VERSIONS: readonly SecureVersion[] = ['TLSv1.2', 'TLSv1.3'];
 
 let fleet: Fleet;
@@ -104,6 +106,8 @@ for (const where of ['an address each', 'one address'] as const) {
       assert.ok(connected.length > 0);
       await Promise.all(connected.map((serve) => serve.event('disconnected', isRevoked)));
       assert.ok(performance.now() - since < 1000, `${performance.now() - since} ms`);
+      // A lease that was renewed until then lasts one period longer.
+      const disconnectedAt = performance.now();
 
       const renewals = [one, two].map(({ lease }) => lease.stats().renewals);
       for (const version of VERSIONS) {
@@ -111,7 +115,8 @@ for (const where of ['an address each', 'one address'] as const) {
         assert.equal(await resumes(one, version), false, 'the others go on');
       }
       await leaseIs(() => revoked.lease.stats().state === 'ended');
-      assert.ok(performance.now() - since < PERIOD_MS, `${performance.now() - since} ms`);
+      const outlived = performance.now() - disconnectedAt;
+      assert.ok(outlived < PERIOD_MS + LATE_MS, `${outlived} ms`);
       await leaseIs(() => [one, two].every(({ lease }, at) => lease.stats().renewals > renewals[at]!));
       for (const [version, session] of sessions) {
         assert.equal(await resumes(revoked, version, session), undefined, 'it resumes nothing');
