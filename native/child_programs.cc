@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -52,19 +53,69 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// There may be no more than two descriptors left: the parent's copies, which are no use here, make room.
+#ifdef __linux__
+#ifndef SYS_close_range
+#define SYS_close_range 436  // on all architectures
+#endif
+
+// As getdents64(2) writes it.
+struct DirectoryEntry {
+  uint64_t inode;
+  int64_t next;
+  uint16_t length;
+  uint8_t type;
+  char name[];
+};
+
+// -1: not a number.
+int NumberOf(const char* name) {
+  if (*name < '0' || *name > '9') return -1;
+  int number = 0;
+  for (; *name >= '0' && *name <= '9'; ++name) number = number * 10 + (*name - '0');
+  return number;
+}
+
+// Where the system does not know close_range (before Linux 5.9), or a filter of system calls does not.
+void CloseListedFrom(int first) {
+  const int list = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (list < 0) return;
+  alignas(DirectoryEntry) char entries[2048];
+  for (;;) {
+    const ssize_t bytes = syscall(SYS_getdents64, list, entries, sizeof(entries));
+    if (bytes <= 0) break;
+    for (ssize_t at = 0; at < bytes;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
+      const int descriptor = NumberOf(entry->name);
+      if (descriptor >= first && descriptor != list) close(descriptor);
+      at += entry->length;
+    }
+  }
+  close(list);
+}
+
+void CloseFrom(int first) {
+  if (syscall(SYS_close_range, first, ~0U, 0) != 0) CloseListedFrom(first);
+}
+#else
+void CloseFrom(int first) {
+  for (int descriptor = getdtablesize() - 1; descriptor >= first; --descriptor) close(descriptor);
+}
+#endif
+
+// Addons open descriptors that programs inherit, and so may have who started this process. All that there can be may be open:
+// the parent's end of the channel, which is no use here, makes room.
 bool ArrangeDescriptors(const Start& start) {
-  close(start.ours);
-  const int channel = fcntl(start.theirs, F_DUPFD_CLOEXEC, kChannel + 1);
-  if (channel < 0) return false;
-  close(start.theirs);
+  const bool has_channel =
+      start.theirs == kChannel ? fcntl(kChannel, F_SETFD, 0) == 0 : dup2(start.theirs, kChannel) >= 0;
+  if (!has_channel) return false;
+  if (start.ours != kChannel) close(start.ours);
+  CloseFrom(kChannel + 1);
   const int nothing = open("/dev/null", O_RDWR);
   if (nothing < 0) return false;
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (dup2(nothing, stream) < 0) return false;
   }
-  if (nothing > STDERR_FILENO) close(nothing);
-  return dup2(channel, kChannel) >= 0;
+  return nothing <= STDERR_FILENO || close(nothing) == 0;
 }
 
 // In the new process, which has the memory of the old one until it is another program: system calls, and nothing else.

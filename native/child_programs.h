@@ -20,8 +20,9 @@ struct ChildProgram {
 // Owner: an Environment. Thread: its environment's. States of a child: running -> killed -> waited for, and forgotten.
 class ChildPrograms {
  public:
-  // A session of its own, `/` as its directory, no standard streams, and as descriptor 3 the other end of the channel; on Linux
-  // it is killed with this thread, however that ends. `words[0]` is a path. Returns 0, or errno: there is no child.
+  // A session of its own, `/` as its directory, no standard streams, as descriptor 3 the other end of the channel, and no
+  // other descriptor; on Linux it is killed with this thread, however that ends. `words[0]` is a path. Returns 0, or errno:
+  // there is no child.
   int Start(const std::vector<std::string>& words, const std::vector<std::string>& environment, ChildProgram* child);
   // Ends a child if it has not ended. Returns its exit code, or minus the number of its signal; nothing: ask again, it has
   // not ended yet.

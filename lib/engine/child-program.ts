@@ -27,7 +27,7 @@ export class ChildProgram {
   readonly #pid: number;
 
   /**
-   * In a session of its own, with `/` as its directory, and without standard streams.
+   * In a session of its own, with `/` as its directory, without standard streams, and with no descriptor of this process but the channel.
    *
    * @param program its path
    * @throws Error with `code`, as those of node:child_process: it cannot be started

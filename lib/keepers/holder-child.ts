@@ -3,7 +3,6 @@ import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { ChildProgram, type ProgramEnd } from '../engine/child-program.ts';
 import { KeylessError } from '../errors.ts';
-import { inheritedDescriptors } from './descriptors.ts';
 import { libraryPaths } from './library-paths.ts';
 
 /** The descriptor of the socket pair in such a process. */
@@ -72,11 +71,11 @@ export class HolderChild {
   readonly channel: Socket;
   readonly #program: ChildProgram;
 
-  /** No environment of the app's but where libraries are, and numbers as arguments: nothing to be seen in a process list, nothing to be configured. */
-  constructor(inherited: readonly string[]) {
+  /** No environment of the app's but where libraries are: nothing to be seen in a process list, nothing to be configured. */
+  constructor() {
     if (!mayStart()) throw notAllowed();
     try {
-      this.#program = new ChildProgram(NODE, ['--expose-gc', MAIN, hardening, ...inherited], LIBRARY_PATHS);
+      this.#program = new ChildProgram(NODE, ['--expose-gc', MAIN, hardening], LIBRARY_PATHS);
     } catch (cause) {
       throw cause instanceof KeylessError ? cause : notStarted(cause);
     }
@@ -98,8 +97,7 @@ const ahead: HolderChild[] = [];
 /** Whoever needs a process soon does not wait for its start then. What goes wrong is said when one is taken. */
 export function startAhead(count: number): void {
   try {
-    const inherited = inheritedDescriptors();
-    while (ahead.length < count) ahead.push(new HolderChild(inherited));
+    while (ahead.length < count) ahead.push(new HolderChild());
   } catch {
     // takeHolderChild() meets it again.
   }
@@ -111,5 +109,5 @@ export function startAhead(count: number): void {
  * @throws KeylessError ERR_KEYLESS_PLATFORM
  */
 export function takeHolderChild(): HolderChild {
-  return ahead.shift() ?? new HolderChild(inheritedDescriptors());
+  return ahead.shift() ?? new HolderChild();
 }

@@ -15,7 +15,6 @@ import { Operations } from '../server/operations.ts';
 import { policyOf } from '../server/policy.ts';
 import { REFUSALS, refusalOfCode } from '../server/refusals.ts';
 import { AnswerOrder } from './answer-order.ts';
-import { closeDescriptors } from './descriptors.ts';
 import { CHANNEL_FD, EXIT_DEBUGGED, EXIT_EXPOSED, REQUIRE_HARDENING } from './holder-child.ts';
 import { KeptKeys } from './kept-keys.ts';
 import { type ChannelFunction, channelFunction, FIRST_WORD, MAX_UNANSWERED } from './key-channel.ts';
@@ -106,10 +105,9 @@ function serve(socket: Socket): void {
   socket.on('close', () => process.exit());
 }
 
-const [, , hardening, ...inherited] = process.argv;
+const [, , hardening] = process.argv;
 // Whoever ends the app decides when: who signals all of its processes, one by one, reaches this one too.
 ignoreSignals();
-closeDescriptors(inherited);
 process.title = 'keyless-tls keys';
 const channel = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
 const exposure = exposureOf(hardenProcess());

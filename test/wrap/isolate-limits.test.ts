@@ -58,30 +58,50 @@ test('without a file descriptor left the context throws, the app lives, and the 
 /** What Node itself inherits below 16 and next to it, it hands on to nobody. */
 const INHERITED_FD = 40;
 
-test('what an app has inherited is not open in the processes with its keys', async () => {
-  const source = `
-    console.log(attempt());
-    require('node:fs').closeSync(${INHERITED_FD});
-    process.stdin.resume();`;
-  const stdio: StdioOptions = [
-    ...['pipe', 'pipe', 'inherit'],
-    ...new Array(INHERITED_FD - 3).fill('ignore'),
-    'pipe',
-  ];
-  const app = spawn(process.execPath, ['--import', ISOLATE.href, '-e', ATTEMPT + source], {
-    stdio,
-    env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem },
+/** Runs its arguments as on a system that does not know close_range (436): seccomp(2) answers ENOSYS. */
+const WITHOUT_CLOSE_RANGE = `
+import ctypes, os, struct, sys
+program = struct.pack('HBBI' * 4, 0x20,0,0,0, 0x15,0,1,436, 6,0,0,0x50026, 6,0,0,0x7fff0000)
+code = ctypes.create_string_buffer(program)
+libc = ctypes.CDLL(None, use_errno=True)
+description = struct.pack('HxxxxxxP', 4, ctypes.addressof(code))
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, description, 0, 0) == 0
+assert libc.syscall(436, 1000, 1000, 0) == -1 and ctypes.get_errno() == 38
+os.execvp(sys.argv[1], sys.argv[1:])
+`;
+const SYSTEMS: readonly [name: string, words: readonly string[]][] = [
+  ['this system', []],
+  ['an older one', ['python3', '-c', WITHOUT_CLOSE_RANGE]],
+];
+
+for (const [name, words] of SYSTEMS) {
+  test(`what an app has inherited is not open in the processes with its keys, on ${name}`, async () => {
+    const source = `
+      console.log(attempt());
+      require('node:fs').closeSync(${INHERITED_FD});
+      process.stdin.resume();`;
+    const stdio: StdioOptions = [
+      ...['pipe', 'pipe', 'inherit'],
+      ...new Array(INHERITED_FD - 3).fill('ignore'),
+      'pipe',
+    ];
+    const node = [process.execPath, '--import', ISOLATE.href, '-e', ATTEMPT + source];
+    const [program, ...args] = [...words, ...node] as [string, ...string[]];
+    const app = spawn(program, args, {
+      stdio,
+      env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem },
+    });
+    try {
+      const [said] = await once(app.stdout!, 'data');
+      assert.equal(String(said), 'made\n');
+      // The other end of a pipe ends when nobody has this one any more; the app lives on.
+      await once((app.stdio as unknown as Readable[])[INHERITED_FD]!.resume(), 'end');
+      assert.equal(app.exitCode, null);
+    } finally {
+      app.kill('SIGKILL');
+    }
   });
-  try {
-    const [said] = await once(app.stdout!, 'data');
-    assert.equal(String(said), 'made\n');
-    // The other end of a pipe ends when nobody has this one any more; the app lives on.
-    await once((app.stdio as unknown as Readable[])[INHERITED_FD]!.resume(), 'end');
-    assert.equal(app.exitCode, null);
-  } finally {
-    app.kill('SIGKILL');
-  }
-});
+}
 
 const PERMISSION = ['--permission', '--experimental-permission'].find((flag) =>
   process.allowedNodeEnvironmentFlags.has(flag),

@@ -41,8 +41,8 @@ const READS_FILES_OR_ENVIRONMENT = ['cli', 'proxy', 'server', 'wrap'];
 const ADDON = 'engine/addon.ts';
 /** What Node.js, started once more, cannot do without. */
 const KNOWS_ENVIRONMENT = ['keepers/library-paths.ts'];
-/** Whether the addon's binary is there; what a process that holds keys has inherited. */
-const KNOWS_FILES = ['engine/binary.ts', 'keepers/descriptors.ts'];
+/** Whether the addon's binary is there. */
+const KNOWS_FILES = ['engine/binary.ts'];
 
 const IMPORTS = [
   /^\s*(?:import|export)\s(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm,
