@@ -6,7 +6,8 @@ const LONGEST_MS = 60_000;
 const CALM_MS = 60_000;
 
 export class RestartPace {
-  #startedAt = Number.NEGATIVE_INFINITY;
+  /** `undefined`: it does not run. */
+  #startedAt: number | undefined;
   #delayMs = 0;
 
   /** @param now milliseconds, monotonic */
@@ -16,7 +17,8 @@ export class RestartPace {
 
   /** It has ended, or could not be started. @returns how many milliseconds later it is started */
   afterEnd(now: number): number {
-    const livedWell = now - this.#startedAt >= CALM_MS;
+    const livedWell = this.#startedAt !== undefined && now - this.#startedAt >= CALM_MS;
+    this.#startedAt = undefined;
     const delayMs = livedWell ? 0 : this.#delayMs;
     this.#delayMs = delayMs === 0 ? FIRST_MS : Math.min(2 * delayMs, LONGEST_MS);
     return delayMs;

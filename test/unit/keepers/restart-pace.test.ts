@@ -22,3 +22,10 @@ test('one that has lived for a minute is followed at once again; one that could 
   assert.equal(pace.afterEnd(100_001), 2000);
   assert.equal(pace.afterEnd(102_001), 4000);
 });
+
+test('while none can be started, attempts come later and later, however long the last one had lived', () => {
+  const pace = new RestartPace();
+  pace.started(0);
+  const attempts = [60_000, 60_000, 61_000, 63_000, 200_000].map((at) => pace.afterEnd(at));
+  assert.deepEqual(attempts, [0, 1000, 2000, 4000, 8000]);
+});
