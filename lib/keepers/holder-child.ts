@@ -62,6 +62,14 @@ function notAllowed(): KeylessError {
   );
 }
 
+/** Node.js and an app in one file (node:sea): started once more, it would be the app, not a process for its keys. */
+function isNoNode(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_PLATFORM',
+    `The process that is to hold the keys cannot be started: ${NODE} is a single executable application, which starts itself in the place of Node.js.`,
+  );
+}
+
 function mayStart(): boolean {
   return process.permission?.has('child') ?? true;
 }
@@ -74,6 +82,7 @@ export class HolderChild {
   /** No environment of the app's but where libraries are: nothing to be seen in a process list, nothing to be configured. */
   constructor() {
     if (!mayStart()) throw notAllowed();
+    if (process.getBuiltinModule('node:sea').isSea()) throw isNoNode();
     try {
       this.#program = new ChildProgram(NODE, ['--expose-gc', MAIN, hardening], LIBRARY_PATHS);
     } catch (cause) {

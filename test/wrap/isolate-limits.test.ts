@@ -253,3 +253,13 @@ test('where Node.js needs LD_LIBRARY_PATH to start, the processes with the keys 
   );
   assert.equal(stdout, 'connected\n', stderr);
 });
+
+test('in a single executable application the context says why it cannot be, and the app is not started again', () => {
+  const isSea = "process.getBuiltinModule('node:sea').isSea = () => true;";
+  const before = ['--import', `data:text/javascript,${encodeURIComponent(isSea)}`];
+  const printed = run(
+    before,
+    "console.log(attempt(), require('node:fs').readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1') + '.')",
+  );
+  assert.match(printed, /^ERR_KEYLESS_PLATFORM .* is a single executable application, .*\. \.\n$/);
+});
