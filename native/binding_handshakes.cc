@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "binding.h"
+#include "node_streams.h"
 #include "openssl/error_guard.h"
 #include "server_limits.h"
 #include "ssl_slots.h"
@@ -252,6 +253,11 @@ Napi::Value WakeBy(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// hasError(descriptor): see HasError.
+Napi::Value HasErrorOf(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), HasError(info[0].As<Napi::Number>().Int32Value()));
+}
+
 // putErrorBack(id): see Handshake::PutErrorBack.
 Napi::Value PutErrorBack(const Napi::CallbackInfo& info) {
   const auto handshake = Environment::Of(info)->Find(IdArgument(info));
@@ -305,6 +311,7 @@ void ExportHandshakes(const CopyFunctions& functions) {
   functions.Add("replay", Replay);
   functions.Add("putOff", PutOff);
   functions.Add("wakeBy", WakeBy);
+  functions.Add("hasError", HasErrorOf);
   functions.Add("putErrorBack", PutErrorBack);
   functions.Add("lastSignatureIsBad", LastSignatureIsBad);
   functions.Add("clearErrors", ClearErrors);

@@ -75,4 +75,10 @@ bool ReadNothing(uv_loop_t* loop, const StreamReader& reader) {
   return true;
 }
 
+bool HasError(int descriptor) {
+  if (descriptor < 0) return false;
+  pollfd asked = {descriptor, 0, 0};
+  return poll(&asked, 1, 0) == 1 && (asked.revents & POLLERR) != 0;
+}
+
 }  // namespace keyless

@@ -25,6 +25,9 @@ StreamReader ReaderOf(uv_loop_t* loop, int descriptor);
 // Returns false where that stream does not read there any more: then nothing has been done.
 bool ReadNothing(uv_loop_t* loop, const StreamReader& reader);
 
+// Whether the next read or write of a connection is told of an error (a reset), and no later one. Leaves it there.
+bool HasError(int descriptor);
+
 }  // namespace keyless
 
 #endif  // NATIVE_NODE_STREAMS_H_

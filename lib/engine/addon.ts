@@ -141,6 +141,7 @@ export interface Addon {
   replay(id: number): boolean;
   putOff(id: number, kind: number): boolean;
   wakeBy(descriptor: number): void;
+  hasError(descriptor: number): boolean;
   putErrorBack(id: number): void;
   lastSignatureIsBad(id: number): boolean;
   clearErrors(): void;
@@ -218,6 +219,7 @@ const FUNCTIONS = [
   'replay',
   'putOff',
   'wakeBy',
+  'hasError',
   'putErrorBack',
   'lastSignatureIsBad',
   'clearErrors',

@@ -261,7 +261,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
       this.queuesPaused = !this.admitted;
       if (this.admitted) this.perform();
       else enter(this);
-    } else this.telling.tell(step === HandshakeStep.FAILED);
+    } else this.telling.tell(step);
   }
 
   jobIsOver(): void {

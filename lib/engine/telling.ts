@@ -9,11 +9,11 @@
 import type { AsyncResource } from 'node:async_hooks';
 import type { TLSSocket } from 'node:tls';
 import type { KeylessError } from '../errors.ts';
-import { addon, TurnKind } from './addon.ts';
+import { addon, HandshakeStep, TurnKind } from './addon.ts';
 import { catchHandlers } from './caught-handlers.ts';
 import { unexplainedFailure } from './handshake-failure.ts';
 import { throwLater } from './throw-later.ts';
-import { streamBelow, type TlsHandle } from './tls-handle.ts';
+import { descriptorBelow, streamBelow, type TlsHandle } from './tls-handle.ts';
 
 /** Whom it is about. */
 export interface Told {
@@ -37,6 +37,7 @@ export class Telling {
   /** Node has told of the failure that it is woken to. */
   isTold = false;
   private fails = false;
+  private waitsForPeer = false;
   private comesInOneGo = false;
   private restore: (() => void) | undefined;
   private readonly told: Told;
@@ -55,9 +56,10 @@ export class Telling {
     return streamBelow(this.told.handle) !== undefined;
   }
 
-  /** A job is over. @param fails as OpenSSL says */
-  tell(fails: boolean): void {
-    this.fails = fails;
+  /** A job is over. @param step where that leaves its handshake */
+  tell(step: number): void {
+    this.fails = step === HandshakeStep.FAILED;
+    this.waitsForPeer = step === HandshakeStep.WANT_READ;
     // In a later turn nothing may be left of a socket that is destroyed.
     if (this.isWithin || this.told.socket.destroyed) {
       this.tellNow();
@@ -80,9 +82,7 @@ export class Telling {
     } catch (error) {
       throwLater(error);
     }
-    if (told.disposed) return;
-    const { _parent } = told.handle;
-    addon().wakeBy(_parent?._parent === undefined ? (_parent?.fd ?? -1) : -1);
+    if (!told.disposed && !this.isLeftToRead()) addon().wakeBy(descriptorBelow(told.handle));
   }
 
   /** After {@link takeTurn}. @param isWoken false: Node does not read there now */
@@ -93,7 +93,17 @@ export class Telling {
   private tellNow(): void {
     this.replay();
     this.begin();
-    if (!this.told.disposed) this.wake();
+    if (!this.told.disposed && !this.isLeftToRead()) this.wake();
+  }
+
+  /**
+   * The peer has reset the connection meanwhile: Node reads of it next. Woken, it would write first, and that would be told instead, of
+   * which Node tells nobody; what it reads then is an end, which a socket that may be half-open lets be.
+   */
+  private isLeftToRead(): boolean {
+    const { handle, socket } = this.told;
+    if (!this.waitsForPeer || !socket.allowHalfOpen || !handle.reading) return false;
+    return addon().hasError(descriptorBelow(handle));
   }
 
   /** However the user's handlers behave. */

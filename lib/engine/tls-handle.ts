@@ -58,6 +58,11 @@ export function streamBelow({ _parentWrap, _parent }: TlsHandle): JsStreamHandle
   return _parentWrap?.stream === undefined ? undefined : (_parent as JsStreamHandle | undefined);
 }
 
+/** @returns the connection's; -1: what is below is no connection, but TLS again, or a stream of the user's */
+export function descriptorBelow({ _parent }: TlsHandle): number {
+  return _parent?._parent === undefined ? (_parent?.fd ?? -1) : -1;
+}
+
 /** The fields of a TLSSocket that lib/_tls_wrap.js keeps. */
 export interface TlsSocketInternals {
   _handle: TlsHandle | null;

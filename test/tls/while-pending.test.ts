@@ -144,6 +144,43 @@ test('a client that goes aborts the operation, is reported as natively, and a la
   assert.deepEqual(errors, ['ECONNRESET']);
 });
 
+/** What a client's reset tells a server that allows half-open connections. @param meanwhile its key has not answered yet, or it has */
+async function resetOf(meanwhile: boolean, maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<unknown> {
+  const key = new HeldKey(first.keyPem);
+  const server = serve(key, {
+    maxVersion,
+    handshakeTimeout: 5000,
+    allowHalfOpen: true,
+  } as nodeTls.TlsOptions);
+  const told = once(server, 'tlsClientError');
+  const client = netConnect(
+    await listen(server),
+    '127.0.0.1',
+    () => void clientHello().then((hello) => client.write(hello)),
+  );
+  await key.asked();
+  if (!meanwhile) {
+    key.release();
+    await once(client, 'data');
+  }
+  const gone = closed(client);
+  client.resetAndDestroy();
+  await gone;
+  key.release();
+  const [{ code, message, errno, syscall }] = await told;
+  server.close();
+  await closed(server);
+  return { code, message, errno, syscall };
+}
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a half-open server is told of a reset while the operation is pending as of one after it, ${version}`, async () => {
+    const after = await resetOf(false, version);
+    assert.equal((after as { message: string }).message, 'read ECONNRESET');
+    assert.deepEqual(await resetOf(true, version), after);
+  });
+}
+
 test('a handshake that takes too long ends once, with the error of Node, and its operation is aborted', async () => {
   const key = new HeldKey(first.keyPem);
   const server = serve(key, { handshakeTimeout: 50 });
