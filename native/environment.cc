@@ -178,7 +178,7 @@ void Environment::WakeNode(uint32_t id, const StreamReader& reader) {
   const bool failed = handshake->failed();
   if (failed) handshake->PutErrorBack();
   const bool woken = ReadNothing(turn_->loop(), reader);
-  // Node leaves it there where it has nothing to tell any more, and in what follows somebody else may look for his own.
+  // Node leaves it there where it is not woken, and in what follows, hooks to begin with, somebody else may look for his own.
   if (failed) ERR_clear_error();
   if (!woken || failed) EndTurn(id, woken);
 }

@@ -1,13 +1,21 @@
 /** What OpenSSL's error queue holds of a handshake that fails, when handlers of the user's run. */
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { before, test } from 'node:test';
-import tls, { type TLSSocket } from 'node:tls';
-import { connect, createSecureContext, createServer, type PrivateKey } from '../../lib/index.ts';
+import tls, { type Server, type TLSSocket } from 'node:tls';
+import {
+  configureEngine,
+  connect,
+  createSecureContext,
+  createServer,
+  type PrivateKey,
+} from '../../lib/index.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, describeError, listen } from '../helpers/connections.ts';
+import { clientHello } from '../helpers/half-open.ts';
 import { parity } from '../helpers/parity.ts';
 
 let issued: Issued;
@@ -86,6 +94,59 @@ for (const [name, scenario] of Object.entries({ client: failingClient, server: f
     }
   }
 }
+
+/** A server's socket that may be half-open, and a client that has said hello. */
+async function accept(
+  server: Server,
+  key: PrivateKey,
+  hello: Buffer,
+): Promise<{ socket: TLSSocket; client: net.Socket }> {
+  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+  const { port } = server.address() as net.AddressInfo;
+  const client = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => undefined);
+  client.resume().write(hello);
+  const [raw] = await accepted;
+  const secureContext = createSecureContext({ cert: issued.certPem, key });
+  const socket = new tls.TLSSocket(raw, { isServer: true, secureContext });
+  return { socket: socket.on('_tlsError', () => socket.destroy()), client };
+}
+
+/** Node does not read there any more, so it is woken from JavaScript, which hooks see coming. */
+test('nor do hooks, where the client had ended its side while its handshake waited for its turn', async (context) => {
+  configureEngine({ maxPausedHandshakes: 1 });
+  const fails: (() => void)[] = [];
+  const sign = () =>
+    new Promise<never>((_, reject) => fails.push(() => reject(new Error('the key is away'))));
+  const asked = async () => {
+    while (fails.length === 0) await new Promise(setImmediate);
+    return fails.pop()!;
+  };
+  const server = net.createServer({ allowHalfOpen: true });
+  await listen(server as Server);
+  const hello = await clientHello();
+  const first = await accept(server as Server, { sign }, hello);
+  const failFirst = await asked();
+  const second = await accept(server as Server, { sign }, hello);
+  second.client.end();
+  await once(second.socket.resume(), 'end');
+  const events: string[] = [];
+  const hook = createHook({ before: () => looksForItsOwn(events, 'before') }).enable();
+  context.after(() => {
+    hook.disable();
+    configureEngine({ maxPausedHandshakes: 10_000 });
+  });
+  const told = [first, second].map(({ socket }) => watch(socket, false));
+  failFirst();
+  (await asked())();
+  events.push(...(await Promise.all(told)).flat());
+  assert.ok(events.includes('before'));
+  assert.deepEqual(
+    events.filter((event) => event.includes(':')),
+    [],
+  );
+  for (const { client } of [first, second]) client.destroy();
+  await close(server as Server);
+});
 
 /** A signature that is not one makes OpenSSL say several things, of which Node tells one. A client with a key reads it in a job. */
 for (const scheme of ['rsa_pss_rsae_sha256', 'ecdsa_secp256r1_sha256'] as const) {
