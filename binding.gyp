@@ -27,6 +27,7 @@
         "native/node_streams.cc",
         "native/openssl/saved_error.cc",
         "native/operation.cc",
+        "native/parent.cc",
         "native/peer_limits.cc",
         "native/platform.cc",
         "native/premaster.cc",

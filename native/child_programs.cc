@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #ifdef __linux__
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
 
 #include <algorithm>
 
+#include "parent.h"
 #include "word_pointers.h"
 
 namespace keyless {
@@ -32,17 +32,6 @@ struct Start {
   int theirs;
   pid_t parent;
 };
-
-bool EndWithParent(pid_t parent) {
-#ifdef __linux__
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return false;
-  // The parent may have ended before, or not be seen from here (another namespace of processes): it would never be heard of.
-  errno = ESRCH;
-  return getppid() == parent;
-#else
-  return true;
-#endif
-}
 
 void ResetSignals() {
   struct sigaction standard = {};

@@ -3,12 +3,12 @@
 #ifdef __linux__
 
 #include <grp.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "parent.h"
 #include "system_call_filter.h"
 
 namespace keyless {
@@ -24,8 +24,6 @@ bool SetLimit(__rlimit_resource_t what) {
 }
 
 bool ForbidDumps() { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && SetLimit(RLIMIT_CORE); }
-
-bool EndWithParent() { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0; }
 
 // Under a limit, memory that is mapped later could not be locked, and so not be had at all.
 bool LockMemory() {

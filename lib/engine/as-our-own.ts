@@ -2,15 +2,11 @@
  * Contexts of other copies of this package, made anew with the same PrivateKey objects. OpenSSL keeps keys of all contexts that
  * come to a connection, one of each kind, and takes any of them: all must be of the copy that sees to the handshake.
  */
-import type { SecureContext, SecureContextOptions } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { isAnotherCopys } from './contexts.ts';
 import { recipeOf } from './copies.ts';
+import { makeContext } from './made-contexts.ts';
 import { sealOptions } from './sealed-keys.ts';
-
-/** What the types of node:tls do not show. */
-interface TlsModule {
-  createSecureContext(options: SecureContextOptions): SecureContext;
-}
 
 const ourOwn = new WeakMap<object, SecureContext>();
 
@@ -18,8 +14,7 @@ const ourOwn = new WeakMap<object, SecureContext>();
 export function asOurOwn(native: unknown): SecureContext | undefined {
   const recipe = isAnotherCopys(native) ? recipeOf(native) : undefined;
   if (recipe === undefined) return undefined;
-  const { createSecureContext } = process.getBuiltinModule('node:tls') as unknown as TlsModule;
-  const made = ourOwn.get(native as object) ?? createSecureContext(sealOptions(recipe) as object);
+  const made = ourOwn.get(native as object) ?? makeContext(sealOptions(recipe));
   ourOwn.set(native as object, made);
   return made;
 }

@@ -1,5 +1,5 @@
 /** TLSSocket.setKeyCert: a certificate and key for one connection, in the place of its context's. */
-import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import { addon } from './addon.ts';
 import { asOurOwn } from './as-our-own.ts';
@@ -7,18 +7,13 @@ import { handshakeOf } from './attached-handle.ts';
 import { type KeylessContext, keylessContext } from './contexts.ts';
 import { keeperOf } from './copies.ts';
 import { hiddenField } from './hidden-field.ts';
+import { madeContext } from './made-contexts.ts';
 import type { KeyCertSetter } from './patches.ts';
 import { SocketHandshake } from './socket-handshake.ts';
 import { internals, type TlsHandle } from './tls-handle.ts';
 
 /** Numbers of handshakes that nothing keyless has come to yet. */
 const numbers = hiddenField<number>();
-
-/** What the types of node:tls do not show: its SecureContext is a function. */
-interface TlsModule {
-  createSecureContext(options: SecureContextOptions): SecureContext;
-  readonly SecureContext: new () => SecureContext;
-}
 
 /** @param id what the addon's attachLast() returned */
 export function rememberAttached(handle: TlsHandle, id: number): void {
@@ -74,15 +69,6 @@ function exchangeNative(handle: TlsHandle, setNative: () => void): void {
   const choice = handshakeOf(handle)?.choice;
   if (choice?.isMade) choice.follow(setNative);
   else setNative();
-}
-
-function createContext(options: object): SecureContext {
-  return (process.getBuiltinModule('node:tls') as unknown as TlsModule).createSecureContext(options);
-}
-
-function madeContext(given: SecureContextOptions | SecureContext): SecureContext {
-  const { SecureContext: Made } = process.getBuiltinModule('node:tls') as unknown as TlsModule;
-  return given instanceof Made ? given : createContext(given);
 }
 
 /** Keyless contexts, and options of such, are taken where Node takes its own. */
