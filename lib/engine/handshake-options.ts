@@ -1,4 +1,5 @@
 /** The options of a Handshake, checked here: the addon aborts the process, or looks away, where a type is not its own. */
+import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import type { RawEndpointOptions } from './addon.ts';
@@ -135,5 +136,5 @@ export function endpointOptions(options: HandshakeOptions): RawEndpointOptions {
 
 /** @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT for what is not bytes */
 export function checkBytes(name: string, value: unknown): void {
-  if (!(value instanceof Uint8Array)) throw invalid(`"${name}" must be a Uint8Array.`);
+  if (!isUint8Array(value)) throw invalid(`"${name}" must be a Uint8Array.`);
 }

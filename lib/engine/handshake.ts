@@ -6,6 +6,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
+import { isUint8Array } from 'node:util/types';
 import { systemClock } from '../clock.ts';
 import { Deadlines, type Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
@@ -119,7 +120,7 @@ export class Handshake {
    */
   supply(result: Uint8Array): HandshakeState {
     const entry = this.#pendingEntry();
-    if (!(result instanceof Uint8Array)) throw badResult(result);
+    if (!isUint8Array(result)) throw badResult(result);
     const step = addon().supply(this.#id, result, verifies(entry.verify, entry.isRsa));
     if (step < 0) throw resultError(step, result);
     this.#take(step);

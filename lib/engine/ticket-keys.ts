@@ -3,6 +3,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { Server } from 'node:tls';
+import { isUint8Array } from 'node:util/types';
 import { addon } from './addon.ts';
 import { type KeylessContext, keylessContext } from './contexts.ts';
 import { serverInternals } from './tls-handle.ts';
@@ -13,7 +14,7 @@ function update(hash: Hash, value: unknown): void {
     for (const each of value) update(hash, each);
     return;
   }
-  const bytes = value instanceof Uint8Array ? value : Buffer.from(String(value), 'utf8');
+  const bytes = isUint8Array(value) ? value : Buffer.from(String(value), 'utf8');
   hash.update(`${bytes.length}:`).update(bytes);
 }
 

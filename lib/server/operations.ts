@@ -1,4 +1,5 @@
 /** One request to one answer: policy, key, cryptography. Whatever goes wrong, there is an answer. */
+import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
 import { encodeCapabilities } from '../protocol/capabilities.ts';
 import { MAX_BODY_BYTES } from '../protocol/frame-encoder.ts';
@@ -47,7 +48,7 @@ function signWith(
 
 /** Key stores are written by others: whatever is not bytes is an error of ours. */
 function outcomeOf(value: unknown): Outcome {
-  return value instanceof Uint8Array ? value : 'failed';
+  return isUint8Array(value) ? value : 'failed';
 }
 
 function tellOf(key: StoredKey, error: unknown): void {
@@ -69,7 +70,7 @@ function guarded(key: StoredKey, work: () => Uint8Array | Promise<Uint8Array>): 
   const refused = (error: unknown) => refusalOf(key, error);
   try {
     const result = work();
-    if (result instanceof Uint8Array) return result;
+    if (isUint8Array(result)) return result;
     return Promise.resolve(result).then(outcomeOf, refused);
   } catch (error) {
     return refused(error);

@@ -4,6 +4,7 @@
  *
  * Nothing is stored: every key server with the same secret, period and revocations gives the same keys.
  */
+import { isUint8Array } from 'node:util/types';
 import { expand, extract } from '@noble/hashes/hkdf.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { KeylessError } from '../errors.ts';
@@ -43,7 +44,7 @@ function periodOf({ periodMs = DEFAULT_PERIOD_MS }: TicketKeyOptions): number {
 }
 
 function secretOf({ secret }: TicketKeyOptions): Uint8Array {
-  if (secret instanceof Uint8Array && secret.length >= MIN_TICKET_SECRET_BYTES) return secret;
+  if (isUint8Array(secret) && secret.length >= MIN_TICKET_SECRET_BYTES) return secret;
   throw new KeylessError(
     'ERR_KEYLESS_INVALID_ARGUMENT',
     `The secret of ticket keys must be at least ${MIN_TICKET_SECRET_BYTES} bytes.`,

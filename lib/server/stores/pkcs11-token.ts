@@ -5,6 +5,7 @@
  * processes of its own: see token-process.ts for why.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { isUint8Array } from 'node:util/types';
 import { type Clock, systemClock } from '../../clock.ts';
 import { KeylessError } from '../../errors.ts';
 import { digestOf } from '../../protocol/digests.ts';
@@ -107,7 +108,7 @@ class TokenHeldKey implements StoredKey {
     }
     const signature = await this.#pool.run(this.#task(method, digestOf(method.hash!, message)));
     const isGood =
-      signature instanceof Uint8Array && (await verifyInPool(this.#publicKey, method, message, signature));
+      isUint8Array(signature) && (await verifyInPool(this.#publicKey, method, message, signature));
     if (isGood) return signature;
     throw problem(`The token's signature with ${this.label} does not verify.`);
   }
@@ -132,7 +133,7 @@ class TokenHeldKey implements StoredKey {
     requireBelowModulus(ciphertext, modulus);
     const input = Uint8Array.from(ciphertext);
     const block = await this.#pool.run({ kind: 'decrypt', keyId: hex(this.keyId), input });
-    if (!(block instanceof Uint8Array) || block.length > size) {
+    if (!isUint8Array(block) || block.length > size) {
       throw problem(`The token's answer with ${this.label} is no block of its size.`);
     }
     // Some tokens leave out the zeros at the start, of which a well-formed block has one: it must not be told by an error.
