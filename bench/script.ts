@@ -86,15 +86,16 @@ export async function cleaningUp(
   end: () => void = () => undefined,
 ): Promise<void> {
   let folder: string | undefined;
-  try {
+  await unlessInterrupted(
     // Nothing is made before signals are heard.
-    await unlessInterrupted(() => {
+    () => {
       folder = mkdtempSync(join(tmpdir(), 'keyless-tls-bench-'));
       process.env.TMPDIR = folder;
       return work(folder);
-    });
-  } finally {
-    end();
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-  }
+    },
+    () => {
+      end();
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  );
 }

@@ -90,7 +90,8 @@ type EndingSignal = (typeof SIGNALS)[number];
  * Resolves, with its name, at the first signal that asks the process to end; a second one ends it as it would any
  * process. Waiting for it keeps no process alive.
  *
- * @param over aborted when nobody waits any more: from then on the first one ends it, too
+ * @param over for a process that leaves something behind: aborted when that is gone. Until then no signal ends it, however many come
+ *   (a terminal that is closed sends two, a few milliseconds apart); from then on the first one does
  */
 export function endingSignal(
   signals: readonly EndingSignal[] = SIGNALS,
@@ -101,7 +102,7 @@ export function endingSignal(
       for (const name of signals) process.off(name, end);
     };
     const end = (signal: NodeJS.Signals) => {
-      leave();
+      if (over === undefined) leave();
       resolve(signal);
     };
     for (const name of signals) process.on(name, end);

@@ -47,14 +47,11 @@ async function keyServerDied(demo: Demo): Promise<never> {
   throw new Error(`The demo's key server has ended: ${problem}. Start the demo again.`);
 }
 
-async function run(args: readonly string[]): Promise<number> {
-  const values = parseOptions('demo', args, OPTIONS);
-  if (values.json && !values.once) {
-    throw new UsageError('--json is for --once.', 'keyless-tls demo --once --json');
-  }
-  const { port } = parseListen('demo', values.once ? '0' : values.port, HOST);
-  // From the start: whatever ends the demo, its folder and its key server go with it.
-  const signal = endingSignal();
+async function show(
+  values: { readonly once: boolean; readonly json: boolean },
+  port: number,
+  signal: Promise<unknown>,
+): Promise<number> {
   const demo = await start(port);
   try {
     if (values.once) return await handshakeTable(demo, values.json);
@@ -63,6 +60,21 @@ async function run(args: readonly string[]): Promise<number> {
     return 0;
   } finally {
     await demo.close();
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const values = parseOptions('demo', args, OPTIONS);
+  if (values.json && !values.once) {
+    throw new UsageError('--json is for --once.', 'keyless-tls demo --once --json');
+  }
+  const { port } = parseListen('demo', values.once ? '0' : values.port, HOST);
+  // From the start to the end: whatever ends the demo, its folder and its key server go with it.
+  const over = new AbortController();
+  try {
+    return await show(values, port, endingSignal(undefined, over.signal));
+  } finally {
+    over.abort();
   }
 }
 

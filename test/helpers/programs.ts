@@ -90,6 +90,16 @@ export class Program {
     this.#child.kill(name);
   }
 
+  /** Sends a signal every millisecond until it has ended, as it comes from a terminal that is closed, a shell and a service manager. */
+  async endMany(name: NodeJS.Signals): Promise<Outcome> {
+    const sending = setInterval(() => this.signal(name), 1);
+    try {
+      return await this.ended;
+    } finally {
+      clearInterval(sending);
+    }
+  }
+
   /** Sends a signal and waits for the end. */
   end(name: NodeJS.Signals = 'SIGTERM'): Promise<Outcome> {
     this.signal(name);

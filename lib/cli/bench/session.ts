@@ -11,11 +11,14 @@ export class Interrupted extends Error {
 }
 
 /**
- * @param work whatever it leaves behind is for the caller's `finally`
+ * @param cleanUp removes what the work leaves behind, however it ends: no signal ends the process before that is done
  * @throws (rejects) what the work throws; {@link Interrupted} at a signal that asks the process to end, also where the work
  *   fails because a terminal has told its children, too
  */
-export async function unlessInterrupted<T>(work: () => Promise<T>): Promise<T> {
+export async function unlessInterrupted<T>(
+  work: () => Promise<T>,
+  cleanUp: () => Promise<void> | void,
+): Promise<T> {
   let signal: NodeJS.Signals | undefined;
   const over = new AbortController();
   const interrupted = endingSignal(undefined, over.signal).then((name): never => {
@@ -24,7 +27,9 @@ export async function unlessInterrupted<T>(work: () => Promise<T>): Promise<T> {
   });
   interrupted.catch(() => undefined);
   try {
-    return await Promise.race([work(), interrupted]);
+    const done = await Promise.race([work(), interrupted]).finally(cleanUp);
+    // One that came while the work was cleaned up is heard as well.
+    return signal === undefined ? done : await interrupted;
   } catch (error) {
     throw signal === undefined ? error : new Interrupted(signal);
   } finally {
@@ -39,10 +44,12 @@ export function inWorkshop<T>(
   say?: (what: string) => void,
 ): Promise<T> {
   let opening: Promise<Workshop> | undefined;
-  const done = unlessInterrupted(async () => {
-    opening = Workshop.open(scale, say);
-    return work(await opening);
-  });
-  // What was being opened when a signal came is open a moment later.
-  return done.finally(async () => (await opening?.catch(() => undefined))?.close());
+  return unlessInterrupted(
+    async () => {
+      opening = Workshop.open(scale, say);
+      return work(await opening);
+    },
+    // What was being opened when a signal came is open a moment later.
+    async () => (await opening?.catch(() => undefined))?.close(),
+  );
 }

@@ -55,7 +55,7 @@ export class Workshop {
     this.#say = say;
     const { pid = 0 } = keyServer.child;
     const isPinned = pin(pid, 'key server');
-    this.#own({ pid, role: 'key server', isPinned, end: () => keyServer.child.kill() });
+    this.#own({ pid, role: 'key server', isPinned, end: () => keyServer.child.kill('SIGKILL') });
     for (const each of this.clients.members) this.#own(each);
     this.broken = Promise.race([keyServerGone(keyServer), this.clients.gone]);
     this.broken.catch(() => undefined);

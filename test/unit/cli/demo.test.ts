@@ -118,6 +118,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
+test('signals that follow each other, as of a terminal that is closed, leave nothing either', async () => {
+  const demo = await startDemo();
+  await demo.program.endMany('SIGHUP');
+  await nothingLeft(demo);
+});
+
 test('a signal while it still starts ends it as well, and nothing is left', async () => {
   const watcher = watch(temporary);
   const program = startCommand(['demo', '--port', '0'], { env });

@@ -72,6 +72,45 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) {
   });
 }
 
+test('signals that follow each other end it no otherwise: the keys are removed before one of them does', async () => {
+  const program = startCommand(['bench', 'handshakes'], { env });
+  await program.prints(/1 of 1, about/);
+  const processes = await children(program, 2);
+  const { stderr } = await program.endMany('SIGHUP');
+  await Promise.all(processes.map(gone));
+  assert.deepEqual(await readdir(temporary), []);
+  // Until the folder is gone, all of them are heard; from then on any of them may end the process.
+  assert.ok(stderr.split('SIGHUP: the benchmark').length <= 2, stderr);
+});
+
+const INTERRUPTED = /^SIGTERM: the benchmark was ended before its time/m;
+/** Whose clean-up is the moment at which a signal comes. */
+const LATE = {
+  'a workshop': `
+    const [{ inWorkshop }, { Workshop }] = await Promise.all(['session', 'workshop'].map((name) => import(lib + name + '.js')));
+    const { close } = Workshop.prototype;
+    Workshop.prototype.close = function () { process.kill(process.pid, 'SIGTERM'); return close.call(this); };
+    const work = () => inWorkshop({ quick: true, rounds: 1, roundMs: 1, warmUpMs: 1 }, async () => 'done');`,
+  'a script without one': `
+    const { cleaningUp } = await import(bench + 'script.js');
+    const work = () => cleaningUp(async () => undefined, () => process.kill(process.pid, 'SIGTERM'));`,
+} as const;
+
+for (const [what, code] of Object.entries(LATE)) {
+  test(`a signal that comes while ${what} whose work is done is cleaned up does not keep that from being done`, async () => {
+    const [lib, bench] = ['../../../../lib/cli/bench/', '../../../../bench/'].map(
+      (path) => new URL(path, import.meta.url).href,
+    );
+    const script = `const [lib, bench] = ${JSON.stringify([lib, bench])};${code}
+      await work().catch(({ message }) => { console.error(message); });`;
+    const { signal, stderr } = await run(process.execPath, ['--input-type=module', '-e', script], { env });
+    assert.equal(signal, null, stderr);
+    // One that is heard while the last things of the process are done ends it no earlier.
+    if (what === 'a workshop') assert.match(stderr, INTERRUPTED);
+    assert.deepEqual(await readdir(temporary), []);
+  });
+}
+
 for (const [script, least] of [
   ['gate.js', 2],
   ['handshake.js', 2],
