@@ -31,26 +31,36 @@ function keepOwner(file: number, path: string, { uid, gid, mode }: Stats): void 
   fchmodSync(file, mode & PERMISSIONS);
 }
 
-/** What was said to be done is so after a loss of power, too. */
+/** Of file systems that write no folder out when they are asked to, and of folders that may be written to and not read. */
+const NOT_SYNCED: readonly unknown[] = ['EACCES', 'EBADF', 'EINVAL', 'EISDIR', 'ENOTSUP', 'EPERM'];
+
+/** What was said to be done is so after a loss of power, too, where the system can say that: the file is in its place already. */
 function syncFolder(path: string): void {
-  const folder = openSync(dirname(path), 'r');
+  let folder: number | undefined;
   try {
+    folder = openSync(dirname(path), 'r');
     fsyncSync(folder);
+  } catch (error) {
+    if (!NOT_SYNCED.includes((error as NodeJS.ErrnoException).code)) throw error;
   } finally {
-    closeSync(folder);
+    if (folder !== undefined) closeSync(folder);
   }
 }
+
+/** One for each file: what was left of the last time is replaced. */
+const besideIt = (target: string) => `${target}.next`;
 
 /**
  * Whoever reads the file reads the old text or the new one. It keeps its owner, group and permissions, and a symbolic link
  * stays one; a new file is for its owner only.
  *
- * @throws what node:fs throws, and the file is as it was
+ * @param nextOf where the new text is until it is whole, in the same folder: what is there is removed
+ * @throws what node:fs throws, and the file is as it was; or the disk has failed when the new one was in its place
  */
-export function replaceFile(path: string, text: string): void {
+export function replaceFile(path: string, text: string, nextOf: (target: string) => string = besideIt): void {
   const was = statSync(path, { throwIfNoEntry: false });
   const target = was === undefined ? path : realpathSync(path);
-  const next = `${target}.next`;
+  const next = nextOf(target);
   rmSync(next, { force: true });
   // Never what somebody else has put there, nor where a link of theirs leads to.
   const file = openSync(next, 'wx', OWNER_ONLY);

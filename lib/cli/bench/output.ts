@@ -1,4 +1,5 @@
 /** Where a report goes: a run takes minutes, so whether there is a place for it is known before, and whether it is there after. */
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -11,6 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { UsageError } from '../command.ts';
 import { replaceFile } from '../replaced-file.ts';
 import type { ProgressOutput } from './progress.ts';
@@ -108,14 +110,18 @@ export function checkPrintable(): void {
   );
 }
 
-/** Where nothing can be put beside a file, or take its place. */
-const NOT_BESIDE: readonly unknown[] = ['EACCES', 'EBUSY', 'EPERM', 'EROFS'];
+/** The text has no place: it would have none in the file itself either, and that would be lost, too. */
+const NO_PLACE: readonly unknown[] = ['EDQUOT', 'EFBIG', 'EIO', 'ENOSPC'];
 
+/** Nobody's file has this name, and it is short where that of the page may be as long as names can be. */
+const besidePage = (target: string) => join(dirname(target), `.keyless-tls-${randomUUID()}`);
+
+/** Where nothing can be put beside a file, or take its place, whatever the reason: it is written to. */
 function replaceOrWrite(path: string, text: string): void {
   try {
-    replaceFile(path, text);
+    replaceFile(path, text, besidePage);
   } catch (error) {
-    if (!NOT_BESIDE.includes((error as NodeJS.ErrnoException).code)) throw error;
+    if (NO_PLACE.includes((error as NodeJS.ErrnoException).code)) throw error;
     writeFileSync(path, text);
   }
 }

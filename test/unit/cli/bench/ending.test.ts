@@ -3,8 +3,9 @@
  * it does, there is a report.
  */
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import fs, { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { chmod, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -256,6 +257,56 @@ test("a new page is anybody's file, where a link leads to; another one keeps its
   writePage('/dev/null', 'no file');
   assert.ok(lstatSync('/dev/null').isCharacterDevice());
   await Promise.all([rm(link), rm(target)]);
+});
+
+test('a page has its place whatever its name is, and what is beside it', async () => {
+  // As long as names can be.
+  const long = join(temporary, `${'x'.repeat(250)}.html`);
+  const [page, theirs] = [join(temporary, 'page.html'), join(temporary, 'page.html.next')];
+  await writeFile(theirs, 'of somebody else');
+  for (const text of ['one', 'another']) {
+    for (const path of [long, page]) {
+      checkWritable(path);
+      writePage(path, text);
+      assert.equal(readFileSync(path, 'utf8'), text);
+    }
+  }
+  assert.equal(readFileSync(theirs, 'utf8'), 'of somebody else');
+  assert.equal((await readdir(temporary)).length, 3);
+  await Promise.all([long, page, theirs].map((path) => rm(path)));
+});
+
+const failing = (code: string) => Object.assign(new Error(code), { code });
+
+test('a page is not lost where a system can do less with files than most', async (t) => {
+  const path = join(temporary, 'page.html');
+  const { fsyncSync, fstatSync } = fs;
+  const less = {
+    // As of some that are mounted from elsewhere.
+    fsyncSync: (file: number) => {
+      if (fstatSync(file).isDirectory()) throw failing('EINVAL');
+      fsyncSync(file);
+    },
+    renameSync: () => {
+      throw failing('EXDEV');
+    },
+  };
+  for (const name of ['fsyncSync', 'renameSync'] as const) {
+    const method = t.mock.method(fs, name, less[name]);
+    syncBuiltinESMExports();
+    try {
+      for (const text of ['one', 'another']) {
+        writePage(path, text);
+        assert.equal(readFileSync(path, 'utf8'), text);
+      }
+      assert.ok(method.mock.callCount() > 0);
+    } finally {
+      method.mock.restore();
+      syncBuiltinESMExports();
+    }
+    await rm(path);
+    assert.deepEqual(await readdir(temporary), []);
+  }
 });
 
 test('where nothing is printed and no page written, nothing is measured', {
