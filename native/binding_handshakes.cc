@@ -239,6 +239,15 @@ Napi::Value Replay(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), handshake != nullptr && handshake->ReplayNext());
 }
 
+// replayAll(id): hands Node all that wait, as OpenSSL does where Node has called it: what the handlers throw is kept or
+// forgotten by V8, and thrown from here.
+Napi::Value ReplayAll(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  while (handshake != nullptr && handshake->ReplayNext()) {
+  }
+  return info.Env().Undefined();
+}
+
 // putOff(id, kind): see Environment::PutOff; true where it is gone.
 Napi::Value PutOff(const Napi::CallbackInfo& info) {
   Environment* environment = Environment::Of(info);
@@ -309,6 +318,7 @@ void ExportHandshakes(const CopyFunctions& functions) {
   functions.Add("supply", Supply);
   functions.Add("fail", Fail);
   functions.Add("replay", Replay);
+  functions.Add("replayAll", ReplayAll);
   functions.Add("putOff", PutOff);
   functions.Add("wakeBy", WakeBy);
   functions.Add("hasError", HasErrorOf);

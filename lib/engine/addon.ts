@@ -139,6 +139,8 @@ export interface Addon {
   supply(id: number, bytes: Uint8Array, verify: boolean): number;
   fail(id: number): number;
   replay(id: number): boolean;
+  /** Hands Node all that wait, one after the other. @throws what Node's own call would that had brought them */
+  replayAll(id: number): void;
   putOff(id: number, kind: number): boolean;
   wakeBy(descriptor: number): void;
   hasError(descriptor: number): boolean;
@@ -217,6 +219,7 @@ const FUNCTIONS = [
   'supply',
   'fail',
   'replay',
+  'replayAll',
   'putOff',
   'wakeBy',
   'hasError',

@@ -49,6 +49,7 @@ function listenToAddon(): void {
     if (handshake === undefined) return;
     // libuv's own calls have no asynchronous id.
     handshake.telling.isNested = executionAsyncId() !== 0;
+    handshake.telling.isInCallback = false;
     handshake.holdBackWhereParked(atGate);
   });
   addon().setFloodListener(() => {
@@ -97,6 +98,7 @@ function driveOwn(own: SocketHandshake, within: boolean): void {
   if (own.disposed || !ids.includes(own.id)) return;
   const { telling } = own;
   telling.isNested = within;
+  telling.isInCallback = within;
   telling.isWithin = true;
   try {
     own.parked();

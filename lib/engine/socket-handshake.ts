@@ -230,7 +230,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
       question.ask();
       isAnswered = true;
     } catch (error) {
-      throwLater(error);
+      this.telling.caught(error);
     }
     this.answer(question, isAnswered);
   }

@@ -34,12 +34,15 @@ export class Telling {
   isNested = false;
   /** That JavaScript goes on when this has returned. */
   isWithin = false;
+  /** Natively all of it takes place in certCbDone, and Node destroys the socket with what that throws. */
+  isInCallback = false;
   /** Node has told of the failure that it is woken to. */
   isTold = false;
   private fails = false;
   private waitsForPeer = false;
   private comesInOneGo = false;
   private restore: (() => void) | undefined;
+  private thrown: { readonly error: unknown } | undefined;
   private readonly told: Told;
 
   constructor(told: Told) {
@@ -90,7 +93,17 @@ export class Telling {
     this.told.scope.runInAsyncScope(isWoken ? this.end : this.wake, this);
   }
 
+  /** A handler of the user's has thrown in the middle of Node's work. */
+  caught(error: unknown): void {
+    if (this.isInCallback) this.thrown ??= { error };
+    else throwLater(error);
+  }
+
   private tellNow(): void {
+    if (this.isInCallback) {
+      this.tellInCallback();
+      return;
+    }
     this.replay();
     this.begin();
     if (!this.told.disposed && !this.isLeftToRead()) this.wake();
@@ -104,6 +117,25 @@ export class Telling {
     const { handle, socket } = this.told;
     if (!this.waitsForPeer || !socket.allowHalfOpen || !handle.reading) return false;
     return addon().hasError(descriptorBelow(handle));
+  }
+
+  private tellInCallback(): void {
+    const { id, socket } = this.told;
+    this.attempt(() => addon().replayAll(id));
+    this.begin();
+    if (!this.told.disposed) this.attempt(() => this.wake());
+    const { thrown } = this;
+    this.thrown = undefined;
+    this.isInCallback = false;
+    if (thrown !== undefined) socket.destroy(thrown.error as Error);
+  }
+
+  private attempt(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.thrown ??= { error };
+    }
   }
 
   /** However the user's handlers behave. */
