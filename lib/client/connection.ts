@@ -98,6 +98,9 @@ export class Connection {
   #progressAt = 0;
   /** It stood still when a request was given up, and has answered none since. */
   #isDoubtful = false;
+  #isBeingProven = false;
+  /** When the last ping of {@link prove} that was answered was sent: the peer was there then. Milliseconds on the clock. */
+  provenAt = Number.NEGATIVE_INFINITY;
   profile: Profile = 'field';
   /** `undefined`: not said. */
   capabilities: Capabilities | undefined;
@@ -166,6 +169,17 @@ export class Connection {
     }
     if (isFirst) atEndOfTurn(this.#flush);
     return id;
+  }
+
+  /** Asks whether the peer is there: see {@link provenAt}. Answers that were read meanwhile may be of one that has gone. */
+  prove(): void {
+    if (this.#isBeingProven) return;
+    this.#isBeingProven = true;
+    const sentAt = this.#settings.clock.now();
+    this.request(pingRequest(), (answer) => {
+      this.#isBeingProven = false;
+      if (!(answer instanceof KeylessError)) this.provenAt = sentAt;
+    });
   }
 
   /** Nobody waits for the answer any more. */

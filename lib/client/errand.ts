@@ -82,7 +82,8 @@ interface Attempt {
 
 /**
  * How often a request is sent at once when connections die under it or key servers fail. Key servers that end together are
- * noticed connection by connection: one more attempt is made on a connection made since.
+ * noticed connection by connection: one more attempt is made where somebody has shown since that he is there. No more: it may
+ * be the request that they end by.
  */
 const ATTEMPTS_AT_ONCE = 3;
 /** A time-out after less was the operation's, which had little time left, and not the key server's. */
@@ -114,10 +115,10 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   /** Key servers that answered with an error which need not be that of others. */
   private refusedBy: readonly KnownServer[] = NOBODY;
   private ownSubject: string | undefined;
-  /** Where it came to nothing: only connections made since are good for it there, milliseconds on the clock. */
+  /** Where it came to nothing: only connections made or proven since are good for it there, milliseconds on the clock. */
   private failedAt: Map<KnownServer, number> | undefined;
-  /** Only connections made since are good for it anywhere. */
-  private renewedSince = Number.NEGATIVE_INFINITY;
+  /** Only connections that were made since, or have answered a ping sent since, are good for it anywhere. */
+  provenSince = Number.NEGATIVE_INFINITY;
   sentAt = 0;
   settled = false;
   /** Was sent again because it had to be; hedging does not count. */
@@ -158,7 +159,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
       this.failedAt !== undefined ||
       this.isRefused ||
       this.request.avoid !== undefined ||
-      this.renewedSince > Number.NEGATIVE_INFINITY
+      this.provenSince > Number.NEGATIVE_INFINITY
     );
   }
 
@@ -166,7 +167,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   connectionAt(server: KnownServer): Connection | undefined {
     if (this.isRefusedBy(server)) return undefined;
     const failedAt = this.failedAt?.get(server) ?? Number.NEGATIVE_INFINITY;
-    return server.connectionFor(this.request.lane, Math.max(failedAt, this.renewedSince));
+    return server.connectionFor(this.request.lane, Math.max(failedAt, this.provenSince));
   }
 
   /** Those that failed at it may be asked again; those that refused it would refuse it again. */
@@ -290,8 +291,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
 
   private mayTryAgain(lost: boolean): boolean {
     if (this.attempts < ATTEMPTS_AT_ONCE) return true;
-    if (!lost || this.renewedSince > Number.NEGATIVE_INFINITY) return false;
-    this.renewedSince = this.clock.now();
+    if (!lost || this.provenSince > Number.NEGATIVE_INFINITY) return false;
+    this.provenSince = this.clock.now();
     this.forgive();
     return true;
   }

@@ -221,6 +221,7 @@ export class KeyServerSet {
       errand.settle(this.#nobody());
       return;
     }
+    this.#askWhoIsThere(errand);
     this.#room.add(errand);
     if (isThere) this.#room.serve(this.#clock.now());
     if (this.#room.size <= this.#settings.maxWaiting) return;
@@ -232,7 +233,14 @@ export class KeyServerSet {
     this.#selection.forgive(errand);
     const server = this.#selection.pick(errand);
     if (server !== undefined) this.#send(errand, server);
+    else this.#askWhoIsThere(errand);
     return server !== undefined;
+  }
+
+  /** Whoever of the key servers may be gone, and is not known to be, says so by an answer: the errand goes there then. */
+  #askWhoIsThere({ provenSince }: Errand): void {
+    if (provenSince === Number.NEGATIVE_INFINITY) return;
+    for (const server of this.#servers) server.prove(provenSince);
   }
 
   #hurry(): void {

@@ -223,14 +223,15 @@ export class KnownServer implements Candidate {
   /**
    * The connection for the next request; `undefined`: it is not ready.
    *
-   * @param since made before is not good enough, milliseconds on the clock
+   * @param since it must have been made, or been proven to be there, since then, milliseconds on the clock
    */
   connectionFor(lane: LaneName, since: number): Connection | undefined {
     const now = this.#clock.now();
     let best: Connection | undefined;
     let least = Number.POSITIVE_INFINITY;
-    for (const { connection, readyAt } of this.#links) {
-      if (connection === undefined || readyAt! < since) continue;
+    for (const link of this.#links) {
+      if (!link.isProvenSince(since)) continue;
+      const connection = link.connection!;
       let load = connection.inFlight;
       if (!connection.hasRoom(lane)) load += WITHOUT_ROOM;
       if (connection.standsStill(now)) load += STANDING_STILL;
@@ -240,6 +241,11 @@ export class KnownServer implements Candidate {
       least = load;
     }
     return best;
+  }
+
+  /** Asks those of its connections that have not shown since that they are there. @param since milliseconds on the clock */
+  prove(since: number): void {
+    for (const link of this.#links) if (!link.isProvenSince(since)) link.connection?.prove();
   }
 
   /** A request goes out. */

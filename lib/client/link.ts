@@ -74,6 +74,12 @@ export class Link {
     return this.#connection?.ready === true ? this.#connection : undefined;
   }
 
+  /** It is ready, and was made since, or has answered what it was asked since. @param since milliseconds on the clock */
+  isProvenSince(since: number): boolean {
+    const { connection } = this;
+    return connection !== undefined && (this.readyAt! >= since || connection.provenAt >= since);
+  }
+
   /** Worth waiting for: it is being connected, or was ready until now and will soon be again. */
   get promising(): boolean {
     const { state } = this;

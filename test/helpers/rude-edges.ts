@@ -29,7 +29,7 @@ export class RudeEdges {
   /** A key server. @param onRequest default: it answers each request */
   async rude(
     onRequest: OnRequest = answer,
-    options: Pick<RudeOptions, 'profile' | 'port' | 'functions'> = {},
+    options: Pick<RudeOptions, 'profile' | 'port' | 'functions' | 'onPing'> = {},
   ): Promise<RudeKeyServer> {
     const { server, authority } = this.setup;
     const keyServer = await startRudeKeyServer({ server, ca: authority.certPem, onRequest, ...options });

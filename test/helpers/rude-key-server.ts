@@ -20,6 +20,8 @@ function capabilities(functions: readonly string[]): Buffer {
 
 export type OnRequest = (frame: Frame, socket: tls.TLSSocket) => void;
 
+export const pong: OnRequest = ({ id, items }, socket) => void socket.write(encodePong(id, items.payload));
+
 export interface RudeOptions {
   readonly server: Issued;
   readonly ca: string;
@@ -27,6 +29,8 @@ export interface RudeOptions {
   readonly onRequest: OnRequest;
   /** `field`: no ALPN, TLS 1.2; `mixed`: our ALPN over TLS 1.2, which no key server does. */
   readonly profile?: 'ours' | 'field' | 'mixed';
+  /** Default: it answers each ping. */
+  readonly onPing?: OnRequest;
   /** Custom functions that it says it has; default none. */
   readonly functions?: readonly string[];
   /** 0: any. */
@@ -45,10 +49,12 @@ export class RudeKeyServer {
   frozen = false;
   readonly #server: tls.Server;
   readonly #onRequest: OnRequest;
+  readonly #onPing: OnRequest;
   readonly #capabilities: Buffer;
 
-  constructor({ server, ca, onRequest, profile = 'ours', functions = [] }: RudeOptions) {
+  constructor({ server, ca, onRequest, onPing = pong, profile = 'ours', functions = [] }: RudeOptions) {
     this.#onRequest = onRequest;
+    this.#onPing = onPing;
     this.#capabilities = capabilities(functions);
     this.#server = tls.createServer({
       cert: server.certPem,
@@ -108,7 +114,7 @@ export class RudeKeyServer {
   #take(frame: Frame, socket: tls.TLSSocket): void {
     const { opcode, functionName } = frame.items;
     if (this.frozen) return;
-    if (opcode?.[0] === Opcode.PING) socket.write(encodePong(frame.id, frame.items.payload));
+    if (opcode?.[0] === Opcode.PING) this.#onPing(frame, socket);
     else if (
       functionName !== undefined &&
       Buffer.from(functionName).toString() === CustomFunction.CAPABILITIES

@@ -6,7 +6,7 @@ import tls from 'node:tls';
 import type { KeylessError } from '../../../lib/errors.ts';
 import { until } from '../../helpers/edge.ts';
 import { answer, RudeEdges, SIGNATURE, sign } from '../../helpers/rude-edges.ts';
-import type { OnRequest, RudeKeyServer } from '../../helpers/rude-key-server.ts';
+import { type OnRequest, pong, type RudeKeyServer } from '../../helpers/rude-key-server.ts';
 
 let edges: RudeEdges;
 const rude: RudeEdges['rude'] = (...args) => edges.rude(...args);
@@ -45,6 +45,37 @@ test('a key server alone that drops a connection is asked again on the next one'
   assert.equal(times, 2);
 });
 
+/** Key servers of which these, by the order in which they are asked, end by the request, for good; and who was asked in this order. */
+async function mortal(count: number, isMortal: (at: number) => boolean) {
+  const [servers, asked]: [RudeKeyServer[], RudeKeyServer[]] = [[], []];
+  for (let made = 0; made < count; made += 1) {
+    const server: RudeKeyServer = await rude((frame, socket) => {
+      asked.push(server);
+      if (isMortal(asked.length)) void server.close();
+      else answer(frame, socket);
+    });
+    servers.push(server);
+  }
+  const keys = edge(servers);
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  return { keys, asked };
+}
+
+test('three key servers of five end one after the other: the operation waits for none of them, but asks one that is there', async () => {
+  const { keys, asked } = await mortal(5, (at) => at <= 3);
+  assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
+  assert.equal(new Set(asked).size, asked.length);
+  assert.ok(keys.stats().servers.some(({ ready }) => ready === 0));
+});
+
+test('a request that key servers end by ends four of them', async () => {
+  const { keys, asked } = await mortal(6, () => true);
+  await assert.rejects(sign(keys), { code: 'ERR_KEYLESS_CONNECTION' });
+  const ended = new Set(asked).size;
+  // On a slow machine there may be a second request, too.
+  assert.ok(ended >= 4 && ended <= 4 + keys.stats().hedged, `${ended} ended`);
+});
+
 test('key servers that end together are noticed one by one: what was lost thrice waits for a new connection', async () => {
   const servers: RudeKeyServer[] = [];
   const there = () => servers.flatMap(({ sockets }) => [...sockets]);
@@ -57,7 +88,9 @@ test('key servers that end together are noticed one by one: what was lost thrice
     if (dying.has(socket)) socket.destroy();
     else answer(frame, socket);
   };
-  servers.push(await rude(onRequest), await rude(onRequest));
+  const onPing: OnRequest = (frame, socket) =>
+    dying.has(socket) ? void socket.destroy() : pong(frame, socket);
+  servers.push(await rude(onRequest, { onPing }), await rude(onRequest, { onPing }));
   const keys = edge(servers);
   await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
   dying = new Set(there());
