@@ -17,13 +17,16 @@ import {
 } from '../../lib/protocol/der-writer.ts';
 
 export interface SelfMade {
-  /** Of the subject and of the issuer: a common name, as `makeAuthority` writes it. */
+  /** Of the subject: a common name, as `makeAuthority` writes it. */
   readonly name: string;
+  /** Default: itself. */
+  readonly issuer?: string;
   readonly publicKey: KeyObject;
   /** Of EC. */
   readonly signedBy: KeyObject;
   /** With its tag and length. */
   readonly serial?: Buffer;
+  readonly hasExpired?: boolean;
 }
 
 const ECDSA_SHA256 = sequence(objectIdentifier('1.2.840.10045.4.3.2'));
@@ -38,14 +41,21 @@ const IS_AUTHORITY = sequence(objectIdentifier('2.5.29.19'), octetString(sequenc
 let made = 0;
 
 /** @returns PEM */
-export function selfMade({ name, publicKey, signedBy, serial }: SelfMade): { readonly certPem: string } {
+export function selfMade({
+  name,
+  issuer = name,
+  publicKey,
+  signedBy,
+  serial,
+  hasExpired = false,
+}: SelfMade): { readonly certPem: string } {
   made += 1;
-  const now = Date.now();
+  const now = Date.now() - (hasExpired ? 2 * DAY_MS : 0);
   const toBeSigned = sequence(
     explicit(0, integer(Buffer.of(2))),
     serial ?? integer(Buffer.of(1, made >> 8, made)),
     ECDSA_SHA256,
-    nameOf(name),
+    nameOf(issuer),
     sequence(time(new Date(now - DAY_MS)), time(new Date(now + DAY_MS))),
     nameOf(name),
     publicKey.export({ type: 'spki', format: 'der' }),

@@ -10,7 +10,7 @@ import type { Items } from '../../../lib/protocol/tags.ts';
 import type { ServerConnectionRefused, ServerOperation } from '../../../lib/server/channels.ts';
 import { serverConnectionRefused, serverOperation } from '../../../lib/server/channels.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
-import { type Authority, makeAuthority } from '../../helpers/certificates.ts';
+import { makeAuthority } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -240,10 +240,9 @@ async function isRefused(
 }
 
 /** Valid from tomorrow on. */
-function issueEarly({ mock }: TestContext, { certPem, keyPem }: Authority) {
+function issueEarly({ mock }: TestContext, authority: CertificateAuthority) {
   mock.timers.enable({ apis: ['Date'], now: Date.now() + 86_400_000 });
   try {
-    const authority = CertificateAuthority.load(certPem, keyPem);
     const names = { commonName: 'edge-1', dnsNames: ['edge-1'] };
     return authority.issue({ ...names, usage: 'client', keyType: 'ec', days: 2 });
   } finally {
@@ -252,11 +251,14 @@ function issueEarly({ mock }: TestContext, { certPem, keyPem }: Authority) {
 }
 
 test('a client whose certificate is not valid yet gets nothing, and is told of as such', async (context) => {
-  const { certPem, keyPem } = issueEarly(context, setup.authority);
+  const authority = CertificateAuthority.make('Early', 3);
+  const { certPem, keyPem } = issueEarly(context, authority);
   const told: string[] = [];
   const collect = (message: unknown) => told.push((message as ServerConnectionRefused).error.message);
   serverConnectionRefused.subscribe(collect);
-  await isRefused(keyServer.port, { cert: certPem, key: keyPem, ca: setup.edgeOptions.ca });
+  await withServer({ ca: authority.certPem }, ({ port }) =>
+    isRefused(port, { cert: certPem, key: keyPem, ca: setup.edgeOptions.ca }),
+  );
   serverConnectionRefused.unsubscribe(collect);
   assert.equal(told.length, 1);
   assert.match(told[0]!, /CERT_NOT_YET_VALID/);

@@ -1,13 +1,15 @@
 /** What a client sends beside its own certificate: whoever is let in through TLS chooses it freely. */
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { internals } from '../../../lib/engine/tls-handle.ts';
 import type { ServerConnectionRefused } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
-import type { Issued } from '../../helpers/certificates.ts';
+import type { Authority, Issued } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { type SelfMade, selfMade } from '../../helpers/self-made-certificate.ts';
 import { connector, isServed, selfMadeOnes } from '../../helpers/sent-certificates.ts';
 
 let setup: KeyServerSetup;
@@ -86,4 +88,79 @@ test('a client that sends more than 16 KiB of certificates is refused in its han
     refused.map(({ reason, error }) => [reason, (error as NodeJS.ErrnoException).code]),
     Array(2).fill(['tls', 'ERR_SSL_EXCESSIVE_MESSAGE_SIZE']),
   );
+});
+
+/** @returns what a key server says to a client whose certificate, and those behind it, are these */
+async function refusalOf(certPem: string, keyPem: string): Promise<readonly [string, string]> {
+  const { port } = await start();
+  const refused = new Promise<ServerConnectionRefused>((resolve) => {
+    const listener = (message: unknown) => {
+      unsubscribe('keyless-tls:server:connection:refused', listener);
+      resolve(message as ServerConnectionRefused);
+    };
+    subscribe('keyless-tls:server:connection:refused', listener);
+  });
+  const edge: Issued = { certPem, keyPem, certDer: Buffer.alloc(0) };
+  const peer = await connector(setup, port, '', edge)().catch(() => undefined);
+  if (peer !== undefined) assert.equal(await isServed(peer), false);
+  const { reason, error } = await refused;
+  return [reason, / ([A-Z_]+)\.$/.exec(error.message)?.[1] ?? error.message];
+}
+
+const strangersKey = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const { privateKey: anotherKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const strangersPem = strangersKey.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+
+/** Of a stranger: with a signature that the key of the next one, or of the authority, has not made. */
+function forged(one: Pick<SelfMade, 'name' | 'issuer' | 'hasExpired'>): string {
+  return selfMade({ ...one, publicKey: strangersKey.publicKey, signedBy: anotherKey }).certPem;
+}
+
+/** By what is told: of signatures that are verified, those that are wrong are; and an end, if it is looked at, is told last. */
+const STRANGERS: Readonly<Record<string, readonly [why: string, () => string]>> = {
+  'by itself': ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', () => forged({ name: 'Edge', issuer: 'North' })],
+  'whose chain does not lead to the authority: none of its signatures is verified': [
+    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+    () =>
+      forged({ name: 'Edge', issuer: 'North' }) +
+      forged({ name: 'North', issuer: 'Far' }) +
+      forged({ name: 'Far', issuer: 'Nowhere' }),
+  ],
+  'whose chain ends with an authority of its own: nor is one there': [
+    'SELF_SIGNED_CERT_IN_CHAIN',
+    () => forged({ name: 'Edge', issuer: 'North' }) + forged({ name: 'North' }),
+  ],
+  'whose chain leads there by its names: nothing is looked at below the first one that is wrong': [
+    'CERT_SIGNATURE_FAILURE',
+    () =>
+      forged({ name: 'Edge', issuer: 'North', hasExpired: true }) +
+      forged({ name: 'North', issuer: 'Test authority' }),
+  ],
+};
+
+for (const [what, [why, make]] of Object.entries(STRANGERS)) {
+  test(`a stranger ${what}`, async () => {
+    assert.deepEqual(await refusalOf(make(), strangersPem), ['certificate', why]);
+  });
+}
+
+test('seven authorities stand between a client and that of the key server, and no more', async () => {
+  const between: Authority[] = [];
+  let last = setup.authority;
+  for (let count = 0; count < 8; count += 1) {
+    last = await last.subordinate(`Authority ${count}`);
+    between.unshift(last);
+  }
+  const { port } = await start();
+  const [seven, eight] = await Promise.all(
+    [between[1]!, between[0]!].map((each) => each.issue({ type: 'p256', usage: 'client' })),
+  );
+  const chainOf = (authorities: readonly Authority[]) => authorities.map(({ certPem }) => certPem).join('');
+  const peer = await connector(setup, port, chainOf(between.slice(1)), seven!)();
+  assert.equal(await isServed(peer), true);
+  peer.close();
+  assert.deepEqual(await refusalOf(eight!.certPem + chainOf(between), eight!.keyPem), [
+    'certificate',
+    'CERT_CHAIN_TOO_LONG',
+  ]);
 });
