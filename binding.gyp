@@ -27,7 +27,6 @@
         "native/node_streams.cc",
         "native/openssl/saved_error.cc",
         "native/operation.cc",
-        "native/parent.cc",
         "native/peer_limits.cc",
         "native/platform.cc",
         "native/premaster.cc",
@@ -43,6 +42,7 @@
         "native/signing_threads.cc",
         "native/ssl_slots.cc",
         "native/staged_writes.cc",
+        "native/tether.cc",
         "native/ticket_keys.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

@@ -15,23 +15,40 @@
 #endif
 
 #include <algorithm>
+#include <utility>
 
-#include "parent.h"
+#include "tether.h"
 #include "word_pointers.h"
 
 namespace keyless {
 
 namespace {
 
-constexpr int kChannel = 3;  // the contract with lib/keepers/holder-child.ts
+constexpr int kChannel = 3;  // the contract with lib/keepers/holder-child.ts; kTether follows it
 
 struct Start {
   char* const* words;
   char* const* environment;
   int ours;
   int theirs;
-  pid_t parent;
+  Tether tether;
 };
+
+void CloseIfOpen(int descriptor) {
+  if (descriptor >= 0) close(descriptor);
+}
+
+// A parent that has ended before, or ends now, is found out by the closing of the last copy of its end, which is here.
+bool TieToParent(const Tether& tether) {
+  if (tether.tied >= 0 && !TieTo(tether.tied)) return false;
+  CloseIfOpen(tether.holding);
+  return true;
+}
+
+// Inherited by the program, whatever it was.
+bool MoveDescriptor(int from, int to) {
+  return from == to ? fcntl(to, F_SETFD, 0) == 0 : dup2(from, to) >= 0;
+}
 
 void ResetSignals() {
   struct sigaction standard = {};
@@ -92,13 +109,12 @@ void CloseFrom(int first) {
 #endif
 
 // Addons open descriptors that programs inherit, and so may have who started this process. All that there can be may be open:
-// the parent's end of the channel, which is no use here, makes room.
+// the parent's ends, which are no use here, have made room.
 bool ArrangeDescriptors(const Start& start) {
-  const bool has_channel =
-      start.theirs == kChannel ? fcntl(kChannel, F_SETFD, 0) == 0 : dup2(start.theirs, kChannel) >= 0;
-  if (!has_channel) return false;
-  if (start.ours != kChannel) close(start.ours);
-  CloseFrom(kChannel + 1);
+  const int tied = start.tether.tied == kChannel ? dup(kChannel) : start.tether.tied;
+  if (!MoveDescriptor(start.theirs, kChannel)) return false;
+  if (tied >= 0 && !MoveDescriptor(tied, kTether)) return false;
+  CloseFrom(tied >= 0 ? kTether + 1 : kChannel + 1);
   const int nothing = open("/dev/null", O_RDWR);
   if (nothing < 0) return false;
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
@@ -110,7 +126,8 @@ bool ArrangeDescriptors(const Start& start) {
 // In the new process, which has the memory of the old one until it is another program: system calls, and nothing else.
 // Returns errno.
 int BecomeChild(const Start& start) {
-  if (setsid() < 0 || !EndWithParent(start.parent) || !ArrangeDescriptors(start) || chdir("/") != 0) return errno;
+  close(start.ours);
+  if (setsid() < 0 || !TieToParent(start.tether) || !ArrangeDescriptors(start) || chdir("/") != 0) return errno;
   ResetSignals();
   execve(start.words[0], start.words, start.environment);
   return errno;
@@ -166,14 +183,6 @@ std::optional<int> Reap(pid_t pid) {
   return reaped == pid ? ResultOf(status) : 0;
 }
 
-// A child that has not been waited for keeps its number: no other process is meant.
-std::optional<int> KillAndReap(pid_t pid) {
-  const std::optional<int> result = Reap(pid);
-  if (result.has_value()) return result;
-  kill(pid, SIGKILL);
-  return Reap(pid);
-}
-
 bool IsMainThread() {
 #ifdef __linux__
   return syscall(SYS_gettid) == getpid();
@@ -192,35 +201,51 @@ int ChildPrograms::Start(const std::vector<std::string>& words, const std::vecto
                          ChildProgram* child) {
   int ends[2];
   if (!OpenPair(ends)) return errno;
-  const std::vector<char*> word_pointers = WordPointers(words);
-  const std::vector<char*> environment_pointers = WordPointers(environment);
-  volatile int problem = 0;
-  const pid_t pid =
-      StartWithoutSignals({word_pointers.data(), environment_pointers.data(), ends[0], ends[1], getpid()}, &problem);
-  close(ends[1]);
+  Tether tether;
+  volatile int problem = OpenTether(&tether);
+  pid_t pid = -1;
   if (problem == 0) {
-    pids_.push_back(pid);
+    const std::vector<char*> word_pointers = WordPointers(words);
+    const std::vector<char*> environment_pointers = WordPointers(environment);
+    pid = StartWithoutSignals({word_pointers.data(), environment_pointers.data(), ends[0], ends[1], tether}, &problem);
+  }
+  close(ends[1]);
+  CloseIfOpen(tether.tied);
+  if (problem == 0) {
+    children_.push_back({pid, tether.holding});
     *child = {pid, ends[0]};
     return 0;
   }
   if (pid > 0) waitpid(pid, nullptr, 0);
+  CloseIfOpen(tether.holding);
   close(ends[0]);
   return problem;
 }
 
+// A child that has not been waited for keeps its number: no other process is meant. It may be a user's whom this process may not
+// signal any more.
+std::optional<int> ChildPrograms::KillAndReap(Child* child) {
+  const std::optional<int> result = Reap(child->pid);
+  CloseIfOpen(std::exchange(child->tether, -1));
+  if (result.has_value()) return result;
+  kill(child->pid, SIGKILL);
+  return Reap(child->pid);
+}
+
 std::optional<int> ChildPrograms::End(pid_t pid) {
-  const auto found = std::find(pids_.begin(), pids_.end(), pid);
-  if (found == pids_.end()) return 0;
-  const std::optional<int> result = KillAndReap(pid);
-  if (result.has_value()) pids_.erase(found);
+  const auto found =
+      std::find_if(children_.begin(), children_.end(), [pid](const Child& child) { return child.pid == pid; });
+  if (found == children_.end()) return 0;
+  const std::optional<int> result = KillAndReap(&*found);
+  if (result.has_value()) children_.erase(found);
   return result;
 }
 
 void ChildPrograms::EndAll() {
-  const auto is_gone = [](pid_t pid) { return KillAndReap(pid).has_value(); };
+  const auto is_gone = [](Child& child) { return KillAndReap(&child).has_value(); };
   for (int waits = 0; waits < kMostWaits; ++waits) {
-    pids_.erase(std::remove_if(pids_.begin(), pids_.end(), is_gone), pids_.end());
-    if (pids_.empty() || IsMainThread()) return;
+    children_.erase(std::remove_if(children_.begin(), children_.end(), is_gone), children_.end());
+    if (children_.empty() || IsMainThread()) return;
     nanosleep(&kWait, nullptr);
   }
 }

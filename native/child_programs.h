@@ -21,8 +21,8 @@ struct ChildProgram {
 class ChildPrograms {
  public:
   // A session of its own, `/` as its directory, no standard streams, as descriptor 3 the other end of the channel, and no
-  // other descriptor; on Linux it is killed with this thread, however that ends. `words[0]` is a path. Returns 0, or errno:
-  // there is no child.
+  // other descriptor but, on Linux, that of its tether to this process (tether.h). `words[0]` is a path. Returns 0, or
+  // errno: there is no child.
   int Start(const std::vector<std::string>& words, const std::vector<std::string>& environment, ChildProgram* child);
   // Ends a child if it has not ended. Returns its exit code, or minus the number of its signal; nothing: ask again, it has
   // not ended yet.
@@ -31,7 +31,14 @@ class ChildPrograms {
   void EndAll();
 
  private:
-  std::vector<pid_t> pids_;
+  struct Child {
+    pid_t pid;
+    int tether;  // the end that holds it; -1: let go
+  };
+
+  static std::optional<int> KillAndReap(Child* child);
+
+  std::vector<Child> children_;
 };
 
 }  // namespace keyless

@@ -8,8 +8,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "parent.h"
 #include "system_call_filter.h"
+#include "tether.h"
 
 namespace keyless {
 
@@ -25,6 +25,9 @@ bool SetLimit(__rlimit_resource_t what) {
 
 bool ForbidDumps() { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && SetLimit(RLIMIT_CORE); }
 
+// Code that has taken over this process could close the tether; what the kernel was told here it cannot take back.
+bool EndWithParent() { return TieAgain() && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0; }
+
 // Under a limit, memory that is mapped later could not be locked, and so not be had at all.
 bool LockMemory() {
 #ifdef MCL_ONFAULT
@@ -37,12 +40,11 @@ bool LockMemory() {
 }
 
 // An app that was started as root and becomes another user leaves this process behind. glibc does it for all threads; with the
-// user go all capabilities. With each change the kernel forgets what was said of the parent, which may end in between.
+// user go all capabilities.
 bool GiveUpRoot() {
   if (geteuid() != 0) return true;
-  if (setgroups(0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0) return false;
-  EndWithParent();
-  return setresuid(kNobody, kNobody, kNobody) == 0;
+  return setgroups(0, nullptr) == 0 && setresgid(kNobody, kNobody, kNobody) == 0 &&
+         setresuid(kNobody, kNobody, kNobody) == 0;
 }
 
 // The descriptors that are open stay.

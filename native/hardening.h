@@ -9,7 +9,7 @@ enum Hardening : int {
   kNotDumpable = 1,       // no core file, no ptrace, no /proc/PID/mem for others of the same user
   kMemoryLocked = 2,      // no key is swapped out; only where the limit allows it
   kFewSystemCalls = 4,    // seccomp: memory, threads, time and the descriptors that are open
-  kEndsWithParent = 8,    // killed with the thread that started it, also when it is stopped
+  kEndsWithParent = 8,    // killed with the process or thread that started it, also when it is stopped
   kNoNewDescriptors = 16,  // neither files nor sockets, by whatever way
   kNoPrivileges = 32,     // not root any more; true where it never was
 };

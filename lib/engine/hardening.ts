@@ -15,7 +15,7 @@ export interface Hardening {
   readonly memoryLocked: boolean;
   /** What is left: memory, threads, time, and the descriptors that are open (x64 and arm64). */
   readonly fewSystemCalls: boolean;
-  /** Killed with the thread that started it, also when it is stopped. */
+  /** Killed with the process or thread that started it, also when it is stopped. */
   readonly endsWithParent: boolean;
   /** Neither files nor sockets are opened, by whatever way. */
   readonly noNewDescriptors: boolean;

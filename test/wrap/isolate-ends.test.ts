@@ -28,26 +28,77 @@ function run(source: string): unknown {
 
 const MAKE_CONTEXT = 'tls.createSecureContext({ cert: process.env.CERT, key: process.env.KEY });';
 
+const STOPPED_PROCESSES = `
+  import { writeSync } from 'node:fs';
+  import tls from 'node:tls';
+  import { childrenOf } from ${JSON.stringify(CHILDREN.href)};
+  ${MAKE_CONTEXT}
+  const processes = childrenOf(process.pid);`;
+const STOP = `
+  for (const each of processes) process.kill(each, 'SIGSTOP');
+  writeSync(1, JSON.stringify(processes));`;
+
 for (const [how, end] of [
   ['exits', 'process.exit();'],
   ['is killed', `process.kill(process.pid, 'SIGKILL');`],
 ] as const) {
-  test(`a program that hangs ends when its app ${how}`, async () => {
-    // Not a process with keys: giving up root, the kernel forgets for a moment that it ends with its parent.
-    const programs = run(`
-      import { writeSync } from 'node:fs';
-      import { ChildProgram } from ${JSON.stringify(CHILD_PROGRAM.href)};
-      import { childrenOf } from ${JSON.stringify(CHILDREN.href)};
-      const others = childrenOf(process.pid);
-      new ChildProgram('/bin/sleep', ['1000'], {});
-      const programs = childrenOf(process.pid).filter((pid) => !others.includes(pid));
-      for (const program of programs) process.kill(program, 'SIGSTOP');
-      writeSync(1, JSON.stringify(programs));
-      ${end}`) as number[];
-    assert.equal(programs.length, 1);
-    for (const program of programs) await ended(program);
+  test(`processes that are stopped in their start end when their app ${how}`, async () => {
+    const processes = run(`${STOPPED_PROCESSES}${STOP}${end}`) as number[];
+    assert.equal(processes.length, 2);
+    for (const each of processes) await ended(each);
   });
 }
+
+const BECOME_ANOTHER_USER = 'process.setgid(1000); process.setuid(1000);';
+const asRoot = { skip: process.getuid?.() === 0 ? false : 'needs root' };
+
+for (const [when, wait] of [
+  ['at once', ''],
+  [
+    'later',
+    `const server = tls.createServer({ cert: process.env.CERT, key: process.env.KEY }).listen(0, '127.0.0.1');
+    await new Promise((listening) => server.on('listening', listening));
+    const client = tls.connect({ port: server.address().port, host: '127.0.0.1', rejectUnauthorized: false });
+    await new Promise((connected) => client.on('secureConnect', connected));`,
+  ],
+] as const) {
+  test(
+    `processes that are stopped end with an app that was root and gave that up ${when}`,
+    asRoot,
+    async () => {
+      const processes = run(
+        `${STOPPED_PROCESSES}${wait}${STOP}${BECOME_ANOTHER_USER}process.kill(process.pid, 'SIGKILL');`,
+      ) as number[];
+      assert.equal(processes.length, 2);
+      for (const each of processes) await ended(each);
+    },
+  );
+}
+
+test('an app that was root can end its programs when it has given that up', asRoot, () => {
+  const how = run(`
+    import { ChildProgram } from ${JSON.stringify(CHILD_PROGRAM.href)};
+    const program = new ChildProgram('/bin/sleep', ['1000'], {});
+    ${BECOME_ANOTHER_USER}
+    const alive = setInterval(() => undefined, 1000);
+    program.end((how) => {
+      console.log(JSON.stringify(how));
+      clearInterval(alive);
+    });`);
+  assert.deepEqual(how, { signal: 'SIGKILL' });
+});
+
+test('what an app starts by itself has nothing of what ties it to its processes with keys', () => {
+  const [before, after] = run(`
+    import { spawnSync } from 'node:child_process';
+    import tls from 'node:tls';
+    const descriptors = () => spawnSync('ls', ['/proc/self/fd'], { encoding: 'utf8' }).stdout;
+    const before = descriptors();
+    ${MAKE_CONTEXT}
+    console.log(JSON.stringify([before, descriptors()]));`) as [string, string];
+  assert.match(before, /^0\n1\n2\n/);
+  assert.equal(after, before);
+});
 
 const IN_THREAD = `
   import tls from 'node:tls';

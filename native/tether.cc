@@ -1,0 +1,44 @@
+#include "tether.h"
+
+#ifdef __linux__
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+namespace keyless {
+
+namespace {
+
+// Of the kernel's messages about a descriptor: they go to this process, and in its present user's name.
+bool BecomeOwner(int descriptor) { return fcntl(descriptor, F_SETOWN, getpid()) == 0; }
+
+}  // namespace
+
+int OpenTether(Tether* tether) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+  *tether = {ends[1], ends[0]};
+  return 0;
+}
+
+bool TieTo(int tied) {
+  return BecomeOwner(tied) && fcntl(tied, F_SETSIG, SIGKILL) == 0 && fcntl(tied, F_SETFL, O_ASYNC) == 0;
+}
+
+bool TieAgain() { return fcntl(kTether, F_GETSIG) != SIGKILL || BecomeOwner(kTether); }
+
+}  // namespace keyless
+
+#else
+
+namespace keyless {
+
+int OpenTether(Tether*) { return 0; }
+bool TieTo(int) { return true; }
+bool TieAgain() { return true; }
+
+}  // namespace keyless
+
+#endif
