@@ -3,6 +3,7 @@
 #ifdef __linux__
 
 #include <grp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
