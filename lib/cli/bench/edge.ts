@@ -1,10 +1,18 @@
 /** A running edge, seen from the benchmark. */
+import { rmSync } from 'node:fs';
 import { ChildModule } from './child-module.ts';
 import { pin, type Role } from './cores.ts';
 import type { EdgeFigures, EdgePlan, EdgePorts, EdgeRequest } from './edge-process.ts';
 
+/** `perf` looks there for what V8 has compiled, whatever TMPDIR is. */
+const mapOf = (pid: number) => `/tmp/perf-${pid}.map`;
+/** Of node: to write that down. */
+export const WITH_MAP = '--perf-basic-prof';
+
 /** Owner: whoever made it; `end()` ends it. */
 export class Edge {
+  /** Resolves when it has ended, for whatever reason, and has left nothing. */
+  readonly gone: Promise<void>;
   readonly #child: ChildModule;
   #role: Role;
   #ports: EdgePorts = {};
@@ -14,6 +22,10 @@ export class Edge {
   constructor(execArgv: readonly string[] = [], role: Role = 'edge') {
     this.#child = new ChildModule('./edge-process.js', execArgv);
     this.#role = role;
+    const [{ pid }, hasMap] = [this, execArgv.includes(WITH_MAP)];
+    this.gone = this.#child.gone.catch(() => {
+      if (hasMap) rmSync(mapOf(pid), { force: true });
+    });
   }
 
   /** @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION: it ends instead of listening; it has said why */

@@ -203,6 +203,7 @@ export class Workshop {
     for (const each of this.#owned) each.end();
     await this.keyServer.ended;
     rmSync(this.files.folder, { recursive: true, force: true });
+    await Promise.all([...this.#owned].map((each) => each instanceof Edge && each.gone));
   }
 
   #own<Each extends Owned>(one: Each): Each {

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { checkWritable, writePage } from '../../../../lib/cli/bench/output.ts';
 import { childrenOf } from '../../../../lib/cli/bench/process-figures.ts';
 import type { Report } from '../../../../lib/cli/bench/report.ts';
+import { replaceFile } from '../../../../lib/cli/replaced-file.ts';
 import { gone, type Program, run, runCommand, start, startCommand } from '../../../helpers/programs.ts';
 
 const BENCH = fileURLToPath(new URL('../../../../bench/', import.meta.url));
@@ -133,6 +134,35 @@ for (const [script, least] of [
     assert.deepEqual(await readdir(temporary), []);
   });
 }
+
+/** @param text of a program that has this name, before all others; @returns an environment with it */
+async function withProgram(name: string, text: string): Promise<NodeJS.ProcessEnv> {
+  const folder = await mkdtemp(join(tmpdir(), 'keyless-tls-test-'));
+  after(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  return { ...env, PATH: `${folder}:${env.PATH}` };
+}
+
+test('so does profile.js, with the map of what V8 compiles, which is not in a folder of its own', async () => {
+  const program = start(process.execPath, [join(BENCH, 'profile.js')], {
+    env: await withProgram('perf', 'exit 0'),
+  });
+  const map = `/tmp/perf-${await child(program, 'edge-process.js')}.map`;
+  while (!existsSync(map)) await pause(5);
+  const { code, stderr } = await program.end('SIGINT');
+  assert.equal(code, 1);
+  assert.match(stderr, /^SIGINT: the benchmark was ended before its time/m);
+  assert.ok(!existsSync(map));
+  assert.deepEqual(await readdir(temporary), []);
+});
+
+test('profile.js says that perf does not work, and leaves nothing', async () => {
+  const failing = { env: await withProgram('perf', 'exit 1') };
+  const { code, stderr } = await run(process.execPath, [join(BENCH, 'profile.js')], failing);
+  assert.deepEqual([code, stderr.split('\n').length], [1, 2], stderr);
+  assert.match(stderr, /^`perf version` failed: is it installed/);
+  assert.deepEqual(await readdir(temporary), []);
+});
 
 test('a terminal tells the key server too: that it has not started then is no failure', async () => {
   const program = startCommand(['bench', 'handshakes'], { env });
@@ -292,11 +322,13 @@ test('a page is not lost where a system can do less with files than most', async
     },
   };
   for (const name of ['fsyncSync', 'renameSync'] as const) {
+    // What others replace is no failure either, where it is in its place.
+    const replace = name === 'fsyncSync' ? replaceFile : writePage;
     const method = t.mock.method(fs, name, less[name]);
     syncBuiltinESMExports();
     try {
       for (const text of ['one', 'another']) {
-        writePage(path, text);
+        for (const write of [writePage, replace]) write(path, text);
         assert.equal(readFileSync(path, 'utf8'), text);
       }
       assert.ok(method.mock.callCount() > 0);
