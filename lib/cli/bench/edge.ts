@@ -17,6 +17,7 @@ export class Edge {
   #role: Role;
   #ports: EdgePorts = {};
   #isPinned = false;
+  #isGone = false;
 
   /** @param execArgv options of node, such as `--expose-gc` */
   constructor(execArgv: readonly string[] = [], role: Role = 'edge') {
@@ -24,6 +25,7 @@ export class Edge {
     this.#role = role;
     const [{ pid }, hasMap] = [this, execArgv.includes(WITH_MAP)];
     this.gone = this.#child.gone.catch(() => {
+      this.#isGone = true;
       if (hasMap) rmSync(mapOf(pid), { force: true });
     });
   }
@@ -50,6 +52,10 @@ export class Edge {
 
   get isPinned(): boolean {
     return this.#isPinned;
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
   }
 
   get pid(): number {

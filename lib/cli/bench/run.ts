@@ -35,8 +35,12 @@ function concluded({ conclusions = [], ...answer }: Answer): Omit<Answer, 'concl
   return answer.disowned ? answer : { ...answer, words: [...answer.words, ...conclusions] };
 }
 
-/** What was measured before is not lost where a question fails, or what it needs has ended: it has no figures, and says why. */
+/**
+ * What was measured before, or can be afterwards, is not lost where a question fails, or what it needs has ended: it has no figures,
+ * and says why.
+ */
 async function ask({ name, title, answer, rounds }: Question, workshop: Workshop): Promise<Answered> {
+  workshop.forgetEnded();
   try {
     const answered = await Promise.race([answer(workshop), workshop.broken]);
     return { name, title, failed: false, rounds: rounds(workshop.scale), ...concluded(answered) };

@@ -111,8 +111,18 @@ export class Workshop {
     const edge = await this.#start(name);
     this.#edges.set(name, edge);
     this.#say(`warming up the ${name} edge`);
-    await this.warmUp(edge);
+    try {
+      await this.warmUp(edge);
+    } catch (error) {
+      this.renew([name]);
+      throw error;
+    }
     return edge;
+  }
+
+  /** Between questions: one that has ended is not asked again. Within a question it is, and that has no figures. */
+  forgetEnded(): void {
+    this.renew([...this.#edges].filter(([, edge]) => edge.isGone).map(([name]) => name));
   }
 
   /** Ends edges: who asks for one of them next is given another process. */

@@ -101,14 +101,49 @@ test('a handshake that fails ends the measurement, with the reason', async () =>
   });
 });
 
-test('a question that fails has no figures, says why, and takes no other one with it', async () => {
-  const asked = (name: string, answer: Question['answer']): Question => ({
-    ...{ name, title: name, asks: name, edges: [], rounds: () => 2, seconds: () => 1, answer },
-  });
-  const good: Answer = {
-    ...{ words: ['well'], tables: [], plots: [], measured: [] },
-    ...{ warnings: [], disowned: false, raw: 1 },
+const asked = (name: string, answer: Question['answer']): Question => ({
+  ...{ name, title: name, asks: name, edges: [], rounds: () => 2, seconds: () => 1, answer },
+});
+const good: Answer = {
+  ...{ words: ['well'], tables: [], plots: [], measured: [] },
+  ...{ warnings: [], disowned: false, raw: 1 },
+};
+
+test('an edge that ends takes the question with it that it is asked in, and none that comes after', async () => {
+  const sampled = async (each: Workshop) => {
+    const edge = await each.edge('native');
+    const plan = { version: 'TLSv1.3', ports: [edge.ports['P-256']!], concurrent: 1, ms: 20 } as const;
+    await takeSample(each, [edge], plan);
+    return good;
   };
+  const ended = async (each: Workshop) => {
+    const edge = await each.edge('native');
+    process.kill(edge.pid, 'SIGKILL');
+    await edge.gone;
+  };
+  const questions = [
+    asked('ends', (each) => ended(each).then(() => sampled(each))),
+    asked('after', sampled),
+    asked('ends while it is warmed up', async (each) => {
+      each.renew(['native']);
+      const { warmUp } = each;
+      each.warmUp = async (edge) => {
+        each.warmUp = warmUp;
+        process.kill(edge.pid, 'SIGKILL');
+        await edge.figures();
+      };
+      await assert.rejects(each.edge('native'), /edge-process.js\) has ended: SIGKILL/);
+      return sampled(each);
+    }),
+  ];
+  const { answers } = await askAll(questions, TINY, { write: () => undefined });
+  assert.deepEqual(
+    answers.map(({ warnings }) => warnings.join()),
+    ['This was not measured: A process of the benchmark (./edge-process.js) has ended: SIGKILL.', '', ''],
+  );
+});
+
+test('a question that fails has no figures, says why, and takes no other one with it', async () => {
   const more = { ...good, conclusions: ['so'] };
   const questions = [
     asked('bad', () => Promise.reject(new Error('the reason'))),
