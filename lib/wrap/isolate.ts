@@ -32,7 +32,8 @@ function notLoaded(cause: unknown): KeylessError {
   const { code, message } = cause as NodeJS.ErrnoException;
   const why =
     code === 'ERR_REQUIRE_ESM'
-      ? 'Node.js does not load ES modules by require(): start it without --no-experimental-require-module.'
+      ? 'Node.js does not load ES modules by require(): start it without --no-experimental-require-module (and, on Node.js 20, ' +
+        '--experimental-network-imports).'
       : `a file cannot be read: ${message}.`;
   return new KeylessError(
     'ERR_KEYLESS_PLATFORM',

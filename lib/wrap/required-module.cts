@@ -4,7 +4,7 @@
 function cannotBeRequired(cause: unknown): Error {
   const message =
     'keyless-tls consists of ES modules, which this Node.js does not load by require(): start it without ' +
-    '--no-experimental-require-module. It needs Node.js 20.19 or later.';
+    '--no-experimental-require-module (and, on Node.js 20, --experimental-network-imports). It needs Node.js 20.19 or later.';
   return Object.assign(new Error(message, { cause }), { name: 'KeylessError', code: 'ERR_KEYLESS_PLATFORM' });
 }
 

@@ -106,14 +106,17 @@ for (const [name, words] of SYSTEMS) {
 const PERMISSION = ['--permission', '--experimental-permission'].find((flag) =>
   process.allowedNodeEnvironmentFlags.has(flag),
 );
-const NO_REQUIRE = '--no-experimental-require-module';
+/** Each has Node load no ES modules by require(). */
+const NO_REQUIRE = ['--no-experimental-require-module', '--experimental-network-imports'].filter((flag) =>
+  process.allowedNodeEnvironmentFlags.has(flag),
+);
 const DENIED: readonly [what: string, flags: readonly string[], says: RegExp][] = [
   ['--no-addons', ['--no-addons'], /without --no-addons/],
-  [
-    NO_REQUIRE,
-    [NO_REQUIRE],
-    /started, because Node\.js does not load .* without --no-experimental-require-module\.$/m,
-  ],
+  ...NO_REQUIRE.map((flag): [string, string[], RegExp] => [
+    flag,
+    [flag],
+    new RegExp(`started, because Node\\.js does not load .* without .*${flag}\\b`),
+  ]),
   ['the permission model', [PERMISSION!, '--allow-fs-read=*'], /--allow-addons/],
   [
     'the permission model that allows addons',
@@ -130,19 +133,20 @@ for (const [what, flags, says] of DENIED) {
   });
 }
 
-for (const [name, way] of [
-  ...['isolate', 'register'].map((name) => [
-    `--require of ${name}`,
-    [NO_REQUIRE, '--require', fileURLToPath(new URL(`../../lib/wrap/${name}.cjs`, import.meta.url))],
-  ]),
-  ['run', [MAIN, 'run', '--', process.execPath, NO_REQUIRE]],
-] as const) {
-  test(`${name} where Node.js loads no ES modules by require() says so, and what to do`, () => {
-    const { stderr, status } = spawnSync(process.execPath, [...way, '-e', ''], { encoding: 'utf8' });
-    assert.equal(status, 1);
-    assert.match(stderr, /start it without --no-experimental-require-module\./);
-    assert.match(stderr, /code: 'ERR_KEYLESS_PLATFORM'/);
-  });
+const preload = (name: string) => fileURLToPath(new URL(`../../lib/wrap/${name}.cjs`, import.meta.url));
+for (const flag of NO_REQUIRE) {
+  for (const [name, way] of [
+    ['--require of isolate', [flag, '--require', preload('isolate')]],
+    ['--require of register', [flag, '--require', preload('register')]],
+    ['run', [MAIN, 'run', '--', process.execPath, flag]],
+  ] as const) {
+    test(`${name} where Node.js loads no ES modules by require(), for ${flag}, says so, and what to do`, () => {
+      const { stderr, status } = spawnSync(process.execPath, [...way, '-e', ''], { encoding: 'utf8' });
+      assert.equal(status, 1);
+      assert.match(stderr, new RegExp(`start it without .*${flag}\\b`));
+      assert.match(stderr, /code: 'ERR_KEYLESS_PLATFORM'/);
+    });
+  }
 }
 
 const VISIT = `
