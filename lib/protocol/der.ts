@@ -2,7 +2,7 @@
 import { KeylessError } from '../errors.ts';
 
 export const SEQUENCE = 0x30;
-const BIT_STRING = 0x03;
+export const BIT_STRING = 0x03;
 export const INTEGER = 0x02;
 
 export interface Element {

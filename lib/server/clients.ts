@@ -18,8 +18,9 @@ export class Clients {
   }
 
   /** Whatever of it is revoked. */
-  isRevoked({ names, pin, fingerprint }: PeerIdentity): boolean {
-    return [fingerprint, pin, ...names].some((each) => this.#revoked.has(comparableIdentity(each)));
+  isRevoked({ names, pin, fingerprint, otherFingerprints }: PeerIdentity): boolean {
+    const identities = [fingerprint, ...otherFingerprints, pin, ...names];
+    return identities.some((each) => this.#revoked.has(comparableIdentity(each)));
   }
 
   /** The client that has one of these identities. @returns `undefined`: none has */

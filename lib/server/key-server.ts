@@ -312,24 +312,23 @@ class KeyServer {
       this.#turnAway(socket, 'protocol', error);
       return;
     }
-    const { fingerprint } = identity!;
-    const share = this.#sessions.admit(fingerprint);
-    if (share === undefined) {
+    const known = this.#sessions.admit(identity!);
+    if (known === undefined) {
       this.#turnAway(socket, 'too-many', new KeylessError('ERR_KEYLESS_CONNECTION', TOO_MANY));
       return;
     }
-    const client = { peer, identity: identity!, chain, grant, share };
+    const client = { peer, identity: identity!, chain, grant, known };
     // Whoever has said its last request may still read the answers. Not before: who goes in its handshake has gone.
     socket.allowHalfOpen = true;
     const session = new Session(socket, client, this.#host);
-    this.#sessions.add(fingerprint, session);
+    this.#sessions.add(session);
     const leftMs = Date.parse(certificate!.validTo) - Date.now();
     const forgetExpiry = whenExpired(leftMs, this.#clock, () =>
       session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', EXPIRED)),
     );
     socket.on('close', () => {
       forgetExpiry();
-      this.#sessions.delete(fingerprint, session);
+      this.#sessions.delete(session);
       this.#before.answered += session.answered;
       this.#before.unfinished += session.unfinished;
       if (this.#sessions.size === 0) this.#lastSessionEnded?.();

@@ -1,6 +1,7 @@
 /** Who a client is, by its certificate: names that its authority vouches for, and the key itself. */
 import { createHash, type X509Certificate } from 'node:crypto';
 import { alternativeNames } from '../protocol/alternative-names.ts';
+import { otherForms, signedPart } from './certificate-forms.ts';
 
 export interface PeerIdentity {
   /** `DNS:edge-1.internal`, `URI:spiffe://example.org/edge`: the subject alternative names (RFC 5280 §4.2.1.6). */
@@ -9,6 +10,19 @@ export interface PeerIdentity {
   readonly pin: string;
   /** SHA-256 of the certificate, upper-case hexadecimal with colons. */
   readonly fingerprint: string;
+  /** As that, of each form in which its holder could show it instead. */
+  readonly otherFingerprints: readonly string[];
+  /** SHA-256 of what its authority has signed, base64: the same in every form. */
+  readonly signedDigest: string;
+}
+
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest();
+
+function fingerprintOf(der: Buffer): string {
+  return sha256(der)
+    .toString('hex')
+    .toUpperCase()
+    .replace(/..(?=.)/g, '$&:');
 }
 
 /** Node puts a name that holds a comma, a quote or a control character into JSON quotes; it is one name all the same. */
@@ -31,7 +45,9 @@ export function identityOf(certificate: X509Certificate): PeerIdentity {
   const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
   return {
     names: splitNames(alternativeNames(certificate) ?? ''),
-    pin: `sha256/${createHash('sha256').update(spki).digest('base64')}`,
+    pin: `sha256/${sha256(spki).toString('base64')}`,
     fingerprint: certificate.fingerprint256,
+    otherFingerprints: otherForms(certificate.raw).map(fingerprintOf),
+    signedDigest: sha256(signedPart(certificate.raw)).toString('base64'),
   };
 }

@@ -26,6 +26,7 @@ import { REFUSALS, refusalOfCode } from './refusals.ts';
 import { type AskingConnection, RequestAsking } from './request-asking.ts';
 import type { PeerChain } from './revocations.ts';
 import type { Rounds } from './rounds.ts';
+import type { KnownClient } from './sessions.ts';
 
 export interface SessionLimits {
   /** Requests read and not yet answered. */
@@ -40,8 +41,7 @@ export interface SessionClient {
   readonly identity: PeerIdentity;
   readonly chain: PeerChain;
   readonly grant: Grant;
-  /** All its connections have the same one. */
-  readonly share: ClientShare;
+  readonly known: KnownClient;
 }
 
 /** What all connections of a key server have in common. */
@@ -75,6 +75,7 @@ export class Session implements Reader, AskingConnection {
   readonly #socket: TLSSocket;
   readonly #peer: Peer;
   readonly identity: PeerIdentity;
+  readonly client: string;
   readonly chain: PeerChain;
   #grant: Grant;
   readonly ours: boolean;
@@ -113,12 +114,13 @@ export class Session implements Reader, AskingConnection {
     this.identity = client.identity;
     this.chain = client.chain;
     this.#grant = client.grant;
-    this.#share = client.share;
+    this.client = client.known.name;
+    this.#share = client.known.share;
     this.ours = client.peer.profile === 'ours';
     this.#operations = operations;
     this.#limits = limits;
     this.#clock = clock;
-    this.#outbox = new Outbox(socket, rounds, client.share, () => this.work());
+    this.#outbox = new Outbox(socket, rounds, this.#share, () => this.work());
     this.#silentSince = clock.now();
     this.#idleAlarm = clock.after(limits.idleTimeoutMs, () => this.#checkIdle());
     this.#listen();
@@ -137,10 +139,6 @@ export class Session implements Reader, AskingConnection {
 
   get grant(): Grant {
     return this.#grant;
-  }
-
-  get client(): string {
-    return this.#peer.fingerprint;
   }
 
   get isThere(): boolean {

@@ -4,6 +4,7 @@
  */
 import type { Alarm, Clock } from '../clock.ts';
 import { ClientShare, REFILL_MS } from './client-share.ts';
+import type { PeerIdentity } from './peer-identity.ts';
 import type { Rounds } from './rounds.ts';
 import type { Session } from './session.ts';
 
@@ -16,8 +17,14 @@ export interface SessionsOptions {
   readonly maxConnectionsPerClient: number;
 }
 
-interface Client {
+/** What all connections of a client have in common. */
+export interface KnownClient {
+  /** The fingerprint of its certificate in the form in which it came first. */
+  readonly name: string;
   readonly share: ClientShare;
+}
+
+interface Client extends KnownClient {
   readonly sessions: Set<Session>;
   /** Until when it is known although it has gone; `undefined`: it has not, or is forgotten. */
   leaving: Alarm | undefined;
@@ -29,7 +36,7 @@ function hasGone({ sessions, share }: Client): boolean {
 
 export class Sessions {
   readonly #options: SessionsOptions;
-  /** By certificate. */
+  /** By what the authority has signed of its certificate: the rest its holder can write in another way. */
   readonly #clients = new Map<string, Client>();
   #size = 0;
 
@@ -46,32 +53,32 @@ export class Sessions {
   }
 
   /**
-   * @param fingerprint of the client's certificate
-   * @returns its share, for one more connection; `undefined`: there is no room for it
+   * @returns the client, for one more connection; `undefined`: there is no room for it
    */
-  admit(fingerprint: string): ClientShare | undefined {
+  admit(identity: PeerIdentity): KnownClient | undefined {
     const { maxConnections, maxConnectionsPerClient } = this.#options;
-    const own = this.#clients.get(fingerprint)?.sessions.size ?? 0;
+    const own = this.#clients.get(identity.signedDigest)?.sessions.size ?? 0;
     if (own >= maxConnectionsPerClient) return undefined;
-    if (this.#size < maxConnections) return this.#client(fingerprint).share;
+    if (this.#size < maxConnections) return this.#client(identity);
     const largest = this.#largest();
     if (largest === undefined || largest.sessions.size <= own + 1) return undefined;
     const [oldest] = largest.sessions;
     oldest!.giveWay();
     this.#remove(largest, oldest!);
-    return this.#client(fingerprint).share;
+    return this.#client(identity);
   }
 
-  add(fingerprint: string, session: Session): void {
-    this.#client(fingerprint).sessions.add(session);
+  add(session: Session): void {
+    this.#client(session.identity).sessions.add(session);
     this.#size += 1;
   }
 
   /** It has closed. */
-  delete(fingerprint: string, session: Session): void {
-    const client = this.#clients.get(fingerprint);
+  delete(session: Session): void {
+    const { signedDigest } = session.identity;
+    const client = this.#clients.get(signedDigest);
     if (client?.sessions.has(session)) this.#remove(client, session);
-    this.#forget(fingerprint);
+    this.#forget(signedDigest);
   }
 
   #remove({ sessions }: Client, session: Session): void {
@@ -79,13 +86,13 @@ export class Sessions {
     this.#size -= 1;
   }
 
-  #client(fingerprint: string): Client {
-    let client = this.#clients.get(fingerprint);
+  #client({ signedDigest, fingerprint: name }: PeerIdentity): Client {
+    let client = this.#clients.get(signedDigest);
     if (client === undefined) {
       const { rounds, clock, maxInFlightPerClient } = this.#options;
-      const share = new ClientShare(rounds, clock, maxInFlightPerClient, () => this.#forget(fingerprint));
-      client = { share, sessions: new Set(), leaving: undefined };
-      this.#clients.set(fingerprint, client);
+      const share = new ClientShare(rounds, clock, maxInFlightPerClient, () => this.#forget(signedDigest));
+      client = { name, share, sessions: new Set(), leaving: undefined };
+      this.#clients.set(signedDigest, client);
     }
     return client;
   }
@@ -102,12 +109,12 @@ export class Sessions {
    * What a client has asked for counts against it until it is done or dropped, also when it has gone; and what was refused as long
    * as it would if it had stayed: who comes again has no more of that for it.
    */
-  #forget(fingerprint: string): void {
-    const client = this.#clients.get(fingerprint);
+  #forget(signedDigest: string): void {
+    const client = this.#clients.get(signedDigest);
     if (client === undefined || !hasGone(client)) return;
     client.leaving ??= this.#options.clock.after(REFILL_MS, () => {
       client.leaving = undefined;
-      if (hasGone(client)) this.#clients.delete(fingerprint);
+      if (hasGone(client)) this.#clients.delete(signedDigest);
     });
   }
 }

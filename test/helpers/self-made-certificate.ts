@@ -63,6 +63,6 @@ export function selfMade({
   );
   const signature = bitString(sign('sha256', toBeSigned, signedBy));
   const der = sequence(toBeSigned, ECDSA_SHA256, signature);
-  const lines = der.toString('base64').replace(/.{64}/g, '$&\n');
-  return { certPem: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n` };
+  const lines = der.toString('base64').replace(/.{1,64}/g, '$&\n');
+  return { certPem: `-----BEGIN CERTIFICATE-----\n${lines}-----END CERTIFICATE-----\n` };
 }

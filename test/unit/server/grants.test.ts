@@ -11,6 +11,8 @@ const EDGE: PeerIdentity = {
   names: ['DNS:edge-1.internal', 'URI:spiffe://example.org/edge'],
   pin: 'sha256/abc=',
   fingerprint: 'AA:BB',
+  otherFingerprints: ['CC:DD'],
+  signedDigest: '',
 };
 
 function asked(more: Partial<Asked> = {}): Asked {
@@ -50,7 +52,7 @@ test('a policy that names nobody serves nobody', () => {
 test('whoever is revoked is not found, with or without a policy', () => {
   const clock = new ManualClock();
   const spelt = ['DNS:Edge-1.INTERNAL.', 'URI:Spiffe://EXAMPLE.org/edge'];
-  for (const revoked of [EDGE.fingerprint, EDGE.pin, ...EDGE.names, ...spelt]) {
+  for (const revoked of [EDGE.fingerprint, ...EDGE.otherFingerprints, EDGE.pin, ...EDGE.names, ...spelt]) {
     const clients = [{ name: 'edge', identities: [EDGE.names[0]!] }];
     assert.equal(new Grants({ clients, revoked: [revoked] }, clock).find(EDGE), undefined, revoked);
     const shouting = { ...EDGE, names: ['DNS:EDGE-1.INTERNAL', 'URI:SPIFFE://EXAMPLE.ORG/edge'] };

@@ -83,6 +83,8 @@ function generation(revoked: readonly string[], ticketGeneration?: number): stri
     names: ['DNS:a'],
     pin: 'sha256/x',
     fingerprint: 'AA',
+    otherFingerprints: [],
+    signedDigest: '',
   });
   return Buffer.from(grant!.ticketGroup!.generation).toString('hex');
 }
