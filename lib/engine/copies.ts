@@ -4,7 +4,8 @@
  */
 import type { SecureContextOptions } from 'node:tls';
 import type { PrivateKey } from '../keys/private-key.ts';
-import { standIn, type TlsHandle } from './tls-handle.ts';
+import { type HiddenField, hiddenField } from './hidden-field.ts';
+import type { TlsHandle } from './tls-handle.ts';
 
 /** Of what another copy makes a context of its own, with the same keys: all that Node takes of one that is chosen late. */
 export interface Recipe extends Pick<SecureContextOptions, 'cert' | 'ca' | 'crl' | 'allowPartialTrustChain'> {
@@ -12,8 +13,8 @@ export interface Recipe extends Pick<SecureContextOptions, 'cert' | 'ca' | 'crl'
 }
 
 const kContexts = Symbol.for('keyless-tls.contexts');
-const kCopies = Symbol.for('keyless-tls.copies');
-const kKeeper = Symbol.for('keyless-tls.keeper');
+const kKeepers = Symbol.for('keyless-tls.keepers');
+const kWaiting = Symbol.for('keyless-tls.waiting');
 
 /** This copy. */
 const COPY = {};
@@ -30,12 +31,20 @@ function shared<T extends object>(name: symbol, first: T): T {
   return everywhere[name] as T;
 }
 
-const copies = shared(kCopies, new Set<object>()).add(COPY);
-const ofEveryCopy = shared(kContexts, new WeakMap<object, Recipe | undefined>());
+interface Made {
+  /** The copy that made it. */
+  readonly by: object;
+  /** `undefined`: it has keys that only that copy, or Node, may have. */
+  readonly recipe: Recipe | undefined;
+}
+
+const ofEveryCopy = shared(kContexts, new WeakMap<object, Made>());
+const keepers: HiddenField<object> = shared(kKeepers, hiddenField<object>());
+const waiting: HiddenField<object[]> = shared(kWaiting, hiddenField<object[]>());
 
 /** @param recipe `undefined`: it has keys that only this copy, or Node, may have */
 export function tellEveryCopy(native: object, recipe: Recipe | undefined): void {
-  ofEveryCopy.set(native, recipe);
+  ofEveryCopy.set(native, { by: COPY, recipe });
 }
 
 /** Whether some copy has made a native context keyless. */
@@ -44,21 +53,40 @@ export function isOfACopy(native: unknown): boolean {
 }
 
 export function recipeOf(native: unknown): Recipe | undefined {
-  return ofEveryCopy.get(native as object);
-}
-
-interface KeptHandle extends TlsHandle {
-  [kKeeper]?: object;
+  return ofEveryCopy.get(native as object)?.recipe;
 }
 
 /** From here on this copy sees to the handle's handshake: a key that comes now must be its own. */
 export function becomeKeeper(handle: TlsHandle): void {
-  if (copies.size > 1) standIn(handle as KeptHandle, kKeeper, COPY);
+  keepers.set(handle, COPY);
 }
 
 /** Which copy sees to it; `undefined`: none yet. */
 export function keeperOf(handle: TlsHandle): 'this' | 'another' | undefined {
-  const keeper = (handle as KeptHandle)[kKeeper];
-  if (keeper === undefined) return undefined;
-  return keeper === COPY ? 'this' : 'another';
+  return named(keepers.get(handle));
+}
+
+/** This copy was there when the handle was made, and may see to a context that is chosen later. */
+export function waitForChoice(handle: TlsHandle): void {
+  const others = waiting.get(handle);
+  if (others === undefined) waiting.set(handle, [COPY]);
+  else others.push(COPY);
+}
+
+/**
+ * Of the copies that wait, the one that made the chosen context; or else the first, if it can make one like it.
+ *
+ * @returns `undefined`: none of them can
+ */
+export function chosenKeeper(handle: TlsHandle, native: unknown): 'this' | 'another' | undefined {
+  const made = ofEveryCopy.get(native as object);
+  if (made === undefined) return 'this';
+  const copies = waiting.get(handle) ?? [];
+  if (copies.includes(made.by)) return named(made.by);
+  return made.recipe === undefined ? undefined : named(copies[0]);
+}
+
+function named(copy: object | undefined): 'this' | 'another' | undefined {
+  if (copy === undefined) return undefined;
+  return copy === COPY ? 'this' : 'another';
 }

@@ -14,7 +14,7 @@ import {
   keylessContext,
   NODE_CONTEXT,
 } from './contexts.ts';
-import { becomeKeeper } from './copies.ts';
+import { becomeKeeper, waitForChoice } from './copies.ts';
 import { LateChoice } from './late-choice.ts';
 import { findHandshake, holdHandshake } from './live-handshakes.ts';
 import { patchTls, standBehindPatches } from './patches.ts';
@@ -150,6 +150,7 @@ function armWhenChosen(
   const { certCbDone } = handle;
   const choice = new LateChoice(handle);
   handshake.choice = choice;
+  waitForChoice(handle);
   const context = () => choice.context(handshake.given ?? initial);
   const tellNode = () => {
     handshake.choice = undefined;

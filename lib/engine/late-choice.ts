@@ -4,20 +4,30 @@
  *
  * Owner: its handshake, until Node is told. States: awaited -> made -> told.
  */
+import { KeylessError } from '../errors.ts';
 import { asOurOwn } from './as-our-own.ts';
-import { isAnotherCopys, type KeylessContext, keylessContext, NODE_CONTEXT } from './contexts.ts';
-import { isOfACopy, keeperOf, recipeOf } from './copies.ts';
+import { type KeylessContext, keylessContext, NODE_CONTEXT } from './contexts.ts';
+import { chosenKeeper, isOfACopy, keeperOf, recipeOf } from './copies.ts';
 import type { TlsHandle } from './tls-handle.ts';
 
 /**
- * Of two copies of this package that have contexts here, the one that has made the connection's own sees to the handshake, or
+ * Of several copies of this package that have contexts here, the one that has made the connection's own sees to the handshake, or
  * that to which setKeyCert() has come; or else the one that has made the chosen context, and always where no other can make it.
+ *
+ * @returns `undefined`: none can; the one that might was loaded when the connection was there
  */
-function isForAnotherCopy(handle: TlsHandle): boolean {
+function whoseItIs(handle: TlsHandle): 'this' | 'another' | undefined {
   const chosen = handle.sni_context;
   const anyCanMakeIt = !isOfACopy(chosen) || recipeOf(chosen) !== undefined;
-  const keeper = anyCanMakeIt ? keeperOf(handle) : undefined;
-  return keeper === undefined ? isAnotherCopys(chosen) : keeper === 'another';
+  return (anyCanMakeIt ? keeperOf(handle) : undefined) ?? chosenKeeper(handle, chosen);
+}
+
+function cameTooLate(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_STATE',
+    'The context that was chosen has keys of Node.js beside a PrivateKey, and was made by another copy of keyless-tls that was ' +
+      'loaded while the handshake waited. Load that copy before there are connections.',
+  );
 }
 
 export class LateChoice {
@@ -40,9 +50,12 @@ export class LateChoice {
   /**
    * @param initial the one there is; `undefined`: Node's
    * @returns whose keys the handshake comes to; `undefined`: nothing keyless of ours, and it is not for us
+   * @throws KeylessError ERR_KEYLESS_STATE: no copy of this package can see to it
    */
   context(initial: KeylessContext | undefined): KeylessContext | undefined {
-    if (isForAnotherCopy(this.handle)) return undefined;
+    const whose = whoseItIs(this.handle);
+    if (whose === undefined) throw cameTooLate();
+    if (whose === 'another') return undefined;
     const chosen = this.chosen();
     const keyless = chosen ? keylessContext(chosen) : initial;
     if (this.given !== undefined) return this.given;
