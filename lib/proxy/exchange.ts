@@ -190,13 +190,14 @@ export class Exchange {
 
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {
     if (this.#closing()) Object.assign(headers, this.#lastAnswer());
-    // No body comes with these in HTTP/2, whatever the backend has announced (RFC 9110 §8.6, §15.3.6).
+    // No body comes with these, whatever the backend has announced or sends (RFC 9110 §8.6, §15.3.6).
     if (WITHOUT_BODY.has(status)) delete headers['content-length'];
     (this.#response as ServerResponse).writeHead(status, headers);
   }
 
   #pass(chunk: Buffer, body: Readable): void {
     this.#watch?.touch();
+    if (WITHOUT_BODY.has(this.#status)) return;
     this.#bytes += chunk.length;
     if ((this.#response as ServerResponse).write(chunk)) return;
     body.pause();

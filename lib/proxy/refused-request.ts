@@ -74,6 +74,7 @@ export function refusedRequest(request: FrontRequest): number | undefined {
 const ANOTHER_HTTP = /(?:^|,)\s*(?:h2c?\b|http\/|tls\/)/i;
 
 /** @returns the status of an upgrade that goes nowhere; `undefined`: it may go */
-export function refusedUpgrade({ headers }: IncomingMessage): number | undefined {
+export function refusedUpgrade({ headers, httpVersion }: IncomingMessage): number | undefined {
+  if (httpVersion === '1.0') return undefined;
   return ANOTHER_HTTP.test(headers.upgrade ?? '') ? NOT_IMPLEMENTED : undefined;
 }

@@ -36,7 +36,10 @@ export function upgrade(
   { backend, target, headers, timeoutMs, idleTimeoutMs }: UpgradeOptions,
 ): Promise<UpgradeResult> {
   return new Promise((resolve) => {
-    const asked = { ...headers, connection: 'Upgrade', upgrade: request.headers.upgrade };
+    // In HTTP/1.0 the field says nothing (RFC 9110 §7.8): then the connection ends behind the answer.
+    const wish =
+      request.httpVersion === '1.0' ? {} : { connection: 'Upgrade', upgrade: request.headers.upgrade };
+    const asked = { ...headers, ...wish };
     const outgoing = startHttp1(
       backend,
       { method: request.method!, target, headers: asked, hasBody: false, takesTrailers: false },
@@ -79,6 +82,11 @@ export function upgrade(
       );
     });
     outgoing.on('upgrade', (message, socket, backendHead) => {
+      if (asked.upgrade === undefined) {
+        socket.destroy();
+        fail(new Error('an upgrade that nobody asked for'));
+        return;
+      }
       const ahead = answered();
       client.write(headText(101, message.rawHeaders), 'latin1');
       if (backendHead.length > 0) client.write(backendHead);

@@ -5,6 +5,7 @@ import http2 from 'node:http2';
 import https from 'node:https';
 import { createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
+import tls from 'node:tls';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
@@ -98,6 +99,22 @@ test('an upgrade is answered with a change to no protocol, or a coded refusal: t
     words = `HTTP/1.1 ${each}\r\n`;
     assert.equal(await statusOverHttp1(['Connection', 'Upgrade', 'Upgrade', 'foo']), 502, each);
   }
+});
+
+test('a change of protocol that HTTP/1.0 cannot ask for is a failure of the backend', async () => {
+  words = 'HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n';
+  const socket = tls.connect({ port, servername: 'localhost', ca: folder.authority.certPem });
+  socket.write('GET / HTTP/1.0\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n');
+  assert.match((await socket.setEncoding('latin1').toArray()).join(''), /^HTTP\/1\.1 502 /);
+});
+
+test('a 205 has no body, whatever the backend sends behind it', async () => {
+  words = 'HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\nabcde';
+  const options = { port, host: 'localhost', ca: folder.authority.certPem, agent: false };
+  const [response] = await once(https.get(options), 'response');
+  assert.equal(response.statusCode, 205);
+  assert.deepEqual(await response.toArray(), []);
+  assert.equal(await statusOverHttp2(), 205);
 });
 
 test('links of early hints come before the answer, and hints that are none do no harm', async () => {

@@ -1,7 +1,7 @@
 /** Requests over HTTP/1.1 that no usual client writes: `keyless-tls proxy` refuses them, and none reaches its backend. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import http2 from 'node:http2';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
@@ -112,6 +112,19 @@ test('a version of HTTP that is only text is not supported, whatever the request
   assert.deepEqual(look(), []);
   assert.match(await raw(FINE), /^HTTP\/1\.1 200 /);
   assert.deepEqual(look(), ['/']);
+});
+
+test('in a request of HTTP/1.0 the wish for another protocol says nothing', async () => {
+  const wishes: (string | undefined)[] = [];
+  const heard = ({ headers }: IncomingMessage) => wishes.push(headers.upgrade);
+  backend.on('request', heard).on('upgrade', heard);
+  for (const wish of ['websocket', 'h2c']) {
+    const bytes = `GET /${wish} HTTP/1.0\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: ${wish}\r\n\r\n`;
+    assert.match(await raw(bytes), /^HTTP\/1\.1 200 .*\r\nConnection: close\r\n\r\nok$/is, wish);
+  }
+  backend.off('request', heard).off('upgrade', heard);
+  assert.deepEqual(look(), ['/websocket', '/h2c']);
+  assert.deepEqual(wishes, [undefined, undefined]);
 });
 
 const statusesIn = (answers: string) =>
