@@ -75,7 +75,9 @@ function keyFor(
 
 function describe(certificate: KeyOwner): string {
   if (!(certificate instanceof X509Certificate)) return 'a key without a certificate';
-  return `the certificate "${certificate.subject.replaceAll('\n', ', ')}"`;
+  // Its names may all be in the extension: Node 20 has no subject for that.
+  const subject = certificate.subject ?? '';
+  return `the certificate "${subject.replaceAll('\n', ', ')}"`;
 }
 
 function pairs(

@@ -44,13 +44,14 @@ export function pathOf(socket: tls.TLSSocket, most: number): readonly X509Certif
 
 export function peerOf(
   socket: tls.TLSSocket,
-  { subject }: X509Certificate,
+  certificate: X509Certificate,
   { fingerprint }: PeerIdentity,
   client: string,
 ): Peer {
   return {
     address: addressOf(socket),
-    subject: escapePeerText(subject),
+    // Its names may all be in the extension: Node 20 has no subject for that.
+    subject: escapePeerText(certificate.subject ?? ''),
     client,
     fingerprint,
     profile: socket.alpnProtocol === ALPN_PROTOCOL ? 'ours' : 'field',

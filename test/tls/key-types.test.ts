@@ -62,6 +62,16 @@ describe('a certificate with a DSA key', () => {
       /Keyless keys are RSA, .*P-256, P-384, P-521.*Ed448/,
     );
   });
+
+  it('likewise where it has no subject', async () => {
+    const dsa = generateKeyPairSync('dsa', { modulusLength: 2048, divisorLength: 256 });
+    const { certPem } = await authority.issueFor(dsa.privateKey.export(PEM), '');
+    throwsKeyless(
+      () => keyless.createSecureContext({ cert: certPem, key: anyKey }),
+      'ERR_KEYLESS_UNSUPPORTED_KEY',
+      /^The key of the certificate "" is of the type dsa/,
+    );
+  });
 });
 
 /**

@@ -51,6 +51,18 @@ const result = async (answer: Promise<Answer>) => {
   return kind === 'error' ? (rest as { code: number }).code : kind;
 };
 
+test('an edge whose certificate has no subject is known by its names, and served', async () => {
+  const alternativeNames = 'critical,URI:spiffe://example.org/edge';
+  const { certPem, keyPem } = await setup.authority.issue({
+    ...{ type: 'p256', usage: 'client', cn: '' },
+    alternativeNames,
+  });
+  const identities = ['URI:spiffe://example.org/edge'];
+  await serve({ grants: { clients: [{ name: 'edge', identities }] } });
+  const peer = await connect({ cert: certPem, key: keyPem, ca: setup.authority.certPem });
+  assert.equal(await result(sign(peer)), 'result');
+});
+
 test('one message is signed once, whoever asks, on whatever connection', async () => {
   await serve({});
   const [edge, again, stranger] = [await connect(), await connect(), await connect(other)];
