@@ -47,15 +47,13 @@ export interface TlsHandle {
   /** The native context an SNICallback has chosen. */
   sni_context?: unknown;
   _secureContext?: { context?: unknown };
-  /** The socket below; it has a `stream` where that is one of the user's and no socket of Node's. */
-  _parentWrap?: { stream?: unknown };
   /** The native handle below. One of a user's stream does not say whether it holds the process. */
   _parent?: { hasRef?(): boolean; readonly fd?: number; _parent?: unknown } & Partial<JsStreamHandle>;
 }
 
 /** @returns what stands for the stream of the user's below; `undefined`: there is a socket of Node's */
-export function streamBelow({ _parentWrap, _parent }: TlsHandle): JsStreamHandle | undefined {
-  return _parentWrap?.stream === undefined ? undefined : (_parent as JsStreamHandle | undefined);
+export function streamBelow({ _parent }: TlsHandle): JsStreamHandle | undefined {
+  return _parent?.emitEOF === undefined ? undefined : (_parent as JsStreamHandle);
 }
 
 /** @returns the connection's; -1: what is below is no connection, but TLS again, or a stream of the user's */

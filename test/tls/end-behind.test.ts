@@ -1,5 +1,6 @@
 /** A client's end that comes right behind what leads to the operation: natively it is found out after the answer. */
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { after, before } from 'node:test';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { engineStats } from '../../lib/index.ts';
@@ -17,13 +18,18 @@ before(async () => {
 after(() => until(() => engineStats().handshakes === 0 && engineStats().paused === 0));
 
 /** How it ends; the second flight is on its way then. */
-const ENDS: Readonly<Record<string, (onward: import('node:net').Socket) => void>> = {
+const ENDS: Readonly<Record<string, (onward: Socket) => void>> = {
   'its side': (onward) => onward.end(),
   'the connection': (onward) => onward.resetAndDestroy(),
 };
 
-/** @returns what both ends have to tell */
-async function visit(side: Side, own: TlsOptions, end: string | undefined): Promise<unknown> {
+/** @param onConnection sees each of the server's before TLS does; @returns what both ends have to tell */
+async function visit(
+  side: Side,
+  own: TlsOptions,
+  end: string | undefined,
+  onConnection: (socket: Socket) => void = () => {},
+): Promise<unknown> {
   const told = { server: [] as unknown[], client: [] as unknown[] };
   const server = side.tls.createServer({
     cert: issued.certPem,
@@ -31,6 +37,7 @@ async function visit(side: Side, own: TlsOptions, end: string | undefined): Prom
     ...RSA_EXCHANGE,
     ...own,
   });
+  server.prependListener('connection', onConnection);
   const gone = new Promise<void>((resolve) => {
     server.on('tlsClientError', ({ code }: NodeJS.ErrnoException) => {
       told.server.push(code);
@@ -66,4 +73,17 @@ for (const end of Object.keys(ENDS)) {
       return visit(side, own, end);
     });
   }
+}
+
+for (const allowHalfOpen of [false, true]) {
+  const end = 'its side';
+  parity(
+    `an app's own property "stream" makes no stream of a connection, allowHalfOpen ${allowHalfOpen}`,
+    async (side) => {
+      const own = { allowHalfOpen } as TlsOptions;
+      const mark = (socket: Socket) => Object.assign(socket, { stream: 'the app has one' });
+      await visit(side, own, undefined, mark);
+      return visit(side, own, end, mark);
+    },
+  );
 }

@@ -55,7 +55,6 @@ const HANDLE_MEMBERS: Readonly<
   ALPNCallback: ['own', 'function'],
   sni_context: ['own', 'object'],
   _secureContext: ['own', 'object'],
-  _parentWrap: ['own', 'object'],
   _parent: ['own', 'object'],
 };
 
