@@ -17,8 +17,10 @@ const MOST_WAITING: Readonly<Record<keyof Waits, number>> = {
 
 export interface Doubts {
   readonly warnings: readonly string[];
-  /** Others had the cores, or it is not what was to be measured: no target is met or not by it, and nothing follows from it. */
+  /** It is not what was to be measured: no target is met or not by it, and nothing follows from it. */
   readonly disowned: boolean;
+  /** Others had the cores, in the rounds of some contestant: nothing follows, and no target that is computed from such rounds is met or not. */
+  readonly disturbed: boolean;
 }
 
 export interface Watched {
@@ -65,16 +67,26 @@ function unwatched(groups: Groups<Watched>): string[] {
   ];
 }
 
+const WAITING = [...SIDES, 'stolen'] as const;
+
+/** Whether other programs were there, in the rounds of any of these contestants. */
+export function isDisturbed(...contestants: readonly (readonly Watched[])[]): boolean {
+  const isOver = (group: readonly Watched[], side: keyof Waits) =>
+    middle(group, ({ waits }) => waits[side]) > MOST_WAITING[side];
+  return contestants.some((group) => WAITING.some((side) => isOver(group, side)));
+}
+
 /** Whether other programs were there. Group by group: the median of all would hide half of them. */
 export function disturbanceOf(groups: Groups<Watched>): Doubts {
-  const found = ([...SIDES, 'stolen'] as const).flatMap((side) => {
+  const found = WAITING.flatMap((side) => {
     const where = over(groups, ({ waits }) => waits[side], MOST_WAITING[side]);
     return where === undefined ? [] : [`${WHO[side]} (share of the time: ${where})`];
   });
-  if (found.length === 0) return { warnings: unwatched(groups), disowned: false };
+  if (found.length === 0) return { warnings: unwatched(groups), disowned: false, disturbed: false };
   return {
     warnings: [`Other programs disturbed this: ${found.join(', ')}. Its figures are not certain.`],
-    disowned: true,
+    disowned: false,
+    disturbed: true,
   };
 }
 
@@ -124,11 +136,11 @@ export function doubtsOf(groups: Groups<Sample>, resumed: 0 | 1 = 0): Doubts {
 }
 
 /** With sentences that limit what figures say, and leave them what they are. */
-export function withMore({ warnings, disowned }: Doubts, ...more: readonly string[]): Doubts {
-  return { warnings: [...warnings, ...more], disowned };
+export function withMore({ warnings, ...others }: Doubts, ...more: readonly string[]): Doubts {
+  return { ...others, warnings: [...warnings, ...more] };
 }
 
 /** With sentences after each of which figures are not what they were to be. */
-export function disowning({ warnings, disowned }: Doubts, ...reasons: readonly string[]): Doubts {
-  return { warnings: [...warnings, ...reasons], disowned: disowned || reasons.length > 0 };
+export function disowning({ warnings, disowned, disturbed }: Doubts, ...reasons: readonly string[]): Doubts {
+  return { warnings: [...warnings, ...reasons], disowned: disowned || reasons.length > 0, disturbed };
 }

@@ -51,6 +51,8 @@ export interface Measured {
   readonly allowance?: number;
   /** What belongs to the figure: how it was had, what it does not say. */
   readonly note?: string;
+  /** Whether other programs disturbed the rounds that it is computed from; `undefined`: it is of all that the question measured. */
+  readonly disturbed?: boolean;
   /** It cannot be, whatever the machine did meanwhile. */
   readonly doubtful?: boolean;
 }

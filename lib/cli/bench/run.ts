@@ -28,11 +28,21 @@ export function expectedSeconds(questions: readonly Question[], scale: Scale): n
   return expected(questions, scale).reduce((sum, { seconds }) => sum + seconds, 0);
 }
 
-const NOTHING = { words: [], tables: [], plots: [], measured: [], disowned: false, raw: null };
+const NOTHING = {
+  words: [],
+  tables: [],
+  plots: [],
+  measured: [],
+  disowned: false,
+  disturbed: false,
+  raw: null,
+};
 
 /** From what its own warnings disown nothing follows. */
 function concluded({ conclusions = [], ...answer }: Answer): Omit<Answer, 'conclusions'> {
-  return answer.disowned ? answer : { ...answer, words: [...answer.words, ...conclusions] };
+  return answer.disowned || answer.disturbed
+    ? answer
+    : { ...answer, words: [...answer.words, ...conclusions] };
 }
 
 /**

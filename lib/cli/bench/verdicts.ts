@@ -41,6 +41,8 @@ export function allowanceInWords({ least, most, unit }: Target, allowance: numbe
   return `${left}: to be met takes ${limits.flat().join(' and ')}`;
 }
 
+const DISTURBED = 'other programs disturbed these rounds';
+
 function judge(name: TargetName, answers: readonly Answered[]): Verdict {
   const target: Target = TARGETS[name];
   const answer = answers.find((each) => each.name === target.question);
@@ -49,12 +51,16 @@ function judge(name: TargetName, answers: readonly Answered[]): Verdict {
     interval,
     note,
     allowance,
+    disturbed = answer?.disturbed ?? false,
     doubtful = false,
   } = answer?.measured.find((each) => each.target === name) ?? {};
-  const notes = [note, allowance && allowanceInWords(target, allowance)].filter((each) => each !== undefined);
+  const others = disturbed ? DISTURBED : undefined;
+  const notes = [others, note, allowance && allowanceInWords(target, allowance)].filter(
+    (each) => each !== undefined,
+  );
   const verdict = { ...target, name, measured: value, interval, note: notes.join('; ') || undefined };
   if (!Number.isFinite(value)) return { ...verdict, state: 'not measured' };
-  if (answer?.disowned === true || doubtful) return { ...verdict, state: 'not certain' };
+  if (answer?.disowned === true || disturbed || doubtful) return { ...verdict, state: 'not certain' };
   return { ...verdict, state: stateOf(target, interval) };
 }
 

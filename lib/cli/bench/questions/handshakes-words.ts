@@ -1,6 +1,6 @@
 /** What is said of full handshakes: it follows from the figures, and what cannot be is no fact. */
 import { nameOf } from '../comparison.ts';
-import { type Doubts, disowning, doubtsOf, withMore } from '../doubts.ts';
+import { type Doubts, disowning, doubtsOf, isDisturbed, withMore } from '../doubts.ts';
 import { type Estimate, inverse, ratioEstimate, sideOf } from '../estimate.ts';
 import { share, times } from '../figures-in-words.ts';
 import type { Measured } from '../question.ts';
@@ -81,20 +81,25 @@ export function conclusionsOf(results: readonly Result[]): string[] {
   return [...gainsOf(possible(results)), ...totalsOf(possible(results))];
 }
 
+/** Others that disturb the rounds of another case say nothing of these. */
+const heldTo = (result: Result) => ({
+  doubtful: isImpossible(result),
+  disturbed: isDisturbed(result.batch.native, result.batch.remote),
+});
+
 export function measuredOf(results: readonly Result[]): Measured[] {
   const of = (site: Site) => results.find((each) => each.site === site && isPlain(each));
   const [rsa, p256] = [of('RSA-2048'), of('P-256')];
   const measured: Measured[] = [];
   if (rsa !== undefined) {
-    const [doubtful, cost] = [isImpossible(rsa), costEstimate(rsa)];
+    const cost = costEstimate(rsa);
     measured.push(
-      { target: 'rsaCost', ...cost, doubtful },
-      { target: 'rsaGain', ...inverse(cost), doubtful },
+      { target: 'rsaCost', ...cost, ...heldTo(rsa) },
+      { target: 'rsaGain', ...inverse(cost), ...heldTo(rsa) },
     );
   }
   if (p256 !== undefined) {
-    const cost = costEstimate(p256);
-    measured.push({ target: 'ecCost', ...cost, doubtful: isImpossible(p256) });
+    measured.push({ target: 'ecCost', ...costEstimate(p256), ...heldTo(p256) });
   }
   return measured;
 }

@@ -1,6 +1,6 @@
 /** What does isolate cost, and gain? One app process, whose keys are in a process of their own on the same machine. */
 import { bottleneckOf } from '../bottleneck.ts';
-import { doubtsOf } from '../doubts.ts';
+import { doubtsOf, isDisturbed } from '../doubts.ts';
 import { ms, perSecond, spread, times } from '../figures-in-words.ts';
 import { childrenOf, cpuMsOf } from '../process-figures.ts';
 import type { Answer, Measured, Question } from '../question.ts';
@@ -85,7 +85,8 @@ export function measuredOf(results: readonly Result[], isPlaced: boolean): Measu
   const allowed = times(capacityOf(rsa.isolated) / capacityOf(rsa.native));
   const note = `the CPU of both processes would allow ${allowed}; the clients share it where there is no core for them alone`;
   const doubtful = SIDES.some((side) => bottleneckOf(rsa[side]) === 'clients');
-  return [{ target, ...estimateOf(rsa.isolated, rsa.native, 1, 'perSecond'), note, doubtful }];
+  const disturbed = isDisturbed(rsa.isolated, rsa.native);
+  return [{ target, ...estimateOf(rsa.isolated, rsa.native, 1, 'perSecond'), note, doubtful, disturbed }];
 }
 
 export function costOf({ site, native, isolated }: Result): string {

@@ -5,7 +5,15 @@
 import { BUSY, bottleneckOf } from '../bottleneck.ts';
 import { compare } from '../comparison.ts';
 import type { CrewRun } from '../crew.ts';
-import { busyClients, type Doubts, disowning, disturbanceOf, miscounted, withMore } from '../doubts.ts';
+import {
+  busyClients,
+  type Doubts,
+  disowning,
+  disturbanceOf,
+  isDisturbed,
+  miscounted,
+  withMore,
+} from '../doubts.ts';
 import { differenceEstimate, type Estimate, sideOf } from '../estimate.ts';
 import { between, ms, number, perSecond, share } from '../figures-in-words.ts';
 import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
@@ -164,8 +172,16 @@ export function measuredOf(results: readonly Result[], isPlaced: boolean): Measu
     ? `half of what the clients can do: ${busy} of the edge's core`
     : undefined;
   const doubtful = atHalf(p256).some(isOfClients);
+  // What half of the capacity is depends on the rounds that said it.
+  const disturbed = isDisturbed(...atHalf(p256), p256.closed.native);
   return [
-    { target: 'addedLatency', ...addedAtHalf(p256), doubtful, ...(note === undefined ? {} : { note }) },
+    {
+      target: 'addedLatency',
+      ...addedAtHalf(p256),
+      doubtful,
+      disturbed,
+      ...(note === undefined ? {} : { note }),
+    },
   ];
 }
 

@@ -136,6 +136,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     warnings: limited(workshop.scale, count),
     // What else runs takes nothing of a process's own memory.
     disowned: false,
+    disturbed: false,
     raw: { count, native, paused },
   };
 }

@@ -1,6 +1,6 @@
 /** What does a resumed handshake cost? No key takes part in it: as much as natively. */
 import { type Case, compare, nameOf } from '../comparison.ts';
-import { type Doubts, disowning, doubtsOf } from '../doubts.ts';
+import { type Doubts, disowning, doubtsOf, isDisturbed } from '../doubts.ts';
 import { number, spread, times } from '../figures-in-words.ts';
 import {
   eachGeneration,
@@ -89,6 +89,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     measured: results.map(({ version, native, remote }) => ({
       target: version === 'TLSv1.3' ? 'resumed13' : 'resumed12',
       ...estimateOf(remote, native, generationsOf(workshop.scale)),
+      disturbed: isDisturbed(remote, native),
     })),
     ...doubts(results),
     raw: results,

@@ -1,6 +1,6 @@
 /** What does pausing a handshake cost alone? The key is in the same process and answers at once. */
 import { type Case, compare } from '../comparison.ts';
-import { doubtsOf, withMore } from '../doubts.ts';
+import { doubtsOf, isDisturbed, withMore } from '../doubts.ts';
 import type { Estimate } from '../estimate.ts';
 import { spread, times } from '../figures-in-words.ts';
 import {
@@ -45,7 +45,7 @@ const isImpossible = ({ value, interval }: Estimate) => (interval?.[1] ?? value)
 export function measuredOf({ native, local, unverified }: Results, generations: number): Measured[] {
   const of = (target: Measured['target'], samples: readonly Sample[]): Measured => {
     const cost = estimateOf(samples, native, generations);
-    return { target, ...cost, doubtful: isImpossible(cost) };
+    return { target, ...cost, doubtful: isImpossible(cost), disturbed: isDisturbed(samples, native) };
   };
   if (unverified === undefined) return [of('ecShim', local)];
   return [of('rsaShim', unverified), of('rsaShimVerified', local)];

@@ -71,8 +71,8 @@ test('a program on the core of the edge is seen in the sample', {
     const edge = await workshop.edge('native');
     const plan = { version: 'TLSv1.3', ports: [edge.ports['P-256']!], concurrent: 16, ms: 400 } as const;
     const sample = await takeSample(workshop, [edge], plan);
-    const { warnings, disowned } = doubtsOf({ native: [sample] });
-    assert.ok(disowned, JSON.stringify(sample));
+    const { warnings, disturbed } = doubtsOf({ native: [sample] });
+    assert.ok(disturbed, JSON.stringify(sample));
     assert.match(
       warnings[0]!,
       /^Other programs disturbed this: the edge waited for its core \(share of the time: native \d+ %\)/,
@@ -122,21 +122,25 @@ test('the edge shares its core with nobody, where there are two that this proces
 
 test('half of the contestants disturbed, or clients at their limit in one of them, are not lost in a median of all', () => {
   const quiet = samplesWith({});
-  assert.deepEqual(doubtsOf({ native: quiet, remote: quiet }), { warnings: [], disowned: false });
+  assert.deepEqual(doubtsOf({ native: quiet, remote: quiet }), {
+    warnings: [],
+    disowned: false,
+    disturbed: false,
+  });
   const held = samplesWith({ waits: { ...QUIET, edge: 0.3 } });
-  const { warnings, disowned } = doubtsOf({ native: held, remote: quiet, more: quiet });
-  assert.ok(disowned);
+  const { warnings, disturbed } = doubtsOf({ native: held, remote: quiet, more: quiet });
+  assert.ok(disturbed);
   assert.match(warnings.join(), /native 30 %/);
   for (const side of ['key server', 'clients', 'stolen'] as const) {
     assert.ok(
-      doubtsOf({ native: quiet, remote: samplesWith({ waits: { ...QUIET, [side]: 0.2 } }) }).disowned,
+      doubtsOf({ native: quiet, remote: samplesWith({ waits: { ...QUIET, [side]: 0.2 } }) }).disturbed,
       side,
     );
   }
   const full = { clientUtilisation: 0.99, clientUtilisationByKernel: 0.99 };
   const busy = samplesWith({ ...full, edgeCpuMs: 0.5 });
   const limited = doubtsOf({ native: busy, remote: quiet, more: quiet });
-  assert.deepEqual([limited.disowned, limited.warnings.length], [false, 1]);
+  assert.deepEqual([limited.disturbed, limited.warnings.length], [false, 1]);
   assert.match(limited.warnings[0]!, /^The clients used all of a core \(native 99 %\)/);
   assert.deepEqual(doubtsOf({ native: samplesWith({ ...full, edgeCpuMs: 1.1 }) }).warnings, []);
 });
@@ -144,12 +148,12 @@ test('half of the contestants disturbed, or clients at their limit in one of the
 test('where the system does not say whether others were there, that is said, and nothing else', () => {
   const waits = { edge: undefined, 'key server': undefined, clients: undefined, stolen: undefined };
   for (const stolen of [undefined, 0]) {
-    const { warnings, disowned } = doubtsOf({ native: samplesWith({ waits: { ...waits, stolen } }) });
+    const { warnings, disturbed } = doubtsOf({ native: samplesWith({ waits: { ...waits, stolen } }) });
     assert.match(
       warnings.join(),
       /^This system does not say .*: whether other programs disturbed this is not known\.$/,
     );
-    assert.equal(disowned, false);
+    assert.equal(disturbed, false);
   }
   // Some process of a question is enough: not each has an edge.
   assert.deepEqual(doubtsOf({ native: samplesWith({ waits: { ...waits, clients: 0 } }) }).warnings, []);

@@ -27,6 +27,9 @@ class Pretended {
   readonly files = files;
   readonly scale: Scale;
   generation = 0;
+  /** Handshakes in this version are disturbed. */
+  disturbed: string | undefined;
+  #version = '';
   readonly #counts = { cpuMs: 0, handshakes: 0, resumed: 0, operations: 0 };
   #measured: EdgeName = 'native';
 
@@ -37,6 +40,7 @@ class Pretended {
   readonly clients = {
     run: (plan: ClientPlan) => {
       const counts = this.#counts;
+      this.#version = plan.version;
       const isResumed = plan.kind === 'closed' && plan.resume === true;
       counts.cpuMs += HANDSHAKES * (this.#measured === 'native' ? 1 : 1.2 + this.generation / 100);
       counts.handshakes += HANDSHAKES;
@@ -67,7 +71,8 @@ class Pretended {
   }
 
   async watched(_: unknown, work: () => Promise<unknown>) {
-    return [await work(), QUIET];
+    const value = await work();
+    return [value, this.#version === this.disturbed ? { ...QUIET, edge: 0.3 } : QUIET];
   }
 
   keyServerCpuMs = () => this.#counts.operations;
@@ -94,5 +99,22 @@ for (const question of [handshakes, resumed, shim, bulk]) {
     const [quick, one] = await asked(question, { ...SCALE, quick: true });
     assert.equal(one.generation, 0);
     for (const { target, allowance } of quick.measured) assert.equal(allowance, ONE_PAIR, target);
+  });
+}
+
+for (const [question, disturbed, state] of [
+  [resumed, 'TLSv1.2', [false, true]],
+  [resumed, 'TLSv1.3', [true, false]],
+  [bulk, 'TLSv1.3', [undefined]],
+] as const) {
+  test(`a target of "${question.name}" is held to its own rounds: others were there with ${disturbed}`, async () => {
+    const workshop = new Pretended({ ...SCALE, quick: true });
+    workshop.disturbed = disturbed;
+    const answer = await question.answer(workshop as unknown as Workshop);
+    assert.ok(answer.disturbed);
+    assert.deepEqual(
+      answer.measured.map((each) => each.disturbed),
+      state,
+    );
   });
 }

@@ -106,7 +106,7 @@ const asked = (name: string, answer: Question['answer']): Question => ({
 });
 const good: Answer = {
   ...{ words: ['well'], tables: [], plots: [], measured: [] },
-  ...{ warnings: [], disowned: false, raw: 1 },
+  ...{ warnings: [], disowned: false, disturbed: false, raw: 1 },
 };
 
 test('an edge that ends takes the question with it that it is asked in, and none that comes after', async () => {
@@ -148,14 +148,16 @@ test('a question that fails has no figures, says why, and takes no other one wit
   const questions = [
     asked('bad', () => Promise.reject(new Error('the reason'))),
     asked('good', () => Promise.resolve(more)),
-    asked('disturbed', () => Promise.resolve({ ...more, disowned: true })),
+    asked('miscounted', () => Promise.resolve({ ...more, disowned: true })),
+    asked('disturbed', () => Promise.resolve({ ...more, disturbed: true })),
   ];
   const { answers } = await askAll(questions, TINY, { write: () => undefined });
   const all = answers.map(({ name, failed, words, warnings }) => ({ name, failed, words, warnings }));
   assert.deepEqual(all, [
     { name: 'bad', failed: true, words: [], warnings: ['This was not measured: the reason'] },
     { name: 'good', failed: false, words: ['well', 'so'], warnings: [] },
-    // From what was disturbed nothing follows.
+    // From what was disturbed nothing follows, nor from what is something else.
+    { name: 'miscounted', failed: false, words: ['well'], warnings: [] },
     { name: 'disturbed', failed: false, words: ['well'], warnings: [] },
   ]);
 });

@@ -54,6 +54,7 @@ const report = reportWith(
         { target: 'rsaGain', value: 1.5, interval: [1.4, 1.8999] },
       ],
       disowned: false,
+      disturbed: false,
       rounds: 5,
       raw: {},
     },

@@ -67,7 +67,7 @@ test('what is left for one pair of processes is said, and what it takes to meet 
 
 const answered = (name: string, measured: readonly Measured[], more: Partial<Answered> = {}): Answered => ({
   ...{ name, title: name, failed: false, words: [], tables: [], plots: [], warnings: [] },
-  ...{ measured, disowned: false, rounds: 5, raw: 0, ...more },
+  ...{ measured, disowned: false, disturbed: false, rounds: 5, raw: 0, ...more },
 });
 
 test('what failed, what was not asked, and what was disturbed is neither met nor forgotten', () => {
@@ -83,7 +83,7 @@ test('what failed, what was not asked, and what was disturbed is neither met nor
         { target: 'resumed13', value: 1, interval: [1, 1] },
         { target: 'resumed12', value: 1, interval: [1, 1] },
       ],
-      { disowned: true },
+      { disowned: true, disturbed: false },
     ),
     answered('bulk', [], { failed: true }),
     answered('isolate', [{ target: 'isolate', value: Number.NaN, note: 'one core' }]),
@@ -99,6 +99,20 @@ test('what failed, what was not asked, and what was disturbed is neither met nor
   assert.equal(countOf(verdicts), '1 of 12 targets met, 1 not met, 3 not certain, 7 not measured.');
   const shown = shownOf(verdicts, answers).map(({ name }) => name);
   assert.deepEqual(shown, ['rsaCost', 'rsaGain', 'ecCost', 'resumed13', 'resumed12', 'isolate', 'bulk']);
+});
+
+test('a target is held to the disturbance of the rounds it is of, and to that of the question where it does not say', () => {
+  const of = (measured: Partial<Measured>, disturbed: boolean) => {
+    const figure: Measured = { target: 'bulk', value: 1, interval: [0.98, 1.02], ...measured };
+    const all = verdictsOf([answered('bulk', [figure], { disturbed })]);
+    const { state, note } = all.find(({ name }) => name === 'bulk')!;
+    return [state, note];
+  };
+  const held = ['not certain', 'other programs disturbed these rounds'];
+  assert.deepEqual(of({ disturbed: false }, true), ['met', undefined]);
+  assert.deepEqual(of({ disturbed: true }, true), held);
+  assert.deepEqual(of({}, true), held);
+  assert.deepEqual(of({}, false), ['met', undefined]);
 });
 
 test('a figure on the right side of its limit is no verdict where its rounds reach over it', () => {

@@ -35,7 +35,7 @@ test('a ratio is of the first to the second, and so are the targets', () => {
   const rsa = handshake('RSA-2048', 1, 0.5, 0.6);
   assert.equal(ratioOf(rsa.batch.remote, rsa.batch.native), 0.5);
   const measured = handshakes.measuredOf([rsa, handshake('P-256', 0.5, 0.55, 0.02)]);
-  const onePair = { allowance: ONE_PAIR, doubtful: false };
+  const onePair = { allowance: ONE_PAIR, doubtful: false, disturbed: false };
   const rounded = (value: number) => Number(value.toFixed(9));
   const plain = (all: typeof measured) =>
     all.map((each) => ({ ...each, interval: each.interval?.map(rounded) }));
@@ -119,7 +119,7 @@ function statesOf(name: string, measured: Answered['measured'], doubts: Doubts):
 test('by handshakes that were not full, or not resumed, or miscounted, no target is met or not, and they are told', () => {
   const full = handshake('RSA-2048', 1, 0.45, 0.6);
   const measured = handshakes.measuredOf([full]);
-  assert.deepEqual(handshakes.doubts([full]), { warnings: [], disowned: false });
+  assert.deepEqual(handshakes.doubts([full]), { warnings: [], disowned: false, disturbed: false });
   for (const [more, warning] of [
     [{ operations: 0.5 }, /not all handshakes were full/],
     [{ resumed: 0.5 }, /not between full handshakes/],
@@ -138,7 +138,7 @@ test('by handshakes that were not full, or not resumed, or miscounted, no target
     } as const),
     remote: samplesWith({ resumed: 1, operations: 0, ...more }),
   });
-  assert.deepEqual(resumed.doubts([sides({})]), { warnings: [], disowned: false });
+  assert.deepEqual(resumed.doubts([sides({})]), { warnings: [], disowned: false, disturbed: false });
   const equal = [{ target: 'resumed13', value: 1, interval: [0.99, 1.01] }] as const;
   for (const [more, warning] of [
     [{ resumed: 0.9 }, /Not every handshake was resumed/],
@@ -148,6 +148,40 @@ test('by handshakes that were not full, or not resumed, or miscounted, no target
     assert.match(doubts.warnings.join(), warning);
     assert.deepEqual(statesOf('resumed', equal, doubts), ['met', 'not certain']);
   }
+});
+
+test('other programs in the rounds of one case are a doubt of its target, and of no other; they are told in any case', () => {
+  const waits = { ...QUIET, edge: 0.3 };
+  const [rsa, p256] = [handshake('RSA-2048', 1, 0.45, 0.6), handshake('P-256', 0.3, 0.32, 0.05)];
+  const disturbedIn = (...results: readonly Result[]) => [
+    handshakes.doubts(results).disturbed,
+    ...handshakes.measuredOf(results).map(({ disturbed }) => disturbed),
+  ];
+  const held = (result: Result, group: 'batch' | 'alone') => {
+    const { native, remote } = result[group];
+    return { ...result, [group]: { native, remote: remote.map((each) => ({ ...each, waits })) } };
+  };
+  assert.deepEqual(disturbedIn(rsa, p256), [false, false, false, false]);
+  assert.deepEqual(disturbedIn(held(rsa, 'batch'), p256), [true, true, true, false]);
+  assert.deepEqual(disturbedIn(rsa, held(p256, 'batch')), [true, false, false, true]);
+  // No target is of handshakes one at a time, nor of other cases.
+  assert.deepEqual(disturbedIn(held(rsa, 'alone'), p256), [true, false, false, false]);
+  const more = held({ ...handshake('P-384', 1, 0.5, 0.6) }, 'batch');
+  assert.deepEqual(disturbedIn(rsa, p256, more), [true, false, false, false]);
+  const app = isolated();
+  const busy = { ...app, isolated: app.isolated.map((each) => ({ ...each, waits })) };
+  const [own] = isolate.measuredOf([busy], true);
+  const [other] = isolate.measuredOf([app, { ...busy, site: 'P-256' }], true);
+  assert.deepEqual([own?.disturbed, other?.disturbed], [true, false]);
+  const sides = { native: samplesWith({ edgeCpuMs: 1 }), local: samplesWith({ edgeCpuMs: 1.01 }) };
+  const unverified = samplesWith({ edgeCpuMs: 1.01, waits });
+  assert.deepEqual(
+    shim.measuredOf({ ...sides, unverified }, 5).map(({ target, disturbed }) => [target, disturbed]),
+    [
+      ['rsaShim', true],
+      ['rsaShimVerified', false],
+    ],
+  );
 });
 
 test('rates and latencies of clients that are full are no verdict', () => {
@@ -181,7 +215,7 @@ test('whether distance costs work is said by the figures', () => {
 
 const ISOLATE: Answered = {
   ...{ name: 'isolate', title: '', failed: false, rounds: 5, words: [], tables: [], plots: [] },
-  ...{ measured: [], warnings: [], disowned: false, raw: 0 },
+  ...{ measured: [], warnings: [], disowned: false, disturbed: false, raw: 0 },
 };
 
 function isolated(): isolate.Result {
@@ -260,7 +294,7 @@ test('the latency that is added is remote less native, at half of the load', () 
     steps: [step(0.1, 1, 9), step(0.5, native, remote), step(0.85, 1, 9)],
   });
   assert.deepEqual(load.measuredOf([result(1, 1.25)], true), [
-    { target: 'addedLatency', value: 0.25, interval: [0.25, 0.25], doubtful: false },
+    { target: 'addedLatency', value: 0.25, interval: [0.25, 0.25], doubtful: false, disturbed: false },
   ]);
   assert.match(
     load.conclusionOf(result(1, 1.25), true),
@@ -295,6 +329,13 @@ test('the latency that is added is remote less native, at half of the load', () 
   const limited = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [busy] }] };
   assert.match(load.doubts([limited]).warnings.join(), /clients used all of a core/);
   assert.equal(load.measuredOf([limited], true)[0]?.doubtful, true);
+  const waits = { ...QUIET, clients: 0.3 };
+  const disturbed = (...steps: load.Result['steps']) =>
+    load.measuredOf([{ ...result(1, 2), steps }], true)[0]?.disturbed;
+  const held = (share: number) => ({ ...step(share, 1, 2), remote: [{ ...round(2), waits }] });
+  assert.deepEqual([disturbed(step(0.5, 1, 2), held(0.7)), disturbed(held(0.5))], [false, true]);
+  const unsure = { ...result(1, 2), closed: { ...closedAt(0.5), native: samplesWith({ waits }) } };
+  assert.equal(load.measuredOf([unsure], true)[0]?.disturbed, true);
   const miscounted = { ...result(1, 2), closed: { ...closedAt(0.5), remote: samplesWith({ resumed: 1 }) } };
   assert.ok(load.doubts([miscounted]).disowned);
 });
