@@ -1,7 +1,9 @@
 /** One kind of handshake, measured on several edges in turn. */
 import type { SecureVersion } from 'node:tls';
+import { eachGeneration, joined, roundsInEach } from './generations.ts';
 import { interleave } from './rounds.ts';
 import { type Sample, takeSample } from './sample.ts';
+import { CONCURRENT } from './scale.ts';
 import type { Site } from './sites.ts';
 import { type EdgeName, WARM_UP_SITES, WARM_UP_VERSION, type Workshop } from './workshop.ts';
 
@@ -41,4 +43,27 @@ export async function compare<Name extends EdgeName>(
   if (!isWarm(which)) for (const name of sides) await round(name, ms);
   const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name, ms)]));
   return interleave(contestants as Record<Name, () => Promise<Sample>>, rounds);
+}
+
+/**
+ * Cases that are to be known to a few per cent, sixteen at once.
+ *
+ * @returns of each case its rounds, of all generations of these edges
+ */
+export async function compareEach<Name extends EdgeName>(
+  workshop: Workshop,
+  sides: readonly Name[],
+  cases: readonly Case[],
+): Promise<Record<Name, Sample[]>[]> {
+  const { scale } = workshop;
+  const ofOneGeneration = async () => {
+    const all = [];
+    for (const which of cases) {
+      workshop.say(nameOf(which));
+      all.push(await compare(workshop, sides, which, CONCURRENT, scale.roundMs, roundsInEach(scale)));
+    }
+    return all;
+  };
+  const generations = await eachGeneration(workshop, sides, ofOneGeneration);
+  return cases.map((_, index) => joined(generations.map((each) => each[index]!)));
 }

@@ -74,8 +74,10 @@ export interface Answered extends Omit<Answer, 'conclusions'> {
   readonly title: string;
   /** It has no figures; a warning says why. */
   readonly failed: boolean;
-  /** Of each contestant. */
+  /** Of each contestant; where not all have as many, the fewest. */
   readonly rounds: number;
+  /** Where not all have as many. */
+  readonly mostRounds?: number | undefined;
 }
 
 export interface Question {
@@ -88,6 +90,8 @@ export interface Question {
   readonly edges: readonly EdgeName[];
   /** Of each contestant; where not all have as many, the fewest. */
   rounds(scale: Scale): number;
+  /** Where not all have as many. */
+  mostRounds?(scale: Scale): number;
   /** How long it takes, without their warm-up. */
   seconds(scale: Scale): number;
   answer(workshop: Workshop): Promise<Answer>;

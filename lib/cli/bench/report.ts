@@ -65,8 +65,9 @@ export function aboutMachine({ machine, time, seconds, settings, placement }: Re
 }
 
 /** @returns how often each contestant was measured; nothing where nothing was */
-export function roundsInWords({ rounds }: Answered): string {
+export function roundsInWords({ rounds, mostRounds = rounds }: Answered): string {
   if (rounds < 1) return '';
+  if (mostRounds > rounds) return `${rounds} to ${mostRounds} rounds of each, in turn.`;
   return rounds === 1 ? 'One round of each: no spread is known.' : `${rounds} rounds of each, in turn.`;
 }
 

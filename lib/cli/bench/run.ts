@@ -49,11 +49,16 @@ function concluded({ conclusions = [], ...answer }: Answer): Omit<Answer, 'concl
  * What was measured before, or can be afterwards, is not lost where a question fails, or what it needs has ended: it has no figures,
  * and says why.
  */
-async function ask({ name, title, answer, rounds }: Question, workshop: Workshop): Promise<Answered> {
+async function ask(
+  { name, title, answer, rounds, mostRounds }: Question,
+  workshop: Workshop,
+): Promise<Answered> {
   workshop.forgetEnded();
   try {
     const answered = await Promise.race([answer(workshop), workshop.broken]);
-    return { name, title, failed: false, rounds: rounds(workshop.scale), ...concluded(answered) };
+    const { scale } = workshop;
+    const counts = { rounds: rounds(scale), mostRounds: mostRounds?.(scale) };
+    return { name, title, failed: false, ...counts, ...concluded(answered) };
   } catch (error) {
     const warnings = [`This was not measured: ${(error as Error).message}`];
     return { name, title, failed: true, rounds: 0, ...NOTHING, warnings };

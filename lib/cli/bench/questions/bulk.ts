@@ -85,7 +85,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [],
     measured: [{ target: 'bulk', ...ratioEstimate(cpu(remote), cpu(native), generationsOf(scale)) }],
     ...disturbanceOf({ native, remote } satisfies Groups<Transfer>),
-    raw: { bytes: bytesOf(scale), native, remote },
+    raw: { bytes: bytesOf(scale), generations: generationsOf(scale), native, remote },
   };
 }
 

@@ -1,13 +1,6 @@
 /** What does a full handshake cost, with its key native and on a key server? */
-import { type Case, compare, nameOf } from '../comparison.ts';
-import {
-  eachGeneration,
-  generationsInWords,
-  generationsOf,
-  joined,
-  renewalMs,
-  roundsInEach,
-} from '../generations.ts';
+import { type Case, compare, compareEach, nameOf } from '../comparison.ts';
+import { generationsInWords, generationsOf, renewalMs, roundsInEach, roundsOfAll } from '../generations.ts';
 import type { Answer, Question } from '../question.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
 import { signatureCpuMs } from '../sites.ts';
@@ -60,23 +53,11 @@ async function withAlone(
   };
 }
 
-/** @returns of each case, what one generation of edges makes of it */
-async function ofOneGeneration(workshop: Workshop) {
-  const { scale } = workshop;
-  const all = [];
-  for (const which of JUDGED) {
-    workshop.say(nameOf(which));
-    all.push(await compare(workshop, SIDES, which, CONCURRENT, scale.roundMs, roundsInEach(scale)));
-  }
-  return all;
-}
-
 async function measure(workshop: Workshop): Promise<Result[]> {
-  const generations = await eachGeneration(workshop, SIDES, () => ofOneGeneration(workshop));
+  const batches = await compareEach(workshop, SIDES, JUDGED);
   const results: Result[] = [];
   for (const [index, which] of JUDGED.entries()) {
-    const batch = joined(generations.map((each) => each[index]!));
-    results.push(await withAlone(workshop, which, batch, generations.length));
+    results.push(await withAlone(workshop, which, batches[index]!, generationsOf(workshop.scale)));
   }
   for (const which of casesOf(workshop.scale).slice(JUDGED.length)) {
     workshop.say(nameOf(which));
@@ -115,6 +96,7 @@ export const handshakes: Question = {
   asks: 'what a full handshake costs, by kind of key and version',
   edges: SIDES,
   rounds: ({ rounds }: Scale) => rounds,
+  mostRounds: roundsOfAll,
   seconds,
   answer,
 };

@@ -261,6 +261,8 @@ export const load: Question = {
   asks: 'how long a handshake takes, by how many begin in a second',
   edges: SIDES,
   rounds: roundsOf,
+  // Of the capacity.
+  mostRounds: ({ rounds }: Scale) => rounds,
   seconds,
   answer,
 };

@@ -1,20 +1,12 @@
 /** What does a resumed handshake cost? No key takes part in it: as much as natively. */
-import { type Case, compare, nameOf } from '../comparison.ts';
+import { type Case, compareEach } from '../comparison.ts';
 import { type Doubts, disowning, doubtsOf, isDisturbed } from '../doubts.ts';
 import { number, spread, times } from '../figures-in-words.ts';
-import {
-  eachGeneration,
-  generationsInWords,
-  generationsOf,
-  joined,
-  renewalMs,
-  roundsInEach,
-  roundsOfAll,
-} from '../generations.ts';
+import { generationsInWords, generationsOf, renewalMs, roundsInEach, roundsOfAll } from '../generations.ts';
 import type { Answer, Question } from '../question.ts';
 import { estimateOf, figuresIn, medianOf, ratioOf } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
-import { CONCURRENT, type Scale } from '../scale.ts';
+import type { Scale } from '../scale.ts';
 import type { Workshop } from '../workshop.ts';
 
 export interface Result extends Case {
@@ -42,6 +34,9 @@ function row(result: Result): string[] {
   ];
 }
 
+const wasAsked = (results: readonly Result[]) =>
+  results.some(({ native, remote }) => [...native, ...remote].some(({ operations }) => operations !== 0));
+
 /** Counted: what the edge says it resumed, and the signatures it asked for. */
 export function doubts(results: readonly Result[]): Doubts {
   const groups = Object.fromEntries(
@@ -50,45 +45,33 @@ export function doubts(results: readonly Result[]): Doubts {
       [`remote, ${tls(each)}`, each.remote] as const,
     ]),
   );
-  const asked = Object.values(groups)
-    .flat()
-    .some(({ operations }) => operations !== 0)
+  const asked = wasAsked(results)
     ? ['The key server was asked: the comparison is not between resumed handshakes.']
     : [];
   return disowning(doubtsOf(groups, 1), ...asked);
 }
 
-/** @returns of each case, what one generation of edges makes of it */
-async function ofOneGeneration(workshop: Workshop) {
-  const { scale } = workshop;
-  const all = [];
-  for (const which of CASES) {
-    workshop.say(nameOf(which));
-    all.push(await compare(workshop, SIDES, which, CONCURRENT, scale.roundMs, roundsInEach(scale)));
-  }
-  return all;
+/** The first of what is said is so where it was counted. */
+export function wordsOf(results: readonly Result[]): string {
+  const so = wasAsked(results) ? '.' : ', and the key server was not asked.';
+  const ratios = results.map(
+    (each) => `${tls(each)}: ${times(ratioOf(each.remote, each.native))} the CPU of native.`,
+  );
+  return [`A resumed handshake needs no private key${so}`, ...ratios].join(' ');
 }
 
 async function answer(workshop: Workshop): Promise<Answer> {
-  const generations = await eachGeneration(workshop, SIDES, () => ofOneGeneration(workshop));
-  const results = CASES.map((which, index) => ({
-    ...which,
-    ...joined(generations.map((each) => each[index]!)),
-  }));
+  const generations = generationsOf(workshop.scale);
+  const all = await compareEach(workshop, SIDES, CASES);
+  const results = CASES.map((which, index) => ({ ...which, generations, ...all[index]! }));
   const columns = ['edge CPU, ms', 'native', 'remote', 'ratio', 'resumed', 'operations'];
   return {
-    words: [
-      'A resumed handshake needs no private key, and the key server is not asked. ' +
-        results
-          .map((each) => `${tls(each)}: ${times(ratioOf(each.remote, each.native))} the CPU of native.`)
-          .join(' '),
-      generationsInWords(workshop.scale),
-    ],
+    words: [wordsOf(results), generationsInWords(workshop.scale)],
     tables: [{ columns, rows: results.map(row) }],
     plots: [],
     measured: results.map(({ version, native, remote }) => ({
       target: version === 'TLSv1.3' ? 'resumed13' : 'resumed12',
-      ...estimateOf(remote, native, generationsOf(workshop.scale)),
+      ...estimateOf(remote, native, generations),
       disturbed: isDisturbed(remote, native),
     })),
     ...doubts(results),

@@ -95,7 +95,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [],
     measured,
     ...withMore(doubtsOf(groupsOf(results)), ...wrong),
-    raw: Object.fromEntries(results),
+    raw: { generations: generationsOf(workshop.scale), ...Object.fromEntries(results) },
   };
 }
 

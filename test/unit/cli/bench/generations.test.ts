@@ -84,11 +84,25 @@ async function asked({ answer }: Question, scale: Scale): Promise<[Answer, Prete
   return [await answer(workshop as unknown as Workshop), workshop];
 }
 
+/** @returns how many rounds each contestant has, wherever in these they are */
+function roundsIn(raw: unknown): number[] {
+  if (typeof raw !== 'object' || raw === null) return [];
+  if (Array.isArray(raw) && Object.hasOwn(raw[0] as object, 'waits')) return [raw.length];
+  return Object.values(raw).flatMap(roundsIn);
+}
+
 for (const question of [handshakes, resumed, shim, bulk]) {
   test(`each target of "${question.name}" is judged by several generations, with nothing left beside; --quick has one`, async () => {
     const [full, workshop] = await asked(question, SCALE);
     assert.equal(workshop.generation, generationsOf(SCALE) - 1);
     assert.ok(full.measured.length > 0);
+    // So that whoever has the JSON can compute the intervals anew.
+    assert.match(JSON.stringify(full.raw), new RegExp(`"generations":${generationsOf(SCALE)}\\b`));
+    const counts = roundsIn(full.raw);
+    assert.deepEqual(
+      [Math.min(...counts), Math.max(...counts)],
+      [question.rounds(SCALE), question.mostRounds?.(SCALE) ?? question.rounds(SCALE)],
+    );
     for (const { target, value, interval, allowance } of full.measured) {
       assert.equal(allowance, undefined, target);
       const wide = target === 'rsaGain' ? value : 1 / value;

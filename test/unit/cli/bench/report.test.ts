@@ -78,6 +78,8 @@ test('the terminal gets aligned tables, doubts, words, targets and the machine',
   assert.match(text, /^1 of 12 targets met, 1 not met, 10 not measured\.$/m);
   assert.match(text, /^5 rounds of each, in turn\.$/m);
   assert.match(text, /^Intervals are of neighbouring rounds, 95 %\. .* 8 % more is left on either side/m);
+  const more = report.answers.map((answer) => ({ ...answer, mostRounds: 10 }));
+  assert.match(textReport(reportWith(more)), /^5 to 10 rounds of each, in turn\.$/m);
   assert.doesNotMatch(textReport(reportWith([])), /Intervals are/);
   assert.match(
     text,

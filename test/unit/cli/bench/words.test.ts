@@ -139,6 +139,11 @@ test('by handshakes that were not full, or not resumed, or miscounted, no target
     remote: samplesWith({ resumed: 1, operations: 0, ...more }),
   });
   assert.deepEqual(resumed.doubts([sides({})]), { warnings: [], disowned: false, disturbed: false });
+  assert.match(
+    resumed.wordsOf([sides({})]),
+    /needs no private key, and the key server was not asked\. TLS 1\.3/,
+  );
+  assert.match(resumed.wordsOf([sides({ operations: 0.01 })]), /needs no private key\. TLS 1\.3/);
   const equal = [{ target: 'resumed13', value: 1, interval: [0.99, 1.01] }] as const;
   for (const [more, warning] of [
     [{ resumed: 0.9 }, /Not every handshake was resumed/],
