@@ -6,14 +6,14 @@
  */
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
+import { certificateBlocks } from './credentials.ts';
 import { type CertificateName, certificateName } from './revocation-list.ts';
 
-const BLOCK = /-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----[^-]+-----END \1CERTIFICATE-----/g;
 /** Below the authority's, the client's own included; each costs a verification of a signature. */
 export const MAX_PATH = 8;
 
 /** @returns nothing for what cannot be read: OpenSSL takes no notice of it either */
-function read(certificate: string | Buffer): readonly X509Certificate[] {
+function read(certificate: string): readonly X509Certificate[] {
   try {
     return [new X509Certificate(certificate)];
   } catch {
@@ -98,10 +98,8 @@ export class Authorities {
 
   /** @param ca PEM, one text or several, each with any number of certificates */
   constructor(ca: tls.SecureContextOptions['ca']) {
-    const texts = [ca ?? []].flat().map(String);
-    const issuers = texts
-      .flatMap((text) => text.match(BLOCK) ?? [])
-      .flatMap(read)
+    const issuers = certificateBlocks(ca, 'ca')
+      .flatMap(({ whole }) => read(whole))
       .map((certificate) => new Issuer(certificate));
     const roots = new Set(issuers.filter((each) => each.vouchesFor(each.certificate)));
     this.#all = issuers.flatMap((issuer) => {

@@ -5,9 +5,9 @@
 import { isSameName } from '../engine/same-name.ts';
 import { KeylessError } from '../errors.ts';
 import { INTEGER, readElement, SEQUENCE } from '../protocol/der.ts';
+import { type PemBlock, pemBlocks } from './pem-blocks.ts';
 
 const VERSION_OF_CERTIFICATE = 0xa0;
-const BLOCK = /-----BEGIN X509 CRL-----[A-Za-z0-9+/=\s]+-----END X509 CRL-----/g;
 
 /** What a revocation list calls a certificate by. */
 export interface CertificateName {
@@ -75,20 +75,21 @@ function readSerials(afterIssuer: Buffer): ReadonlySet<string> {
  * @throws ERR_KEYLESS_INVALID_ARGUMENT if it holds no list, or one that cannot be read
  */
 export function revocationLists(pem: string): readonly RevocationList[] {
-  return splitLists(pem).map((list) => {
-    const base64 = list.replace(/-----[^-]+-----/g, '');
-    return new RevocationList(Buffer.from(base64, 'base64'));
-  });
+  return blocksOf(pem).map(({ der }) => new RevocationList(der));
 }
 
 /**
  * @param pem one list or several, one after the other
  * @returns each by itself, as node:tls wants them
- * @throws ERR_KEYLESS_INVALID_ARGUMENT if it holds none
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT if it holds none, or one that is not whole
  */
 export function splitLists(pem: string): string[] {
-  const lists = pem.match(BLOCK);
-  if (lists !== null) return lists;
+  return blocksOf(pem).map(({ whole }) => whole);
+}
+
+function blocksOf(pem: string): readonly PemBlock[] {
+  const lists = pemBlocks(pem, ['X509 CRL'], 'The certificate revocation list');
+  if (lists.length > 0) return lists;
   throw new KeylessError(
     'ERR_KEYLESS_INVALID_ARGUMENT',
     'The certificate revocation list holds no "X509 CRL" in PEM (RFC 7468, section 6).',

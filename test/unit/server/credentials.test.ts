@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import type tls from 'node:tls';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerConnectionEnd, ServerConnectionRefused } from '../../../lib/server/channels.ts';
+import { requireCredentials } from '../../../lib/server/credentials.ts';
 import { Grants } from '../../../lib/server/grants.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
 import { certificateName, revocationLists } from '../../../lib/server/revocation-list.ts';
@@ -92,6 +93,38 @@ test('what is no revocation list is refused, wherever it is cut', () => {
   }
 });
 
+/** What becomes of a PEM file behind one that is whole, wherever a copy of it is cut or a character of it is another one. */
+function* damaged(pem: string): Generator<string> {
+  const whole = pem.trimEnd();
+  for (let length = 1; length < whole.length; length += 1) yield whole.slice(0, length);
+  for (let at = 0; at < whole.length; at += 7) {
+    if (whole[at] !== '\n') yield `${whole.slice(0, at)}!${whole.slice(at + 1)}`;
+  }
+}
+
+test('a revocation list that is not whole is refused, also behind one that is', () => {
+  assert.equal(revocationLists(`# ours\r\n${nobodyRevoked}\n${edgeRevoked.trimEnd()}`).length, 2);
+  assert.equal(revocationLists(`${setup.edge.certPem}${setup.edge.keyPem}${edgeRevoked}`).length, 1);
+  const error = { code: 'ERR_KEYLESS_INVALID_ARGUMENT' };
+  for (const list of damaged(edgeRevoked)) {
+    assert.throws(() => revocationLists(nobodyRevoked + list), error, list);
+    if (list.includes('-----BEGIN ')) assert.throws(() => revocationLists(list + nobodyRevoked), error, list);
+  }
+});
+
+test('so is a certificate, of an authority or of the key server: nobody is left out in silence', async () => {
+  const [first, second] = [setup.authority.certPem, (await makeAuthority('Second')).certPem];
+  const { cert, ...rest } = credentials();
+  requireCredentials({ ...rest, cert: cert + second, ca: [first, Buffer.from(second)] });
+  const inside = second.replace(/^M/m, 'N');
+  for (const damage of [inside, ...damaged(second)]) {
+    const options = { code: 'ERR_KEYLESS_INVALID_ARGUMENT' };
+    assert.throws(() => requireCredentials({ ...rest, cert, ca: first + damage }), options, damage);
+    assert.throws(() => requireCredentials({ ...rest, cert, ca: [first, damage] }), options, damage);
+    assert.throws(() => requireCredentials({ ...rest, cert: cert + damage, ca: first }), options, damage);
+  }
+});
+
 test('a client on the list is not let in, others are', async () => {
   const { port } = await start({ crl: edgeRevoked });
   assert.deepEqual([await isLetIn(port), await isLetIn(port, other)], [false, true]);
@@ -142,6 +175,10 @@ test('credentials that cannot be used are refused, and the old ones stay', async
   });
   assert.throws(() => server.setCredentials({ ...credentials(), ca: undefined }), {
     code: 'ERR_KEYLESS_INVALID_ARGUMENT',
+  });
+  const half = other.certPem.slice(0, 300);
+  assert.throws(() => server.setCredentials(credentials({ ca: setup.authority.certPem + half })), {
+    message: '"ca" has a block in PEM that is not whole: cut short, or damaged.',
   });
   assert.deepEqual([await isServed(peer), await isLetIn(server.port)], [true, true]);
   peer.close();
