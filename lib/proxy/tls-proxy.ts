@@ -11,6 +11,7 @@ import {
   type TLSSocket,
   type Server as TlsServer,
 } from 'node:tls';
+import { withPeerLimits } from '../engine/peer-limits.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import { type Backend, connectBackend, isHttp } from './backend.ts';
 import type { ProxyEvents, ProxyStats } from './events.ts';
@@ -67,6 +68,8 @@ function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): 
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
+/** Of clients, which are asked for none. */
+const CERTIFICATE_BYTES = 1024;
 const COMMON = { minVersion: 'TLSv1.2', sessionIdContext: SESSION_ID_CONTEXT } as const;
 const HTTP_PROTOCOLS = ['h2', 'http/1.1'];
 /** As tls.Server.setTicketKeys takes them. */
@@ -110,7 +113,9 @@ export class TlsProxy {
     this.#byLabel = new Map(all.map((host) => [host.label, host]));
     // Clients without a name get what the server has of its own: nothing, or the default host's.
     const { secrets } = this.#defaultHost ?? {};
-    this.#tls.setSecureContext({ ...COMMON, ...secrets, ticketKeys: this.#ticketKeys });
+    const context = { ...COMMON, ...secrets, ticketKeys: this.#ticketKeys };
+    // Those of a connection are of the context that it begins with, whatever host it is for.
+    withPeerLimits(CERTIFICATE_BYTES, () => this.#tls.setSecureContext(context));
   }
 
   /** The same for all processes of one proxy, 48 bytes. */

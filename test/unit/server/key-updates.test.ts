@@ -1,8 +1,6 @@
 /** TLS records that carry no data: what they cost is known to nobody above OpenSSL. Node.js cannot send a KeyUpdate; s_client can. */
 import assert from 'node:assert/strict';
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +10,7 @@ import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerConnectionEnd } from '../../../lib/server/channels.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { OpensslClient } from '../../helpers/openssl-client.ts';
 
 let setup: KeyServerSetup;
 let server: KeyServer & { readonly port: number };
@@ -30,66 +29,21 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** openssl-s_client(1), which takes commands on its standard input. */
-class Client {
-  readonly #process: ChildProcessWithoutNullStreams;
-  readonly closed: Promise<unknown>;
-  #output = '';
-
-  constructor() {
-    const files = ['-cert', join(folder, 'cert'), '-key', join(folder, 'key'), '-CAfile', join(folder, 'ca')];
-    const tls = ['-tls1_3', '-alpn', 'keyless-tls/1'];
-    const to = ['-connect', `127.0.0.1:${server.port}`];
-    this.#process = spawn('openssl', ['s_client', ...to, ...tls, ...files]);
-    this.closed = once(this.#process, 'close');
-    this.#process.stdin.on('error', () => undefined);
-    for (const stream of [this.#process.stdout, this.#process.stderr])
-      stream.on('data', (chunk: Buffer) => {
-        this.#output += chunk.toString('latin1');
-        this.#process.emit('output');
-      });
-  }
-
-  /** @returns whether it has come, before the end of the connection; what was there by then is forgotten */
-  async saw(text: string): Promise<boolean> {
-    let ended = false;
-    const end = this.closed.then(() => {
-      ended = true;
-    });
-    while (!ended && !this.#output.includes(text)) await Promise.race([once(this.#process, 'output'), end]);
-    const came = this.#output.includes(text);
-    this.#output = '';
-    return came;
-  }
-
-  write(bytes: string | Uint8Array): void {
-    this.#process.stdin.write(bytes);
-  }
-
-  /** @returns whether so many could be sent, one after the other: a line is a command only if it is read by itself */
-  async updateKeys(times: number): Promise<boolean> {
-    for (let time = 0; time < times; time += 1) {
-      this.write('k\n');
-      if (!(await this.saw('KEYUPDATE'))) return false;
-    }
-    return true;
-  }
-
-  async ping(): Promise<void> {
-    this.write(encodeFrame(1, PING));
-    assert.ok(await this.saw('are you there'));
-  }
+async function ping(client: OpensslClient): Promise<void> {
+  client.write(encodeFrame(1, PING));
+  assert.ok(await client.saw('are you there'));
 }
 
 const PING = pingRequest(Buffer.from('are you there'));
 
-async function endOf(work: (client: Client) => Promise<void>): Promise<ServerConnectionEnd> {
+async function endOf(work: (client: OpensslClient) => Promise<void>): Promise<ServerConnectionEnd> {
   let listener: (message: unknown) => void;
   const end = new Promise<ServerConnectionEnd>((resolve) => {
     listener = (message) => resolve(message as ServerConnectionEnd);
     subscribe('keyless-tls:server:connection:end', listener);
   });
-  const client = new Client();
+  const files = ['-cert', join(folder, 'cert'), '-key', join(folder, 'key'), '-CAfile', join(folder, 'ca')];
+  const client = new OpensslClient(server.port, ['-alpn', 'keyless-tls/1', ...files]);
   assert.ok(await client.saw('SSL handshake has read'));
   await work(client);
   const message = await end;
@@ -101,9 +55,9 @@ async function endOf(work: (client: Client) => Promise<void>): Promise<ServerCon
 test('a client that renews its keys a few times is served, and oftener after thousands of records', async () => {
   const { error } = await endOf(async (client) => {
     assert.ok(await client.updateKeys(10));
-    for (let records = 0; records < 4200; records += 1) await client.ping();
+    for (let records = 0; records < 4200; records += 1) await ping(client);
     assert.ok(await client.updateKeys(4));
-    await client.ping();
+    await ping(client);
     client.write('Q\n');
   });
   assert.equal(error, undefined);
