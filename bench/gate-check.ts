@@ -1,4 +1,7 @@
 /** When the gate is passed, and when its canary is: without a measurement, so that this can be tested. */
+import { figuresIn } from '../lib/cli/bench/rounds.ts';
+import type { Sample } from '../lib/cli/bench/sample.ts';
+import { percentile } from '../lib/cli/bench/statistics.ts';
 import type { Budget } from './budgets.ts';
 import { oneOf } from './tries.ts';
 
@@ -29,6 +32,22 @@ export interface Subject {
 export function costOf(nativeMs: number, signatureMs: number, remoteMs: number): number {
   if (signatureMs < nativeMs) return remoteMs / (nativeMs - signatureMs);
   throw new Error('A signature seemed to take more than a native handshake with it: nothing was measured.');
+}
+
+/** Others on the machine make rounds dearer and never cheaper, and half of them at times: the lower quartile. */
+const cpuMsOf = (rounds: readonly Sample[]) => percentile(figuresIn(rounds, 'edgeCpuMs'), 0.25);
+
+/** @throws handshakes that had not one operation each: nothing was measured */
+export function measuredIn(
+  native: readonly Sample[],
+  remote: readonly Sample[],
+  signatureMs: number,
+): Measured & { readonly nativeMs: number } {
+  if (remote.some(({ operations }) => operations !== 1)) {
+    throw new Error('A remote handshake had not one operation: nothing was measured.');
+  }
+  const [nativeMs, remoteMs] = [cpuMsOf(native), cpuMsOf(remote)];
+  return { nativeMs, remoteMs, cost: costOf(nativeMs, signatureMs, remoteMs) };
 }
 
 export function keeps(subject: Subject, { most }: Pick<Budget, 'most'>): Promise<boolean> {

@@ -7,30 +7,20 @@
  */
 import { parseArgs } from 'node:util';
 import { compare, nameOf } from '../lib/cli/bench/comparison.ts';
-import { figuresIn } from '../lib/cli/bench/rounds.ts';
-import type { Sample } from '../lib/cli/bench/sample.ts';
 import { CONCURRENT } from '../lib/cli/bench/scale.ts';
 import { inWorkshop } from '../lib/cli/bench/session.ts';
 import { signatureCpuMs } from '../lib/cli/bench/sites.ts';
-import { percentile } from '../lib/cli/bench/statistics.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
 import { BUDGETS, type Budget, SCALE } from './budgets.ts';
-import { costOf, keeps, type Measured, SLOWDOWN, type Subject, sings, TRIES } from './gate-check.ts';
+import { keeps, type Measured, measuredIn, SLOWDOWN, type Subject, sings, TRIES } from './gate-check.ts';
 import { script, usage } from './script.ts';
 
 const SIDES = ['native', 'remote'] as const;
 
-/** Others on the machine make rounds dearer and never cheaper, and half of them at times. */
-const cpuMsOf = (rounds: readonly Sample[]) => percentile(figuresIn(rounds, 'edgeCpuMs'), 0.25);
-
 async function measure(workshop: Workshop, budget: Budget): Promise<Measured> {
   const signatureMs = signatureCpuMs(workshop.files, budget.site);
   const { native, remote } = await compare(workshop, SIDES, budget, CONCURRENT);
-  if (remote.some(({ operations }) => operations !== 1)) {
-    throw new Error('A remote handshake had not one operation: nothing was measured.');
-  }
-  const [nativeMs, remoteMs] = [cpuMsOf(native), cpuMsOf(remote)];
-  const cost = costOf(nativeMs, signatureMs, remoteMs);
+  const { nativeMs, remoteMs, cost } = measuredIn(native, remote, signatureMs);
   const figures = `native ${nativeMs.toFixed(3)} ms, of which ${signatureMs.toFixed(3)} sign, remote ${remoteMs.toFixed(3)} ms`;
   console.log(`${nameOf(budget)}: ${figures}: ${cost.toFixed(2)}, at most ${budget.most}`);
   return { remoteMs, cost };
