@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import { nextTick } from '../timers.ts';
 import { addon } from './addon.ts';
+import { shared } from './copies.ts';
 import { refusedSignature } from './handshake-failure.ts';
 import { hiddenField } from './hidden-field.ts';
 import type { PendingOperation } from './operation.ts';
@@ -18,27 +19,54 @@ export function handshakeOf(handle: TlsHandle): SocketHandshake | undefined {
   return handshakes.get(handle);
 }
 
-let standsIn = false;
+type Method = TlsHandle['destroySSL'] | TlsHandle['close'];
+
+/** What stands in front of what, of every copy of this package. */
+const behind = shared(Symbol.for('keyless-tls.methods'), new WeakMap<Method, Method>());
+/** Of this copy. */
+const ours = new WeakSet<Method>();
+
+function isOursThere(first: Method): boolean {
+  for (let at: Method | undefined = first; at !== undefined; at = behind.get(at))
+    if (ours.has(at)) return true;
+  return false;
+}
+
+function standInForMethod<Name extends 'destroySSL' | 'close'>(
+  prototype: TlsHandle,
+  name: Name,
+  inFrontOf: (method: TlsHandle[Name]) => TlsHandle[Name],
+): void {
+  const method = prototype[name];
+  if (isOursThere(method)) return;
+  const own = named(inFrontOf(method), method);
+  ours.add(own);
+  behind.set(own, method);
+  prototype[name] = own;
+}
+
+function disposing(destroySSL: TlsHandle['destroySSL']): TlsHandle['destroySSL'] {
+  return function destroy(this: TlsHandle) {
+    handshakeOf(this)?.dispose();
+    destroySSL.call(this);
+  };
+}
+
+function closing(close: TlsHandle['close']): TlsHandle['close'] {
+  return function end(this: TlsHandle, callback) {
+    close.call(this, disposingOfClients(this, callback));
+  };
+}
 
 /**
  * All of Node's handles have these methods from one prototype, where ours stand in front of them from the first keyless
- * connection on. Another copy of this package stands in front of ours, or ours of its.
+ * connection on. Another copy of this package stands in front of ours, or ours of its; and whoever had a method of his own there
+ * before, and puts back what was there before that, takes ours away: so each connection looks.
  */
 function standInForMethods(handle: TlsHandle): void {
-  if (standsIn) return;
-  standsIn = true;
   const prototype = Object.getPrototypeOf(handle) as TlsHandle;
-  const { destroySSL, close } = prototype;
-  prototype.destroySSL = named(function destroy(this: TlsHandle) {
-    handshakeOf(this)?.dispose();
-    destroySSL.call(this);
-  }, destroySSL);
-  prototype.close = named(
-    function end(this: TlsHandle, callback) {
-      close.call(this, disposingOfClients(this, callback));
-    } as TlsHandle['close'],
-    close,
-  );
+  standInForMethod(prototype, 'destroySSL', disposing);
+  standInForMethod(prototype, 'close', closing);
 }
 
 /**

@@ -25,7 +25,7 @@ const COPY = {};
  *
  * @returns what all copies have under this name
  */
-function shared<T extends object>(name: symbol, first: T): T {
+export function shared<T extends object>(name: symbol, first: T): T {
   const everywhere = process.getBuiltinModule('node:timers') as { [name: symbol]: unknown };
   if (everywhere[name] === undefined) Object.defineProperty(everywhere, name, { value: first });
   return everywhere[name] as T;
