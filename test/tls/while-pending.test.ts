@@ -261,6 +261,35 @@ test('a client that is destroyed while its own operation is pending is gone at o
   await closed(server);
 });
 
+test('a half-open client is told of a reset while its own operation is pending', async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = nodeTls.createServer({
+    ...{ cert: second.certPem, key: second.keyPem, maxVersion: 'TLSv1.2' },
+    ...{ requestCert: true, rejectUnauthorized: false },
+  });
+  server.on('tlsClientError', () => undefined);
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const port = await listen(server);
+  const socket = netConnect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  const client = connect({
+    socket,
+    servername: 'localhost',
+    ca: authority.certPem,
+    cert: first.certPem,
+    key,
+  });
+  const told = once(client, 'secureConnect');
+  await key.asked();
+  const [raw] = await accepted;
+  const gone = closed(raw);
+  raw.resetAndDestroy();
+  await gone;
+  key.release();
+  await assert.rejects(told, { code: 'ECONNRESET', message: 'read ECONNRESET' });
+  server.close();
+  await closed(server);
+});
+
 test('data that a client writes at once after its handshake waits for the pending one of its server', async () => {
   const key = new HeldKey(first.keyPem);
   const server = createServer({ cert: first.certPem, key });
