@@ -21,7 +21,7 @@ import { atEndOfTurn } from '../turn.ts';
 import { connectionError, type Refusal, refusalOf } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type LaneName, STANDSTILL_MS } from './lane.ts';
-import { type OnAnswer, PendingRequests } from './pending-requests.ts';
+import { type OnAnswer, type OnLate, PendingRequests } from './pending-requests.ts';
 import type { ServerAddress } from './server-address.ts';
 
 /** `ours`: ALPN `keyless-tls/1`; `field`: the published protocol and nothing more. */
@@ -182,10 +182,10 @@ export class Connection {
     });
   }
 
-  /** Nobody waits for the answer any more. */
-  giveUp(id: number): void {
+  /** Nobody waits for the answer any more. @param onLate is told of it if it comes */
+  giveUp(id: number, onLate?: OnLate): void {
     this.#isDoubtful = this.standsStill(this.#settings.clock.now());
-    this.#pending.giveUp(id);
+    this.#pending.giveUp(id, onLate);
     if (this.#pending.givenUp > MAX_GIVEN_UP) {
       this.destroy(new KeylessError('ERR_KEYLESS_TIMEOUT', `${this.#name} leaves requests unanswered.`));
     }

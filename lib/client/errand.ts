@@ -335,7 +335,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     if (isTimeOut) {
       for (const attempt of [this.first, this.second]) {
         if (attempt === undefined) continue;
-        attempt.connection.giveUp(attempt.id);
+        letGo(attempt, this.request, this.clock);
         // While this process stood still nobody could be seen to take long.
         const ms = hasOverslept(this.deadline, now) ? 0 : now - attempt.sentAt;
         attempt.server.fail(this.request.lane, 'ERR_KEYLESS_TIMEOUT', ms >= BLAMED_FROM_MS, ms, now);
@@ -350,8 +350,13 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     const [first, second] = [this.first, this.second];
     this.first = undefined;
     this.second = undefined;
-    if (first !== undefined) abandonAttempt(first, this.request.lane, now, isOutrun);
-    if (second !== undefined) abandonAttempt(second, this.request.lane, now, isOutrun);
+    if (first !== undefined) this.abandonAttempt(first, now, isOutrun);
+    if (second !== undefined) this.abandonAttempt(second, now, isOutrun);
+  }
+
+  private abandonAttempt(attempt: Attempt, now: number, isOutrun: boolean): void {
+    letGo(attempt, this.request, this.clock);
+    attempt.server.abandon(this.request.lane, now - attempt.sentAt, now, isOutrun);
   }
 
   private publish(result: ErrandResult, server: KnownServer | undefined): void {
@@ -366,8 +371,16 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   }
 }
 
-function abandonAttempt(attempt: Attempt, lane: LaneName, now: number, isOutrun: boolean): void {
-  const { connection, id, server, sentAt } = attempt;
-  connection.giveUp(id);
-  server.abandon(lane, now - sentAt, now, isOutrun);
+/** Nobody waits for the answer any more. What is kept until it comes is nothing of the request. */
+function letGo({ connection, id, server, sentAt }: Attempt, { lane, deadline }: ErrandRequest, clock: Clock) {
+  connection.giveUp(id, (answer) => {
+    const now = clock.now();
+    // A key server that hangs may say so itself, when the time is over.
+    if (isSignOfLife(answer)) server.answerLate(lane, now - sentAt, now < deadline, now);
+  });
+}
+
+function isSignOfLife(answer: Answer | KeylessError): boolean {
+  if (answer instanceof KeylessError) return false;
+  return answer.kind === 'result' || (answer.kind === 'error' && !isFault(answer.code));
 }

@@ -19,10 +19,11 @@ import {
 } from './errand.ts';
 import { closedError, lineFull, noKeyServer } from './errors.ts';
 import { Hedging } from './hedging.ts';
-import { KnownServer, type ServerSettings, type ServerStats } from './known-server.ts';
+import { KnownServer, type ServerSettings } from './known-server.ts';
 import type { LaneName } from './lane.ts';
 import { isUrgent, Selection } from './selection.ts';
 import { distinctServers, type ServerAddress } from './server-address.ts';
+import type { ServerStats } from './server-stats.ts';
 import { Tally } from './tally.ts';
 import { WaitingRoom } from './waiting-room.ts';
 

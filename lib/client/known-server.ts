@@ -11,50 +11,10 @@ import type { Connection, ConnectionSettings, Profile } from './connection.ts';
 import type { ErrandRequest } from './errand.ts';
 import { Lane, type LaneName } from './lane.ts';
 import { Latency } from './latency.ts';
-import { Link, type LinkState } from './link.ts';
+import { Link } from './link.ts';
 import { Refusals } from './refusals.ts';
 import type { ServerAddress } from './server-address.ts';
-
-/** What is known of one key server. */
-export interface ServerStats {
-  /** As it was configured. */
-  readonly server: string;
-  readonly state: LinkState;
-  /** `open`: it failed too often and is left alone; `half-open`: it is being tried. */
-  readonly breaker: BreakerState;
-  /** How often the breaker has opened. */
-  readonly breakerOpened: number;
-  readonly profile: Profile | undefined;
-  /** Custom functions that it says it has for this edge, as `ticket-keys`; `undefined`: it is not connected, or does not say. */
-  readonly functions: readonly string[] | undefined;
-  /** How far its clock is ahead of this machine's, milliseconds; `undefined`: it is not connected, or does not say. */
-  readonly clockSkewMs: number | undefined;
-  /** Connections that are ready now. */
-  readonly ready: number;
-  /** Operations that wait for its answer. */
-  readonly inFlight: number;
-  /**
-   * Milliseconds from request to answer, or until nobody waited for it, over the last 10 to 20 s; `undefined`: there was
-   * nothing in that time.
-   */
-  readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number } | undefined;
-  /** Operations it has answered with a result. */
-  readonly answered: number;
-  /** Operations it has not, by the code of the error; each attempt counts. */
-  readonly errors: Readonly<Partial<Record<KeylessErrorCode, number>>>;
-  /** Second requests to other key servers, because this one took long. */
-  readonly hedges: number;
-  /** Connections that became ready. */
-  readonly connections: number;
-  /** Attempts and connections that failed. */
-  readonly failures: number;
-  /** Answers that nobody waited for any more. */
-  readonly lateAnswers: number;
-  /** Answers to nothing that was asked: a fault of the key server. */
-  readonly unknownAnswers: number;
-  /** Why the last connection, or attempt at one, failed that no other has replaced since; `undefined`: none, also before the first attempt. */
-  readonly lastError: KeylessError | undefined;
-}
+import type { ServerStats } from './server-stats.ts';
 
 export type ServerSettings = ConnectionSettings & {
   /** 1 to 64. */
@@ -283,6 +243,17 @@ export class KnownServer implements Candidate {
     const isFailure = isOutrun && this.standsStill(lane, now);
     if (this.#lanes[lane].abandon(ms, now)) this.#latency.record(ms, now);
     if (isFailure) this.#breaker.onFailure();
+  }
+
+  /**
+   * It answered what nobody waited for any more: whoever is farther away than others, and outrun by them, is there all the same.
+   *
+   * @param ms since it was asked
+   * @param isInTime somebody might have waited for it
+   */
+  answerLate(lane: LaneName, ms: number, isInTime: boolean, now: number): void {
+    this.#lanes[lane].answerLate(ms, now);
+    if (isInTime && this.#breaker.state === 'half-open') this.#breaker.onSuccess();
   }
 
   /** What it answered with cannot be used: it is not asked the same first, and what else it answers is looked at. */

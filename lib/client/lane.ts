@@ -98,12 +98,19 @@ export class Lane {
   /** Nobody waits for the answer any more. @param ms it takes at least so long; @returns whether that is long for it */
   abandon(ms: number, now: number): boolean {
     this.#congestion.recordMissing(ms, this.outstanding, now);
-    // Whom others always outrun has nothing to answer in between: that is no progress.
+    // Whom others always outrun has nothing to answer in between: that is no progress. An answer is, however late.
     this.#silentMs = this.silenceMs(now);
     this.outstanding -= 1;
     const isLong = ms > this.#latency.averageMs(now);
-    if (isLong) this.#latency.recordMissing(ms, now);
+    if (isLong) this.#latency.recordLate(ms, now);
     return isLong;
+  }
+
+  /** An answer came that nobody waited for any more. @param ms what it took */
+  answerLate(ms: number, now: number): void {
+    this.#latency.recordLate(ms, now);
+    this.#hasAnswered = true;
+    this.#progress(now);
   }
 
   #progress(now: number): void {

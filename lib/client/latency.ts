@@ -44,10 +44,12 @@ export class Latency {
   }
 
   /**
-   * Nobody knows what it takes, but that it is more than that: it counts for the average alone. When all key servers stall for a
-   * moment, what nearly all answers keep to is still what it was.
+   * Nobody waited for the answer, which came late or has not come yet: it counts for the average alone. When all key servers stall
+   * for a moment, what nearly all answers keep to is still what it was.
+   *
+   * @param ms what it took, or takes at least
    */
-  recordMissing(ms: number, now: number): void {
+  recordLate(ms: number, now: number): void {
     this.#average(ms, now);
   }
 

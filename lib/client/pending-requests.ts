@@ -5,6 +5,9 @@ import type { Answer } from '../protocol/answers.ts';
 /** Called once: with the answer, or with why there will be none on this connection. */
 export type OnAnswer = (answer: Answer | KeylessError) => void;
 
+/** Called at most once, with an answer that nobody waited for any more; not when the connection goes. */
+export type OnLate = (answer: Answer | KeylessError) => void;
+
 /** How many ids the wire has. */
 const ID_COUNT = 2 ** 32;
 
@@ -13,11 +16,11 @@ const ID_COUNT = 2 ** 32;
  * it any more: an answer that comes late must not be taken for that of another request.
  */
 export class PendingRequests {
-  /** `undefined`: given up; its answer may still come. */
-  readonly #byId = new Map<number, OnAnswer | undefined>();
+  readonly #waiting = new Map<number, OnAnswer>();
+  /** Those whose answers may still come; `undefined`: nobody is told. */
+  readonly #givenUp = new Map<number, OnLate | undefined>();
   #nextId: number;
   readonly #idCount: number;
-  #givenUp = 0;
   /** Of those given up, the ones that the peer is thought to be busy with: since the last {@link forget}, and before it. */
   #busyNow = 0;
   #busyBefore = 0;
@@ -33,7 +36,7 @@ export class PendingRequests {
 
   /** Requests that somebody waits for. */
   get waiting(): number {
-    return this.#byId.size - this.#givenUp;
+    return this.#waiting.size;
   }
 
   /** Requests that keep the peer busy: also those that nobody waits for any more, as far as they may be expected. */
@@ -43,33 +46,32 @@ export class PendingRequests {
 
   /** Requests whose answers may still come, whether somebody waits or not. */
   get unanswered(): number {
-    return this.#byId.size;
+    return this.#waiting.size + this.#givenUp.size;
   }
 
   /** Ids kept back because their answers may still come. */
   get givenUp(): number {
-    return this.#givenUp;
+    return this.#givenUp.size;
   }
 
   /** @returns the id of the new request */
   add(onAnswer: OnAnswer): number {
-    while (this.#byId.has(this.#nextId)) this.#nextId = (this.#nextId + 1) % this.#idCount;
+    while (this.#isTaken(this.#nextId)) this.#nextId = (this.#nextId + 1) % this.#idCount;
     const id = this.#nextId;
     this.#nextId = (id + 1) % this.#idCount;
-    this.#byId.set(id, onAnswer);
+    this.#waiting.set(id, onAnswer);
     return id;
   }
 
   /** It was not sent after all. */
   withdraw(id: number): void {
-    this.#byId.delete(id);
+    this.#waiting.delete(id);
   }
 
   /** Nobody waits for the answer any more. */
-  giveUp(id: number): void {
-    if (this.#byId.get(id) === undefined) return;
-    this.#byId.set(id, undefined);
-    this.#givenUp += 1;
+  giveUp(id: number, onLate?: OnLate): void {
+    if (!this.#waiting.delete(id)) return;
+    this.#givenUp.set(id, onLate);
     this.#busyNow += 1;
   }
 
@@ -81,37 +83,42 @@ export class PendingRequests {
 
   /** Nobody waits for any answer any more, and everybody is told; the answers may still come. */
   abandon(error: KeylessError): void {
-    const waiting = [...this.#byId];
+    const waiting = [...this.#waiting];
     for (const [id, onAnswer] of waiting) {
       this.giveUp(id);
-      onAnswer?.(error);
+      onAnswer(error);
     }
   }
 
   settle(id: number, answer: Answer | KeylessError): void {
-    if (!this.#byId.has(id)) {
-      this.unknown += 1;
-      return;
-    }
-    const onAnswer = this.#byId.get(id);
-    this.#byId.delete(id);
+    const onAnswer = this.#waiting.get(id);
     if (onAnswer !== undefined) {
+      this.#waiting.delete(id);
       onAnswer(answer);
-      return;
-    }
-    this.#givenUp -= 1;
+    } else if (this.#givenUp.has(id)) this.#settleLate(id, answer);
+    else this.unknown += 1;
+  }
+
+  #settleLate(id: number, answer: Answer | KeylessError): void {
+    const onLate = this.#givenUp.get(id);
+    this.#givenUp.delete(id);
     if (this.#busyBefore > 0) this.#busyBefore -= 1;
     else if (this.#busyNow > 0) this.#busyNow -= 1;
     this.late += 1;
+    onLate?.(answer);
   }
 
-  /** The connection is gone: everybody is told. */
+  /** The connection is gone: everybody who waits is told. */
   fail(error: KeylessError): void {
-    const waiting = [...this.#byId.values()];
-    this.#byId.clear();
-    this.#givenUp = 0;
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#givenUp.clear();
     this.#busyNow = 0;
     this.#busyBefore = 0;
-    for (const onAnswer of waiting) onAnswer?.(error);
+    for (const onAnswer of waiting) onAnswer(error);
+  }
+
+  #isTaken(id: number): boolean {
+    return this.#waiting.has(id) || this.#givenUp.has(id);
   }
 }

@@ -32,7 +32,7 @@ import {
 import type { DecryptOperation, Operation, PrivateKey, SignOperation } from './private-key.ts';
 import { requestContext } from './request-context.ts';
 
-export type { ServerStats } from '../client/known-server.ts';
+export type { ServerStats } from '../client/server-stats.ts';
 export type { ResolveSrv, SrvRecord } from '../client/srv-watch.ts';
 export type { EdgeCredentials, KeyServersOptions } from './key-servers-options.ts';
 

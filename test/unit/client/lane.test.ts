@@ -29,6 +29,13 @@ test('a key server that others always outrun stands still, however short each of
 for (const [what, answer] of [
   ['a result', (lane: Lane, now: number) => lane.succeed(2, now)],
   ['an error', (lane: Lane, now: number) => lane.fail(now)],
+  [
+    'an answer that nobody waited for',
+    (lane: Lane, now: number) => {
+      lane.abandon(2, now);
+      lane.answerLate(1, now);
+    },
+  ],
 ] as const) {
   test(`it does not after ${what}`, () => {
     const lane = new Lane();
@@ -39,3 +46,14 @@ for (const [what, answer] of [
     assert.equal(lane.silenceMs(now + 2), 0);
   });
 }
+
+test('what takes long is known by its late answers, and that it answers at all', () => {
+  const lane = new Lane();
+  const now = outrun(lane, 1, 40, 0);
+  lane.begin(now);
+  assert.equal(lane.answers(now), false, 'nothing is known to have been answered');
+  lane.answerLate(300, now);
+  assert.equal(lane.answers(now), true);
+  assert.equal(lane.averageMs(now), 300);
+  assert.equal(lane.p95Ms(now), undefined, 'percentiles are of those that somebody waited for');
+});
