@@ -4,7 +4,7 @@
  * Two profiles on one port: TLS 1.3 with ALPN `keyless-tls/1` for our edges, no ALPN for edges of the field, which take
  * TLS 1.2 (docs/protocol.md, "Transport").
  */
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
 import { withPeerLimits } from '../engine/peer-limits.ts';
@@ -124,6 +124,8 @@ class KeyServer {
   #grants: Grants;
   #revocations: Revocations;
   #ca: string;
+  /** By which CA the handshake of a connection is done: that of when it came. */
+  readonly #caOf = new WeakMap<Socket, string>();
   #refused = 0;
   /** Of connections that have ended. */
   #before = { answered: 0, unfinished: 0 };
@@ -266,7 +268,10 @@ class KeyServer {
         noDelay: true,
       } as tls.TlsOptions),
     );
-    server.on('connection', (raw) => this.#halfOpen.add(raw));
+    server.on('connection', (raw) => {
+      this.#caOf.set(raw, this.#ca);
+      this.#halfOpen.add(raw);
+    });
     server.on('secureConnection', (socket) => {
       this.#halfOpen.delete(rawOf(socket));
       this.#look(socket);
@@ -334,8 +339,8 @@ class KeyServer {
       if (this.#sessions.size === 0) this.#lastSessionEnded?.();
     });
     if (serverConnection.hasSubscribers) serverConnection.publish({ peer });
-    // It was on its way when close() was called.
-    if (this.#closing) session.close();
+    // It was on its way when close() was called, or when there was another CA, of whose clients it may be no more.
+    if (this.#closing || this.#caOf.get(rawOf(socket)) !== this.#ca) session.close();
   }
 
   #refuseHandshake(error: Error, socket: tls.TLSSocket): void {

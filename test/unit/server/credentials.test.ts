@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import type tls from 'node:tls';
+import { GOODBYE_ID } from '../../../lib/protocol/answers.ts';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerConnectionEnd, ServerConnectionRefused } from '../../../lib/server/channels.ts';
 import { requireCredentials } from '../../../lib/server/credentials.ts';
@@ -164,6 +165,30 @@ test('with another authority the connections there are end, when their answers h
   server.setCredentials(credentials({ ca: authority.certPem }));
   await peer.closed;
   assert.equal(await isLetIn(server.port), false);
+});
+
+test('also those that were in their handshake, with the old one', async () => {
+  const server = await start({ idleTimeoutMs: 3000 });
+  const come = async () => {
+    const arrived = new Promise((resolve) => {
+      const listener = () => {
+        unsubscribe('net.server.socket', listener);
+        resolve(undefined);
+      };
+      subscribe('net.server.socket', listener);
+    });
+    const socket = net.connect(server.port, '127.0.0.1');
+    await arrived;
+    return socket;
+  };
+  const [early, late] = [await come(), await come()];
+  const stays = await connectPeer(server.port, edge(), 'ours', { socket: early });
+  assert.equal(await isServed(stays), true);
+  server.setCredentials(credentials({ ca: (await makeAuthority('Another')).certPem }));
+  const peer = await connectPeer(server.port, edge(), 'ours', { socket: late });
+  assert.ok(await peer.answer(GOODBYE_ID));
+  await Promise.all([stays.closed, peer.closed]);
+  assert.equal(server.stats().connections, 0);
 });
 
 test('credentials that cannot be used are refused, and the old ones stay', async () => {
