@@ -49,6 +49,8 @@ const MAX_TIMEOUT_MS = 60_000;
 const MAX_PENDING = 1000;
 /** OpenSSL's default for servers, in seconds. */
 const DEFAULT_SESSION_TIMEOUT = 300;
+/** The last of the time begins when the rest has ended: a process that was busy until then reads meanwhile what has come. */
+const LAST_SHARE = 0.1;
 const FAILED = Symbol('failed');
 
 function wholeNumber(name: string, value: number | undefined, fallback: number, most: number): number {
@@ -166,9 +168,13 @@ class SessionStore {
   #race<T>(ask: () => Promise<T>): Promise<T | typeof FAILED> {
     this.#pending += 1;
     return new Promise((resolve) => {
-      const alarm = this.#clock.after(this.#timeoutMs, () => {
+      const giveUp = () => {
         this.#silence.begin();
         resolve(FAILED);
+      };
+      const lastMs = Math.ceil(this.#timeoutMs * LAST_SHARE);
+      let alarm = this.#clock.after(this.#timeoutMs - lastMs, () => {
+        alarm = this.#clock.after(lastMs, giveUp);
       });
       const settle = (result: T | typeof FAILED) => {
         this.#pending -= 1;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createClientPool } from 'redis';
 import { type RedisClient, type SessionStore, sessionStore } from '../../lib/index.ts';
+import { until } from '../helpers/edge.ts';
 import { FaultProxy } from '../helpers/fault-proxy.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 import { comeBack, firstVisit } from '../helpers/returning-client.ts';
@@ -84,6 +85,31 @@ test('while a client answers nothing, one handshake a second waits for it and th
   const session = await firstVisit(one.goal);
   assert.equal(await resumes(one, session), true);
   assert.equal(one.sessions.stats().pending, 0);
+});
+
+test('a process that was busy for longer than it waits for the store reads what came meanwhile', async () => {
+  const held: (() => void)[] = [];
+  let isHeld = false;
+  const shared = sharedMemory();
+  const redis: RedisClient = {
+    ...shared,
+    getRange: async (...entry) => {
+      if (isHeld) await new Promise<void>((resolve) => held.push(resolve));
+      return shared.getRange(...entry);
+    },
+  };
+  const clock = new ManualClock();
+  const one = await edges.edge({ redis, timeoutMs: 50, clock });
+  const session = await firstVisit(one.goal);
+  isHeld = true;
+  const resumed = resumes(one, session);
+  await until(() => held.length === 1);
+  clock.oversleep(1000);
+  clock.advance(0);
+  clock.advance(4);
+  held[0]!();
+  assert.equal(await resumed, true);
+  assert.deepEqual([one.sessions.stats().failed, clock.pending], [0, 0]);
 });
 
 test('without Redis sessions resume on the servers of one process', async () => {
