@@ -13,12 +13,18 @@ const SITES: readonly Site[] = ['RSA-2048', 'RSA-3072', 'P-256', 'P-384', 'Ed255
 /** One word of the command line. @throws UsageError */
 export type Word<T> = (text: string) => T;
 
+/** Beyond that it is a slip. */
+const MOST = 1_000_000;
+
 /** @param what it is, for whoever gave something else */
 export function wholeNumber(what: string, least = 1): Word<number> {
   return (text) => {
     const value = Number(text);
-    if (text !== '' && Number.isInteger(value) && value >= least) return value;
-    throw new UsageError(`${what}: a whole number from ${least} on; not ${JSON.stringify(text)}.`, '');
+    if (/^\d+$/.test(text) && value >= least && value <= MOST) return value;
+    throw new UsageError(
+      `${what}: a whole number from ${least} to ${MOST}; not ${JSON.stringify(text)}.`,
+      '',
+    );
   };
 }
 

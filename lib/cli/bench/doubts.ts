@@ -95,7 +95,7 @@ export function busyClients(groups: Groups<{ readonly clientUtilisation: number 
   const busy = over(groups, ({ clientUtilisation }) => clientUtilisation, BUSY);
   if (busy === undefined) return [];
   return [
-    `The clients used all of a core (${busy}): rates and latencies are limited by them. CPU times for each handshake are not.`,
+    `The clients used all of a core (${busy}): rates and latencies are limited by them. CPU times for each handshake or byte are not.`,
   ];
 }
 

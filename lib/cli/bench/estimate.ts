@@ -64,6 +64,12 @@ export function ratioEstimate(of: readonly number[], to: readonly number[], gene
   return { ...around(value, [least, most]), allowance: ONE_PAIR };
 }
 
+/** Of one process in both, which differs from itself by what rounds do. @param of by rounds; @param to rounds in turn with them */
+export function withinOne(of: readonly number[], to: readonly number[]): Estimate {
+  const interval = intervalOf(of.map((each, index) => Math.log(each / to[index]!)));
+  return around(median(of) / median(to), interval && [Math.exp(interval[0]), Math.exp(interval[1])]);
+}
+
 /** Of the rounds alone: nothing is left for what processes differ by (docs/benchmarks.md), or each round has its own. */
 export function differenceEstimate(of: readonly number[], less: readonly number[]): Estimate {
   const interval = intervalOf(of.map((each, index) => each - less[index]!));

@@ -60,7 +60,13 @@ export function unlessLost(stream: NodeJS.WriteStream): ProgressOutput {
       // As files are written to (Node.js 20 to 26).
     }
   };
-  return { isTTY: stream.isTTY, write };
+  return {
+    isTTY: stream.isTTY,
+    get columns() {
+      return stream.columns;
+    },
+    write,
+  };
 }
 
 /** Makes the file, and takes it away again: what a link leads to, and not the link. */

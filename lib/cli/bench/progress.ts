@@ -1,6 +1,8 @@
 /** What is measured now, and for how long yet: on a terminal one line that changes, elsewhere one line for each question. */
 export interface ProgressOutput {
   readonly isTTY?: boolean | undefined;
+  /** Of a terminal, at this moment. */
+  readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
@@ -46,7 +48,13 @@ export class Progress {
   #print(what = ''): void {
     const title = this.#questions[this.#index]?.title ?? 'Starting';
     const line = `${this.#index + 1} of ${this.#questions.length}, ${this.#left()}: ${title}${what}`;
-    this.#output.write(this.#output.isTTY === true ? `${CLEAR_LINE}${line}` : line);
+    this.#output.write(this.#output.isTTY === true ? `${CLEAR_LINE}${this.#fitted(line)}` : line);
+  }
+
+  /** Only the last row of a line that is wrapped could be cleared. */
+  #fitted(line: string): string {
+    const { columns = 0 } = this.#output;
+    return columns < 1 || line.length < columns ? line : `${line.slice(0, Math.max(0, columns - 2))}…`;
   }
 
   /** What was expected of the rest, corrected by how long that took which is done. */

@@ -3,8 +3,20 @@ import { type Estimate, ratioEstimate } from './estimate.ts';
 import type { Sample } from './sample.ts';
 import { median } from './statistics.ts';
 
-type Contestants = Readonly<Record<string, () => Promise<unknown>>>;
+type Contestants = Readonly<Record<string, (round: number) => Promise<unknown>>>;
+type Round<Each extends Contestants> = { [Name in keyof Each]: Awaited<ReturnType<Each[Name]>> };
 type Rounds<Each extends Contestants> = { [Name in keyof Each]: Awaited<ReturnType<Each[Name]>>[] };
+
+/** One round of each; @param round from 0 on: every second one begins with the last */
+export async function inTurn<Each extends Contestants>(
+  contestants: Each,
+  round: number,
+): Promise<Round<Each>> {
+  const all = Object.entries(contestants);
+  const values: Record<string, unknown> = {};
+  for (const [name, measure] of round % 2 === 0 ? all : all.toReversed()) values[name] = await measure(round);
+  return values as Round<Each>;
+}
 
 /**
  * @param contestants each measures one round
@@ -14,15 +26,10 @@ export async function interleave<Each extends Contestants>(
   contestants: Each,
   rounds: number,
 ): Promise<Rounds<Each>> {
-  const all = Object.entries(contestants).map(([name, measure]) => ({
-    name,
-    measure,
-    values: [] as unknown[],
-  }));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const { measure, values } of round % 2 === 0 ? all : all.toReversed()) values.push(await measure());
-  }
-  return Object.fromEntries(all.map(({ name, values }) => [name, values])) as Rounds<Each>;
+  const all: Round<Each>[] = [];
+  for (let round = 0; round < rounds; round += 1) all.push(await inTurn(contestants, round));
+  const names = Object.keys(contestants) as (keyof Each)[];
+  return Object.fromEntries(names.map((name) => [name, all.map((each) => each[name])])) as Rounds<Each>;
 }
 
 export type Figure = {

@@ -1,7 +1,8 @@
 /** What does a byte cost after the handshake? The key takes no part in it: as much as natively. */
-import { disturbanceOf, type Groups } from '../doubts.ts';
+import { bottleneckBetween } from '../bottleneck.ts';
+import { busyClients, type Doubts, disturbanceOf, withMore } from '../doubts.ts';
 import { ratioEstimate } from '../estimate.ts';
-import { spread, times } from '../figures-in-words.ts';
+import { share, spread, times } from '../figures-in-words.ts';
 import {
   eachGeneration,
   generationsInWords,
@@ -23,6 +24,9 @@ interface Transfer {
   readonly edgeCpuSeconds: number;
   /** 10^6 bytes a second. */
   readonly megabytesPerSecond: number;
+  /** CPU over the time, of either side. */
+  readonly edgeUtilisation: number;
+  readonly clientUtilisation: number;
   readonly waits: Waits;
 }
 
@@ -39,11 +43,13 @@ async function transfer(workshop: Workshop, side: (typeof SIDES)[number]): Promi
   const bytes = bytesOf(workshop.scale);
   const before = await edge.figures();
   const plan = { kind: 'bulk', version: 'TLSv1.3', port: edge.ports['P-256']!, bytes } as const;
-  const [{ wallMs }, waits] = await workshop.watched([edge], () => workshop.clients.run(plan));
+  const [{ wallMs, utilisation }, waits] = await workshop.watched([edge], () => workshop.clients.run(plan));
   const { cpuMs } = await edge.figures();
   return {
     edgeCpuSeconds: ((cpuMs - before.cpuMs) / 1000 / bytes) * 1e9,
     megabytesPerSecond: bytes / 1000 / wallMs,
+    edgeUtilisation: (cpuMs - before.cpuMs) / wallMs,
+    clientUtilisation: utilisation,
     waits,
   };
 }
@@ -57,15 +63,43 @@ async function ofOneGeneration(workshop: Workshop) {
   return interleave(contestants, roundsInEach(workshop.scale));
 }
 
+type Sides = Readonly<Record<(typeof SIDES)[number], readonly Transfer[]>>;
+type Figure = Exclude<keyof Transfer, 'waits'>;
+
+const figures = (all: readonly Transfer[], figure: Figure) => all.map((each) => each[figure]);
+const middle = (all: readonly Transfer[], figure: Figure) => median(figures(all, figure));
+const bottleneckOf = (all: readonly Transfer[]) =>
+  bottleneckBetween(middle(all, 'edgeUtilisation'), middle(all, 'clientUtilisation'));
+
+/** @returns whose rate it is, where it is not the edge's */
+export function rateInWords(sides: Sides): string[] {
+  if (SIDES.every((side) => bottleneckOf(sides[side]) === 'edge')) return [];
+  const busy = (figure: Figure) => SIDES.map((side) => share(middle(sides[side], figure))).join(' and ');
+  return [
+    `How many megabytes a second there are says nothing of the edge: natively and remote it used ${busy('edgeUtilisation')} of its core, the client ${busy('clientUtilisation')} of its own.`,
+  ];
+}
+
+/** A rate of clients that are full is theirs. */
+export function doubts(sides: Sides): Doubts {
+  const limited = Object.entries(sides).filter(([, all]) => bottleneckOf(all) === 'clients');
+  return withMore(disturbanceOf(sides), ...busyClients(Object.fromEntries(limited)));
+}
+
 async function answer(workshop: Workshop): Promise<Answer> {
   const { scale } = workshop;
-  const { native, remote } = joined(await eachGeneration(workshop, SIDES, () => ofOneGeneration(workshop)));
-  const cpu = (all: readonly Transfer[]) => all.map(({ edgeCpuSeconds }) => edgeCpuSeconds);
-  const rate = (all: readonly Transfer[]) => all.map(({ megabytesPerSecond }) => megabytesPerSecond);
+  const sides = joined(await eachGeneration(workshop, SIDES, () => ofOneGeneration(workshop)));
+  const { native, remote } = sides;
+  const cpu = (all: readonly Transfer[]) => figures(all, 'edgeCpuSeconds');
+  const rate = (all: readonly Transfer[]) => figures(all, 'megabytesPerSecond');
+  const busy = (name: string, figure: Figure) => [
+    ...[name, spread(figures(native, figure), share), spread(figures(remote, figure), share), ''],
+  ];
   const ratio = median(cpu(remote)) / median(cpu(native));
   return {
     words: [
       `After the handshake no key takes part, and a byte costs ${times(ratio)} the CPU of native.`,
+      ...rateInWords(sides),
       generationsInWords(scale),
     ],
     tables: [
@@ -79,12 +113,14 @@ async function answer(workshop: Workshop): Promise<Answer> {
             spread(rate(remote), (value) => value.toFixed(0)),
             times(median(rate(remote)) / median(rate(native))),
           ],
+          busy('edge, of its core', 'edgeUtilisation'),
+          busy('client, of its core', 'clientUtilisation'),
         ],
       },
     ],
     plots: [],
     measured: [{ target: 'bulk', ...ratioEstimate(cpu(remote), cpu(native), generationsOf(scale)) }],
-    ...disturbanceOf({ native, remote } satisfies Groups<Transfer>),
+    ...doubts(sides),
     raw: { bytes: bytesOf(scale), generations: generationsOf(scale), native, remote },
   };
 }

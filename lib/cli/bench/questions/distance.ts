@@ -1,11 +1,11 @@
 /** What does the distance to the key server cost? A link delays what the edge sends. */
 import { doubtsOf } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
-import { sideOf } from '../estimate.ts';
+import { sideOf, withinOne } from '../estimate.ts';
 import { between, ms, perSecond, share, spread, times } from '../figures-in-words.ts';
 import type { Link } from '../link.ts';
 import type { Answer, Question } from '../question.ts';
-import { estimateOf, figuresIn, interleave, medianOf } from '../rounds.ts';
+import { figuresIn, inTurn, interleave, medianOf } from '../rounds.ts';
 import { type Sample, takeSample } from '../sample.ts';
 import type { Scale } from '../scale.ts';
 import { spreadOf } from '../statistics.ts';
@@ -36,7 +36,16 @@ interface Edges {
   readonly remote: Edge;
 }
 
-async function atDistance(workshop: Workshop, edges: Edges, link: Link, distanceMs: number): Promise<Result> {
+type One = Record<'native' | 'alone' | 'many', Sample>;
+
+/** One round of each. */
+async function atDistance(
+  workshop: Workshop,
+  edges: Edges,
+  link: Link,
+  distanceMs: number,
+  round: number,
+): Promise<One> {
   const [{ scale }, edge] = [workshop, edges.remote];
   workshop.say(`${distanceMs} ms`);
   await link.delay(distanceMs);
@@ -45,7 +54,26 @@ async function atDistance(workshop: Workshop, edges: Edges, link: Link, distance
   const native = () => takeSample(workshop, [edges.native], plan(edges.native, 1, scale.roundMs / 2));
   // The client of key servers learns how long they take.
   await takeSample(workshop, [edge], plan(edge, 16, scale.roundMs / 2));
-  return { distanceMs, ...(await interleave({ native, alone, many }, roundsOf(scale))) };
+  return inTurn({ native, alone, many }, round);
+}
+
+/** All distances in turn: what changes on the machine, and in the edge, changes for each of them. */
+async function atEach(workshop: Workshop, edges: Edges, link: Link): Promise<Result[]> {
+  const distances = distancesOf(workshop.scale);
+  const contestants = distances.map((distanceMs) => [
+    `${distanceMs} ms`,
+    (round: number) => atDistance(workshop, edges, link, distanceMs, round),
+  ]);
+  const all = Object.values(
+    await interleave(
+      Object.fromEntries(contestants) as Record<string, (round: number) => Promise<One>>,
+      roundsOf(workshop.scale),
+    ),
+  );
+  return distances.map((distanceMs, index) => {
+    const side = (name: keyof One) => all[index]!.map((each) => each[name]);
+    return { distanceMs, native: side('native'), alone: side('alone'), many: side('many') };
+  });
 }
 
 /** Latency is what counts here; CPU times of `--quick` are higher than after a long one. */
@@ -76,11 +104,7 @@ async function measure(workshop: Workshop): Promise<Result[]> {
     remote = await workshop.startEdge(workshop.planOf('remote', link.port));
     workshop.say('warming up');
     await workshop.warmUp(remote, warmUpOf(workshop.scale));
-    const results: Result[] = [];
-    for (const distanceMs of distancesOf(workshop.scale)) {
-      results.push(await atDistance(workshop, { native, remote }, link, distanceMs));
-    }
-    return results;
+    return await atEach(workshop, { native, remote }, link);
   } finally {
     remote?.end();
     link.end();
@@ -98,7 +122,7 @@ export function wordsOf(near: Result, far: Result): string[] {
 }
 
 export function conclusionOf(near: Result, far: Result): string {
-  const estimate = estimateOf(far.many, near.many);
+  const estimate = withinOne(figuresIn(far.many, 'edgeCpuMs'), figuresIn(near.many, 'edgeCpuMs'));
   const [side, rise] = [sideOf(estimate, 1), estimate.value - 1];
   const range = between(estimate.interval, times);
   return side === 0
@@ -153,11 +177,10 @@ async function answer(workshop: Workshop): Promise<Answer> {
   };
 }
 
-/** Two rounds' time at each distance, half a one of native, and the waiting of the far ones. */
+/** Two rounds' time and what is not counted at each distance, and the waiting of the far ones. */
 function seconds(scale: Scale): number {
   const each = (distanceMs: number) =>
-    roundsOf(scale) * (1.5 * scale.roundMs + aloneMs(scale, distanceMs) + 2 * distanceMs + 120) +
-    scale.roundMs / 2;
+    roundsOf(scale) * (2 * scale.roundMs + aloneMs(scale, distanceMs) + 3 * distanceMs + 160);
   const all = distancesOf(scale)
     .map(each)
     .reduce((sum, length) => sum + length, 0);

@@ -88,6 +88,24 @@ test('progress on a terminal is one line', () => {
   ]);
 });
 
+test('progress is never longer than a row of the terminal, of which there is one line to clear', () => {
+  const lines: string[] = [];
+  const output = { isTTY: true, columns: 40, write: (text: string) => lines.push(text) };
+  const progress = new Progress(output, [{ title: 'A'.repeat(80), seconds: 12 }], () => 0);
+  progress.next();
+  output.columns = 30;
+  progress.say('B');
+  const shown = lines.map((line) => line.slice('\r\u001b[K'.length));
+  assert.deepEqual(
+    shown.map((line) => [line.length, line.at(-1)]),
+    [
+      [39, '…'],
+      [29, '…'],
+    ],
+  );
+  assert.match(shown[0]!, /^1 of 1, about 15 s left: A+…$/);
+});
+
 test('a quick run is expected to take less than a minute, a full one less than fifteen', () => {
   assert.ok(expectedSeconds(QUICK_QUESTIONS, QUICK) < 55);
   // With what a machine may take longer.

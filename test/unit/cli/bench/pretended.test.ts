@@ -1,9 +1,10 @@
 /** What questions ask of processes, and how often: with processes that answer as it is told here. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { ClientPlan } from '../../../../lib/cli/bench/client-plans.ts';
+import type { ClientPlan, ClosedPlan } from '../../../../lib/cli/bench/client-plans.ts';
 import type { Edge } from '../../../../lib/cli/bench/edge.ts';
 import type { EdgePlan, EdgeRequest } from '../../../../lib/cli/bench/edge-process.ts';
+import * as distance from '../../../../lib/cli/bench/questions/distance.ts';
 import { memory } from '../../../../lib/cli/bench/questions/memory.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
@@ -80,6 +81,60 @@ test('memory is of handshakes that are all paused, and not of connections that a
   };
   const [measured] = (await memory.answer(pretended as unknown as Workshop)).measured;
   assert.equal(measured?.value, 0);
+});
+
+test('distances are in turn, and what is measured at each; the first sample after a change of the distance is not counted', async () => {
+  let distanceMs = Number.NaN;
+  const order: string[] = [];
+  const pids = { native: 1, remote: 2 };
+  const edgeOf = (side: keyof typeof pids) => ({
+    ports: { 'P-256': pids[side] },
+    pid: pids[side],
+    figures: async () => NOTHING,
+    end: () => undefined,
+  });
+  const pretended = {
+    scale: { ...SCALE, rounds: 2, quick: false },
+    planOf: (mode: EdgePlan['mode']) => ({ mode }),
+    edge: async () => edgeOf('native'),
+    startEdge: async () => edgeOf('remote'),
+    startLink: async () => ({
+      port: 1,
+      delay: async (ms: number) => {
+        distanceMs = ms;
+      },
+      end: () => undefined,
+    }),
+    warmUp: async () => undefined,
+    say: () => undefined,
+    keyServerCpuMs: () => 0,
+    watched: async (_: unknown, work: () => Promise<unknown>) => [await work(), QUIET],
+    clients: {
+      run: async (plan: ClosedPlan) => {
+        const who = plan.ports[0] === pids.native ? 'native' : String(plan.concurrent);
+        // What was taken says where.
+        order.push(`${distanceMs}:${who}`);
+        return {
+          handshakes: 1,
+          wallMs: 1,
+          cpuMs: 1,
+          latencies: [distanceMs],
+          processes: 1,
+          utilisation: 0.5,
+        };
+      },
+    },
+  };
+  const { raw } = await distance.distance.answer(pretended as unknown as Workshop);
+  const at = (ms: number, ...who: readonly string[]) => who.map((each) => `${ms}:${each}`);
+  assert.deepEqual(order, [
+    ...[0, 1, 5, 20, 80].flatMap((ms) => at(ms, '16', 'native', '1', '128')),
+    ...[80, 20, 5, 1, 0].flatMap((ms) => at(ms, '16', '128', '1', 'native')),
+  ]);
+  for (const { distanceMs: ms, native, alone, many } of raw as readonly distance.Result[]) {
+    const seen = [native, alone, many].map((samples) => samples.map(({ medianMs }) => medianMs));
+    assert.deepEqual(seen, Array(3).fill([ms, ms]));
+  }
 });
 
 test('clients are told which processes they connect to: a session of another one is not offered', async () => {

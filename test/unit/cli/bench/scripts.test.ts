@@ -14,6 +14,8 @@ for (const [script, word] of [
   ['profile', 'P-255'],
   ['handshake', 'abc'],
   ['handshake', '0'],
+  ['handshake', '1e99'],
+  ['handshake', '1000001'],
   ['overhead', '1.5'],
   ['startup', '--rounds=x'],
   ['keyserver', '-1'],

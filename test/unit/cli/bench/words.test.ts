@@ -5,6 +5,7 @@ import type { Doubts } from '../../../../lib/cli/bench/doubts.ts';
 import { ONE_PAIR } from '../../../../lib/cli/bench/estimate.ts';
 import { otherOpenssl } from '../../../../lib/cli/bench/machine.ts';
 import type { Answered } from '../../../../lib/cli/bench/question.ts';
+import * as bulk from '../../../../lib/cli/bench/questions/bulk.ts';
 import * as clients from '../../../../lib/cli/bench/questions/clients.ts';
 import * as distance from '../../../../lib/cli/bench/questions/distance.ts';
 import type { Result } from '../../../../lib/cli/bench/questions/handshakes-result.ts';
@@ -210,12 +211,34 @@ const far = (distanceMs: number, edgeCpuMs: number): distance.Result => ({
 test('whether distance costs work is said by the figures', () => {
   const [same] = [distance.wordsOf(far(0, 0.3), far(80, 0.31)).join('\n')];
   assert.match(same, /80 ms adds 80\.500 ms to native's, the link alone \(0 ms\) 0\.500 ms/);
+  const unsteady = far(80, 0.31);
+  const many = unsteady.many.map((each, index) => ({ ...each, edgeCpuMs: 0.31 + (index - 2) / 50 }));
   assert.match(
-    distance.conclusionOf(far(0, 0.3), far(80, 0.31)),
-    /^Whether .*, these rounds do not tell: .* 1\.03 × .* \(0\.96 × to 1\.12 ×\)\.$/,
+    distance.conclusionOf(far(0, 0.3), { ...unsteady, many }),
+    /^Whether .*, these rounds do not tell: .* 1\.03 × .* \(0\.9\d × to 1\.1\d ×\)\.$/,
   );
+  // One edge at both: nothing is left for what processes differ by.
+  assert.match(distance.conclusionOf(far(0, 0.3), far(80, 0.31)), /3 % more .* \(1\.03 × to 1\.03 ×\)\.$/);
   assert.match(distance.conclusionOf(far(0, 0.33), far(80, 0.41)), /At 80 ms it spends 24 % more/);
   assert.match(distance.conclusionOf(far(0, 0.6), far(80, 0.45)), /25 % less/);
+});
+
+test('whose rate a transfer is, is said by what both sides used of their cores', () => {
+  const transfer = (edgeUtilisation: number, clientUtilisation: number) => [
+    ...[{ edgeCpuSeconds: 0.45, megabytesPerSecond: 1700, edgeUtilisation, clientUtilisation, waits: QUIET }],
+  ];
+  const of = (native: readonly [number, number], remote: readonly [number, number]) => {
+    const sides = { native: transfer(...native), remote: transfer(...remote) };
+    return [bulk.rateInWords(sides).join(), bulk.doubts(sides).warnings.join()];
+  };
+  assert.deepEqual(of([0.93, 0.99], [0.97, 0.4]), ['', '']);
+  const [words, none] = of([0.76, 0.6], [0.93, 0.61]);
+  assert.match(
+    words!,
+    /says nothing of the edge: .* used 76 % and 93 % of its core, the client 60 % and 61 %/,
+  );
+  assert.equal(none, '');
+  assert.match(of([0.76, 0.99], [0.76, 0.8])[1]!, /^The clients used all of a core \(native 99 %\)/);
 });
 
 const ISOLATE: Answered = {
