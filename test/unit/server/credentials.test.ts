@@ -188,7 +188,6 @@ test('also those that were in their handshake, with the old one', async () => {
   const peer = await connectPeer(server.port, edge(), 'ours', { socket: late });
   assert.ok(await peer.answer(GOODBYE_ID));
   await Promise.all([stays.closed, peer.closed]);
-  assert.equal(server.stats().connections, 0);
 });
 
 test('credentials that cannot be used are refused, and the old ones stay', async () => {
