@@ -92,7 +92,9 @@ function read(
     if (found !== undefined && found.stamp === before?.stamp) return before;
     return { stamp, key: loadKey(path, file, passphrase), problem: undefined };
   } catch (error) {
-    return { stamp, key: before?.key, problem: reasonOf(error) };
+    // What the system has not let be read is another file than the one with that stamp, for all that is known of it.
+    const { syscall } = error as NodeJS.ErrnoException;
+    return { stamp: syscall === undefined ? stamp : undefined, key: before?.key, problem: reasonOf(error) };
   }
 }
 

@@ -1,7 +1,8 @@
 /** Keys that change while they are served: only what has changed is read again, and the event loop has its turns meanwhile. */
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import fs, { mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock, type TestContext, test } from 'node:test';
@@ -30,6 +31,33 @@ function settle(t: TestContext): void {
   mock.timers.enable({ apis: ['Date'], now: Date.now() + 60_000 });
   t.after(() => mock.timers.reset());
 }
+
+test('what the system has not let be read is read when it does', async (t) => {
+  const { folder, put } = folderOf(t);
+  const [old, next, added] = [newKey(), newKey(), newKey()];
+  put('a.key', old);
+  const directory = new ReloadingDirectory(folder);
+  put('a.key', next);
+  put('b.key', added);
+  settle(t);
+  const refused = t.mock.method(fs, 'openSync', () => {
+    throw Object.assign(new Error('EIO: i/o error, open'), { code: 'EIO', syscall: 'open' });
+  });
+  syncBuiltinESMExports();
+  try {
+    assert.deepEqual(
+      (await directory.reload()).problems,
+      ['a.key', 'b.key'].map((file) => ({ file, reason: 'EIO: i/o error, open' })),
+    );
+  } finally {
+    refused.mock.restore();
+    syncBuiltinESMExports();
+  }
+  assert.ok(directory.find(idOf(old)));
+  const { added: labelled, problems } = await directory.reload();
+  assert.deepEqual([labels(labelled), problems], [['a.key', 'b.key'], []]);
+  assert.ok(directory.find(idOf(next)) && directory.find(idOf(added)) && !directory.find(idOf(old)));
+});
 
 test('what has changed is read again, and nothing else', async (t) => {
   const { folder, at, put } = folderOf(t);
