@@ -12,6 +12,7 @@ import type { KeylessError } from '../errors.ts';
 import { addon, HandshakeStep, TurnKind } from './addon.ts';
 import { catchHandlers } from './caught-handlers.ts';
 import { unexplainedFailure } from './handshake-failure.ts';
+import { holdInput } from './held-input.ts';
 import { throwLater } from './throw-later.ts';
 import { descriptorBelow, streamBelow, type TlsHandle } from './tls-handle.ts';
 
@@ -42,6 +43,7 @@ export class Telling {
   private waitsForPeer = false;
   private comesInOneGo = false;
   private restore: (() => void) | undefined;
+  private readHeld: ReturnType<typeof holdInput> | undefined;
   private thrown: { readonly error: unknown } | undefined;
   private readonly told: Told;
 
@@ -104,7 +106,18 @@ export class Telling {
       this.tellInCallback();
       return;
     }
-    this.replay();
+    this.handOver(() => this.replay());
+    this.goOn();
+  }
+
+  /** @param work hands Node what OpenSSL has reported */
+  private handOver(work: () => void): void {
+    const below = this.fails ? undefined : streamBelow(this.told.handle);
+    if (below === undefined) work();
+    else this.readHeld = holdInput(below, work);
+  }
+
+  private goOn(): void {
     this.begin();
     if (!this.told.disposed && !this.isLeftToRead()) this.wake();
   }
@@ -121,9 +134,8 @@ export class Telling {
 
   private tellInCallback(): void {
     const { id, socket } = this.told;
-    this.attempt(() => addon().replayAll(id));
-    this.begin();
-    if (!this.told.disposed) this.attempt(() => this.wake());
+    this.handOver(() => this.attempt(() => addon().replayAll(id)));
+    this.attempt(() => this.goOn());
     const { thrown } = this;
     this.thrown = undefined;
     this.isInCallback = false;
@@ -154,12 +166,19 @@ export class Telling {
     const { id, handle } = this.told;
     if (this.fails) addon().putErrorBack(id);
     try {
-      if (this.isOverStream && !this.isWithin) catchHandlers(handle, () => handle.newSessionDone());
-      else handle.newSessionDone();
+      if (this.isOverStream && !this.isWithin) catchHandlers(handle, () => this.cycle());
+      else this.cycle();
     } finally {
       if (this.fails) addon().clearErrors();
       this.end();
     }
+  }
+
+  private cycle(): void {
+    const { told, readHeld } = this;
+    this.readHeld = undefined;
+    readHeld?.(() => !told.disposed);
+    if (!told.disposed) told.handle.newSessionDone();
   }
 
   /**

@@ -17,6 +17,8 @@ export interface ParsedHello {
 export interface JsStreamHandle {
   /** The stream has ended. */
   emitEOF(): void;
+  /** There is data. */
+  readBuffer(chunk: Uint8Array): void;
 }
 
 /** Node's native TLSWrap object, as lib/_tls_wrap.js uses it. */

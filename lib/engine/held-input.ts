@@ -1,0 +1,20 @@
+/**
+ * What comes from a stream of the user's while Node's handlers are called. Natively Node is in the middle of its work then, and reads
+ * when they have returned: a `secureConnect` listener that writes may be answered before it has.
+ */
+import { type JsStreamHandle, standIn } from './tls-handle.ts';
+
+/** @param below tells Node of input; @returns gives Node what has come, in order, as long as it takes it */
+export function holdInput(below: JsStreamHandle, work: () => void): (takes: () => boolean) => void {
+  const held: Buffer[] = [];
+  // Whoever has pushed it may use its memory again.
+  standIn(below, 'readBuffer', (chunk) => held.push(Buffer.from(chunk)));
+  try {
+    work();
+  } finally {
+    Reflect.deleteProperty(below, 'readBuffer');
+  }
+  return (takes) => {
+    for (const chunk of held) if (takes()) below.readBuffer(chunk);
+  };
+}
