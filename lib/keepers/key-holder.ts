@@ -37,7 +37,7 @@ export interface HandedKey {
 export interface KeyHolderEvents {
   /** It answers nothing any more. */
   onEnd(): void;
-  /** The process is gone. @param how for people */
+  /** The process is gone, by itself or for a fault. @param how for people */
   onExit(how: string): void;
   /** It has not given up all that it does not need. @param what names of Hardening */
   onExposed(what: string): void;
@@ -103,9 +103,9 @@ export class KeyHolder {
     this.#startLimit = clock.after(START_LIMIT_MS, () => setImmediate(() => this.#giveUpStart()));
   }
 
-  /** What it has not answered is answered elsewhere, or not at all. */
+  /** Its owner's wish: of how it ended there is nothing to tell. What it has not answered is answered elsewhere, or not at all. */
   end(): void {
-    this.#end();
+    this.#endBecause(() => undefined);
   }
 
   has(name: string): boolean {
@@ -243,6 +243,10 @@ export class KeyHolder {
 
   /** @param how for people; `undefined`: as the system says */
   #end(how?: string): void {
+    this.#endBecause((seen) => this.#events.onExit(how ?? seen));
+  }
+
+  #endBecause(tell: (seen: string) => void): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#watch.stop();
@@ -251,6 +255,6 @@ export class KeyHolder {
     this.#held = undefined;
     this.#events.onEnd();
     this.#pending.fail(notAnswered());
-    this.#child.end((seen) => this.#events.onExit(how ?? seen));
+    this.#child.end(tell);
   }
 }

@@ -55,6 +55,27 @@ test('without a file descriptor left the context throws, the app lives, and the 
   assert.match(printed, /^(?:ERR_KEYLESS_PLATFORM .*cannot be started.*\n){2}made\n$/);
 });
 
+test('with room for one of the two processes the context throws, and of the one that is ended for it nothing is told', () => {
+  const printed = run(
+    [],
+    `
+    const { openSync, closeSync, readFileSync } = require('node:fs');
+    tls.createSecureContext();
+    process.on('warning', ({ message }) => console.log(message));
+    const all = [];
+    try { for (;;) all.push(openSync('/dev/null')); } catch {}
+    // A pair and a pipe for a process, half of which stays open.
+    for (let free = 0; free < 5; free += 1) closeSync(all.pop());
+    console.log(attempt());
+    const children = () => readFileSync('/proc/self/task/' + process.pid + '/children', 'latin1');
+    closeSync(all.pop());
+    const look = () => (children() === '' ? setImmediate(() => console.log('gone')) : setImmediate(look));
+    look();`,
+    64,
+  );
+  assert.match(printed, /^ERR_KEYLESS_PLATFORM .*cannot be started.*\ngone\n$/);
+});
+
 /** What Node itself inherits below 16 and next to it, it hands on to nobody. */
 const INHERITED_FD = 40;
 
