@@ -62,7 +62,7 @@ const FILES_EACH = 2;
 function eventsFor(values: ProxyValues, print: Print, observe: ProxyEvents['onRecord']): ProxyEvents {
   return {
     onUnknownHost: (name) => print('unknown-host', { name }),
-    onRefused: (client, reason) => print('refused', { client, reason }),
+    onRefused: (client, reason, { host, why }) => print('refused', { client, host, reason, why }),
     onProblem: (client, reason) => print('connection-problem', { client, reason }),
     onRecord(record) {
       observe(record);

@@ -31,12 +31,19 @@ export interface StreamRecord {
   readonly error: string | undefined;
 }
 
+export interface Refusal {
+  /** That the client has named, by its label. */
+  readonly host?: string | undefined;
+  /** In words. */
+  readonly why?: string | undefined;
+}
+
 export interface ProxyEvents {
   onRecord(record: RequestRecord | StreamRecord): void;
   /** A client asked for a name that no certificate has. */
   onUnknownHost(name: string): void;
   /** A connection that did not get through TLS, or whose neighbour may not send it. */
-  onRefused(client: string, reason: string): void;
+  onRefused(client: string, reason: string, more: Refusal): void;
   /** This code was wrong about a connection, which was ended for it. */
   onProblem(client: string, reason: string): void;
 }

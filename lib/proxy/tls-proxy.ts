@@ -9,12 +9,15 @@ import {
   createServer as createTlsServer,
   type SecureContext,
   type TLSSocket,
+  type TlsOptions,
   type Server as TlsServer,
 } from 'node:tls';
 import { withPeerLimits } from '../engine/peer-limits.ts';
+import { KeylessError } from '../errors.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
+import { rawOf } from '../server/connected-peer.ts';
 import { type Backend, connectBackend, isHttp } from './backend.ts';
-import type { ProxyEvents, ProxyStats } from './events.ts';
+import type { ProxyEvents, ProxyStats, Refusal } from './events.ts';
 import { BackendTimeout, faultText, reasonOf } from './failure.ts';
 import type { Client } from './headers.ts';
 import { type Host, SESSION_ID_CONTEXT } from './host-folder.ts';
@@ -70,6 +73,15 @@ function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): 
 
 /** Of clients, which are asked for none. */
 const CERTIFICATE_BYTES = 1024;
+/** Node calls it on the connection that it is for. */
+function hostChoice(
+  choose: (socket: TLSSocket, name: string) => SecureContext | undefined,
+): NonNullable<TlsOptions['SNICallback']> {
+  return function (this: unknown, name, done) {
+    done(null, choose(this as TLSSocket, name));
+  };
+}
+
 const COMMON = { minVersion: 'TLSv1.2', sessionIdContext: SESSION_ID_CONTEXT } as const;
 const HTTP_PROTOCOLS = ['h2', 'http/1.1'];
 /** As tls.Server.setTicketKeys takes them. */
@@ -85,6 +97,8 @@ export class TlsProxy {
   #ticketKeys: Buffer = randomBytes(TICKET_KEYS_BYTES);
   /** By {@link keyOf}. */
   readonly #introduced = new Map<string, Introduced>();
+  /** Of connections that are in their handshakes. */
+  readonly #asked = new WeakMap<Socket, Host>();
   readonly #open = new Set<Socket>();
   readonly #streams = new Set<Promise<void>>();
   readonly stats: ProxyStats = { connections: 0, accepted: 0, refused: 0, requests: 0, backendErrors: 0 };
@@ -158,12 +172,12 @@ export class TlsProxy {
     const server = createTlsServer({
       minVersion: 'TLSv1.2',
       handshakeTimeout: this.#options.handshakeTimeoutMs,
-      SNICallback: (name, done) => done(null, this.#contextFor(name)),
+      SNICallback: hostChoice((socket, name) => this.#contextFor(socket, name)),
       ALPNCallback: ({ servername, protocols }) => this.#protocolFor(servername, protocols),
     });
     server.on('secureConnection', (socket) => this.#contain(socket, () => this.#welcome(socket)));
     server.on('tlsClientError', (error, socket) => {
-      this.#refuse(socket.remoteAddress, reasonOf(error));
+      this.#refuseHandshake(error, socket);
       socket.destroy();
     });
     return server;
@@ -178,9 +192,10 @@ export class TlsProxy {
     return (name ? this.#hosts.find(name) : undefined) ?? this.#defaultHost;
   }
 
-  #contextFor(name: string): SecureContext | undefined {
+  #contextFor(socket: TLSSocket, name: string): SecureContext | undefined {
     const host = this.#hostFor(name);
     if (host === undefined) this.#options.events.onUnknownHost(escapePeerText(name));
+    else this.#asked.set(socket, host);
     return host?.context;
   }
 
@@ -220,9 +235,17 @@ export class TlsProxy {
     if (!socket.destroyed) this.#tls.emit('connection', socket);
   }
 
-  #refuse(client: string | undefined, reason: string): void {
+  #refuse(client: string | undefined, reason: string, more: Refusal = {}): void {
     this.stats.refused += 1;
-    this.#options.events.onRefused(client ?? 'unknown', reason);
+    this.#options.events.onRefused(client || 'unknown', reason, more);
+  }
+
+  /** Our own errors, such as that a key is lost, say more than their code; those of TLS may say what the peer has said. */
+  #refuseHandshake(error: Error, socket: TLSSocket): void {
+    // A connection that has been closed knows where it came from by what lies below only.
+    const { address } = this.#clientOf(rawOf(socket));
+    const why = error instanceof KeylessError ? escapePeerText(error.message) : undefined;
+    this.#refuse(address, reasonOf(error), { host: this.#asked.get(socket)?.label, why });
   }
 
   #clientOf(socket: Socket): Client {

@@ -60,7 +60,12 @@ async function visit(port: number, servername: string): Promise<string> {
 /** The host with the stub fails, and is told of; the other is served. */
 async function servesItsOwn(proxy: ProxyProcess, port: number): Promise<void> {
   assert.match(await visit(port, 'stub.test'), /ALERT_INTERNAL_ERROR|EPROTO|ECONNRESET/);
-  await proxy.event('refused', ({ reason }) => reason === 'ERR_KEYLESS_NO_KEY_SERVER');
+  const { client, host, why } = await proxy.event(
+    'refused',
+    ({ reason }) => reason === 'ERR_KEYLESS_NO_KEY_SERVER',
+  );
+  assert.deepEqual([client, host], ['127.0.0.1', 'stub']);
+  assert.match(String(why), /key server/i);
   assert.equal(await visit(port, 'own.test'), 'x');
   assert.equal(await proxy.end(), 0);
 }
