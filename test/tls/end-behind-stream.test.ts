@@ -1,6 +1,6 @@
 /**
  * The end of a user's stream below a TLSSocket, right behind what leads to the operation: natively it is found out after the answer.
- * Such streams are half-open where their user lets them; one that is not has ended its other side before a key that takes its time.
+ * Such streams are half-open where their user lets them; one that is not has ended its other side before the operation.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { after, before, test } from 'node:test';
 import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { engineStats, localKey, type PrivateKey } from '../../lib/index.ts';
+import { createSecureContext, engineStats, localKey, type PrivateKey } from '../../lib/index.ts';
 import { RSA_EXCHANGE } from '../helpers/between-flights.ts';
 import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { duplexPair } from '../helpers/duplex-pair.ts';
@@ -143,4 +143,22 @@ test('why a key fails is told before the end of the stream, a client, TLS 1.3', 
   const key = { sign: () => Promise.reject(new Error('no')) } as unknown as string;
   const { client } = await visit(await sideNamed('sync'), key, CASES['a client, TLS 1.3']!, ENDS['at once']!);
   assert.deepEqual(client, ['ERR_KEYLESS_OPERATION_FAILED']);
+});
+
+test('a peer whose stream ends is found out to have gone while the key does not answer, TLS 1.3', async () => {
+  let signal: AbortSignal | undefined;
+  const sign: PrivateKey['sign'] = (operation) => {
+    signal = operation.signal;
+    return new Promise(() => {});
+  };
+  const secureContext = createSecureContext({ cert: issued.certPem, key: { sign } });
+  const [here, there] = duplexPair();
+  const server = new tls.TLSSocket(here, { isServer: true, secureContext }).on('error', () => {});
+  const [ours, theirs] = duplexPair();
+  const client = tls.connect({ socket: theirs, rejectUnauthorized: false }).on('error', () => {});
+  ours.once('data', (hello) => there.end(hello));
+  there.resume();
+  await once(server.resume(), 'end');
+  assert.equal(signal?.aborted, false, 'the key is asked for what nobody has given up');
+  for (const each of [server, client, here, there, ours, theirs]) each.destroy();
 });
