@@ -20,7 +20,7 @@ revoked, and no other that its name has or gets. A key server that watches the f
 
 Exit code 1: no client of the policy has a name, key or certificate that was given. It is revoked all the same: where the policy
 knows clients by their keys, a name may be in their certificates, and where it knows them by names, a key may be theirs (exit
-code 0, and it is said). Names are no patterns, and authorities are revoked by their own lists ("--crl"): exit code 2.
+code 0, and it is said). A certificate is nobody's where neither its key nor a name of it is a client's. Names are no patterns, and authorities are revoked by their own lists ("--crl"): exit code 2.
 
 Examples:
   keyless-tls revoke --policy policy.json DNS:edge-1.internal
@@ -65,9 +65,13 @@ const isName = (revoked: string) => /^(DNS|URI|IP Address|email):/.test(revoked)
 /** The fingerprint of a certificate: of those a policy does not say whose they are. */
 const isFingerprint = (revoked: string) => !isName(revoked) && !revoked.startsWith('sha256/');
 
-/** Whom the policy knows by a key may have any name in its certificate, and whom it knows by a name any key. */
+/**
+ * Whom the policy knows by a key may have any name in its certificate, and whom it knows by a name any key. A certificate has both: if
+ * neither is a client's, it is none's.
+ */
 function mayBeAnybodys({ clients }: PolicyDraft, { revoked, whole }: Revocation): boolean {
-  const isKey = whole === undefined && !isName(revoked);
+  if (whole !== undefined) return false;
+  const isKey = !isName(revoked);
   return clients.some(({ identities }) => identities.some((each) => isName(each) === isKey));
 }
 

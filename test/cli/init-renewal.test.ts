@@ -161,6 +161,15 @@ test('a key that is no client’s is revoked, and said to be nobody’s, unless 
   assert.match(perhaps.stdout, said);
 });
 
+test('a certificate of which neither key nor name is a client’s is revoked, and said to be nobody’s', () => {
+  for (const known of [identity('e1').pin, 'DNS:e1']) {
+    writePolicy([{ name: 'e1', identities: [known] }]);
+    const nobodys = cli('revoke', '--policy', at('server/policy.json'), at('edges/e2/edge.crt'));
+    assert.deepEqual([nobodys.status, policy().revoked], [1, [identity('e2').pin]], known);
+    assert.match(nobodys.stderr, /No client of the policy is, or has, \S*e2\/edge\.crt: /);
+  }
+});
+
 test('a certificate that is revoked says as whom its client is still served', () => {
   const revoke = (what: string) => cli('revoke', '--policy', at('server/policy.json'), what);
   const byKey = revoke(at('edges/e1/edge.crt'));
