@@ -50,17 +50,25 @@ export class Selection {
     const { lane } = errand.request;
     const chosen = choose(this.#usable, avoid, lane, now, this.#random);
     if (chosen !== undefined) return chosen;
-    const there = this.#others(avoid);
-    const isAnySound = there.some(({ sound }) => sound);
+    return this.#cheapest(this.#others(avoid), errand, now);
+  }
+
+  /** @returns of these the cheapest that has room, and is trusted where any of them is sound */
+  #cheapest(servers: readonly KnownServer[], errand: Errand, now: number): KnownServer | undefined {
+    const { lane } = errand.request;
+    const isAnySound = servers.some(({ sound }) => sound);
     let best: KnownServer | undefined;
-    for (const server of there) {
+    for (const server of servers) {
       const isFit = isUrgent(errand) || (isAnySound ? server.admits(lane) : server.hasRoom(lane));
       if (isFit && (best === undefined || server.cost(lane, now) < best.cost(lane, now))) best = server;
     }
     return best;
   }
 
-  /** @returns whom to ask, too; of a worse priority only where those of the better ones do not answer, which is not to be there */
+  /**
+   * @returns whom to ask, too; of a worse priority only where those of the better ones do not answer, which is not to be there; and
+   *   whoever is left alone only where nobody else is
+   */
   otherFor(errand: Errand): KnownServer | undefined {
     const now = this.#clock.now();
     const { lane } = errand.request;
@@ -77,7 +85,7 @@ export class Selection {
       if (!standsStill) break;
       left = left.filter((server) => !equals.includes(server));
     }
-    return other;
+    return other ?? (standsStill ? this.#cheapest(this.#others(avoid), errand, now) : undefined);
   }
 
   /** @returns milliseconds after which somebody else is asked, too */

@@ -8,6 +8,7 @@ import { encodeError } from '../../../lib/protocol/answers.ts';
 import { CustomFunction } from '../../../lib/protocol/opcodes.ts';
 import { SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
 import { until } from '../../helpers/edge.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
 import { decryptOperation, signOperation } from '../../helpers/operations.ts';
 import { answer, KEY_ID, RudeEdges } from '../../helpers/rude-edges.ts';
 import type { OnRequest } from '../../helpers/rude-key-server.ts';
@@ -142,6 +143,32 @@ for (const code of [2, 6, 8] as const) {
     keys.close();
   });
 }
+
+test('where one stands still, the other one is asked also while it is left alone', async () => {
+  const clock = new ManualClock();
+  let [failing, silent] = [true, false];
+  const first = await edges.rude((frame, socket) => {
+    if (failing) socket.write(encodeError(frame.id, 8));
+    else answer(frame, socket);
+  });
+  const second = await edges.rude((...request) => {
+    if (!silent) answer(...request);
+  });
+  const keys = edges.edge([first, second], { clock, pingTimeoutMs: 60_000 });
+  const sign = () => keys.sign(signOperation(KEY_ID));
+  const breaker = () => keys.stats().servers[0]!.breaker;
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  while (breaker() === 'closed') await sign();
+  clock.advance(1000);
+  await until(() => breaker() === 'half-open');
+  // For another second at least.
+  while (breaker() === 'half-open') await sign();
+  [failing, silent] = [false, true];
+  const signed = sign();
+  clock.advance(550);
+  assert.equal(keys.stats().hedged, 1);
+  await signed;
+});
 
 test('a time-out names the key server that did not answer, and not the one that did', async () => {
   const silent = await edges.rude(() => undefined);
