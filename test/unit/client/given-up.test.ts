@@ -6,9 +6,11 @@ import { Connection } from '../../../lib/client/connection.ts';
 import { parseServerAddress, type ServerAddress } from '../../../lib/client/server-address.ts';
 import type { KeylessError } from '../../../lib/errors.ts';
 import { ticketKeysRequest } from '../../../lib/protocol/request-encoder.ts';
+import { until } from '../../helpers/edge.ts';
 import { makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
-import { startRudeKeyServer } from '../../helpers/rude-key-server.ts';
+import { answer } from '../../helpers/rude-edges.ts';
+import { type OnRequest, startRudeKeyServer } from '../../helpers/rude-key-server.ts';
 
 const MOST_GIVEN_UP = 65_536;
 const TIMES = { connectTimeoutMs: 10_000, pingIntervalMs: 10_000, pingTimeoutMs: 10_000 };
@@ -18,9 +20,10 @@ async function connect(
   address: ServerAddress,
   credentials: tls.SecureContextOptions,
   closed: KeylessError[],
+  clock = new ManualClock(),
 ): Promise<Connection> {
   const secureContext = tls.createSecureContext(credentials);
-  const settings = { address, servername: 'localhost', secureContext, clock: new ManualClock(), ...TIMES };
+  const settings = { address, servername: 'localhost', secureContext, clock, ...TIMES };
   let connection: Connection | undefined;
   await new Promise<void>((onReady) => {
     connection = new Connection(settings, {
@@ -53,5 +56,25 @@ test('a connection on which 65,536 requests were given up ends with one more, an
     ['ERR_KEYLESS_TIMEOUT'],
   );
   assert.deepEqual(answers, closed);
+  await server.close();
+});
+
+test('a connection on which pings are answered, and nothing else, stands still', async () => {
+  const { server: issued, authority, edgeOptions } = await makeKeyServers([]);
+  const held: Parameters<OnRequest>[] = [];
+  const onRequest: OnRequest = (...request) => void held.push(request);
+  const server = await startRudeKeyServer({ server: issued, ca: authority.certPem, onRequest });
+  const clock = new ManualClock();
+  const connection = await connect(parseServerAddress(server.address), edgeOptions, [], clock);
+  connection.request(ticketKeysRequest(), () => undefined);
+  connection.request(ticketKeysRequest(), () => undefined);
+  clock.advance(501);
+  connection.prove();
+  await until(() => connection.provenAt === 501);
+  assert.equal(connection.standsStill(501), true);
+  await until(() => held.length === 2);
+  answer(...held[0]!);
+  await until(() => connection.inFlight === 1);
+  assert.equal(connection.standsStill(501), false);
   await server.close();
 });
