@@ -22,7 +22,7 @@ import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings } from './known-server.ts';
 import type { LaneName } from './lane.ts';
 import { isUrgent, Selection } from './selection.ts';
-import { distinctServers, type ServerAddress } from './server-address.ts';
+import { distinctServers, isSameServer, type ServerAddress } from './server-address.ts';
 import type { ServerStats } from './server-stats.ts';
 import { Tally } from './tally.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -146,9 +146,9 @@ export class KeyServerSet {
     if (this.#closed) return;
     const addresses = distinctServers(named);
     this.#unresolved = undefined;
-    const kept = this.#servers.filter(({ address }) => addresses.some((each) => isSame(each, address)));
+    const kept = this.#servers.filter(({ address }) => addresses.some((each) => isSameServer(each, address)));
     const gone = this.#servers.filter((server) => !kept.includes(server));
-    const added = addresses.filter((each) => !kept.some(({ address }) => isSame(each, address)));
+    const added = addresses.filter((each) => !kept.some(({ address }) => isSameServer(each, address)));
     this.#servers = [...kept, ...added.map((address) => this.#open(address))];
     for (const server of gone) server.leave();
     this.#leaving = [...this.#leaving, ...gone].filter(({ isOpen }) => isOpen);
@@ -326,8 +326,4 @@ export class KeyServerSet {
     this.#room.remove(errand);
     this.#tally.count(result, errand.retried);
   }
-}
-
-function isSame(one: ServerAddress, other: ServerAddress): boolean {
-  return one.host === other.host && one.port === other.port && one.priority === other.priority;
 }

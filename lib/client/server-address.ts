@@ -35,13 +35,23 @@ export function parseServerAddress(text: unknown): ServerAddress {
   return { host: parts.host, port, name: text as string };
 }
 
+/** Host names have no case (RFC 4343), and a DNS may change it from one answer to the next. */
+function idOf({ host, port }: ServerAddress): string {
+  return `${host.toLowerCase()} ${port}`;
+}
+
+/** @returns whether it is the same key server, of the same priority */
+export function isSameServer(one: ServerAddress, other: ServerAddress): boolean {
+  return idOf(one) === idOf(other) && one.priority === other.priority;
+}
+
 /** @returns each key server once, where it is named several times with the best of its priorities */
 export function distinctServers(addresses: readonly ServerAddress[]): readonly ServerAddress[] {
-  const byName = new Map<string, ServerAddress>();
+  const byId = new Map<string, ServerAddress>();
   for (const address of addresses) {
-    const name = `${address.host.toLowerCase()} ${address.port}`;
-    const known = byName.get(name);
-    if (known === undefined || (address.priority ?? 0) < (known.priority ?? 0)) byName.set(name, address);
+    const id = idOf(address);
+    const known = byId.get(id);
+    if (known === undefined || (address.priority ?? 0) < (known.priority ?? 0)) byId.set(id, address);
   }
-  return [...byName.values()];
+  return [...byId.values()];
 }

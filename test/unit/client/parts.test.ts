@@ -4,7 +4,7 @@ import { backOffMs } from '../../../lib/client/back-off.ts';
 import { connectionError, wireError } from '../../../lib/client/errors.ts';
 import { Heartbeat } from '../../../lib/client/heartbeat.ts';
 import { PendingRequests } from '../../../lib/client/pending-requests.ts';
-import { distinctServers, parseServerAddress } from '../../../lib/client/server-address.ts';
+import { distinctServers, isSameServer, parseServerAddress } from '../../../lib/client/server-address.ts';
 import { KeylessError } from '../../../lib/errors.ts';
 import type { Answer } from '../../../lib/protocol/answers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -41,6 +41,13 @@ test('a key server that is named twice is one, with the best of its priorities',
   const named = ['keys-1.internal', 'KEYS-1.internal:2407', 'keys-1.internal:2408', '192.0.2.1'];
   const addresses = named.map((text, at) => ({ ...parseServerAddress(text), priority: 9 - at }));
   assert.deepEqual(distinctServers(addresses), addresses.slice(1));
+});
+
+test('a key server whose name a DNS writes in another case is the same; of another port or priority it is another one', () => {
+  const server = { ...parseServerAddress('keys-1.internal'), priority: 10 };
+  assert.equal(isSameServer(server, { ...parseServerAddress('Keys-1.INTERNAL'), priority: 10 }), true);
+  assert.equal(isSameServer(server, { ...server, port: 2408 }), false);
+  assert.equal(isSameServer(server, { ...server, priority: 11 }), false);
 });
 
 test('the back-off doubles up to its limit, and takes between a half and all of it', () => {
