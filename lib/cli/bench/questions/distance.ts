@@ -31,6 +31,9 @@ const plan = (edge: Edge, concurrent: number, length: number) =>
 /** Long enough for some handshakes at every distance. */
 const aloneMs = ({ roundMs }: Scale, distanceMs: number) => Math.max(roundMs / 2, distanceMs * 6);
 
+/** Long enough for the client of key servers to learn how long they take: sixteen answers and more. */
+const learningMs = ({ roundMs }: Scale, distanceMs: number) => Math.max(roundMs / 20, distanceMs * 2);
+
 interface Edges {
   readonly native: Edge;
   readonly remote: Edge;
@@ -52,8 +55,7 @@ async function atDistance(
   const many = () => takeSample(workshop, [edge], plan(edge, MANY, scale.roundMs));
   const alone = () => takeSample(workshop, [edge], plan(edge, 1, aloneMs(scale, distanceMs)));
   const native = () => takeSample(workshop, [edges.native], plan(edges.native, 1, scale.roundMs / 2));
-  // The client of key servers learns how long they take.
-  await takeSample(workshop, [edge], plan(edge, 16, scale.roundMs / 2));
+  await takeSample(workshop, [edge], plan(edge, 16, learningMs(scale, distanceMs)));
   return inTurn({ native, alone, many }, round);
 }
 
@@ -180,7 +182,8 @@ async function answer(workshop: Workshop): Promise<Answer> {
 /** Two rounds' time and what is not counted at each distance, and the waiting of the far ones. */
 function seconds(scale: Scale): number {
   const each = (distanceMs: number) =>
-    roundsOf(scale) * (2 * scale.roundMs + aloneMs(scale, distanceMs) + 3 * distanceMs + 160);
+    roundsOf(scale) *
+    (1.5 * scale.roundMs + aloneMs(scale, distanceMs) + learningMs(scale, distanceMs) + 3 * distanceMs + 160);
   const all = distancesOf(scale)
     .map(each)
     .reduce((sum, length) => sum + length, 0);
