@@ -1,4 +1,5 @@
 /** A connection that was let in with a certificate ends when the certificate does. */
+import type { X509Certificate } from 'node:crypto';
 import type { Alarm, Clock } from '../clock.ts';
 
 /** Timers count no further. */
@@ -17,4 +18,14 @@ export function whenExpired(leftMs: number, clock: Clock, onExpired: () => void)
   };
   wait();
   return () => alarm.cancel();
+}
+
+/**
+ * @param path a client's certificate and, behind each, that of its issuer
+ * @returns milliseconds since 1970, when the first of them ends. One that has ended is none by which the client was let in: where Node.js does
+ * not load the addon, a client can send others of the same name
+ */
+export function endOf(path: readonly X509Certificate[], now: number): number {
+  const ends = path.map(({ validTo }) => Date.parse(validTo));
+  return Math.min(...ends.filter((end, at) => at === 0 || end > now));
 }

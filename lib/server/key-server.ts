@@ -11,9 +11,9 @@ import { withPeerLimits } from '../engine/peer-limits.ts';
 import { KeylessError } from '../errors.ts';
 import { ALPN_PROTOCOL, DEFAULT_PORT } from '../protocol/opcodes.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
-import { whenExpired } from './certificate-expiry.ts';
+import { endOf, whenExpired } from './certificate-expiry.ts';
 import { type RefusedConnection, serverConnection, serverConnectionRefused } from './channels.ts';
-import { addressOf, certificateOf, peerOf, rawOf, refusalOf } from './connected-peer.ts';
+import { addressOf, certificateOf, pathOf, peerOf, rawOf, refusalOf } from './connected-peer.ts';
 import {
   type KeyServerCredentials,
   requireCredentials,
@@ -25,6 +25,7 @@ import { HalfOpen } from './half-open.ts';
 import { type KeyServerNumbers, numbersOf } from './key-server-numbers.ts';
 import type { KeyStore } from './key-store.ts';
 import { Operations } from './operations.ts';
+import { MAX_PATH } from './peer-chain.ts';
 import { identityOf, type PeerIdentity, policyNamesOf } from './peer-identity.ts';
 import { type PolicyOptions, policyOf } from './policy.ts';
 import { RecentSignatures } from './recent-signatures.ts';
@@ -111,7 +112,7 @@ const MAX_CERTIFICATE_BYTES = 16_384;
 /** Before the end of `close()`: thousands of answers leave in it, across the world. */
 const LAST_WORDS_MS = 1000;
 const TOO_MANY = 'Too many connections.';
-const EXPIRED = 'The certificate of the client has expired since it connected.';
+const EXPIRED = 'The certificate of the client, or of an authority of it, has expired since it connected.';
 
 class KeyServer {
   readonly #server: tls.Server;
@@ -306,7 +307,8 @@ class KeyServer {
     const identity = certificate && identityOf(certificate);
     const grant = identity && this.#grants.find(identity);
     // Whoever is not served for what it is has no signatures verified.
-    const chain = grant && this.#revocations.chainOf(socket);
+    const path = grant === undefined ? [] : pathOf(socket, MAX_PATH);
+    const chain = this.#revocations.chainOf(path);
     if (grant === undefined || this.#revocations.refuse(chain)) {
       this.#turnAway(socket, 'not-served', notServed(identity));
       return;
@@ -327,7 +329,7 @@ class KeyServer {
     socket.allowHalfOpen = true;
     const session = new Session(socket, client, this.#host);
     this.#sessions.add(session);
-    const leftMs = Date.parse(certificate!.validTo) - Date.now();
+    const leftMs = endOf(path, Date.now()) - Date.now();
     const forgetExpiry = whenExpired(leftMs, this.#clock, () =>
       session.destroy(new KeylessError('ERR_KEYLESS_REFUSED', EXPIRED)),
     );

@@ -1,8 +1,7 @@
 /** Whom the authority's revocation lists turn away, also of those who came before they were there. */
-import type tls from 'node:tls';
-import { pathOf } from './connected-peer.ts';
+import type { X509Certificate } from 'node:crypto';
 import type { KeyServerCredentials } from './credentials.ts';
-import { Authorities, MAX_PATH } from './peer-chain.ts';
+import { Authorities } from './peer-chain.ts';
 import { type CertificateName, type RevocationList, revocationLists } from './revocation-list.ts';
 
 /** Who vouches for a client, by their names in revocation lists; `undefined`: nobody has looked, or nobody of the authority does. */
@@ -19,8 +18,9 @@ export class Revocations {
     this.#lists = { authorities: new Authorities(ca), all: revocationLists(crl) };
   }
 
-  chainOf(client: tls.TLSSocket): PeerChain {
-    return this.#lists?.authorities.chainOf(pathOf(client, MAX_PATH));
+  /** @param path as of {@link Authorities.chainOf} */
+  chainOf(path: readonly X509Certificate[]): PeerChain {
+    return this.#lists?.authorities.chainOf(path);
   }
 
   /** @returns whether a list has one of them; or, where there are lists, nobody knows who they are */

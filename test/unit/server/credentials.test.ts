@@ -225,6 +225,20 @@ test('a connection ends with the certificate that it was let in with', async () 
   assert.match(ends.map(String).join(), /has expired since it connected/);
 });
 
+test('also with that of an authority between its own and the one of the key server', async () => {
+  const clock = new ManualClock();
+  const server = await start({ clock, idleTimeoutMs: 2_147_483_647 });
+  const dayMs = 86_400_000;
+  const north = await setup.authority.subordinate('North', undefined, 1);
+  const issued = await north.issue({ type: 'p256', usage: 'client' });
+  const peer = await connectPeer(server.port, edge({ ...issued, certPem: issued.certPem + north.certPem }));
+  assert.equal(await isServed(peer), true);
+  clock.advance(0.9 * dayMs);
+  assert.equal(await isServed(peer), true);
+  clock.advance(0.2 * dayMs);
+  assert.equal(await isServed(peer), false);
+});
+
 test('who was refused is told by address, also when the connection has gone', async () => {
   const { port } = await start();
   const refused: ServerConnectionRefused[] = [];
