@@ -60,10 +60,12 @@ constexpr uintptr_t kMostOwed = 16 * kRecordsForMessage;
 void OnMessage(int is_sent, int, int type, const void*, size_t, SSL* ssl, void* owed) {
   uintptr_t records = reinterpret_cast<uintptr_t>(owed);
   if (is_sent != 0) return;
-  if (type == SSL3_RT_HEADER && records > 0) {
-    records -= 1;
-  } else if (type == SSL3_RT_HANDSHAKE) {
+  if (type == SSL3_RT_HANDSHAKE) {
     records += kRecordsForMessage;
+  } else if (type == SSL3_RT_HEADER && records > 0) {
+    records -= 1;
+  } else {
+    return;
   }
   SSL_set_msg_callback_arg(ssl, reinterpret_cast<void*>(records));
   if (records <= kMostOwed) return;
