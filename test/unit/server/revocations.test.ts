@@ -1,6 +1,6 @@
 /** Revocation lists under open connections, where other authorities stand between an edge and the one that the key server knows. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { KeyServer, KeyServerCredentials } from '../../../lib/server/key-server.ts';
@@ -233,4 +233,14 @@ test('what has the name and the key of an authority, and has expired or is none,
   ]);
   assert.deepEqual(chainOf(north.certPem), [northern, north, root].map(nameOf));
   for (const impostor of [expired, none]) assert.equal(chainOf(impostor.certPem), undefined);
+});
+
+test('an authority that no list can name vouches for nobody, though it is one', () => {
+  const { publicKey } = new X509Certificate(north.certPem);
+  const signedBy = createPrivateKey(root.keyPem);
+  const made = { name: 'North', issuer: 'Root', publicKey, signedBy };
+  assert.equal(chainOf(selfMade(made).certPem)?.length, 3);
+  for (const serial of Object.values(NO_DER)) {
+    assert.equal(chainOf(selfMade({ ...made, serial: Buffer.from(serial, 'hex') }).certPem), undefined);
+  }
 });
