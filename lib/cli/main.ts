@@ -2,6 +2,7 @@
 /** The command line: finds the command, prints help, turns errors into a message and an exit code. */
 import { readFileSync } from 'node:fs';
 import { type Command, UsageError } from './command.ts';
+import { outliveTerminal } from './lost-terminal.ts';
 
 /** Loaded when it is called: the key server's process has no use for the engine. */
 const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
@@ -90,4 +91,5 @@ function report(error: unknown): number {
   return EXIT_FAILED;
 }
 
+outliveTerminal();
 process.exitCode = await run(process.argv.slice(2)).catch(report);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, openSync, readFileSync, truncateSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { connectKeyServers } from '../../lib/index.ts';
 import { auditFiles } from '../../lib/server/audit-files.ts';
@@ -89,4 +90,30 @@ test('serve whose output nobody reads ends at SIGTERM', IN_TIME, async () => {
   assert.deepEqual(await once(serve.child, 'exit'), [0, null]);
   await serve.ended;
   assert.ok(!serve.events.some(({ event }) => event === 'ended'), 'its last line is lost');
+});
+
+/** Runs its arguments in a terminal, but with /dev/null as its output; the terminal goes when there is a line to read. */
+const IN_TERMINAL = `
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+  nothing = os.open('/dev/null', os.O_WRONLY)
+  os.dup2(nothing, 1); os.dup2(nothing, 2)
+  os.execvp(sys.argv[1], sys.argv[1:])
+sys.stdin.readline()
+os.close(terminal)
+print(child, flush=True)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+`;
+
+test('serve whose terminal has gone goes on, and ends well at SIGTERM', IN_TIME, async () => {
+  const audit = files.path('audit-terminal');
+  const serve = [process.execPath, MAIN, 'serve', ...files.args, '--audit', audit];
+  const python = spawn('python3', ['-c', IN_TERMINAL, ...serve], { stdio: ['pipe', 'pipe', 'inherit'] });
+  running.push(python);
+  await until(() => isRunning(audit));
+  python.stdin!.write('\n');
+  const lines = createInterface(python.stdout!)[Symbol.asyncIterator]();
+  process.kill(Number((await lines.next()).value), 'SIGTERM');
+  assert.equal((await lines.next()).value, '0');
 });
