@@ -222,8 +222,8 @@ int ChildPrograms::Start(const std::vector<std::string>& words, const std::vecto
   return problem;
 }
 
-// A child that has not been waited for keeps its number: no other process is meant. It may be a user's whom this process may not
-// signal any more.
+// A child that has not been waited for keeps its number: no other process is meant. It may be a user's whom this
+// process may not signal any more.
 std::optional<int> ChildPrograms::KillAndReap(Child* child) {
   const std::optional<int> result = Reap(child->pid);
   CloseIfOpen(std::exchange(child->tether, -1));

@@ -27,7 +27,8 @@ export class ChildProgram {
   readonly #pid: number;
 
   /**
-   * In a session of its own, with `/` as its directory, without standard streams, and with no descriptor of this process but the channel.
+   * In a session of its own, with `/` as its directory, without standard streams, and with no descriptor of this process's but
+   * the channel and, on Linux, what ties it to this process (native/tether.h).
    *
    * @param program its path
    * @throws Error with `code`, as those of node:child_process: it cannot be started

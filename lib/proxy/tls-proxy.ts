@@ -73,6 +73,11 @@ function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): 
 
 /** Of clients, which are asked for none. */
 const CERTIFICATE_BYTES = 1024;
+const COMMON = { minVersion: 'TLSv1.2', sessionIdContext: SESSION_ID_CONTEXT } as const;
+const HTTP_PROTOCOLS = ['h2', 'http/1.1'];
+/** As tls.Server.setTicketKeys takes them. */
+const TICKET_KEYS_BYTES = 48;
+
 /** Node calls it on the connection that it is for. */
 function hostChoice(
   choose: (socket: TLSSocket, name: string) => SecureContext | undefined,
@@ -81,11 +86,6 @@ function hostChoice(
     done(null, choose(this as TLSSocket, name));
   };
 }
-
-const COMMON = { minVersion: 'TLSv1.2', sessionIdContext: SESSION_ID_CONTEXT } as const;
-const HTTP_PROTOCOLS = ['h2', 'http/1.1'];
-/** As tls.Server.setTicketKeys takes them. */
-const TICKET_KEYS_BYTES = 48;
 
 export class TlsProxy {
   readonly #options: ProxyOptions;

@@ -27,6 +27,8 @@ export interface KeyServerSetup {
   readonly edgeOptions: { readonly cert: string; readonly key: string; readonly ca: string };
   /** A listening key server that holds the keys of all sites. */
   start(options?: Partial<KeyServerOptions>): Promise<KeyServer & { readonly port: number }>;
+  /** Ends all that it has started. */
+  close(): Promise<void>;
 }
 
 function siteOf(issued: Issued): Site {
@@ -45,6 +47,7 @@ export async function makeKeyServers(kinds: readonly KeyKind[] = KEY_KINDS): Pro
   ]);
   const sites = Object.fromEntries(issued.map((site, at) => [kinds[at]!, siteOf(site)]));
   const keys = keyStoreOf(Object.entries(sites).map(([kind, { keyPem }]) => pemKey(keyPem, kind)));
+  const started: KeyServer[] = [];
   return {
     authority,
     server: server!,
@@ -54,8 +57,12 @@ export async function makeKeyServers(kinds: readonly KeyKind[] = KEY_KINDS): Pro
     async start(options = {}) {
       const cert = { cert: server!.certPem, key: server!.keyPem, ca: authority.certPem };
       const keyServer = createKeyServer({ ...cert, keys, ...options });
+      started.push(keyServer);
       const { port }: AddressInfo = await keyServer.listen(await lastingPort());
       return Object.assign(keyServer, { port });
+    },
+    async close() {
+      await Promise.all(started.map((each) => each.close()));
     },
   };
 }

@@ -5,7 +5,6 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, before, test } from 'node:test';
 import { otherForms, signedPart } from '../../../lib/server/certificate-forms.ts';
 import type { ServerConnectionRefused } from '../../../lib/server/channels.ts';
-import type { KeyServer } from '../../../lib/server/key-server.ts';
 import { identityOf } from '../../../lib/server/peer-identity.ts';
 import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
@@ -54,19 +53,12 @@ before(async () => {
   forms = [edge, { ...edge, certPem: new X509Certificate(other).toString(), certDer: other }];
 });
 
-const servers: KeyServer[] = [];
-after(() => Promise.all(servers.map((server) => server.close())));
-
-async function start(options: Parameters<KeyServerSetup['start']>[0] = {}) {
-  const server = await setup.start(options);
-  servers.push(server);
-  return server;
-}
+after(() => setup.close());
 
 const CLIENTS = [{ name: 'edge', identities: ['DNS:localhost'] }];
 
 test('whose certificate is revoked by its fingerprint is turned away with it in every form, new and connected', async () => {
-  const server = await start({ grants: { clients: CLIENTS } });
+  const server = await setup.start({ grants: { clients: CLIENTS } });
   for (const { certDer } of forms) {
     server.setGrants({ clients: CLIENTS });
     const connect = () => Promise.all(forms.map((form) => connector(setup, server.port, '', form)()));
@@ -80,7 +72,7 @@ test('whose certificate is revoked by its fingerprint is turned away with it in 
 });
 
 test('a client is one client in all forms of its certificate', async () => {
-  const { port } = await start({ maxConnectionsPerClient: 1 });
+  const { port } = await setup.start({ maxConnectionsPerClient: 1 });
   const first = await connector(setup, port, '', forms[0])();
   assert.equal(await isServed(first), true);
   const refused: ServerConnectionRefused[] = [];

@@ -10,7 +10,6 @@ import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerConnectionEnd, ServerConnectionRefused } from '../../../lib/server/channels.ts';
 import { requireCredentials } from '../../../lib/server/credentials.ts';
 import { Grants } from '../../../lib/server/grants.ts';
-import type { KeyServer } from '../../../lib/server/key-server.ts';
 import { certificateName, revocationLists } from '../../../lib/server/revocation-list.ts';
 import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
@@ -29,14 +28,7 @@ before(async () => {
   edgeRevoked = await setup.authority.revoke([setup.edge]);
 });
 
-const servers: KeyServer[] = [];
-after(() => Promise.all(servers.map((server) => server.close())));
-
-async function start(options: Parameters<KeyServerSetup['start']>[0] = {}) {
-  const server = await setup.start(options);
-  servers.push(server);
-  return server;
-}
+after(() => setup.close());
 
 function credentials(more: { cert?: string; key?: string; ca?: string; crl?: string } = {}) {
   const { certPem: cert, keyPem: key } = setup.server;
@@ -127,12 +119,12 @@ test('so is a certificate, of an authority or of the key server: nobody is left 
 });
 
 test('a client on the list is not let in, others are', async () => {
-  const { port } = await start({ crl: edgeRevoked });
+  const { port } = await setup.start({ crl: edgeRevoked });
   assert.deepEqual([await isLetIn(port), await isLetIn(port, other)], [false, true]);
 });
 
 test('a client that is revoked while it is connected is disconnected at once, others are not', async () => {
-  const server = await start({ crl: nobodyRevoked });
+  const server = await setup.start({ crl: nobodyRevoked });
   const [revoked, stays] = [
     await connectPeer(server.port, edge()),
     await connectPeer(server.port, edge(other)),
@@ -146,7 +138,7 @@ test('a client that is revoked while it is connected is disconnected at once, ot
 });
 
 test('a new certificate is for the connections to come, those there are go on', async () => {
-  const server = await start();
+  const server = await setup.start();
   const peer = await connectPeer(server.port, edge());
   const renewed = await setup.authority.issue({ type: 'p256', usage: 'server', cn: 'renewed' });
   server.setCredentials(credentials({ cert: renewed.certPem, key: renewed.keyPem }));
@@ -159,7 +151,7 @@ test('a new certificate is for the connections to come, those there are go on', 
 });
 
 test('with another authority the connections there are end, when their answers have left', async () => {
-  const server = await start();
+  const server = await setup.start();
   const peer = await connectPeer(server.port, edge());
   const authority = await makeAuthority('Next authority');
   server.setCredentials(credentials({ ca: authority.certPem }));
@@ -168,7 +160,7 @@ test('with another authority the connections there are end, when their answers h
 });
 
 test('also those that were in their handshake, with the old one', async () => {
-  const server = await start({ idleTimeoutMs: 3000 });
+  const server = await setup.start({ idleTimeoutMs: 3000 });
   const come = async () => {
     const arrived = new Promise((resolve) => {
       const listener = () => {
@@ -191,7 +183,7 @@ test('also those that were in their handshake, with the old one', async () => {
 });
 
 test('credentials that cannot be used are refused, and the old ones stay', async () => {
-  const server = await start();
+  const server = await setup.start();
   const peer = await connectPeer(server.port, edge());
   assert.throws(() => server.setCredentials(credentials({ cert: other.certPem })), /key values mismatch/);
   assert.throws(() => server.setCredentials(credentials({ crl: 'none' })), {
@@ -210,7 +202,7 @@ test('credentials that cannot be used are refused, and the old ones stay', async
 
 test('a connection ends with the certificate that it was let in with', async () => {
   const clock = new ManualClock();
-  const server = await start({ clock, idleTimeoutMs: 2_147_483_647 });
+  const server = await setup.start({ clock, idleTimeoutMs: 2_147_483_647 });
   const ends: (Error | undefined)[] = [];
   const listener = (message: unknown) => ends.push((message as ServerConnectionEnd).error);
   subscribe('keyless-tls:server:connection:end', listener);
@@ -227,7 +219,7 @@ test('a connection ends with the certificate that it was let in with', async () 
 
 test('also with that of an authority between its own and the one of the key server', async () => {
   const clock = new ManualClock();
-  const server = await start({ clock, idleTimeoutMs: 2_147_483_647 });
+  const server = await setup.start({ clock, idleTimeoutMs: 2_147_483_647 });
   const dayMs = 86_400_000;
   const north = await setup.authority.subordinate('North', undefined, 1);
   const issued = await north.issue({ type: 'p256', usage: 'client' });
@@ -240,7 +232,7 @@ test('also with that of an authority between its own and the one of the key serv
 });
 
 test('who was refused is told by address, also when the connection has gone', async () => {
-  const { port } = await start();
+  const { port } = await setup.start();
   const refused: ServerConnectionRefused[] = [];
   const listener = (message: unknown) => void refused.push(message as ServerConnectionRefused);
   subscribe('keyless-tls:server:connection:refused', listener);
@@ -255,7 +247,7 @@ test('who was refused is told by address, also when the connection has gone', as
 });
 
 test('what throws when a client is looked at ends its connection, with a line, and nothing else', async (context) => {
-  const { port } = await start();
+  const { port } = await setup.start();
   const stays = await connectPeer(port, edge());
   assert.equal(await isServed(stays), true);
   const refused: ServerConnectionRefused[] = [];
@@ -276,7 +268,7 @@ test('what throws when a client is looked at ends its connection, with a line, a
 
 for (const profile of ['ours', 'field'] as const) {
   test(`no session is resumed (${profile}): it would outlive the certificate it was made with`, async () => {
-    const server = await start();
+    const server = await setup.start();
     const first = await connectPeer(server.port, edge(), profile);
     let session: Buffer | undefined = first.socket.getSession();
     first.socket.on('session', (later: Buffer) => {
@@ -291,7 +283,7 @@ for (const profile of ['ours', 'field'] as const) {
 }
 
 test('a client cannot negotiate again, and become another one', async () => {
-  const server = await start();
+  const server = await setup.start();
   const peer = await connectPeer(server.port, edge(), 'field');
   assert.equal(await isServed(peer), true);
   // Node calls back where it is done, and says elsewhere that it is refused.

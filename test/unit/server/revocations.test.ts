@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
-import type { KeyServer, KeyServerCredentials } from '../../../lib/server/key-server.ts';
+import type { KeyServerCredentials } from '../../../lib/server/key-server.ts';
 import { Authorities } from '../../../lib/server/peer-chain.ts';
 import { type CertificateName, certificateName } from '../../../lib/server/revocation-list.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
@@ -32,17 +32,10 @@ before(async () => {
   northRevoked = [await root.revoke([north]), ...rest].join('');
 });
 
-const servers: KeyServer[] = [];
-after(() => Promise.all(servers.map((server) => server.close())));
+after(() => setup.close());
 
 function credentials(crl: string | undefined, ca = root.certPem): KeyServerCredentials {
   return { cert: setup.server.certPem, key: setup.server.keyPem, ca, crl };
-}
-
-async function start(options: KeyServerCredentials) {
-  const server = await setup.start(options);
-  servers.push(server);
-  return server;
 }
 
 /** @param chain what it sends after its own certificate */
@@ -60,7 +53,7 @@ async function isServed(peer: WirePeer): Promise<boolean> {
 }
 
 test('who has its certificate from a revoked authority is disconnected at once, others are not', async () => {
-  const server = await start(credentials(calm));
+  const server = await setup.start(credentials(calm));
   const [revoked, stays] = await Promise.all([
     connect(server.port, northern, north),
     connect(server.port, southern, south),
@@ -74,7 +67,7 @@ test('who has its certificate from a revoked authority is disconnected at once, 
 
 test('also where the key server knows that authority, and the edge does not send it', async () => {
   const ca = root.certPem + north.certPem;
-  const server = await start(credentials(calm, ca));
+  const server = await setup.start(credentials(calm, ca));
   const peer = await connect(server.port, northern);
   assert.equal(await isServed(peer), true);
   server.setCredentials(credentials(northRevoked, ca));
@@ -92,7 +85,7 @@ for (const [how, [name, mask]] of Object.entries(SPELLINGS)) {
   test(`a list whose issuer is written ${how} counts for open connections as for new ones`, async () => {
     const other = await makeAuthority(name, { keyPem: root.keyPem, stringMask: mask });
     const list = (await other.revoke([north])) + calm;
-    const server = await start(credentials(calm));
+    const server = await setup.start(credentials(calm));
     const peers = await Promise.all([
       connect(server.port, northern, north),
       connect(server.port, southern, south),
@@ -105,7 +98,7 @@ for (const [how, [name, mask]] of Object.entries(SPELLINGS)) {
 }
 
 test('where there were no lists when they came, all have to come again', async () => {
-  const server = await start(credentials(undefined));
+  const server = await setup.start(credentials(undefined));
   const come = () =>
     Promise.all([connect(server.port, northern, north), connect(server.port, southern, south)]);
   const peers = await come();
@@ -132,7 +125,7 @@ const IMPOSTORS: Readonly<Record<string, () => Promise<readonly { certPem: strin
 for (const [what, make] of Object.entries(IMPOSTORS)) {
   test(`an edge cannot hide its revoked authority behind ${what}`, async () => {
     const impostors = await make();
-    const server = await start(credentials(calm));
+    const server = await setup.start(credentials(calm));
     for (const chain of [
       [...impostors, north],
       [north, ...impostors],
@@ -150,7 +143,7 @@ for (const [what, make] of Object.entries(IMPOSTORS)) {
 
 test('an edge that sends an expired certificate of its authority, and then the one that is valid, is served', async () => {
   const expired = await root.subordinate('North', north.keyPem, -1);
-  const server = await start(credentials(calm));
+  const server = await setup.start(credentials(calm));
   const peer = await connect(server.port, northern, expired, north);
   assert.equal(await isServed(peer), true);
   peer.close();
@@ -158,7 +151,7 @@ test('an edge that sends an expired certificate of its authority, and then the o
 
 test('an authority that has another certificate, which nobody revoked, still vouches by that', async () => {
   const again = await root.subordinate('North', north.keyPem);
-  const server = await start(credentials(calm));
+  const server = await setup.start(credentials(calm));
   const peer = await connect(server.port, northern, again);
   assert.equal(await isServed(peer), true);
   server.setCredentials(credentials(northRevoked));
@@ -174,7 +167,7 @@ const NO_DER: Readonly<Record<string, string>> = {
 
 for (const [what, serial] of Object.entries(NO_DER)) {
   test(`a certificate with ${what}, which anybody can make and send, vouches for nobody and ends nothing`, async () => {
-    const server = await start(credentials(calm));
+    const server = await setup.start(credentials(calm));
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const { publicKey } = new X509Certificate(root.certPem);
     const odd = selfMade({

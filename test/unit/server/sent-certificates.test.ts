@@ -6,7 +6,6 @@ import { after, before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { internals } from '../../../lib/engine/tls-handle.ts';
 import type { ServerConnectionRefused } from '../../../lib/server/channels.ts';
-import type { KeyServer } from '../../../lib/server/key-server.ts';
 import type { Authority, Issued } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { type SelfMade, selfMade } from '../../helpers/self-made-certificate.ts';
@@ -19,18 +18,11 @@ before(async () => {
   calm = await setup.authority.revoke([]);
 });
 
-const servers: KeyServer[] = [];
-after(() => Promise.all(servers.map((server) => server.close())));
-
-async function start(options: Parameters<KeyServerSetup['start']>[0] = {}) {
-  const server = await setup.start(options);
-  servers.push(server);
-  return server;
-}
+after(() => setup.close());
 
 test('whom the policy turns away is not asked for more than its own certificate', async (context) => {
   const asked = context.mock.method(tls.TLSSocket.prototype, 'getPeerCertificate');
-  const { port } = await start({ crl: calm, grants: { clients: [] } });
+  const { port } = await setup.start({ crl: calm, grants: { clients: [] } });
   const peer = await connector(setup, port, selfMadeOnes(2))();
   await peer.closed;
   const servers = asked.mock.calls.filter(
@@ -45,7 +37,7 @@ test('whom the policy turns away is not asked for more than its own certificate'
 /** @returns how many certificates a key server keeps of a client that sends these beside its own */
 async function keptOf(context: TestContext, others: string, edge?: Issued): Promise<number> {
   const asked = context.mock.method(tls.TLSSocket.prototype, 'getPeerCertificate');
-  const { port } = await start();
+  const { port } = await setup.start();
   const peer = await connector(setup, port, others, edge)();
   assert.equal(await isServed(peer), true);
   const sockets = asked.mock.calls.map((call) => call.this as tls.TLSSocket);
@@ -65,7 +57,7 @@ test('what does not vouch for a client is not kept, what does is', async (contex
 });
 
 test('a client that sends more than 16 KiB of certificates is refused in its handshake, with a line', async () => {
-  const server = await start();
+  const server = await setup.start();
   const refused: ServerConnectionRefused[] = [];
   const listener = (message: unknown) => void refused.push(message as ServerConnectionRefused);
   subscribe('keyless-tls:server:connection:refused', listener);
@@ -92,7 +84,7 @@ test('a client that sends more than 16 KiB of certificates is refused in its han
 
 /** @returns what a key server says to a client whose certificate, and those behind it, are these */
 async function refusalOf(certPem: string, keyPem: string): Promise<readonly [string, string]> {
-  const { port } = await start();
+  const { port } = await setup.start();
   const refused = new Promise<ServerConnectionRefused>((resolve) => {
     const listener = (message: unknown) => {
       unsubscribe('keyless-tls:server:connection:refused', listener);
@@ -151,7 +143,7 @@ test('seven authorities stand between a client and that of the key server, and n
     last = await last.subordinate(`Authority ${count}`);
     between.unshift(last);
   }
-  const { port } = await start();
+  const { port } = await setup.start();
   const [seven, eight] = await Promise.all(
     [between[1]!, between[0]!].map((each) => each.issue({ type: 'p256', usage: 'client' })),
   );
