@@ -5,11 +5,12 @@
  * Server CPU for each full handshake (TLS 1.3), native against keyless with a key in the same process that answers
  * synchronously, in turn in one run.
  */
-import { print, unlessLost } from '../lib/cli/bench/output.ts';
+
 import { shim } from '../lib/cli/bench/questions/shim.ts';
 import { textReport } from '../lib/cli/bench/report.ts';
 import { askAll } from '../lib/cli/bench/run.ts';
 import { FULL } from '../lib/cli/bench/scale.ts';
+import { print, unlessLost } from '../lib/cli/standard-output.ts';
 import { script, wholeNumber, wordsOf } from './script.ts';
 
 /** V8 is still compiling before, and a keyless handshake has more to compile. */

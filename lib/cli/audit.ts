@@ -2,6 +2,7 @@
 import { KeylessError } from '../errors.ts';
 import { type AuditVerdict, verifyAudit } from '../server/audit-verify.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
+import { print } from './standard-output.ts';
 
 const USAGE = `keyless-tls audit: looks at the audit log of a key server
 
@@ -58,7 +59,7 @@ async function run(args: readonly string[]): Promise<number> {
     throw new UsageError('--head is not a digest: 64 hexadecimal digits.', 'keyless-tls audit --help');
   }
   const verdict = await verifyAudit(directory, head);
-  process.stdout.write(json ? `${JSON.stringify(verdict)}\n` : describe(verdict));
+  await print(json ? `${JSON.stringify(verdict)}\n` : describe(verdict));
   if (verdict.bad === undefined && head !== undefined && !verdict.hasHead) {
     throw new KeylessError(
       'ERR_KEYLESS_AUDIT',

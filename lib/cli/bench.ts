@@ -1,5 +1,5 @@
 /** `keyless-tls bench`: native against remote signing, on this machine. */
-import { checkPrintable, checkWritable, print, unlessLost, writePage } from './bench/output.ts';
+import { checkPrintable, checkWritable, writePage } from './bench/output.ts';
 import { page } from './bench/page.ts';
 import type { Question } from './bench/question.ts';
 import { QUESTIONS, QUICK_QUESTIONS } from './bench/questions.ts';
@@ -8,6 +8,7 @@ import { askAll } from './bench/run.ts';
 import { FULL, QUICK } from './bench/scale.ts';
 import { Interrupted } from './bench/session.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
+import { print, unlessLost } from './standard-output.ts';
 
 const WIDTH = Math.max(...QUESTIONS.map(({ name }) => name.length));
 

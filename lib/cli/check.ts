@@ -9,6 +9,7 @@ import { checkSignature } from './check-signature.ts';
 import { watch } from './check-watch.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
 import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
+import { print } from './standard-output.ts';
 
 const USAGE = `keyless-tls check: tries an edge's way to its key servers
 
@@ -57,18 +58,22 @@ interface Finding {
   readonly code?: string | undefined;
 }
 
-type Tell = (finding: Finding) => void;
+type Tell = (finding: Finding) => Promise<void>;
+
+async function find(what: string, work: () => string | Promise<string>): Promise<Finding> {
+  try {
+    return { what, ok: true, detail: await work() };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return { what, ok: false, detail: message, code };
+  }
+}
 
 /** Runs one step and tells how it went. @returns whether it went well */
 async function step(tell: Tell, what: string, work: () => string | Promise<string>): Promise<boolean> {
-  try {
-    tell({ what, ok: true, detail: await work() });
-    return true;
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    tell({ what, ok: false, detail: message, code });
-    return false;
-  }
+  const finding = await find(what, work);
+  await tell(finding);
+  return finding.ok;
 }
 
 interface Plan {
@@ -167,8 +172,8 @@ async function watchAll(plan: Plan, json: boolean): Promise<void> {
 }
 
 function teller(json: boolean): Tell {
-  if (json) return (finding) => void process.stdout.write(`${JSON.stringify(finding)}\n`);
-  return ({ what, ok, detail }) => void process.stdout.write(`${ok ? 'ok  ' : 'FAIL'}  ${what}: ${detail}\n`);
+  if (json) return (finding) => print(`${JSON.stringify(finding)}\n`);
+  return ({ what, ok, detail }) => print(`${ok ? 'ok  ' : 'FAIL'}  ${what}: ${detail}\n`);
 }
 
 async function run(args: readonly string[]): Promise<number> {

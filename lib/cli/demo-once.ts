@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks';
 import tls, { type SecureVersion } from 'node:tls';
 import type { OperationEnded } from '../engine/channels.ts';
 import type { Demo } from './demo-parts.ts';
+import { print } from './standard-output.ts';
 
 interface Row {
   readonly protocol: string;
@@ -74,6 +75,6 @@ function table(rows: readonly Row[]): string {
 export async function handshakeTable(demo: Demo, json: boolean): Promise<number> {
   const rows: Row[] = [];
   for (const one of CASES) rows.push(await handshake(demo, one));
-  process.stdout.write(json ? `${JSON.stringify(rows)}\n` : table(rows));
+  await print(json ? `${JSON.stringify(rows)}\n` : table(rows));
   return rows.every(({ result }) => result === 'ok') ? 0 : 1;
 }

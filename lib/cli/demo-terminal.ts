@@ -3,10 +3,11 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { OperationEnded } from '../engine/channels.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Demo } from './demo-parts.ts';
+import type { LineOutput } from './line-output.ts';
 
 /** Prints where the demo is to be found, and then a line for each operation. */
-export function showOperations({ port, caFile, keyServerPid }: Demo): void {
-  process.stdout.write(`The key server runs as process ${keyServerPid} and holds the keys.
+export function showOperations({ port, caFile, keyServerPid }: Demo, output: LineOutput): void {
+  output.write(`The key server runs as process ${keyServerPid} and holds the keys.
 This process (${process.pid}) is the HTTPS edge: it has certificates and no key.
 
   https://localhost:${port}/
@@ -28,6 +29,6 @@ time          scheme                   server name                    ms result
       durationMs.toFixed(1).padStart(6),
       error?.code ?? 'ok',
     ];
-    process.stdout.write(`${fields.join(' ')}\n`);
+    output.write(`${fields.join(' ')}\n`);
   });
 }

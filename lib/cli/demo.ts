@@ -10,6 +10,7 @@ import {
 import { handshakeTable } from './demo-once.ts';
 import { type Demo, startDemo } from './demo-parts.ts';
 import { showOperations } from './demo-terminal.ts';
+import { LineOutput } from './line-output.ts';
 
 const USAGE = `keyless-tls demo: an HTTPS server without a private key, and the key server that signs for it
 
@@ -55,8 +56,9 @@ async function show(
   const demo = await start(port);
   try {
     if (values.once) return await handshakeTable(demo, values.json);
-    showOperations(demo);
-    await Promise.race([signal, keyServerDied(demo)]);
+    const output = new LineOutput();
+    showOperations(demo, output);
+    await Promise.race([signal, output.readerGone, keyServerDied(demo)]);
     return 0;
   } finally {
     await demo.close();

@@ -138,7 +138,7 @@ export async function makeEdges(
     const changes = changesOf(files, authority, plan, policy);
     if (changes.policy !== policy) {
       write(changes.policy);
-      process.stdout.write(`${path}\n`);
+      files.tell(path);
     }
     writeEdges(files, authority, changes);
     return changes.refused;

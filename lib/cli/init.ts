@@ -8,6 +8,7 @@ import { CertificateAuthority } from './certificate-authority.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 import { type EdgesPlan, makeEdges } from './init-edges.ts';
 import { NewFiles } from './new-files.ts';
+import { print } from './standard-output.ts';
 
 const USAGE = `keyless-tls init: a private authority, a key server's certificate, a policy, and a certificate for each edge
 
@@ -188,7 +189,7 @@ async function run(args: readonly string[]): Promise<number> {
   writeServer(files, authority, plan);
   const refused = await makeEdges(files, authority, plan);
   for (const why of refused) process.stderr.write(`keyless-tls: ${why}\n`);
-  process.stdout.write(nextSteps(plan));
+  await print(nextSteps(plan));
   // A timer goes on with the edges that were renewed; whoever named one wants to know.
   return plan.renew && !plan.due && refused.length > 0 ? EXIT_FAILED : 0;
 }

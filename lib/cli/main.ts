@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, UsageError } from './command.ts';
 import { outliveTerminal } from './lost-terminal.ts';
+import { print, unlessLost } from './standard-output.ts';
 
 /** Loaded when it is called: the key server's process has no use for the engine. */
 const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
@@ -61,11 +62,12 @@ function version(): string {
 async function run(values: readonly string[]): Promise<number> {
   const [name, ...rest] = values;
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    (name === undefined ? process.stderr : process.stdout).write(USAGE);
+    if (name === undefined) unlessLost(process.stderr).write(USAGE);
+    else await print(USAGE);
     return name === undefined ? EXIT_USAGE : 0;
   }
   if (name === '--version') {
-    process.stdout.write(`${version()}\n`);
+    await print(`${version()}\n`);
     return 0;
   }
   const load = COMMANDS.get(name);
@@ -75,19 +77,20 @@ async function run(values: readonly string[]): Promise<number> {
   const command = await load();
   const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
   if (own.includes('--help') || own.includes('-h')) {
-    process.stdout.write(command.usage);
+    await print(command.usage);
     return 0;
   }
   return command.run(rest);
 }
 
 function report(error: unknown): number {
+  const output = unlessLost(process.stderr);
   if (error instanceof UsageError) {
-    process.stderr.write(`keyless-tls: ${error.message}\nTry: ${error.hint}\n`);
+    output.write(`keyless-tls: ${error.message}\nTry: ${error.hint}\n`);
     return EXIT_USAGE;
   }
   const { message, code } = error as NodeJS.ErrnoException;
-  process.stderr.write(`keyless-tls: ${message}${code === undefined ? '' : ` [${code}]`}\n`);
+  output.write(`keyless-tls: ${message}${code === undefined ? '' : ` [${code}]`}\n`);
   return EXIT_FAILED;
 }
 

@@ -2,10 +2,12 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from './replaced-file.ts';
+import { unlessLost } from './standard-output.ts';
 
 /** Writes files, new ones for their owner only, and tells of them. */
 export class NewFiles {
   readonly #directory: string;
+  readonly #output = unlessLost(process.stdout);
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -23,9 +25,14 @@ export class NewFiles {
     mkdirSync(join(this.#directory, name), { recursive: true, mode: 0o700 });
   }
 
+  /** Whether anybody reads it or not: what is there is there. */
+  tell(path: string): void {
+    this.#output.write(`${path}\n`);
+  }
+
   write(name: string, text: string): void {
     const path = join(this.#directory, name);
     replaceFile(path, text);
-    process.stdout.write(`${path}\n`);
+    this.tell(path);
   }
 }

@@ -8,6 +8,7 @@ import { identityOf, type PeerIdentity } from '../server/peer-identity.ts';
 import { isIdentity } from '../server/policy-file.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 import { editPolicy, type PolicyDraft } from './policy-edit.ts';
+import { print } from './standard-output.ts';
 
 const USAGE = `keyless-tls revoke: turns clients of a key server away
 
@@ -119,13 +120,13 @@ async function run(args: readonly string[]): Promise<number> {
     return { policy, unknown };
   });
   const lines = [`${policy.revoked.length} revoked in ${path}.`, ...stillServed(policy, revocations)];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  await print(`${lines.join('\n')}\n`);
   if (unknown.length === 0) return 0;
   const given = unknown.map((each) => each.given).join(', ');
   const message = `No client of the policy is, or has, ${given}: is it spelt as in the policy? It is revoked all the same.`;
   if (!unknown.every((each) => mayBeAnybodys(policy, each)))
     throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', message);
-  process.stdout.write(`${message}\n`);
+  await print(`${message}\n`);
   return 0;
 }
 

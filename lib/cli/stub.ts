@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { makeStub, readStub } from '../wrap/stub.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
+import { print } from './standard-output.ts';
 
 const USAGE = `keyless-tls stub: writes what stands in a key file where the key is on a key server
 
@@ -32,14 +33,14 @@ function certificateIn(path: string): X509Certificate {
   }
 }
 
-function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = parsePositionals('stub', args, OPTIONS);
   const [path, ...rest] = positionals;
   if (path === undefined || rest.length > 0) throw new UsageError('It needs one certificate.', HINT);
   const text = makeStub(certificateIn(path));
   const keyId = readStub(text)?.keyId;
-  process.stdout.write(values.json ? `${JSON.stringify({ keyId, stub: text })}\n` : text);
-  return Promise.resolve(0);
+  await print(values.json ? `${JSON.stringify({ keyId, stub: text })}\n` : text);
+  return 0;
 }
 
 /** See {@link USAGE}. */
