@@ -18,9 +18,13 @@ export interface SeenFiles {
   readonly stamp: string;
 }
 
+/** Of a pipe, as of a shell's `<(...)`: what comes through it changes it. */
+const PIPE = 'pipe';
+
 /** Another text if the file is another one. */
-function stampOf({ dev, ino, size, mode, uid, gid, mtimeNs, ctimeNs }: BigIntStats): string {
-  return [dev, ino, size, mode, uid, gid, mtimeNs, ctimeNs].join();
+function stampOf(stats: BigIntStats): string {
+  const { dev, ino, size, mode, uid, gid, mtimeNs, ctimeNs } = stats;
+  return stats.isFIFO() ? PIPE : [dev, ino, size, mode, uid, gid, mtimeNs, ctimeNs].join();
 }
 
 function seeFile(path: string): string {
@@ -48,6 +52,12 @@ async function lookAtFiles(paths: readonly string[]): Promise<string> {
 /** To be called before they are read. */
 export function seeFiles(paths: readonly string[]): SeenFiles {
   return { paths, stamp: paths.map(seeFile).join(' ') };
+}
+
+/** To read a pipe once more waits for who writes to it, which may be nobody. @throws Error: one of them is a pipe by now, or was at the start */
+function checkReadable(paths: readonly string[]): void {
+  const pipe = paths.find((path) => seeFile(path) === PIPE);
+  if (pipe !== undefined) throw new Error(`${JSON.stringify(pipe)} is a pipe: it is read once, at the start`);
 }
 
 /** Whether it is the system that has not let a file be read: for want of files, by its disk, its rights. */
@@ -88,6 +98,7 @@ export function watchedFiles(
   const tryReading = (told?: string) => {
     refusal = undefined;
     try {
+      checkReadable(seen.paths);
       read();
     } catch (cause) {
       const error = cause as Error;

@@ -1,10 +1,13 @@
 /** Files that change while `serve` or an app starts: after they were read, and before anybody watches them. */
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs, { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, mock, test } from 'node:test';
+import type { Print } from '../../../lib/cli/event-lines.ts';
 import { readCredentials, seeCredentials, watchCredentials } from '../../../lib/cli/serve-credentials.ts';
 import { readPolicy, watchPolicy } from '../../../lib/cli/serve-policy.ts';
 import type { GrantsOptions } from '../../../lib/server/grants.ts';
@@ -227,4 +230,32 @@ test('of files on a disk that does not answer one look waits, and they count whe
     disk.answer();
   }
   assert.deepEqual(await lines.until(1), ['credentials']);
+});
+
+test('a pipe is read at the start, and holds nobody up when it is to be read again, or has come in the place of a file', async () => {
+  const problems = () => {
+    const told: unknown[] = [];
+    const print = (event: string, { reason }: Record<string, unknown>) => told.push([event, reason]);
+    return { told, print: print as Print };
+  };
+  const reason = `${JSON.stringify(path('policy'))} is a pipe: it is read once, at the start`;
+  const expected = [['policy-problem', reason]];
+  execFileSync('mkfifo', [path('policy')]);
+  const seen = seeFiles([path('policy')]);
+  const writer = spawn('sh', ['-c', 'printf %s "$1" > "$0"', path('policy'), policy([])]);
+  const first = readPolicy(path('policy'));
+  await once(writer, 'exit');
+  const { told, print } = problems();
+  const pipe = watchPolicy(seen, first, {} as KeyServer, print);
+  put('file', policy([]));
+  const later = problems();
+  watched = watchPolicy(seeFiles([path('file')]), first, {} as KeyServer, later.print);
+  execFileSync('mkfifo', [path('file.next')]);
+  renameSync(path('file.next'), path('file'));
+  await until(() => later.told.length > 0);
+  assert.match(String(later.told), /^policy-problem,".*file" is a pipe/);
+  assert.deepEqual(told, []);
+  pipe.reload();
+  assert.deepEqual(told, expected);
+  pipe.close();
 });
