@@ -81,3 +81,34 @@ test('values of what is withheld are told nobody, and nothing is told of what do
   const nothing = thisEnvironment({ PATH: '/bin' });
   assert.deepEqual([withheldWarning(nothing), givenInWords(nothing)], [undefined, '']);
 });
+
+test('tokens in variables that only begin as those that are told are told nobody', async () => {
+  const secrets = {
+    ...{ UV_PUBLISH_TOKEN: 'secret1', UV_INDEX_URL: 'https://u:secret2@x/', LD_ACCESS_TOKEN: 'secret3' },
+    ...{
+      LD_SDK_KEY: 'secret4',
+      OPENSSL_PASSPHRASE: 'secret5',
+      MALLOC_TOKEN: 'secret6',
+      GLIBC_KEY: 'secret7',
+    },
+    ...{ ASAN_KEY: 'secret8', XLD_PRELOAD: 'secret9', ld_preload: 'secret10', NODE_AUTH_TOKEN: 'secret11' },
+  };
+  Object.assign(process.env, secrets);
+  try {
+    const report = await askAll([], SCALE, { write: () => undefined });
+    for (const text of [textReport(report), page(report), JSON.stringify(report)])
+      assert.doesNotMatch(text, /secret/);
+  } finally {
+    for (const name of Object.keys(secrets)) delete process.env[name];
+  }
+});
+
+test('what is told is text, and no more: no escape sequence, no line of its own, none of any length', () => {
+  const { given, withheld } = thisEnvironment({
+    ...{ OPENSSL_CONF: '\u001b[2J\n! all targets met\u009b\u202e', LD_PRELOAD: 'x'.repeat(300) },
+    'NODE_\u001b[2J\n': '',
+  });
+  assert.equal(given.OPENSSL_CONF, '\\x1b[2J\\x0a! all targets met\\xc2\\x9b\\xe2\\x80\\xae');
+  assert.equal(given.LD_PRELOAD, `${'x'.repeat(255)}…`);
+  assert.deepEqual(withheld, ['NODE_\\x1b[2J\\x0a']);
+});
