@@ -10,6 +10,9 @@ const MISDIRECTED = 421;
 const NOT_IMPLEMENTED = 501;
 const VERSION_NOT_SUPPORTED = 505;
 
+/** However they are written: another method `trace` nobody has, and a backend may not mind the case. */
+const NOT_PASSED_ON: ReadonlySet<string> = new Set(['CONNECT', 'TRACE']);
+
 /** What a connection without HTTP/2 speaks; Node's parser reads 0.9 and 2.0 there too. */
 const VERSIONS: ReadonlySet<string> = new Set(['1.0', '1.1']);
 
@@ -48,6 +51,7 @@ function hasTarget(request: FrontRequest): boolean {
 
 /** Another scheme than that of this connection is not ours to answer for (RFC 9110 §7.4), nor is nobody. */
 function isMisdirected(request: FrontRequest): boolean {
+  if (isHttp2(request)) return request.scheme.toLowerCase() !== 'https';
   const { scheme, authority } = absoluteForm(request) ?? {};
   return scheme !== undefined && (scheme.toLowerCase() !== 'https' || authority === '');
 }
@@ -64,7 +68,7 @@ function refusedFraming({ headers, headersDistinct, httpVersionMinor }: Incoming
 /** @returns the status of a request that goes nowhere; `undefined`: it may go */
 export function refusedRequest(request: FrontRequest): number | undefined {
   if (!isHttp2(request) && !VERSIONS.has(request.httpVersion)) return VERSION_NOT_SUPPORTED;
-  if (request.method === 'CONNECT' || request.method === 'TRACE') return NOT_IMPLEMENTED;
+  if (NOT_PASSED_ON.has(request.method!.toUpperCase())) return NOT_IMPLEMENTED;
   if (isMisdirected(request)) return MISDIRECTED;
   if (!hasTarget(request) || authorityOf(request) === undefined) return BAD_REQUEST;
   return isHttp2(request) ? undefined : refusedFraming(request);

@@ -64,6 +64,8 @@ export function startHttp1(
     headers: chunked ? { ...headers, 'transfer-encoding': 'chunked' } : headers,
     setHost: false,
   });
+  // As its client wrote it: `get` is another method than GET (RFC 9110 §9.1), which is what Node makes of it.
+  request.method = method;
   request.maxHeadersCount = 0;
   request.on('socket', quiet);
   return request;

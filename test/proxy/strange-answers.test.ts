@@ -1,4 +1,4 @@
-/** Answers that `keyless-tls proxy` cannot pass on as they are, and heads of which it may leave nothing out. */
+/** Answers that `keyless-tls proxy` cannot pass on as they are, and heads that it passes on as they are. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
@@ -47,9 +47,9 @@ async function statusOverHttp1(headers: readonly string[] = []): Promise<number>
   return response.statusCode;
 }
 
-async function statusOverHttp2(): Promise<number> {
+async function statusOverHttp2(fields: http2.OutgoingHttpHeaders = {}): Promise<number> {
   const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
-  const stream = session.request({ ':path': '/' });
+  const stream = session.request({ ':path': '/', ...fields }, { endStream: true });
   try {
     const [head] = await once(stream, 'response');
     await once(stream.resume(), 'end');
@@ -92,6 +92,14 @@ test('of thousands of fields none is left out', async () => {
   const fields = Array.from({ length: 2_500 }, () => ['a', '']).flat();
   assert.equal(await statusOverHttp1([...fields, 'last', 'here']), 200);
   assert.match(asked, /^last: here\r$/im);
+});
+
+test('a method reaches the backend as its client wrote it: in small letters it is another one', async () => {
+  words = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+  for (const method of ['get', 'Delete', 'head', 'DELETE', 'other']) {
+    assert.equal(await statusOverHttp2({ ':method': method }), 200, method);
+    assert.equal(asked.split(' ')[0], method);
+  }
 });
 
 test('an upgrade is answered with a change to no protocol, or a coded refusal: the client is told', async () => {

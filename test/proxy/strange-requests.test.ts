@@ -1,4 +1,4 @@
-/** Requests over HTTP/1.1 that no usual client writes: `keyless-tls proxy` refuses them, and none reaches its backend. */
+/** Requests that no usual client writes: `keyless-tls proxy` refuses them, and none reaches its backend. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
@@ -169,14 +169,22 @@ test('what is refused before it is a request is in the log, too', async () => {
   assert.deepEqual(look(), []);
 });
 
+/** Over HTTP/2. */
+async function statusOf(fields: http2.OutgoingHttpHeaders): Promise<number> {
+  const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
+  try {
+    const stream = session.request(fields, { endStream: true });
+    const [head] = await once(stream, 'response');
+    stream.resume();
+    return head[':status'];
+  } finally {
+    session.close();
+  }
+}
+
 test('CONNECT is refused, and in the log, over both versions', async () => {
   await raw('CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n\r\n');
-  const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
-  const stream = session.request({ ':method': 'CONNECT', ':authority': 'localhost:22' });
-  const [head] = await once(stream, 'response');
-  stream.resume();
-  assert.equal(head[':status'], 501);
-  session.close();
+  assert.equal(await statusOf({ ':method': 'CONNECT', ':authority': 'localhost:22' }), 501);
   for (const version of ['HTTP/1.1', 'HTTP/2.0']) {
     const { status } = await proxy.event(
       'request',
@@ -184,4 +192,13 @@ test('CONNECT is refused, and in the log, over both versions', async () => {
     );
     assert.equal(status, 501);
   }
+});
+
+test('over HTTP/2, TRACE and CONNECT are refused however they are written, and so is another scheme', async () => {
+  for (const method of ['TRACE', 'trace', 'Trace', 'connect'])
+    assert.equal(await statusOf({ ':method': method, ':path': '/' }), 501, method);
+  for (const scheme of ['http', 'ftp']) assert.equal(await statusOf({ ':scheme': scheme }), 421, scheme);
+  assert.deepEqual(look(), []);
+  assert.equal(await statusOf({ ':scheme': 'HTTPS' }), 200);
+  assert.deepEqual(look(), ['/']);
 });
