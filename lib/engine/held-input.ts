@@ -2,6 +2,7 @@
  * What comes from a stream of the user's while Node's handlers are called. Natively Node is in the middle of its work then, and reads
  * when they have returned: a `secureConnect` listener that writes may be answered before it has.
  */
+import { throwLater } from './throw-later.ts';
 import { type JsStreamHandle, standIn } from './tls-handle.ts';
 
 /** @param below tells Node of input; @returns gives Node what has come, in order, as long as it takes it */
@@ -15,6 +16,13 @@ export function holdInput(below: JsStreamHandle, work: () => void): (takes: () =
     Reflect.deleteProperty(below, 'readBuffer');
   }
   return (takes) => {
-    for (const chunk of held) if (takes()) below.readBuffer(chunk);
+    for (const chunk of held) {
+      try {
+        if (takes()) below.readBuffer(chunk);
+      } catch (error) {
+        // A listener's. What the stream has given is not given again.
+        throwLater(error);
+      }
+    }
   };
 }

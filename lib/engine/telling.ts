@@ -14,7 +14,7 @@ import { catchHandlers } from './caught-handlers.ts';
 import { unexplainedFailure } from './handshake-failure.ts';
 import { holdInput } from './held-input.ts';
 import { throwLater } from './throw-later.ts';
-import { descriptorBelow, streamBelow, type TlsHandle } from './tls-handle.ts';
+import { descriptorBelow, isGoneBelow, streamBelow, type TlsHandle } from './tls-handle.ts';
 
 /** Whom it is about. */
 export interface Told {
@@ -175,10 +175,19 @@ export class Telling {
   }
 
   private cycle(): void {
-    const { told, readHeld } = this;
+    const { readHeld } = this;
     this.readHeld = undefined;
-    readHeld?.(() => !told.disposed);
-    if (!told.disposed) told.handle.newSessionDone();
+    readHeld?.(() => this.mayRead);
+    if (this.mayRead) this.told.handle.newSessionDone();
+  }
+
+  /**
+   * Where the socket below has gone nothing is read any more, natively neither: destroyed in a handler within SSL_read, Node would free
+   * the SSL there and then.
+   */
+  private get mayRead(): boolean {
+    const { disposed, handle } = this.told;
+    return !disposed && !isGoneBelow(handle);
   }
 
   /**

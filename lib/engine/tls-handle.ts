@@ -51,11 +51,18 @@ export interface TlsHandle {
   _secureContext?: { context?: unknown };
   /** The native handle below. One of a user's stream does not say whether it holds the process. */
   _parent?: { hasRef?(): boolean; readonly fd?: number; _parent?: unknown } & Partial<JsStreamHandle>;
+  /** The socket whose handle is the one below; it may be nobody's. `_handle` is null from its destroy() on. */
+  _parentWrap?: { readonly _handle: object | null } | null;
 }
 
 /** @returns what stands for the stream of the user's below; `undefined`: there is a socket of Node's */
 export function streamBelow({ _parent }: TlsHandle): JsStreamHandle | undefined {
   return _parent?.emitEOF === undefined ? undefined : (_parent as JsStreamHandle);
+}
+
+/** Whether the socket below has been destroyed, which is told in a later turn only. */
+export function isGoneBelow({ _parentWrap }: TlsHandle): boolean {
+  return _parentWrap?._handle === null;
 }
 
 /** @returns the connection's; -1: what is below is no connection, but TLS again, or a stream of the user's */

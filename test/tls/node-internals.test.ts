@@ -56,6 +56,7 @@ const HANDLE_MEMBERS: Readonly<
   sni_context: ['own', 'object'],
   _secureContext: ['own', 'object'],
   _parent: ['own', 'object'],
+  _parentWrap: ['own', 'object'],
 };
 
 const SOCKET_MEMBERS: Readonly<Record<keyof TlsSocketInternals, string>> = {
