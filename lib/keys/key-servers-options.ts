@@ -8,6 +8,7 @@ import { parseServerAddress, type ServerAddress } from '../client/server-address
 import { type ResolveSrv, SrvWatch } from '../client/srv-watch.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
+import { groupsOfEdge } from '../protocol/key-exchange.ts';
 import type { PrivateKey, SignatureScheme } from './private-key.ts';
 
 /** By what an edge and its key servers know each other. */
@@ -109,6 +110,7 @@ export function secureContextOf({ cert, key, ca, passphrase }: EdgeCredentials):
     key,
     ca,
     minVersion: 'TLSv1.2',
+    ecdhCurve: groupsOfEdge(),
     ...(passphrase === undefined ? {} : { passphrase }),
   });
 }

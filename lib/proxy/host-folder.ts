@@ -7,6 +7,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { cheapGroups } from '../protocol/key-exchange.ts';
 import { readBounded, readGuarded } from '../server/guarded-file.ts';
 import { readStub } from '../wrap/stub.ts';
 import { dnsNamesOf, HostNames } from './host-names.ts';
@@ -29,10 +30,16 @@ interface Pair {
 }
 
 /** What node:tls makes the host's context of. */
-export type HostSecrets = Pick<SecureContextOptions, 'cert' | 'key' | 'minVersion' | 'sessionIdContext'>;
+export type HostSecrets = Pick<
+  SecureContextOptions,
+  'cert' | 'key' | 'minVersion' | 'ecdhCurve' | 'sessionIdContext'
+>;
 
-/** Sessions are of all hosts alike until the name is known; OpenSSL then compares the names. */
-export const SESSION_ID_CONTEXT = 'keyless-tls proxy';
+/** Of every host, and of the server where no host is known. */
+export function commonOptions(): HostSecrets {
+  // Sessions are of all hosts alike until the name is known; OpenSSL then compares the names.
+  return { minVersion: 'TLSv1.2', ecdhCurve: cheapGroups(), sessionIdContext: 'keyless-tls proxy' };
+}
 
 export interface Host {
   /** The name of its file, without `.crt`. */
@@ -123,8 +130,7 @@ function checkKind({ certPem, key, isStub }: Pair): void {
 /** The certificate of a host that is chosen by its name: Node.js takes one, not one for each kind of key. */
 function hostOf(label: string, pair: Pair): Host {
   const { certPem, key, names, expiresAt } = pair;
-  const sessionIdContext = SESSION_ID_CONTEXT;
-  const secrets: HostSecrets = { cert: certPem, key, minVersion: 'TLSv1.2', sessionIdContext };
+  const secrets: HostSecrets = { ...commonOptions(), cert: certPem, key };
   const context = createSecureContext(secrets);
   checkKind(pair);
   return { label, names, context, secrets, expiresAt };

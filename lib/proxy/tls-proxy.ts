@@ -20,7 +20,7 @@ import { type Backend, connectBackend, isHttp } from './backend.ts';
 import type { ProxyEvents, ProxyStats, Refusal } from './events.ts';
 import { BackendTimeout, faultText, reasonOf } from './failure.ts';
 import type { Client } from './headers.ts';
-import { type Host, SESSION_ID_CONTEXT } from './host-folder.ts';
+import { commonOptions, type Host } from './host-folder.ts';
 import { HostNames } from './host-names.ts';
 import { HttpFront, type Visit } from './http-front.ts';
 import { type Endpoint, encodeProxyHeader, readProxyHeader } from './proxy-protocol.ts';
@@ -73,7 +73,6 @@ function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): 
 
 /** Of clients, which are asked for none. */
 const CERTIFICATE_BYTES = 1024;
-const COMMON = { minVersion: 'TLSv1.2', sessionIdContext: SESSION_ID_CONTEXT } as const;
 const HTTP_PROTOCOLS = ['h2', 'http/1.1'];
 /** As tls.Server.setTicketKeys takes them. */
 const TICKET_KEYS_BYTES = 48;
@@ -127,7 +126,7 @@ export class TlsProxy {
     this.#byLabel = new Map(all.map((host) => [host.label, host]));
     // Clients without a name get what the server has of its own: nothing, or the default host's.
     const { secrets } = this.#defaultHost ?? {};
-    const context = { ...COMMON, ...secrets, ticketKeys: this.#ticketKeys };
+    const context = { ...commonOptions(), ...secrets, ticketKeys: this.#ticketKeys };
     // Those of a connection are of the context that it begins with, whatever host it is for.
     withPeerLimits(CERTIFICATE_BYTES, () => this.#tls.setSecureContext(context));
   }

@@ -2,6 +2,7 @@
 import { constants, X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
+import { cheapGroups } from '../protocol/key-exchange.ts';
 import { type PemBlock, pemBlocks } from './pem-blocks.ts';
 import { splitLists } from './revocation-list.ts';
 
@@ -80,6 +81,7 @@ export function secureOptionsOf({
     ...(crl === undefined ? {} : { crl: splitLists(crl) }),
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
+    ecdhCurve: cheapGroups(),
     // A resumed session would outlive the certificate it was made with.
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
   };
