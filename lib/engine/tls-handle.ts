@@ -51,8 +51,14 @@ export interface TlsHandle {
   _secureContext?: { context?: unknown };
   /** The native handle below. One of a user's stream does not say whether it holds the process. */
   _parent?: { hasRef?(): boolean; readonly fd?: number; _parent?: unknown } & Partial<JsStreamHandle>;
-  /** The socket whose handle is the one below; it may be nobody's. `_handle` is null from its destroy() on. */
-  _parentWrap?: { readonly _handle: object | null } | null;
+  /** The socket whose handle is the one below; it may be nobody's. */
+  _parentWrap?: SocketBelow | null;
+}
+
+/** That of a TLS socket stands on another again. */
+interface SocketBelow {
+  /** `null` from its destroy() on. */
+  readonly _handle: Pick<TlsHandle, '_parentWrap'> | null;
 }
 
 /** @returns what stands for the stream of the user's below; `undefined`: there is a socket of Node's */
@@ -60,9 +66,11 @@ export function streamBelow({ _parent }: TlsHandle): JsStreamHandle | undefined 
   return _parent?.emitEOF === undefined ? undefined : (_parent as JsStreamHandle);
 }
 
-/** Whether the socket below has been destroyed, which is told in a later turn only. */
-export function isGoneBelow({ _parentWrap }: TlsHandle): boolean {
-  return _parentWrap?._handle === null;
+/** Whether a socket below, however deep (TLS in TLS), has been destroyed, which is told in a later turn only. */
+export function isGoneBelow({ _parentWrap }: Pick<TlsHandle, '_parentWrap'>): boolean {
+  if (!_parentWrap) return false;
+  const { _handle } = _parentWrap;
+  return _handle === null || isGoneBelow(_handle);
 }
 
 /** @returns the connection's; -1: what is below is no connection, but TLS again, or a stream of the user's */

@@ -95,3 +95,26 @@ for (const [source, connect] of Object.entries(SOURCES)) {
     });
   }
 }
+
+test('nor where there is TLS below, and what that stands on has gone: Node tells of no failure there, natively neither', async () => {
+  let below: Socket | undefined;
+  const key = keyOf(issued, () => below?.destroy());
+  const server = createServer({ cert: issued.certPem, key });
+  const told: unknown[] = [];
+  server.on('secureConnection', (socket) => {
+    told.push('secureConnection');
+    socket.destroy();
+  });
+  const { certPem: cert, keyPem } = issued;
+  const around = tls.createServer({ cert, key: keyPem }, (socket) => server.emit('connection', socket));
+  const [client, raw] = await SOURCES.stream(around);
+  below = raw.on('error', () => {});
+  client.on('error', () => {});
+  const [outer] = (await once(around, 'secureConnection')) as [tls.TLSSocket];
+  outer.on('error', () => {});
+  const inner = tls.connect({ socket: client, ...oneFlight() });
+  inner.on('error', () => {});
+  await once(outer, 'close');
+  assert.deepEqual([below.destroyed, told], [true, []]);
+  inner.destroy();
+});
