@@ -1,4 +1,4 @@
-/** Which key server is asked: the better one of two that are picked at random. */
+/** Which key server is asked: the better one of two that are picked at random, of those that do nearly as well as the best. */
 
 import type { LaneName } from './lane.ts';
 
@@ -9,9 +9,23 @@ export interface Candidate {
   admits(lane: LaneName): boolean;
 }
 
+/** Whoever costs more than so many times what the cheapest one does is not chosen, however much worse the other one picked is. */
+const NEARLY_AS_WELL = 4;
+
+/** @returns `undefined`: there is none */
+function betterOfTwo<T>(fit: readonly T[], cost: (each: T) => number, random: () => number): T | undefined {
+  const { length } = fit;
+  if (length < 2) return fit[0];
+  const first = Math.floor(random() * length);
+  const second = (first + 1 + Math.floor(random() * (length - 1))) % length;
+  const [one, other] = [fit[first]!, fit[second]!];
+  return cost(other) < cost(one) ? other : one;
+}
+
 /**
  * Two random picks do nearly as well as a look at all, and do not send everybody to the one that looked best a moment ago
- * (Mitzenmacher, The Power of Two Choices).
+ * (Mitzenmacher, The Power of Two Choices): that is of key servers that are alike. Of those that are not, two slow ones are
+ * often picked: then it is done once more without those. They come in as soon as those that are quicker have as much under way.
  *
  * @param avoid those that are not asked (again)
  * @param random 0 to 1, as Math.random
@@ -27,10 +41,14 @@ export function choose<T extends Candidate>(
     avoid.length === 0 && candidates.every((each) => each.admits(lane))
       ? candidates
       : candidates.filter((each) => each.admits(lane) && !avoid.includes(each));
-  const { length } = fit;
-  if (length < 2) return fit[0];
-  const first = Math.floor(random() * length);
-  const second = (first + 1 + Math.floor(random() * (length - 1))) % length;
-  const [one, other] = [fit[first]!, fit[second]!];
-  return other.cost(lane, now) < one.cost(lane, now) ? other : one;
+  const cost = (each: T) => each.cost(lane, now);
+  const better = betterOfTwo(fit, cost, random);
+  if (better === undefined || fit.length < 3) return better;
+  const most = NEARLY_AS_WELL * Math.min(...fit.map(cost));
+  if (cost(better) <= most) return better;
+  return betterOfTwo(
+    fit.filter((each) => cost(each) <= most),
+    cost,
+    random,
+  );
 }
