@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../errors.ts';
 import { CertificateAuthority, type KeyType } from './certificate-authority.ts';
+import { whilePatient } from './patience.ts';
 
 const LOOPBACK = '127.0.0.1';
 const DAYS = 2;
@@ -103,7 +104,11 @@ export async function startKeyServer(
   });
   const ended = once(child, 'exit').then(() => said);
   const started = once(child, 'message') as Promise<[{ port: number }]>;
-  const first = await Promise.race([started, ended]);
+  const heard = whilePatient(0, (seconds) => {
+    said = `it stands still, for ${seconds} s`;
+    child.kill('SIGKILL');
+  });
+  const first = await Promise.race([started, ended]).finally(heard);
   if (typeof first === 'string') {
     throw new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `The key server did not start: ${first}`);
   }

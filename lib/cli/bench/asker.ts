@@ -8,6 +8,7 @@ import { FrameDecoder } from '../../protocol/frame-decoder.ts';
 import { encodeFrame } from '../../protocol/frame-encoder.ts';
 import { subjectKeyId } from '../../protocol/key-id.ts';
 import { signRequest } from '../../protocol/request-encoder.ts';
+import { whilePatient } from '../patience.ts';
 import { SCHEMES, type Site } from './sites.ts';
 
 const ALPN = 'keyless-tls/1';
@@ -28,6 +29,12 @@ export interface AskerOptions {
   /** Requests in the air. */
   readonly window: number;
 }
+
+const standsStill = (seconds: number) =>
+  new KeylessError(
+    'ERR_KEYLESS_CONNECTION',
+    `The key server has not answered for ${seconds} s: it stands still.`,
+  );
 
 /** States: connected -> running <-> stopped -> closed, by either side. */
 export class Asker {
@@ -66,7 +73,8 @@ export class Asker {
     const { port, cert, key, ca } = options;
     const socket = tls.connect({ port, servername: 'localhost', ALPNProtocols: [ALPN], cert, key, ca });
     socket.setNoDelay(true);
-    await once(socket, 'secureConnect');
+    const heard = whilePatient(0, (seconds) => socket.destroy(standsStill(seconds)));
+    await once(socket, 'secureConnect').finally(heard);
     return new Asker(socket, options);
   }
 
@@ -78,12 +86,18 @@ export class Asker {
   /** Resolves when everything is answered. @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION: nothing will be any more */
   async stop(): Promise<void> {
     this.#running = false;
+    let stillness: KeylessError | undefined;
+    const heard = whilePatient(0, (seconds) => {
+      stillness = standsStill(seconds);
+      this.close();
+    });
     while (this.#sentAt.size > 0 && !this.#isClosed) {
       await new Promise<void>((resolve) => (this.#idle = resolve));
     }
+    heard();
     if (this.#sentAt.size === 0) return;
     const text = `The key server has ended the connection, and has not answered ${this.#sentAt.size} requests.`;
-    throw new KeylessError('ERR_KEYLESS_CONNECTION', text);
+    throw stillness ?? new KeylessError('ERR_KEYLESS_CONNECTION', text);
   }
 
   close(): void {

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../../errors.ts';
+import { whilePatient } from '../patience.ts';
 import { environmentForChildren } from './environment.ts';
 
 interface Waiting {
@@ -36,18 +37,32 @@ export class ChildModule {
     return this.#child.pid ?? 0;
   }
 
-  /** @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION if the process has ended, or ends instead of answering */
-  ask<T>(message: object): Promise<T> {
-    return new Promise((resolve, reject) => {
+  /**
+   * @param lengthMs for which it was told to go on
+   * @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION if the process has ended, or ends instead of answering; where it stands still, it
+   *   is ended
+   */
+  ask<T>(message: object, lengthMs = 0): Promise<T> {
+    const answer = new Promise<T>((resolve, reject) => {
       if (this.#gone !== undefined) return reject(this.#gone);
       this.#waiting = { resolve: resolve as Waiting['resolve'], reject };
       // Whether it could be sent is told by its end.
       this.#child.send(message, () => undefined);
     });
+    return answer.finally(whilePatient(lengthMs, (seconds) => this.#giveUp(seconds)));
   }
 
   end(): void {
     this.#child.kill('SIGKILL');
+  }
+
+  /** Who stands still cannot be told from here: it may be another one that this one waits for. */
+  #giveUp(seconds: number): void {
+    this.#gone ??= this.#error(
+      `has not answered for ${seconds} s: it stands still, or what it waits for does`,
+    );
+    this.end();
+    this.#settle()?.reject(this.#gone);
   }
 
   #settle(): Waiting | undefined {
@@ -57,9 +72,12 @@ export class ChildModule {
   }
 
   #end(how: string): void {
-    const text = `A process of the benchmark (${this.#name}) has ended: ${how}.`;
-    this.#gone ??= new KeylessError('ERR_KEYLESS_CONNECTION', text);
+    this.#gone ??= this.#error(`has ended: ${how}`);
     this.#settle()?.reject(this.#gone);
     this.#tellGone(this.#gone);
+  }
+
+  #error(what: string): KeylessError {
+    return new KeylessError('ERR_KEYLESS_CONNECTION', `A process of the benchmark (${this.#name}) ${what}.`);
   }
 }

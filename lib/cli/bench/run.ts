@@ -5,9 +5,10 @@ import { Progress, type ProgressOutput } from './progress.ts';
 import type { Answer, Answered, Question } from './question.ts';
 import type { Report } from './report.ts';
 import { CONCURRENT, type Scale } from './scale.ts';
-import { inWorkshop } from './session.ts';
+import { inWorkshops } from './session.ts';
 import { verdictsOf } from './verdicts.ts';
 import type { EdgeName, Workshop } from './workshop.ts';
+import type { Workshops } from './workshops.ts';
 
 /** Certificates, key server, clients. */
 const START_SECONDS = 2;
@@ -45,35 +46,42 @@ function concluded({ conclusions = [], ...answer }: Answer): Omit<Answer, 'concl
     : { ...answer, words: [...answer.words, ...conclusions] };
 }
 
-/**
- * What was measured before, or can be afterwards, is not lost where a question fails, or what it needs has ended: it has no figures,
- * and says why.
- */
-async function ask(
+/** @throws (rejects) what the question throws, or that something of the workshop has ended */
+async function asked(
   { name, title, answer, rounds, mostRounds }: Question,
   workshop: Workshop,
 ): Promise<Answered> {
   workshop.forgetEnded();
+  const answered = await Promise.race([answer(workshop), workshop.broken]);
+  const { scale } = workshop;
+  const counts = { rounds: rounds(scale), mostRounds: mostRounds?.(scale) };
+  return { name, title, failed: false, ...counts, ...concluded(answered) };
+}
+
+/**
+ * What was measured before, or can be afterwards, is not lost where a question fails: it has no figures, and says why. Others are asked of
+ * other processes: of those that it had, one may have ended or stand still.
+ */
+async function ask(question: Question, workshops: Workshops): Promise<Answered> {
   try {
-    const answered = await Promise.race([answer(workshop), workshop.broken]);
-    const { scale } = workshop;
-    const counts = { rounds: rounds(scale), mostRounds: mostRounds?.(scale) };
-    return { name, title, failed: false, ...counts, ...concluded(answered) };
+    return await asked(question, await workshops.current());
   } catch (error) {
+    workshops.discard().catch(() => undefined);
     const warnings = [`This was not measured: ${(error as Error).message}`];
+    const { name, title } = question;
     return { name, title, failed: true, rounds: 0, ...NOTHING, warnings };
   }
 }
 
 async function askEach(
   questions: readonly Question[],
-  workshop: Workshop,
+  workshops: Workshops,
   progress: Progress,
 ): Promise<Answered[]> {
   const answers: Answered[] = [];
   for (const question of questions) {
     progress.next();
-    answers.push(await ask(question, workshop));
+    answers.push(await ask(question, workshops));
   }
   return answers;
 }
@@ -81,16 +89,18 @@ async function askEach(
 /** @returns the report, so far without how long it took */
 async function reportOf(
   questions: readonly Question[],
-  workshop: Workshop,
+  workshops: Workshops,
   progress: Progress,
   machine: Machine,
 ): Promise<Omit<Report, 'seconds' | 'time'>> {
-  const answers = await askEach(questions, workshop, progress);
-  const [{ scale, placement }, environment] = [workshop, thisEnvironment()];
+  const { scale } = await workshops.current();
+  const answers = await askEach(questions, workshops, progress);
+  const environment = thisEnvironment();
   const settings = { ...scale, concurrent: CONCURRENT, arguments: process.argv.slice(2), environment };
   const warnings = [loadWarning(machine), withheldWarning(environment)].filter(
     (warning) => warning !== undefined,
   );
+  const { placement } = workshops;
   return { machine, placement, settings, warnings, verdicts: verdictsOf(answers), answers };
 }
 
@@ -107,9 +117,9 @@ export async function askAll(
   const progress = new Progress(output, expected(questions, scale));
   const [time, startedAt, machine] = [new Date().toISOString(), performance.now(), thisMachine()];
   try {
-    const report = await inWorkshop(
+    const report = await inWorkshops(
       scale,
-      (workshop) => reportOf(questions, workshop, progress, machine),
+      (workshops) => reportOf(questions, workshops, progress, machine),
       (what) => progress.say(what),
     );
     return { time, seconds: (performance.now() - startedAt) / 1000, ...report };

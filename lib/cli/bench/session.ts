@@ -1,7 +1,8 @@
 /** Work that a signal may end: what it started ends with it, and the private keys it made are removed. */
 import { endingSignal } from '../command.ts';
 import type { Scale } from './scale.ts';
-import { Workshop } from './workshop.ts';
+import type { Workshop } from './workshop.ts';
+import { Workshops } from './workshops.ts';
 
 /** A signal asked the process to end. What was being measured goes on until it does. */
 export class Interrupted extends Error {
@@ -37,19 +38,20 @@ export async function unlessInterrupted<T>(
   }
 }
 
-/** Opens a workshop, has the work done, and closes it, however that ends. */
-export function inWorkshop<T>(
+/** Has the work done, and leaves no workshop open, however that ends. */
+export function inWorkshops<T>(
   scale: Scale,
-  work: (workshop: Workshop) => Promise<T>,
+  work: (workshops: Workshops) => Promise<T>,
   say?: (what: string) => void,
 ): Promise<T> {
-  let opening: Promise<Workshop> | undefined;
+  const workshops = new Workshops(scale, say);
   return unlessInterrupted(
-    async () => {
-      opening = Workshop.open(scale, say);
-      return work(await opening);
-    },
-    // What was being opened when a signal came is open a moment later.
-    async () => (await opening?.catch(() => undefined))?.close(),
+    () => work(workshops),
+    () => workshops.end(),
   );
+}
+
+/** The same with one that is open. */
+export function inWorkshop<T>(scale: Scale, work: (workshop: Workshop) => Promise<T>): Promise<T> {
+  return inWorkshops(scale, async (workshops) => work(await workshops.current()));
 }

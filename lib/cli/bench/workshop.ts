@@ -36,7 +36,7 @@ export class Workshop {
   readonly files: SiteFiles;
   readonly keyServer: KeyServerProcess;
   readonly clients = new Crew();
-  /** Rejects when something that every question needs has ended: nothing would be measured any more. */
+  /** Rejects when something that every question needs has ended: nothing would be measured here any more. */
   readonly broken: Promise<never>;
   readonly #owned = new Set<Owned>();
   readonly #edges = new Map<EdgeName, Edge>();
