@@ -14,8 +14,8 @@ before(async () => {
   issued = await (await makeAuthority()).issue({ type: 'p256' });
 });
 
-/** @returns what the client hears, in order */
-async function visit(side: Side): Promise<string[]> {
+/** @param isDestroyed the client is, when it has written @returns what the client hears, in order */
+async function visit(side: Side, isDestroyed: boolean): Promise<string[]> {
   const server = tls.createServer(
     { cert: issued.certPem, key: issued.keyPem, requestCert: true, rejectUnauthorized: false },
     (socket) => socket.on('data', (data) => socket.end(`${data} to you`)),
@@ -36,10 +36,16 @@ async function visit(side: Side): Promise<string[]> {
     heard.push('secureConnect');
     client.write('hello');
     heard.push('written');
+    if (isDestroyed) client.destroy();
   });
-  await once(client, 'end');
+  await once(client, isDestroyed ? 'close' : 'end');
   for (const each of [client, here, there]) each.destroy();
   return heard;
 }
 
-parity('a client over a stream that writes in secureConnect hears of each session', visit);
+parity('a client over a stream that writes in secureConnect hears of each session', (side) =>
+  visit(side, false),
+);
+parity('a client over a stream that writes in secureConnect and is destroyed there hears no more', (side) =>
+  visit(side, true),
+);
