@@ -42,3 +42,11 @@ export function samplesWith(figures: Partial<Sample>): Sample[] {
   };
   return Array.from({ length: 5 }, () => sample);
 }
+
+/** @param raw of an answer; @returns how many rounds each contestant has, wherever in it they are */
+export function roundsIn(raw: unknown): number[] {
+  if (typeof raw !== 'object' || raw === null) return [];
+  const isRound = (each: unknown) => typeof each === 'object' && each !== null && 'waits' in each;
+  if (Array.isArray(raw) && raw.length > 0 && raw.every(isRound)) return [raw.length];
+  return Object.values(raw).flatMap(roundsIn);
+}

@@ -155,6 +155,8 @@ export const clients: Question = {
   asks: 'whether the load generator is to be believed',
   edges: ['native'],
   rounds: otherRoundsOf,
+  // Of sixteen at once.
+  mostRounds: roundsOf,
   seconds,
   answer,
 };

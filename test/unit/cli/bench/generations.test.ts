@@ -14,7 +14,7 @@ import { shim } from '../../../../lib/cli/bench/questions/shim.ts';
 import type { Scale } from '../../../../lib/cli/bench/scale.ts';
 import { makeSiteFiles } from '../../../../lib/cli/bench/sites.ts';
 import type { EdgeName, Workshop } from '../../../../lib/cli/bench/workshop.ts';
-import { QUIET } from '../../../helpers/bench.ts';
+import { QUIET, roundsIn } from '../../../helpers/bench.ts';
 
 const files = makeSiteFiles();
 after(() => rmSync(files.folder, { recursive: true }));
@@ -82,13 +82,6 @@ class Pretended {
 async function asked({ answer }: Question, scale: Scale): Promise<[Answer, Pretended]> {
   const workshop = new Pretended(scale);
   return [await answer(workshop as unknown as Workshop), workshop];
-}
-
-/** @returns how many rounds each contestant has, wherever in these they are */
-function roundsIn(raw: unknown): number[] {
-  if (typeof raw !== 'object' || raw === null) return [];
-  if (Array.isArray(raw) && Object.hasOwn(raw[0] as object, 'waits')) return [raw.length];
-  return Object.values(raw).flatMap(roundsIn);
 }
 
 for (const question of [handshakes, resumed, shim, bulk]) {

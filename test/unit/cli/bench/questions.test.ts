@@ -17,7 +17,7 @@ import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { CONCURRENT, type Scale } from '../../../../lib/cli/bench/scale.ts';
 import { TARGETS } from '../../../../lib/cli/bench/targets.ts';
 import { type EdgeName, Workshop } from '../../../../lib/cli/bench/workshop.ts';
-import { reportWith } from '../../../helpers/bench.ts';
+import { reportWith, roundsIn } from '../../../helpers/bench.ts';
 import { runCommand } from '../../../helpers/programs.ts';
 
 const TINY: Scale = { quick: true, rounds: 2, roundMs: 60, warmUpMs: 100 };
@@ -44,6 +44,9 @@ for (const question of QUESTIONS) {
     );
     assert.ok(answer.words.length + (answer.conclusions ?? []).length > 0 && answer.tables.length > 0);
     assert.match(JSON.stringify(answer.raw), /\d/);
+    const [rounds, most] = [question.rounds(TINY), question.mostRounds?.(TINY) ?? question.rounds(TINY)];
+    const all = roundsIn(answer.raw);
+    if (all.length > 0) assert.deepEqual([Math.min(...all), Math.max(...all)], [rounds, most]);
     // These depend on the machine; everything else here would be a mistake of the benchmark.
     assert.deepEqual(
       answer.warnings.filter(
