@@ -112,7 +112,7 @@ export class Telling {
 
   /** @param work hands Node what OpenSSL has reported */
   private handOver(work: () => void): void {
-    const below = this.fails ? undefined : streamBelow(this.told.handle);
+    const below = streamBelow(this.told.handle);
     if (below === undefined) work();
     else this.readHeld = holdInput(below, work);
   }
