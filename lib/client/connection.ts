@@ -7,8 +7,9 @@
  */
 import { isIP, type LookupFunction, type OnReadOpts } from 'node:net';
 import tls from 'node:tls';
-import type { Alarm, Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
+import { type Patience, patience } from '../patience.ts';
 import { type Answer, decodeAnswer, isGoodbye } from '../protocol/answers.ts';
 import { type Capabilities, decodeCapabilities } from '../protocol/capabilities.ts';
 import { FrameBatch } from '../protocol/frame-batch.ts';
@@ -84,7 +85,7 @@ export class Connection {
   readonly #socket: tls.TLSSocket;
   readonly #decoder = new FrameDecoder();
   readonly #pending = new PendingRequests();
-  readonly #connectAlarm: Alarm;
+  readonly #connecting: Patience;
   #heartbeat: Heartbeat | undefined;
   readonly #batch = new FrameBatch();
   #state: 'connecting' | 'ready' | 'closed' = 'connecting';
@@ -112,7 +113,7 @@ export class Connection {
     this.#events = events;
     const { connectTimeoutMs } = settings;
     this.#socket = this.#open();
-    this.#connectAlarm = settings.clock.after(connectTimeoutMs, () => {
+    this.#connecting = patience(settings.clock, connectTimeoutMs, () => {
       this.destroy(
         new KeylessError(
           'ERR_KEYLESS_TIMEOUT',
@@ -257,7 +258,7 @@ export class Connection {
       const { time } = this.capabilities;
       if (time !== undefined) this.clockSkewMs = time - (sentAt + Date.now()) / 2;
     }
-    this.#connectAlarm.cancel();
+    this.#connecting.cancel();
     this.#state = 'ready';
     this.#isUnanswered = false;
     this.#heartbeat = new Heartbeat(this.#settings, {
@@ -316,7 +317,7 @@ export class Connection {
   #onClose(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#connectAlarm.cancel();
+    this.#connecting.cancel();
     this.#heartbeat?.stop();
     // Whom we have given up did not end it: one that is frozen will be asked again, one that does not accept us in vain.
     const endedUnanswered = this.#isUnanswered && !(this.#error instanceof KeylessError);

@@ -1,7 +1,8 @@
 /** One key server: several connections to it, how well it does, and whether it is asked at all. */
 import type tls from 'node:tls';
-import type { Alarm, Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { KeylessError, type KeylessErrorCode } from '../errors.ts';
+import { type Patience, patience } from '../patience.ts';
 import { pingRequest } from '../protocol/request-encoder.ts';
 import type { BackOffSettings } from './back-off.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
@@ -352,12 +353,12 @@ export class KnownServer implements Candidate {
       onAnswer(false);
       return;
     }
-    let alarm: Alarm | undefined;
+    let waiting: Patience | undefined;
     const id = connection.request(pingRequest(), (answer) => {
-      alarm?.cancel();
+      waiting?.cancel();
       onAnswer(!(answer instanceof KeylessError));
     });
-    alarm = this.#clock.after(this.#settings.pingTimeoutMs, () => {
+    waiting = patience(this.#clock, this.#settings.pingTimeoutMs, () => {
       connection.giveUp(id);
       onAnswer(false);
     });

@@ -3,8 +3,9 @@
  *
  * What was found last stays when the DNS cannot be reached.
  */
-import type { Alarm, Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
+import { type Patience, patience } from '../patience.ts';
 import { clientServers } from './channels.ts';
 import type { ServerAddress } from './server-address.ts';
 
@@ -53,7 +54,8 @@ function isThere(record: SrvRecord | null | undefined): boolean {
 export class SrvWatch {
   readonly #settings: SrvSettings;
   readonly #events: SrvEvents;
-  #alarm: Alarm | undefined;
+  /** For the next question, or for the answer. */
+  #alarm: Patience | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
   #askedAt = Number.NEGATIVE_INFINITY;
   /** What is awaited; `undefined`: nothing. */
@@ -86,7 +88,9 @@ export class SrvWatch {
     // Whoever resolves may throw, too.
     const asked = new Promise<readonly SrvRecord[]>((settle) => settle(resolve(name)));
     this.#asked = asked;
-    this.#alarm = clock.after(MAX_ANSWER_MS, () => this.#onError(asked, new Error('there was no answer')));
+    this.#alarm = patience(clock, MAX_ANSWER_MS, () =>
+      this.#onError(asked, new Error('there was no answer')),
+    );
     asked.then(
       (records) => this.#onRecords(asked, records),
       (error: unknown) => this.#onError(asked, error),

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { asksByIdentity } from '../engine/session-identity.ts';
 import { serverInternals } from '../engine/tls-handle.ts';
 import { KeylessError } from '../errors.ts';
+import { patience } from '../patience.ts';
 import { INTEGER, readElement, SEQUENCE } from '../protocol/der.ts';
 import { openSession, sealSession, sessionName } from './sealed-session.ts';
 import { MemorySessions, type RedisClient, RedisSessions, type SessionBackend } from './session-backends.ts';
@@ -49,8 +50,6 @@ const MAX_TIMEOUT_MS = 60_000;
 const MAX_PENDING = 1000;
 /** OpenSSL's default for servers, in seconds. */
 const DEFAULT_SESSION_TIMEOUT = 300;
-/** The last of the time begins when the rest has ended: a process that was busy until then reads meanwhile what has come. */
-const LAST_SHARE = 0.1;
 const FAILED = Symbol('failed');
 
 function wholeNumber(name: string, value: number | undefined, fallback: number, most: number): number {
@@ -168,18 +167,14 @@ class SessionStore {
   #race<T>(ask: () => Promise<T>): Promise<T | typeof FAILED> {
     this.#pending += 1;
     return new Promise((resolve) => {
-      const giveUp = () => {
+      const waiting = patience(this.#clock, this.#timeoutMs, () => {
         this.#silence.begin();
         resolve(FAILED);
-      };
-      const lastMs = Math.ceil(this.#timeoutMs * LAST_SHARE);
-      let alarm = this.#clock.after(this.#timeoutMs - lastMs, () => {
-        alarm = this.#clock.after(lastMs, giveUp);
       });
       const settle = (result: T | typeof FAILED) => {
         this.#pending -= 1;
         this.#silence.end();
-        alarm.cancel();
+        waiting.cancel();
         resolve(result);
       };
       this.#answered(ask).then(settle, () => settle(FAILED));

@@ -1,10 +1,12 @@
 /** Row 33: the edge stands still for longer than its operations may take (stopped, moved to another machine, busy), and goes on. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { encodeError } from '../../lib/protocol/answers.ts';
 import { until } from '../helpers/edge.ts';
 import { type Fleet, makeFleet } from '../helpers/fleet.ts';
 import { signOperation } from '../helpers/operations.ts';
 import { RudeEdges, sign } from '../helpers/rude-edges.ts';
+import { pong } from '../helpers/rude-key-server.ts';
 
 let fleet: Fleet;
 let edges: RudeEdges;
@@ -50,4 +52,29 @@ test('where there is none, the operations end, and no key server is blamed for i
   await Promise.all(failed);
   const { breaker, latencyMs } = keys.stats().servers[0]!;
   assert.deepEqual([breaker, latencyMs], ['closed', undefined]);
+});
+
+test('an app that takes longer to load than a connection may take to be made is ready as soon as it has', async () => {
+  const keys = edges.edge([await edges.rude()], { connectTimeoutMs: 2000 });
+  standStill(2500);
+  await keys.ready();
+  assert.equal(keys.stats().servers[0]!.failures, 0);
+});
+
+test('whoever is asked whether it is there again, and says so meanwhile, is tried', async () => {
+  let isProbed = false;
+  const keyServer = await edges.rude(({ id }, socket) => void socket.write(encodeError(id, 8)), {
+    onPing: (...ping) => {
+      pong(...ping);
+      if (isProbed) standStill(1000);
+    },
+  });
+  const keys = edges.edge([keyServer], { pingTimeoutMs: 800 });
+  const stats = () => keys.stats().servers[0]!;
+  await until(() => stats().ready === 2);
+  while (stats().breaker === 'closed') await sign(keys).catch(() => undefined);
+  isProbed = true;
+  await until(() => stats().breaker !== 'open' || stats().breakerOpened > 1);
+  isProbed = false;
+  assert.deepEqual([stats().breaker, stats().breakerOpened], ['half-open', 1]);
 });

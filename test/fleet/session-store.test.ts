@@ -106,7 +106,8 @@ test('a process that was busy for longer than it waits for the store reads what 
   await until(() => held.length === 1);
   clock.oversleep(1000);
   clock.advance(0);
-  clock.advance(4);
+  await turn();
+  clock.advance(36);
   held[0]!();
   assert.equal(await resumed, true);
   assert.deepEqual([one.sessions.stats().failed, clock.pending], [0, 0]);

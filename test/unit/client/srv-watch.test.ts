@@ -148,3 +148,17 @@ test('a zone with thousands of names costs 64 connections', async () => {
   assert.equal(seen.servers[0]!.length, 64);
   it.close();
 });
+
+test('an answer that came while this process stood still is taken', async () => {
+  let answer!: (records: unknown) => void;
+  const { clock, seen, it } = watch([new Promise((resolve) => (answer = resolve))]);
+  await turn();
+  clock.oversleep(60_000);
+  clock.advance(0);
+  answer([RECORD]);
+  await turn();
+  assert.deepEqual(seen.servers, [['keys-1.internal:2407 10']]);
+  assert.deepEqual(seen.errors, []);
+  it.close();
+  assert.equal(clock.pending, 0);
+});

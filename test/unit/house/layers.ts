@@ -7,7 +7,7 @@
 import { posix } from 'node:path';
 import { codeOf } from './source-tree.ts';
 
-const TIME = ['clock', 'deadlines', 'timers', 'turn'];
+const TIME = ['clock', 'deadlines', 'patience', 'timers', 'turn'];
 const CHAIN = ['errors', ...TIME, 'protocol', 'signing', 'client', 'keys', 'engine', 'fleet'];
 const FACES = ['tls', 'https', 'http2'];
 
@@ -16,6 +16,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   clock: ['timers'],
   deadlines: ['clock', 'timers'],
+  patience: ['clock', 'timers'],
   timers: [],
   turn: ['timers'],
   protocol: ['errors'],
@@ -23,7 +24,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   client: ['errors', ...TIME, 'protocol'],
   keys: ['errors', 'clock', 'protocol', 'signing', 'client'],
   engine: ['errors', ...TIME, 'keys'],
-  fleet: ['errors', 'clock', 'protocol', 'client', 'keys', 'engine'],
+  fleet: ['errors', 'clock', 'patience', 'protocol', 'client', 'keys', 'engine'],
   tls: ['errors', 'keys', 'engine'],
   https: ['errors', 'keys', 'engine'],
   http2: ['errors', 'keys', 'engine'],
