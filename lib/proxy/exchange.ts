@@ -4,7 +4,7 @@
  * there is an answer, the request has had its use: what is not sent of it is not sent any more, and what is still to come is
  * read and dropped, so that its client comes to read the answer.
  *
- * States, one way: asked -> answered (the backend's head has come) -> done.
+ * States, one way: asked -> answered (the backend's head has come) -> done; or asked -> done, without an answer.
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
@@ -121,6 +121,13 @@ export class Exchange {
   /** What comes of the request cannot be read. */
   refuse(fault: ClientFault): void {
     this.#fail(fault);
+  }
+
+  /** There is to be no answer here: the connection is another protocol's from now on. */
+  leave(status: number): void {
+    this.#status = status;
+    this.#finish(undefined);
+    this.#watch?.end();
   }
 
   #ask(repeats: number): void {

@@ -48,15 +48,6 @@ export function takesTrailers({ te = '' }: IncomingHttpHeaders): boolean {
     .some((coding) => coding.trim().toLowerCase() === 'trailers');
 }
 
-/** As {@link endToEnd}, of a head that is passed on as it was written. @param raw names and values in turn */
-export function endToEndRaw(raw: readonly string[], { connection }: IncomingHttpHeaders): readonly string[] {
-  const named = namedByConnection(connection);
-  return raw.filter((_, index) => {
-    const name = raw[index - (index % 2)]!.toLowerCase();
-    return !HOP_BY_HOP.has(name) && !named.has(name);
-  });
-}
-
 /** Who asks. */
 export interface Client {
   readonly address: string;

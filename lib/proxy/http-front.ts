@@ -13,16 +13,17 @@ import type { Backend } from './backend.ts';
 import type { RequestRecord } from './events.ts';
 import { Exchange, type Sender, type Sent } from './exchange.ts';
 import { ClientFault, reasonOf, statusOfUnread } from './failure.ts';
+import { refuse } from './final-status.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type Client, requestHeaders, takesTrailers } from './headers.ts';
 import { hostnameOf } from './host-names.ts';
 import { endWhenIdle } from './idle-session.ts';
 import { Line } from './line.ts';
 import { quiet } from './quiet.ts';
-import { authorityOf, refusedRequest, refusedUpgrade, targetOf } from './refused-request.ts';
-import { refuse } from './refused-upgrade.ts';
-import { type OutgoingRequest, sendHttp1 } from './send-http1.ts';
+import { asksForChange, authorityOf, refusedRequest, refusedUpgrade, targetOf } from './refused-request.ts';
+import { type OnChange, type OutgoingRequest, sendHttp1 } from './send-http1.ts';
 import { Http2Backend } from './send-http2.ts';
+import type { StallLimits } from './stall-watch.ts';
 import { upgrade } from './upgrade.ts';
 
 /** What is known of a connection when TLS is through. */
@@ -50,7 +51,10 @@ const NO_ERROR = 0x0;
 /** RFC 9110 §10.1.1: nothing but `100-continue`. */
 const EXPECTATION_FAILED = 417;
 const MISDIRECTED = 421;
-const NOT_IMPLEMENTED = 501;
+
+function overHttp2({ protocol }: Backend): boolean {
+  return protocol === 'h2' || protocol === 'h2c';
+}
 
 export class HttpFront {
   readonly #options: HttpFrontOptions;
@@ -153,6 +157,10 @@ export class HttpFront {
     for (const backend of this.#http2Backends.values()) backend.close();
   }
 
+  get #limits(): StallLimits {
+    return { backendMs: this.#options.backendTimeoutMs, clientMs: this.#options.idleTimeoutMs };
+  }
+
   /** A stream of HTTP/2 that was reset before it is served has no session any more: there is nobody to serve. */
   #contain(request: FrontRequest, work: (visit: Visit) => Promise<void>): void {
     const key = isHttp2(request) ? request.stream.session : request.socket;
@@ -182,7 +190,7 @@ export class HttpFront {
     }
     const exchange = new Exchange(request, response, {
       send: (sender) => this.#send(request, visit, sender),
-      limits: { backendMs: this.#options.backendTimeoutMs, clientMs: this.#options.idleTimeoutMs },
+      limits: this.#limits,
       closing: () => this.#closing,
       lastAnswer: () => this.#lastAnswer(request),
     });
@@ -234,18 +242,20 @@ export class HttpFront {
     return { connection: 'close' };
   }
 
-  #send(request: FrontRequest, visit: Visit, sender: Sender): Sent {
+  /** @param onChange the request asks for another protocol */
+  #send(request: FrontRequest, visit: Visit, sender: Sender, onChange?: OnChange): Sent {
     const { backend, client } = visit;
+    const headers = requestHeaders(request.headers, authorityOf(request)!, client);
+    const wish = onChange && { connection: 'Upgrade', upgrade: request.headers.upgrade };
     const outgoing: OutgoingRequest = {
       method: request.method!,
       target: targetOf(request),
-      headers: requestHeaders(request.headers, authorityOf(request)!, client),
+      headers: { ...headers, ...wish },
       hasBody: hasBody(request),
       takesTrailers: takesTrailers(request.headers),
     };
-    if (backend.protocol === 'h2' || backend.protocol === 'h2c')
-      return this.#http2Backend(backend).send(outgoing, visit, sender);
-    return sendHttp1(backend, outgoing, sender);
+    if (overHttp2(backend)) return this.#http2Backend(backend).send(outgoing, visit, sender);
+    return sendHttp1(backend, outgoing, sender, onChange);
   }
 
   #http2Backend(backend: Backend): Http2Backend {
@@ -257,28 +267,22 @@ export class HttpFront {
 
   async #upgrade(request: IncomingMessage, head: Buffer, visit: Visit): Promise<void> {
     const startedAt = performance.now();
-    const [socket, { backend, client }] = [request.socket as TLSSocket, visit];
+    const socket = request.socket as TLSSocket;
     const ahead = Buffer.concat([head, this.#lines.get(socket)!.leave()]);
     this.#lines.delete(socket);
-    const overHttp2 = backend.protocol === 'h2' || backend.protocol === 'h2c';
-    const refused =
-      this.#refusal(request, visit) ??
-      refusedUpgrade(request) ??
-      (overHttp2 || hasBody(request) ? NOT_IMPLEMENTED : undefined);
+    const asks = request.method !== 'CONNECT' && asksForChange(request);
+    const kind = asks ? 'upgrade' : 'http';
+    const refused = this.#refusal(request, visit) ?? refusedUpgrade(request, overHttp2(visit.backend));
     if (refused !== undefined) {
       refuse(socket, refused, this.#options.idleTimeoutMs);
-      const kind = request.method === 'CONNECT' ? 'http' : 'upgrade';
       this.#record(kind, request, visit, startedAt, { status: refused, bytes: 0, error: undefined });
       return;
     }
     const result = await upgrade(request, socket, ahead, {
-      backend,
-      target: targetOf(request),
-      headers: requestHeaders(request.headers, authorityOf(request)!, client),
-      timeoutMs: this.#options.backendTimeoutMs,
-      idleTimeoutMs: this.#options.idleTimeoutMs,
+      send: (sender, onChange) => this.#send(request, visit, sender, asks ? onChange : undefined),
+      limits: this.#limits,
     });
-    this.#record('upgrade', request, visit, startedAt, result);
+    this.#record(kind, request, visit, startedAt, result);
   }
 
   #record(

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
  * read.
  */
 export function closeAfterWords(client: Socket, idleTimeoutMs: number): void {
+  if (client.destroyed) return;
   const alarm = setTimeout(() => client.destroy(), idleTimeoutMs);
   client.on('close', () => clearTimeout(alarm));
   // What it sends nobody wants, but closing on what has not been read resets it, with what it was told (RFC 9112 §9.6).

@@ -3,7 +3,7 @@
  * ask. What Node's own parser refuses does not come this far.
  */
 import type { IncomingMessage } from 'node:http';
-import { type FrontRequest, isHttp2 } from './front-request.ts';
+import { type FrontRequest, hasBody, isHttp2 } from './front-request.ts';
 
 const BAD_REQUEST = 400;
 const MISDIRECTED = 421;
@@ -77,8 +77,15 @@ export function refusedRequest(request: FrontRequest): number | undefined {
 /** Another version of HTTP, or TLS: the requests within would pass this proxy unseen. */
 const ANOTHER_HTTP = /(?:^|,)\s*(?:h2c?\b|http\/|tls\/)/i;
 
-/** @returns the status of an upgrade that goes nowhere; `undefined`: it may go */
-export function refusedUpgrade({ headers, httpVersion }: IncomingMessage): number | undefined {
-  if (httpVersion === '1.0') return undefined;
-  return ANOTHER_HTTP.test(headers.upgrade ?? '') ? NOT_IMPLEMENTED : undefined;
+/** In HTTP/1.0 the field says nothing (RFC 9110 §7.8). */
+export function asksForChange({ httpVersion }: IncomingMessage): boolean {
+  return httpVersion !== '1.0';
+}
+
+/** @returns the status of a request with `Upgrade` that goes nowhere; `undefined`: it may go */
+export function refusedUpgrade(request: IncomingMessage, overHttp2: boolean): number | undefined {
+  // Node's parser leaves it unread.
+  if (hasBody(request)) return NOT_IMPLEMENTED;
+  if (!asksForChange(request)) return undefined;
+  return overHttp2 || ANOTHER_HTTP.test(request.headers.upgrade ?? '') ? NOT_IMPLEMENTED : undefined;
 }

@@ -6,6 +6,7 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import { type Backend, tlsOptions } from './backend.ts';
 import { type AnswerHead, type Sender, type Sent, StaleConnection } from './exchange.ts';
 import { endToEnd } from './headers.ts';
@@ -78,15 +79,36 @@ export const EARLY_HINTS = 103;
  * What cannot be passed on: a change to no protocol (101 without `Upgrade` is an answer to Node), and a body that is coded
  * as no client has asked for (`TE` is not passed on), which would be taken for something else.
  */
-export function faultIn({ statusCode, headers }: IncomingMessage): Error | undefined {
+function faultIn({ statusCode, headers }: IncomingMessage): Error | undefined {
   if (statusCode === SWITCHING_PROTOCOLS) return new Error('a change to no protocol');
   const coding = headers['transfer-encoding'];
   if (coding === undefined || coding.toLowerCase() === 'chunked') return undefined;
   return new Error('a transfer coding that nobody asked for');
 }
 
-export function sendHttp1(backend: Backend, outgoing: OutgoingRequest, sender: Sender): Sent {
-  const request = startHttp1(backend, outgoing);
+/** The backend has changed to another protocol; the connection is the listener's. */
+export type OnChange = (message: IncomingMessage, socket: Socket, head: Buffer) => void;
+
+function protocolsIn(upgrade: unknown): readonly string[] {
+  return String(upgrade ?? '')
+    .split(',')
+    .map((protocol) => protocol.trim().toLowerCase());
+}
+
+/** RFC 9110 §7.8: to nothing that its client has not named. */
+function isAsked({ headers }: IncomingMessage, { headers: { upgrade } }: OutgoingRequest): boolean {
+  const asked = upgrade === undefined ? [] : protocolsIn(upgrade);
+  return protocolsIn(headers.upgrade).every((protocol) => asked.includes(protocol));
+}
+
+/** @param onChange of one with an `Upgrade` of its own, which has a connection of its own */
+export function sendHttp1(
+  backend: Backend,
+  outgoing: OutgoingRequest,
+  sender: Sender,
+  onChange?: OnChange,
+): Sent {
+  const request = startHttp1(backend, outgoing, onChange === undefined ? backend.agent : false);
   const answer = new Promise<AnswerHead>((resolve, reject) => {
     request.on('response', (message) => {
       const fault = faultIn(message);
@@ -98,8 +120,8 @@ export function sendHttp1(backend: Backend, outgoing: OutgoingRequest, sender: S
     request.on('information', ({ statusCode, headers }) => {
       if (statusCode === EARLY_HINTS) sender.passHints(headers);
     });
-    // Nobody asked for another protocol: a backend that changes to one is broken.
-    request.on('upgrade', (_message, socket) => {
+    request.on('upgrade', (message, socket, head) => {
+      if (onChange !== undefined && isAsked(message, outgoing)) return onChange(message, socket, head);
       socket.destroy();
       reject(new Error('an upgrade that nobody asked for'));
     });
