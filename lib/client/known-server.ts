@@ -230,8 +230,8 @@ export class KnownServer implements Candidate {
    */
   fail(lane: LaneName, code: KeylessErrorCode, blamed: boolean, ms: number, now: number): void {
     // It took at least so long: whoever never answers is not the one that is quickest.
-    if (code === 'ERR_KEYLESS_TIMEOUT') this.abandon(lane, ms, now, false);
-    else this.#lanes[lane].fail(now);
+    if (code !== 'ERR_KEYLESS_TIMEOUT') this.#lanes[lane].fail(now);
+    else if (this.#lanes[lane].abandon(ms, now)) this.#latency.record(ms, now);
     this.#note(code, blamed);
   }
 
@@ -242,7 +242,7 @@ export class KnownServer implements Candidate {
    */
   abandon(lane: LaneName, ms: number, now: number, isOutrun: boolean): void {
     const isFailure = isOutrun && this.standsStill(lane, now);
-    if (this.#lanes[lane].abandon(ms, now)) this.#latency.record(ms, now);
+    this.#lanes[lane].abandon(ms, now);
     if (isFailure) this.#breaker.onFailure();
   }
 
@@ -254,6 +254,7 @@ export class KnownServer implements Candidate {
    */
   answerLate(lane: LaneName, ms: number, isInTime: boolean, now: number): void {
     this.#lanes[lane].answerLate(ms, now);
+    this.#latency.record(ms, now);
     if (isInTime && this.#breaker.state === 'half-open') this.#breaker.onSuccess();
   }
 

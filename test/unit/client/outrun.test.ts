@@ -73,6 +73,11 @@ for (const everyMs of [10, 100, 3000]) {
       outrun(it, { everyMs, answersAfterMs, times: 200 });
       const { breaker, breakerOpened } = it.server.stats();
       assert.deepEqual([breaker, breakerOpened], ['closed', 0]);
+      const { p50, p99 } = it.server.stats().latencyMs!;
+      assert.ok(
+        p50 >= answersAfterMs && p99 < 1.1 * answersAfterMs,
+        `it is said to take ${p50} to ${p99} ms`,
+      );
     });
   }
 }
