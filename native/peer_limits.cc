@@ -17,6 +17,45 @@ bool IsIn(STACK_OF(X509)* chain, const X509* certificate) {
 // Between a client's own certificate and the authority. Beyond a handful nobody has them.
 constexpr int kMostBetween = 7;
 
+// As Node calls them.
+const char* NameOf(int error) {
+  switch (error) {
+#define KEYLESS_NAME(name) \
+  case X509_V_ERR_##name:  \
+    return #name;
+    KEYLESS_NAME(UNABLE_TO_GET_ISSUER_CERT)
+    KEYLESS_NAME(UNABLE_TO_GET_CRL)
+    KEYLESS_NAME(UNABLE_TO_DECRYPT_CERT_SIGNATURE)
+    KEYLESS_NAME(UNABLE_TO_DECRYPT_CRL_SIGNATURE)
+    KEYLESS_NAME(UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY)
+    KEYLESS_NAME(CERT_SIGNATURE_FAILURE)
+    KEYLESS_NAME(CRL_SIGNATURE_FAILURE)
+    KEYLESS_NAME(CERT_NOT_YET_VALID)
+    KEYLESS_NAME(CERT_HAS_EXPIRED)
+    KEYLESS_NAME(CRL_NOT_YET_VALID)
+    KEYLESS_NAME(CRL_HAS_EXPIRED)
+    KEYLESS_NAME(ERROR_IN_CERT_NOT_BEFORE_FIELD)
+    KEYLESS_NAME(ERROR_IN_CERT_NOT_AFTER_FIELD)
+    KEYLESS_NAME(ERROR_IN_CRL_LAST_UPDATE_FIELD)
+    KEYLESS_NAME(ERROR_IN_CRL_NEXT_UPDATE_FIELD)
+    KEYLESS_NAME(OUT_OF_MEM)
+    KEYLESS_NAME(DEPTH_ZERO_SELF_SIGNED_CERT)
+    KEYLESS_NAME(SELF_SIGNED_CERT_IN_CHAIN)
+    KEYLESS_NAME(UNABLE_TO_GET_ISSUER_CERT_LOCALLY)
+    KEYLESS_NAME(UNABLE_TO_VERIFY_LEAF_SIGNATURE)
+    KEYLESS_NAME(CERT_CHAIN_TOO_LONG)
+    KEYLESS_NAME(CERT_REVOKED)
+    KEYLESS_NAME(INVALID_CA)
+    KEYLESS_NAME(PATH_LENGTH_EXCEEDED)
+    KEYLESS_NAME(INVALID_PURPOSE)
+    KEYLESS_NAME(CERT_UNTRUSTED)
+    KEYLESS_NAME(CERT_REJECTED)
+#undef KEYLESS_NAME
+    default:
+      return "UNSPECIFIED";
+  }
+}
+
 // Node's goes on behind each error: OpenSSL would then check all signatures of a chain that leads nowhere, by keys that
 // are a stranger's, 2 ms and more each.
 int EndAtFirst(int ok, X509_STORE_CTX*) { return ok; }
@@ -29,14 +68,17 @@ int VerifyChain(X509_STORE_CTX* context) {
   ERR_set_mark();
   const int result = X509_verify_cert(context);
   ERR_pop_to_mark();
-  if (result != 0) return result;
+  if (result == 1) return 1;
   // Of a certificate by itself OpenSSL has one more thing to say, and Node tells that.
   if (X509_STORE_CTX_get_error(context) == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY &&
       sk_X509_num(X509_STORE_CTX_get0_chain(context)) == 1) {
     X509_STORE_CTX_set_error(context, X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE);
   }
-  // As Node's callback: the handshake goes on, and who has it refused for the error is Node.
-  return 1;
+  // Node's callback lets the handshake go on, and Node refuses it in the end: what the peer has signed would be verified by
+  // its own key, of any kind and size. Of an error Node tells the text, not what OpenSSL knows of the certificate.
+  ERR_raise_data(ERR_LIB_SSL, SSL_R_CERTIFICATE_VERIFY_FAILED, "X509_V_ERR_%s",
+                 NameOf(X509_STORE_CTX_get_error(context)));
+  return 0;
 }
 
 // OpenSSL would keep what was sent with the session, 8 KB for 300 bytes of it. The first one is the peer's own, which

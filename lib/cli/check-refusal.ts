@@ -1,6 +1,6 @@
 /**
- * Which side refused what, where `keyless-tls check` gets no answer: by the alert, if the key server has sent one (those on Node.js send none and
- * end the connection), and by what can be seen of the edge's certificate from here.
+ * Which side refused what, where `keyless-tls check` gets no answer: by the alert, if the key server has sent one and it has come (whom its policy
+ * does not name, it sends none), and by what can be seen of the edge's certificate from here.
  */
 import { X509Certificate } from 'node:crypto';
 import { PERHAPS_REFUSED } from '../client/errors.ts';
@@ -55,21 +55,23 @@ function issuerProblem(cert: Buffer, ca: Buffer): string | undefined {
   return `it was issued by "${issuer}", which is not in --ca. Look whether the --ca of the key server has it.`;
 }
 
-function ownProblems(cert: Buffer, ca: Buffer): string[] {
+/** @returns '': nothing is wrong with it that can be seen from here */
+function ownProblems(cert: Buffer, ca: Buffer): string {
   const edge = new X509Certificate(cert);
   const found = [
     problemOf(() => checkDates(edge, Date.now())),
     problemOf(() => checkUsage(edge)),
     issuerProblem(cert, ca),
   ];
-  return found.filter((problem) => problem !== undefined);
+  const problems = found.filter((problem) => problem !== undefined);
+  return problems.length === 0 ? '' : `. Of our certificate: ${problems.join(' And ').replace(/\.$/, '')}`;
 }
 
 function guess(cert: Buffer, ca: Buffer): string {
   const said =
     'it ended the connection after the TLS handshake and said nothing, as a key server does that does not accept us';
   const problems = ownProblems(cert, ca);
-  if (problems.length > 0) return `${said}. Of our certificate: ${problems.join(' And ').replace(/\.$/, '')}`;
+  if (problems !== '') return said + problems;
   const us = escapePeerText(policyNamesOf(identityOf(new X509Certificate(cert))).join(', '));
   return (
     `${said}. Our certificate is valid now, for clients, and of the authority in --ca: so the policy does not name us (${us}), or we were ` +
@@ -95,7 +97,8 @@ export function explain(error: Error, { cert, ca }: { readonly cert: Buffer; rea
   if (codeOf(reason) === 'ERR_KEYLESS_KEY_SERVER_IDENTITY')
     return `This side refused the other: ${message}. Look at --ca, at --servername, and at this machine's clock.`;
   const alert = alertOf(codeOf(reason.cause));
-  if (alert !== undefined) return `The key server refused this side: ${alert}. (${message})`;
+  if (alert !== undefined)
+    return `The key server refused this side: ${alert}${ownProblems(cert, ca)}. (${message})`;
   if (message.endsWith(PERHAPS_REFUSED)) return `The key server refused this side: ${guess(cert, ca)}.`;
   return message;
 }

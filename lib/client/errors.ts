@@ -81,7 +81,10 @@ export function refusalOf({ code, cause }: KeylessError, unanswered: boolean): R
   return unanswered ? 'perhaps' : 'no';
 }
 
-/** Servers on Node.js end a connection whose certificate they do not accept without an alert, or reset it. */
+/**
+ * Key servers end connections of whom their policy does not name without an alert, and other servers on Node.js those of any
+ * certificate that they do not accept; and an alert may be lost, where the connection is reset behind it.
+ */
 const ENDED = new Set(['', 'ECONNRESET', 'EPIPE']);
 /** At the end of the message where that is all that is known. */
 export const PERHAPS_REFUSED =

@@ -58,12 +58,22 @@ export function peerOf(
   };
 }
 
-/** Node says why it does not accept a certificate on the socket only, and calls the end of it a reset connection. */
-export function refusalOf(error: Error, { authorizationError }: tls.TLSSocket): Error {
-  if (!authorizationError) return error;
-  return new KeylessError(
-    'ERR_KEYLESS_CONNECTION',
-    `The certificate of the client was not accepted: ${String(authorizationError)}.`,
-    { cause: error },
-  );
+/** Where the addon has ended the handshake (native/peer_limits.h), the end of the first line of what OpenSSL says. */
+const ENDED_FOR = /^.*:certificate verify failed:.*:X509_V_ERR_(\w+)$/m;
+
+/** Where Node has, the reason is on the socket only, and the error that of a connection that was reset. */
+function certificateFaultOf(error: Error, { authorizationError }: tls.TLSSocket): string | undefined {
+  if (authorizationError) return String(authorizationError);
+  return ENDED_FOR.exec(error.message)?.[1];
+}
+
+/** @param error of a handshake */
+export function refusalOf(
+  error: Error,
+  socket: tls.TLSSocket,
+): readonly [reason: 'certificate' | 'tls', error: Error] {
+  const fault = certificateFaultOf(error, socket);
+  if (fault === undefined) return ['tls', error];
+  const message = `The certificate of the client was not accepted: ${fault}.`;
+  return ['certificate', new KeylessError('ERR_KEYLESS_CONNECTION', message, { cause: error })];
 }

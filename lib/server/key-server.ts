@@ -352,8 +352,7 @@ class KeyServer {
       this.#refuse('too-many', new KeylessError('ERR_KEYLESS_CONNECTION', TOO_MANY), address);
       return;
     }
-    const reason = socket.authorizationError ? 'certificate' : 'tls';
-    this.#refuse(reason, refusalOf(error, socket), address);
+    this.#refuse(...refusalOf(error, socket), address);
   }
 
   #turnAway(socket: tls.TLSSocket, reason: RefusedConnection, error: KeylessError): void {

@@ -1,15 +1,18 @@
 /** What a client sends beside its own certificate: whoever is let in through TLS chooses it freely. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { internals } from '../../../lib/engine/tls-handle.ts';
+import type { PrivateKey } from '../../../lib/keys/private-key.ts';
 import type { ServerConnectionRefused } from '../../../lib/server/channels.ts';
+import { createSecureContext } from '../../../lib/tls.ts';
 import type { Authority, Issued } from '../../helpers/certificates.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { type SelfMade, selfMade } from '../../helpers/self-made-certificate.ts';
 import { connector, isServed, selfMadeOnes } from '../../helpers/sent-certificates.ts';
+import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
 
 let setup: KeyServerSetup;
 let calm: string;
@@ -82,8 +85,16 @@ test('a client that sends more than 16 KiB of certificates is refused in its han
   );
 });
 
-/** @returns what a key server says to a client whose certificate, and those behind it, are these */
-async function refusalOf(certPem: string, keyPem: string): Promise<readonly [string, string]> {
+interface Refused {
+  readonly reason: string;
+  /** As OpenSSL or Node calls it. */
+  readonly why: string;
+  /** What the handshake failed with. */
+  readonly code: string | undefined;
+}
+
+/** @returns what a key server says of a client that connects so */
+async function refusalBy(connect: (port: number) => Promise<WirePeer>): Promise<Refused> {
   const { port } = await setup.start();
   const refused = new Promise<ServerConnectionRefused>((resolve) => {
     const listener = (message: unknown) => {
@@ -92,12 +103,21 @@ async function refusalOf(certPem: string, keyPem: string): Promise<readonly [str
     };
     subscribe('keyless-tls:server:connection:refused', listener);
   });
-  const edge: Issued = { certPem, keyPem, certDer: Buffer.alloc(0) };
-  const peer = await connector(setup, port, '', edge)().catch(() => undefined);
+  const peer = await connect(port).catch(() => undefined);
   if (peer !== undefined) assert.equal(await isServed(peer), false);
   const { reason, error } = await refused;
-  return [reason, / ([A-Z_]+)\.$/.exec(error.message)?.[1] ?? error.message];
+  const why = / ([A-Z_]+)\.$/.exec(error.message)?.[1] ?? error.message;
+  return { reason, why, code: ((error.cause ?? error) as NodeJS.ErrnoException).code };
 }
+
+/** @param certPem the client's certificate, and those behind it */
+function refusalOf(certPem: string, keyPem: string): Promise<Refused> {
+  const edge: Issued = { certPem, keyPem, certDer: Buffer.alloc(0) };
+  return refusalBy((port) => connector(setup, port, '', edge)());
+}
+
+/** The handshake ends at the chain: nothing is verified by the client's own key. */
+const ENDED = { reason: 'certificate', code: 'ERR_SSL_CERTIFICATE_VERIFY_FAILED' };
 
 const strangersKey = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const { privateKey: anotherKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -132,7 +152,29 @@ const STRANGERS: Readonly<Record<string, readonly [why: string, () => string]>> 
 
 for (const [what, [why, make]] of Object.entries(STRANGERS)) {
   test(`a stranger ${what}`, async () => {
-    assert.deepEqual(await refusalOf(make(), strangersPem), ['certificate', why]);
+    assert.deepEqual(await refusalOf(make(), strangersPem), { ...ENDED, why });
+  });
+}
+
+/** Of a client that has this certificate, and another key. */
+function withWrongSignature(cert: string, version: tls.SecureVersion): Promise<Refused> {
+  const key: PrivateKey = {
+    verify: 'never',
+    schemes: ['ecdsa_secp256r1_sha256'],
+    sign: ({ message }) => sign('sha256', message, anotherKey),
+  };
+  const versions = { minVersion: version, maxVersion: version };
+  const ca = setup.authority.certPem;
+  const secureContext = createSecureContext({ cert, key, ca, ...versions });
+  return refusalBy((port) => connectPeer(port, { ca }, 'field', { secureContext, ...versions }));
+}
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`the signature of a stranger's handshake is not verified, that of an edge's is, ${version}`, async () => {
+    const [why, make] = STRANGERS['by itself']!;
+    assert.deepEqual(await withWrongSignature(make(), version), { ...ENDED, why });
+    const { reason, code } = await withWrongSignature(setup.edge.certPem, version);
+    assert.deepEqual([reason, code], ['tls', 'ERR_SSL_BAD_SIGNATURE']);
   });
 }
 
@@ -151,8 +193,8 @@ test('seven authorities stand between a client and that of the key server, and n
   const peer = await connector(setup, port, chainOf(between.slice(1)), seven!)();
   assert.equal(await isServed(peer), true);
   peer.close();
-  assert.deepEqual(await refusalOf(eight!.certPem + chainOf(between), eight!.keyPem), [
-    'certificate',
-    'CERT_CHAIN_TOO_LONG',
-  ]);
+  assert.deepEqual(await refusalOf(eight!.certPem + chainOf(between), eight!.keyPem), {
+    ...ENDED,
+    why: 'CERT_CHAIN_TOO_LONG',
+  });
 });
