@@ -93,7 +93,7 @@ function demandHosts({ hosts, problems }: HostFolder): void {
 
 /** As if their files had not been read: they stay what they are until they are made again. */
 function unread(files: HostFolder['files'], labels: ReadonlySet<string>): HostFolder['files'] {
-  const forgotten = { stamp: undefined, digest: undefined };
+  const forgotten = { seen: undefined, digest: undefined };
   return new Map(
     [...files].map(([label, each]) => [label, labels.has(label) ? { ...each, ...forgotten } : each]),
   );

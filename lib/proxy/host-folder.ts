@@ -9,6 +9,7 @@ import { setImmediate as othersTurn } from 'node:timers/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { cheapGroups } from '../protocol/key-exchange.ts';
 import { readBounded, readGuarded } from '../server/guarded-file.ts';
+import { isAsItWas, type SeenFile, seeFile } from '../server/seen-file.ts';
 import { readStub } from '../wrap/stub.ts';
 import { dnsNamesOf, HostNames } from './host-names.ts';
 
@@ -52,8 +53,8 @@ export interface Host {
 
 /** The files of one host as they were found. */
 export interface HostFiles {
-  /** Another one if a file is another; `undefined`: one may change without being seen to, and is read again. */
-  readonly stamp: string | undefined;
+  /** `undefined`: they are to be read again, however they are found. */
+  readonly seen: SeenFile | undefined;
   /** Of what the host was made of. */
   readonly digest: string | undefined;
   /** What they make, or made before they had a problem. */
@@ -99,26 +100,24 @@ function reasonOf(error: unknown): string {
   return message;
 }
 
-/** File systems count in steps, and two changes within one look the same: what has just changed may have changed again. */
-const SETTLED_MS = 2000;
 /** Looking at the files of one host takes 10 µs, making it 1 ms. */
 const LOOKS_AT_ONCE = 100;
 
 type Paths = readonly [certPath: string, keyPath: string];
 
-/** @returns of what cannot be looked at, too: it may change */
-function stampOf(paths: Paths): { readonly stamp: string; readonly settled: boolean } {
-  let settled = true;
+/** Also of what cannot be looked at: it may change. */
+function seeBoth(paths: Paths, before: SeenFile | undefined): SeenFile {
+  let changedAtMs = 0;
   const stamps = paths.map((path) => {
     try {
       const { dev, ino, size, mode, mtimeMs, ctimeMs } = statSync(path);
-      settled &&= Date.now() - Math.max(mtimeMs, ctimeMs) > SETTLED_MS;
+      changedAtMs = Math.max(changedAtMs, mtimeMs, ctimeMs);
       return [dev, ino, size, mode, mtimeMs, ctimeMs].join();
     } catch (error) {
       return reasonOf(error);
     }
   });
-  return { stamp: stamps.join('\n'), settled };
+  return seeFile(stamps.join('\n'), changedAtMs, before);
 }
 
 /** OpenSSL refuses the key of another certificate only where both are of one kind: it has room for a key of each. */
@@ -144,23 +143,21 @@ async function look(
   prepareStubs: () => Promise<void>,
 ): Promise<HostFiles> {
   const paths: Paths = [join(folder, label + SUFFIX), join(folder, `${label}.key`)];
-  const { stamp: found, settled } = stampOf(paths);
-  if (before !== undefined && before.stamp === found) return before;
-  const stamp = settled ? found : undefined;
+  const seen = seeBoth(paths, before?.seen);
+  if (before !== undefined && isAsItWas(seen, before.seen)) return before;
   const { host, digest, isStub = false } = before ?? {};
-  const failed = (error: unknown) => ({ stamp, digest, host, isStub, problem: reasonOf(error) });
+  const failed = (error: unknown) => ({ seen, digest, host, isStub, problem: reasonOf(error) });
   let pair: Pair;
   try {
     pair = readPair(paths);
   } catch (error) {
     return failed(error);
   }
-  if (host !== undefined && digest === pair.digest)
-    return { stamp, digest, host, isStub, problem: undefined };
+  if (host !== undefined && digest === pair.digest) return { seen, digest, host, isStub, problem: undefined };
   try {
     if (pair.isStub) await prepareStubs();
     const { digest, isStub } = pair;
-    return { stamp, digest, host: hostOf(label, pair), isStub, problem: undefined };
+    return { seen, digest, host: hostOf(label, pair), isStub, problem: undefined };
   } catch (error) {
     return failed(error);
   }

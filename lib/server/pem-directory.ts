@@ -6,6 +6,7 @@ import { readGuarded } from './guarded-file.ts';
 import { hex, namesOf } from './key-names.ts';
 import type { KeyProblem, KeySelector, KeyStore, StoredKey } from './key-store.ts';
 import { pemKey } from './pem-key.ts';
+import { isAsItWas, type SeenFile, seeFile } from './seen-file.ts';
 
 export type { KeyProblem } from './key-store.ts';
 
@@ -57,26 +58,24 @@ function loadKey(path: string, file: string, passphrase: string | undefined): St
 
 /** One `*.key` file as it was found. */
 export interface KeyFile {
-  /** Another one if the file is another; `undefined`: it may change without being seen to, and is read again. */
-  readonly stamp: string | undefined;
+  /** `undefined`: there was none, or it could not be read. */
+  readonly seen: SeenFile | undefined;
   /** What it holds, or held before it had a problem. */
   readonly key: StoredKey | undefined;
   /** `undefined`: none. */
   readonly problem: string | undefined;
 }
 
-/** File systems count in steps, and two changes within one look the same: what has just changed may have changed again. */
-const SETTLED_MS = 2000;
 /** Looking at one file takes 5 µs, reading a key 100 and more. */
 const LOOKS_AT_ONCE = 100;
 
 /** @returns `undefined`: there is no such file */
-function stampOf(path: string): { readonly stamp: string; readonly settled: boolean } | undefined {
+function seeAt(path: string, before: SeenFile | undefined): SeenFile | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
   const { dev, ino, size, mode, mtimeMs, ctimeMs } = stat;
-  const settled = Date.now() - Math.max(mtimeMs, ctimeMs) > SETTLED_MS;
-  return { stamp: [dev, ino, size, mode, mtimeMs, ctimeMs].join(), settled };
+  const stamp = [dev, ino, size, mode, mtimeMs, ctimeMs].join();
+  return seeFile(stamp, Math.max(mtimeMs, ctimeMs), before);
 }
 
 function read(
@@ -85,16 +84,15 @@ function read(
   before: KeyFile | undefined,
   passphrase: string | undefined,
 ): KeyFile {
-  let stamp: string | undefined;
+  let seen: SeenFile | undefined;
   try {
-    const found = stampOf(path);
-    if (found?.settled === true) stamp = found.stamp;
-    if (found !== undefined && found.stamp === before?.stamp) return before;
-    return { stamp, key: loadKey(path, file, passphrase), problem: undefined };
+    seen = seeAt(path, before?.seen);
+    if (before !== undefined && seen !== undefined && isAsItWas(seen, before.seen)) return before;
+    return { seen, key: loadKey(path, file, passphrase), problem: undefined };
   } catch (error) {
     // What the system has not let be read is another file than the one with that stamp, for all that is known of it.
     const { syscall } = error as NodeJS.ErrnoException;
-    return { stamp: syscall === undefined ? stamp : undefined, key: before?.key, problem: reasonOf(error) };
+    return { seen: syscall === undefined ? seen : undefined, key: before?.key, problem: reasonOf(error) };
   }
 }
 

@@ -6,6 +6,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock, type TestContext, test } from 'node:test';
+import { systemClock } from '../../../lib/clock.ts';
 import { subjectKeyId } from '../../../lib/protocol/key-id.ts';
 import type { StoredKey } from '../../../lib/server/key-store.ts';
 import { ReloadingDirectory } from '../../../lib/server/reloading-directory.ts';
@@ -99,6 +100,32 @@ test('a file that has just changed is read again: it may have changed twice in o
   const before = directory.find(idOf(key));
   await directory.reload();
   assert.notEqual(directory.find(idOf(key)), before);
+});
+
+test('a file whose time is ahead of the clock is read until it has stayed the same for a while', async (t) => {
+  const { folder, at, put } = folderOf(t);
+  const ahead = Date.now() / 1000 + 3600;
+  const putAhead = (key: KeyObject) => {
+    put('a.key', key);
+    utimesSync(at('a.key'), ahead, ahead);
+  };
+  const [key, other] = [newKey(), newKey()];
+  let nowMs = 0;
+  t.mock.method(systemClock, 'now', () => nowMs);
+  putAhead(key);
+  const directory = new ReloadingDirectory(folder);
+  const keyAfter = async (ms: number) => {
+    nowMs += ms;
+    await directory.reload();
+    return directory.find(idOf(key));
+  };
+  const first = await keyAfter(1000);
+  const last = await keyAfter(1001);
+  assert.notEqual(last, first);
+  assert.equal(await keyAfter(500), last, 'the same object: it was not read again');
+  putAhead(other);
+  assert.equal(await keyAfter(500), undefined);
+  assert.equal(directory.find(idOf(other))?.label, 'a.key');
 });
 
 test('a file that cannot be used any more keeps its key, and is a problem until it can', async (t) => {
