@@ -1,10 +1,10 @@
 /**
- * What a certificate is, and what only looks like another one: the signature of an authority is not signed, and where it is ECDSA whoever
- * has a certificate can write it in one more form, which is as valid: `n - s` for `s` (SEC 1, section 4.1; `n` is the order of the
- * authority's curve). Its fingerprint is another one.
+ * What a certificate is, and what only looks like another one: the signature of an authority is not signed, and whoever has a certificate
+ * can write some in more forms, which are as valid and have other fingerprints. ECDSA: `n - s` for `s` (SEC 1, section 4.1; `n` is
+ * the order of the authority's curve). RSASSA-PSS: without zeros that it begins with, which OpenSSL does not miss.
  */
 import { BIT_STRING, INTEGER, readElement, SEQUENCE } from '../protocol/der.ts';
-import { bitString, integer, sequence } from '../protocol/der-writer.ts';
+import { bitString, integer, objectIdentifier, sequence } from '../protocol/der-writer.ts';
 
 /** Of the curves that authorities have; of which of them an `s` is does not matter, a form of another one is nobody's certificate. */
 const ORDERS: readonly bigint[] = [
@@ -52,6 +52,28 @@ function integerOf(value: bigint): Buffer {
   return integer(Buffer.from(digits.padStart(digits.length + (digits.length % 2), '0'), 'hex'));
 }
 
+/** RFC 4055, section 2.1. */
+const RSASSA_PSS = objectIdentifier('1.2.840.113549.1.1.10');
+/** Each is 256 times rarer than the one before, and nobody but the authority chooses. */
+const MOST_ZEROS = 4;
+
+/** How long the whole one is, only the authority's key says. */
+function pssForms(signature: Buffer): readonly Buffer[] {
+  const zeros = signature.findIndex((byte) => byte !== 0);
+  const least = signature.subarray(zeros);
+  const forms = Array.from({ length: MOST_ZEROS + 1 }, (_, count) =>
+    Buffer.concat([Buffer.alloc(count), least]),
+  );
+  return forms.filter((form) => !form.equals(signature));
+}
+
+function ecdsaForms(signature: Buffer): readonly Buffer[] {
+  const ecdsa = ecdsaOf(signature);
+  if (ecdsa === undefined) return [];
+  const { r, s } = ecdsa;
+  return ORDERS.filter((order) => s < order).map((order) => sequence(r, integerOf(order - s)));
+}
+
 /** What is the same in all forms of a certificate. @throws ERR_KEYLESS_INVALID_ARGUMENT */
 export function signedPart(der: Buffer): Buffer {
   return partsOf(der).signed;
@@ -64,10 +86,7 @@ export function signedPart(der: Buffer): Buffer {
  */
 export function otherForms(der: Buffer): readonly Buffer[] {
   const { signed, algorithm, signature } = partsOf(der);
-  const ecdsa = ecdsaOf(signature);
-  if (ecdsa === undefined) return [];
-  const { r, s } = ecdsa;
-  return ORDERS.filter((order) => s < order).map((order) =>
-    sequence(signed, algorithm, bitString(sequence(r, integerOf(order - s)))),
-  );
+  const isPss = readElement(algorithm, SEQUENCE).content.subarray(0, RSASSA_PSS.length).equals(RSASSA_PSS);
+  const forms = isPss ? pssForms(signature) : ecdsaForms(signature);
+  return forms.map((form) => sequence(signed, algorithm, bitString(form)));
 }

@@ -2,7 +2,7 @@
  * Certificates of authorities that somebody has made for himself: with any name and anybody's public key, signed by whatever key
  * he has. They vouch for nobody, and whoever is let in can send them beside his own.
  */
-import { type KeyObject, sign } from 'node:crypto';
+import { constants, type KeyObject, sign } from 'node:crypto';
 import {
   bitString,
   boolean,
@@ -22,7 +22,7 @@ export interface SelfMade {
   /** Default: itself. */
   readonly issuer?: string;
   readonly publicKey: KeyObject;
-  /** Of EC. */
+  /** Of EC, or of RSA: then by RSASSA-PSS. */
   readonly signedBy: KeyObject;
   /** With its tag and length. */
   readonly serial?: Buffer;
@@ -30,6 +30,17 @@ export interface SelfMade {
 }
 
 const ECDSA_SHA256 = sequence(objectIdentifier('1.2.840.10045.4.3.2'));
+/** RFC 4055, section 3.1: SHA-256, and as many bytes of salt. */
+const SHA256 = sequence(objectIdentifier('2.16.840.1.101.3.4.2.1'));
+const PSS_SHA256 = sequence(
+  objectIdentifier('1.2.840.113549.1.1.10'),
+  sequence(
+    explicit(0, SHA256),
+    explicit(1, sequence(objectIdentifier('1.2.840.113549.1.1.8'), SHA256)),
+    explicit(2, integer(Buffer.of(32))),
+  ),
+);
+const PSS = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
 const DAY_MS = 86_400_000;
 
 function nameOf(text: string): Buffer {
@@ -50,19 +61,20 @@ export function selfMade({
   hasExpired = false,
 }: SelfMade): { readonly certPem: string } {
   made += 1;
+  const algorithm = signedBy.asymmetricKeyType === 'rsa' ? PSS_SHA256 : ECDSA_SHA256;
   const now = Date.now() - (hasExpired ? 2 * DAY_MS : 0);
   const toBeSigned = sequence(
     explicit(0, integer(Buffer.of(2))),
     serial ?? integer(Buffer.of(1, made >> 8, made)),
-    ECDSA_SHA256,
+    algorithm,
     nameOf(issuer),
     sequence(time(new Date(now - DAY_MS)), time(new Date(now + DAY_MS))),
     nameOf(name),
     publicKey.export({ type: 'spki', format: 'der' }),
     explicit(3, sequence(IS_AUTHORITY)),
   );
-  const signature = bitString(sign('sha256', toBeSigned, signedBy));
-  const der = sequence(toBeSigned, ECDSA_SHA256, signature);
+  const signature = bitString(sign('sha256', toBeSigned, { key: signedBy, ...PSS }));
+  const der = sequence(toBeSigned, algorithm, signature);
   const lines = der.toString('base64').replace(/.{1,64}/g, '$&\n');
   return { certPem: `-----BEGIN CERTIFICATE-----\n${lines}-----END CERTIFICATE-----\n` };
 }

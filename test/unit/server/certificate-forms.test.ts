@@ -1,6 +1,6 @@
-/** The other form of a certificate that is signed with ECDSA, which whoever has the certificate can make: `n - s` for `s`. */
+/** Other forms of a certificate, which whoever has it can make: ECDSA, `n - s` for `s`; RSASSA-PSS, without zeros that it begins with. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, before, test } from 'node:test';
 import { otherForms, signedPart } from '../../../lib/server/certificate-forms.ts';
@@ -31,10 +31,31 @@ for (const namedCurve of CURVES) {
   });
 }
 
+/** @returns a certificate whose signature begins with a zero (one in 256), and without it */
+function pssForms(ca: KeyObject, publicKey: KeyObject): readonly [Buffer, Buffer] {
+  let raw: Buffer;
+  do {
+    const { certPem } = selfMade({ name: 'Edge', issuer: 'PSS', publicKey, signedBy: ca });
+    ({ raw } = new X509Certificate(certPem));
+  } while (raw.at(-SIGNATURE_BYTES) !== 0);
+  const shorter = otherForms(raw).find((form) => form.length < raw.length);
+  assert.ok(shorter);
+  return [raw, shorter];
+}
+
+const SIGNATURE_BYTES = 256;
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+
+test('an authority that signs with RSASSA-PSS: without a zero at its beginning a form is valid, and the way leads back', () => {
+  const [raw, shorter] = pssForms(rsa.privateKey, rsa.publicKey);
+  assert.equal(new X509Certificate(shorter).verify(rsa.publicKey), true);
+  assert.deepEqual(signedPart(shorter), signedPart(raw));
+  assert.ok(otherForms(shorter).some((form) => form.equals(raw)));
+});
+
 test('of a certificate that is signed otherwise there is no other form', async () => {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const authority = await makeAuthority('RSA', {
-    keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    keyPem: rsa.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
   });
   const certificate = new X509Certificate(authority.certPem);
   assert.deepEqual(otherForms(certificate.raw), []);
@@ -55,20 +76,38 @@ before(async () => {
 
 after(() => setup.close());
 
-const CLIENTS = [{ name: 'edge', identities: ['DNS:localhost'] }];
-
-test('whose certificate is revoked by its fingerprint is turned away with it in every form, new and connected', async () => {
-  const server = await setup.start({ grants: { clients: CLIENTS } });
+/** @param identities of the client of these forms */
+async function revokeEach(
+  forms: readonly Issued[],
+  identities: readonly string[],
+  ca: string,
+): Promise<void> {
+  const clients = [{ name: 'edge', identities }];
+  const server = await setup.start({ ca, grants: { clients } });
   for (const { certDer } of forms) {
-    server.setGrants({ clients: CLIENTS });
+    server.setGrants({ clients });
     const connect = () => Promise.all(forms.map((form) => connector(setup, server.port, '', form)()));
     const peers = await connect();
     assert.deepEqual(await Promise.all(peers.map(isServed)), [true, true]);
     const revoked = [new X509Certificate(certDer).fingerprint256];
-    server.setGrants({ clients: CLIENTS, revoked });
+    server.setGrants({ clients, revoked });
     await Promise.all(peers.map((peer) => peer.closed));
     assert.deepEqual(await Promise.all((await connect()).map(isServed)), [false, false]);
   }
+}
+
+test('whose certificate is revoked by its fingerprint is turned away with it in every form, new and connected', () =>
+  revokeEach(forms, ['DNS:localhost'], setup.authority.certPem));
+
+test('likewise where the authority signs with RSASSA-PSS', async () => {
+  const { certPem: ca } = selfMade({ name: 'PSS', publicKey: rsa.publicKey, signedBy: rsa.privateKey });
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+  const both = pssForms(rsa.privateKey, publicKey).map((certDer) => {
+    const certPem = new X509Certificate(certDer).toString();
+    return { certDer, certPem, keyPem };
+  });
+  await revokeEach(both, [identityOf(new X509Certificate(both[0]!.certDer)).pin], ca);
 });
 
 test('a client is one client in all forms of its certificate', async () => {
