@@ -32,12 +32,17 @@ export function reportWith(
 
 export const QUIET: Waits = { edge: 0, 'key server': 0, clients: 0, stolen: 0 };
 
+const FULL_HANDSHAKE = { operations: 1, resumed: 0 } as const;
+/** What edges that have their keys count. */
+export const NATIVELY = { operations: 0, due: { operations: 0, resumed: 0 } } as const;
+export const RESUMED = { operations: 0, resumed: 1, due: { operations: 0, resumed: 1 } } as const;
+
 /** Five rounds of a quiet machine in which nothing is wrong. */
 export function samplesWith(figures: Partial<Sample>): Sample[] {
   const sample: Sample = {
     ...{ handshakes: 100, edgeCpuMs: 1, keyServerCpuMs: 0.1, clientCpuMs: 0.5, perSecond: 900 },
     ...{ medianMs: 1, p99Ms: 2, clientProcesses: 1, clientUtilisation: 0.5, clientUtilisationByKernel: 0.5 },
-    ...{ operations: 1, resumed: 0, agreement: 1, waits: QUIET },
+    ...{ operations: 1, resumed: 0, agreement: 1, due: FULL_HANDSHAKE, waits: QUIET },
     ...figures,
   };
   return Array.from({ length: 5 }, () => sample);

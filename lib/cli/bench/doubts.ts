@@ -1,5 +1,6 @@
 /** What samples say against themselves. */
 import { BUSY, bottleneckOf } from './bottleneck.ts';
+import { miscounted } from './counted.ts';
 import { share } from './figures-in-words.ts';
 import type { Sample } from './sample.ts';
 import { median } from './statistics.ts';
@@ -99,25 +100,8 @@ export function busyClients(groups: Groups<{ readonly clientUtilisation: number 
   ];
 }
 
-/** By what was counted, the handshakes are not those that were to be measured. @param resumed share of them that was to be */
-export function miscounted(groups: Groups<Sample>, resumed: 0 | 1 = 0): string[] {
-  const samples = Object.values(groups).flat();
-  const found: string[] = [];
-  if (samples.some(({ agreement }) => agreement !== 1))
-    found.push('Edge and clients counted different numbers of handshakes.');
-  if (samples.some((each) => each.resumed !== resumed)) {
-    found.push(
-      resumed === 0
-        ? 'Some handshakes were resumed: the comparison is not between full handshakes.'
-        : 'Not every handshake was resumed: the comparison is not between resumed handshakes.',
-    );
-  }
-  return found;
-}
-
-/** @param resumed share of the handshakes that was to be resumed */
-export function doubtsOf(groups: Groups<Sample>, resumed: 0 | 1 = 0): Doubts {
-  const found = disowning(disturbanceOf(groups), ...miscounted(groups, resumed));
+export function doubtsOf(groups: Groups<Sample>): Doubts {
+  const found = disowning(disturbanceOf(groups), ...miscounted(Object.values(groups).flat()));
   const apart = over(
     groups,
     ({ clientUtilisation, clientUtilisationByKernel = Number.NaN }) =>

@@ -16,6 +16,7 @@ export class Edge {
   readonly #child: ChildModule;
   #role: Role;
   #ports: EdgePorts = {};
+  #asks = false;
   #isPinned = false;
   #isGone = false;
 
@@ -32,6 +33,7 @@ export class Edge {
 
   /** @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION: it ends instead of listening; it has said why */
   async listen(plan: EdgePlan): Promise<void> {
+    this.#asks = plan.mode !== 'native';
     this.#ports = await this.#child.ask<EdgePorts>(plan);
     this.place(this.#role);
   }
@@ -48,6 +50,11 @@ export class Edge {
 
   get ports(): EdgePorts {
     return this.#ports;
+  }
+
+  /** Whether its full handshakes are operations that it counts. */
+  get asks(): boolean {
+    return this.#asks;
   }
 
   get isPinned(): boolean {

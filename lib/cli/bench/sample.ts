@@ -1,5 +1,6 @@
 /** One round of one contestant: what its handshakes cost each process, and how long they took. */
 import type { ClosedPlan } from './client-plans.ts';
+import { type Counted, countedBetween, dueOf } from './counted.ts';
 import type { CrewRun } from './crew.ts';
 import type { Edge } from './edge.ts';
 import type { EdgeFigures } from './edge-process.ts';
@@ -8,7 +9,7 @@ import type { Waits } from './waits.ts';
 import type { Workshop } from './workshop.ts';
 
 /** CPU times are milliseconds for one handshake. */
-export interface Sample {
+export interface Sample extends Counted {
   readonly handshakes: number;
   readonly edgeCpuMs: number;
   /** `undefined`: this system does not say. */
@@ -23,12 +24,6 @@ export interface Sample {
   readonly clientUtilisation: number;
   /** The same by the kernel's account, a check of it. */
   readonly clientUtilisationByKernel: number | undefined;
-  /** Signatures that were asked for, for each handshake; native: 0, it cannot be told. */
-  readonly operations: number;
-  /** Share of the handshakes that the edge resumed. */
-  readonly resumed: number;
-  /** Handshakes the edge counted, over those the clients counted: 1, or one of them is wrong. */
-  readonly agreement: number;
   /** What kept edge, key server and clients from running. */
   readonly waits: Waits;
 }
@@ -54,13 +49,17 @@ async function momentOf(workshop: Workshop, edges: readonly Edge[]): Promise<Mom
   return { edge, keyServerCpuMs: workshop.keyServerCpuMs() };
 }
 
-function sampleOf(before: Moment, after: Moment, clients: CrewRun, waits: Waits): Sample {
+function sampleOf(
+  before: Moment,
+  after: Moment,
+  clients: CrewRun,
+  waits: Waits,
+): Omit<Sample, keyof Counted> {
   const { handshakes, wallMs, cpuMs, latencies } = clients;
-  const each = (name: keyof EdgeFigures) => (after.edge[name] - before.edge[name]) / handshakes;
   const keyServerCpuMs = difference(after.keyServerCpuMs, before.keyServerCpuMs);
   return {
     handshakes,
-    edgeCpuMs: each('cpuMs'),
+    edgeCpuMs: (after.edge.cpuMs - before.edge.cpuMs) / handshakes,
     keyServerCpuMs: keyServerCpuMs === undefined ? undefined : keyServerCpuMs / handshakes,
     clientCpuMs: cpuMs / handshakes,
     perSecond: (handshakes * 1000) / wallMs,
@@ -69,9 +68,6 @@ function sampleOf(before: Moment, after: Moment, clients: CrewRun, waits: Waits)
     clientProcesses: clients.processes,
     clientUtilisation: clients.utilisation,
     clientUtilisationByKernel: clients.utilisationByKernel,
-    operations: each('operations'),
-    resumed: each('resumed'),
-    agreement: each('handshakes'),
     waits,
   };
 }
@@ -91,5 +87,7 @@ export async function takeSample(
   const [clients, waits] = await workshop.watched(edges, () =>
     workshop.clients.run({ ...plan, kind: 'closed', servers: edges.map(({ pid }) => pid) }, processes),
   );
-  return sampleOf(before, await momentOf(workshop, edges), clients, waits);
+  const after = await momentOf(workshop, edges);
+  const counted = countedBetween(before.edge, after.edge, clients.handshakes, dueOf(edges, plan.resume));
+  return { ...sampleOf(before, after, clients, waits), ...counted };
 }

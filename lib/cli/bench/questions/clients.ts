@@ -94,8 +94,9 @@ export function wordsOf(result: Result, isPlaced: boolean): string[] {
   ];
 }
 
-export function doubts({ batch, alone, sTimeCpuMs }: Result): Doubts {
-  const found = doubtsOf({ 'one at a time': alone, [`${CONCURRENT} at once`]: batch });
+export function doubts({ batch, one, alone, sTimeCpuMs }: Result): Doubts {
+  const many = `${CONCURRENT} at once`;
+  const found = doubtsOf({ 'one at a time': alone, [many]: batch, [`${many}, one process of clients`]: one });
   if (sTimeCpuMs.length === 0) {
     return withMore(
       found,

@@ -1,6 +1,6 @@
 /** What is said of full handshakes: it follows from the figures, and what cannot be is no fact. */
 import { nameOf } from '../comparison.ts';
-import { type Doubts, disowning, doubtsOf, isDisturbed, withMore } from '../doubts.ts';
+import { type Doubts, doubtsOf, isDisturbed, withMore } from '../doubts.ts';
 import { type Estimate, inverse, ratioEstimate, sideOf } from '../estimate.ts';
 import { share, times } from '../figures-in-words.ts';
 import type { Measured } from '../question.ts';
@@ -114,13 +114,7 @@ function groupsOf(results: readonly Result[]) {
   return Object.fromEntries(groups);
 }
 
-/** Every remote handshake has an operation of its own: none was resumed. */
 export function doubts(results: readonly Result[]): Doubts {
-  const groups = groupsOf(results);
-  const remote = results.flatMap(({ batch, alone }) => [...batch.remote, ...alone.remote]);
-  const notFull = remote.some(({ operations }) => operations !== 1)
-    ? ['Not every remote handshake had one operation: not all handshakes were full ones.']
-    : [];
   const impossible = results
     .filter(isImpossible)
     .map(
@@ -128,5 +122,5 @@ export function doubts(results: readonly Result[]): Doubts {
         `${nameOf(each)}: remote saves the edge ${share(1 - 1 / gainOf(each))} of native's CPU, where the signature is ${share(signatureShare(each))}, and all together spend ${times(totalOf(each))}. That cannot be: something disturbed it.`,
     );
   // Of what cannot be only that case is disowned.
-  return withMore(disowning(doubtsOf(groups), ...notFull), ...impossible);
+  return withMore(doubtsOf(groupsOf(results)), ...impossible);
 }

@@ -4,16 +4,9 @@
  */
 import { BUSY, bottleneckOf } from '../bottleneck.ts';
 import { compare } from '../comparison.ts';
+import { type Counted, countedBetween, dueOf, miscounted } from '../counted.ts';
 import type { CrewRun } from '../crew.ts';
-import {
-  busyClients,
-  type Doubts,
-  disowning,
-  disturbanceOf,
-  isDisturbed,
-  miscounted,
-  withMore,
-} from '../doubts.ts';
+import { busyClients, type Doubts, disowning, disturbanceOf, isDisturbed, withMore } from '../doubts.ts';
 import { differenceEstimate, type Estimate, sideOf } from '../estimate.ts';
 import { between, ms, number, perSecond, share } from '../figures-in-words.ts';
 import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
@@ -27,7 +20,7 @@ import type { Workshop } from '../workshop.ts';
 
 type Side = 'native' | 'remote';
 
-export interface Round {
+export interface Round extends Counted {
   readonly medianMs: number;
   readonly p90Ms: number;
   readonly p99Ms: number;
@@ -63,7 +56,10 @@ const roundsOf = ({ quick, rounds }: Scale) => (quick ? 2 : rounds);
 /** Queues need time to grow. */
 const lengthOf = ({ roundMs }: Scale) => roundMs * 1.25 + 100;
 
-function roundOf({ latencies, handshakes, wallMs, utilisation, dropped }: CrewRun, waits: Waits): Round {
+function roundOf(
+  { latencies, handshakes, wallMs, utilisation, dropped }: CrewRun,
+  waits: Waits,
+): Omit<Round, keyof Counted> {
   return {
     medianMs: median(latencies),
     p90Ms: percentile(latencies, 0.9),
@@ -79,7 +75,10 @@ async function offer(workshop: Workshop, side: Side, site: Site, rate: number): 
   const edge = await workshop.edge(side);
   const [port, length] = [edge.ports[site]!, lengthOf(workshop.scale)];
   const plan = { kind: 'open', version: 'TLSv1.3', port, perSecond: rate, ms: length } as const;
-  return roundOf(...(await workshop.watched([edge], () => workshop.clients.run(plan))));
+  const before = await edge.figures();
+  const [ran, waits] = await workshop.watched([edge], () => workshop.clients.run(plan));
+  const counted = countedBetween(before, await edge.figures(), ran.handshakes, dueOf([edge]));
+  return { ...roundOf(ran, waits), ...counted };
 }
 
 async function measure(workshop: Workshop, site: Site): Promise<Result> {
@@ -102,7 +101,7 @@ async function measure(workshop: Workshop, site: Site): Promise<Result> {
   return { site, capacity, closed, steps };
 }
 
-const of = (rounds: readonly Round[], figure: Exclude<keyof Round, 'waits'>) =>
+const of = (rounds: readonly Round[], figure: Exclude<keyof Round, 'waits' | 'due'>) =>
   median(rounds.map((round) => round[figure]));
 
 function tableOf({ site, steps }: Result): Table {
@@ -198,7 +197,8 @@ export function doubts(results: readonly Result[]): Doubts {
       SIDES.map((side) => [`${each.site}, ${side}, capacity`, each.closed[side]] as const),
     ),
   );
-  const found = disowning(disturbanceOf({ ...closed, ...offered }), ...miscounted(closed));
+  const all = { ...closed, ...offered };
+  const found = disowning(disturbanceOf(all), ...miscounted(Object.values(all).flat()));
   return withMore(found, ...busyClients(offered), ...droppedInWords(results));
 }
 

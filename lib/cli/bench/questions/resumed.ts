@@ -1,6 +1,6 @@
 /** What does a resumed handshake cost? No key takes part in it: as much as natively. */
 import { type Case, compareEach } from '../comparison.ts';
-import { type Doubts, disowning, doubtsOf, isDisturbed } from '../doubts.ts';
+import { type Doubts, doubtsOf, isDisturbed } from '../doubts.ts';
 import { number, spread, times } from '../figures-in-words.ts';
 import { generationsInWords, generationsOf, renewalMs, roundsInEach, roundsOfAll } from '../generations.ts';
 import type { Answer, Question } from '../question.ts';
@@ -45,10 +45,7 @@ export function doubts(results: readonly Result[]): Doubts {
       [`remote, ${tls(each)}`, each.remote] as const,
     ]),
   );
-  const asked = wasAsked(results)
-    ? ['The key server was asked: the comparison is not between resumed handshakes.']
-    : [];
-  return disowning(doubtsOf(groups, 1), ...asked);
+  return doubtsOf(groups);
 }
 
 /** The first of what is said is so where it was counted. */

@@ -90,8 +90,9 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const plan = { version, ports: [edge.ports['RSA-2048']!], concurrent: 4, ms: 60 };
     // The handshake that makes the session.
     await takeSample(workshop, [edge], { ...plan, resume: true });
-    const { resumed, operations } = await takeSample(workshop, [edge], { ...plan, resume: true });
+    const { resumed, operations, due } = await takeSample(workshop, [edge], { ...plan, resume: true });
     assert.deepEqual({ resumed, operations }, { resumed: 1, operations: 0 });
+    assert.deepEqual(due, { resumed: 1, operations: 0 });
     const full = await takeSample(workshop, [edge], plan);
     assert.deepEqual([full.resumed, full.operations], [0, 1]);
   });

@@ -17,7 +17,7 @@ import { isolate } from '../../../../lib/cli/bench/questions/isolate.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { type Moment, waitsBetween } from '../../../../lib/cli/bench/waits.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
-import { QUIET, samplesWith } from '../../../helpers/bench.ts';
+import { NATIVELY, QUIET, RESUMED, samplesWith } from '../../../helpers/bench.ts';
 import { allowedCoresOf } from '../../../helpers/processes.ts';
 
 let workshop: Workshop;
@@ -163,6 +163,25 @@ test('accounts that do not agree are told', () => {
   const apart = doubtsOf({ one: samplesWith({ clientUtilisationByKernel: 0.7 }) });
   assert.match(apart.warnings.join(), /do not agree .* \(by so much of a core: one 20 %\)/);
   assert.match(doubtsOf({ one: samplesWith({ agreement: 0.99 }) }).warnings.join(), /different numbers/);
+});
+
+test('what was counted is held to what was to be, round by round: operations, and resumed handshakes', () => {
+  for (const [figures, warning] of [
+    [{}, ''],
+    [NATIVELY, ''],
+    [RESUMED, ''],
+    [{ operations: 0.99 }, 'Not every handshake of an edge without keys had one operation'],
+    [{ operations: 1.01 }, 'Not every handshake of an edge without keys had one operation'],
+    [{ resumed: 0.01 }, 'Some handshakes were resumed'],
+    [{ ...NATIVELY, resumed: 0.01 }, 'Some handshakes were resumed'],
+    [{ ...RESUMED, resumed: 0.99 }, 'Not every handshake was resumed'],
+    [{ ...RESUMED, operations: 0.01 }, 'The key server was asked'],
+  ] as const) {
+    const one = samplesWith({});
+    const { warnings, disowned } = doubtsOf({ one: [...one.slice(1), { ...one[0]!, ...figures }] });
+    const found = warnings.map((each) => each.split(':')[0]).join();
+    assert.deepEqual([found, disowned], [warning, warning !== ''], JSON.stringify(figures));
+  }
 });
 
 test('a machine that was busy before is told of', () => {

@@ -69,6 +69,7 @@ for (const which of casesOf({ ...TINY, quick: false })) {
       const ports = [edge.ports[site]!];
       const sample = await takeSample(workshop, [edge], { ...dial, ports, concurrent: 1, ms: 20 });
       assert.deepEqual([sample.operations, sample.resumed, sample.agreement], [operations, 0, 1]);
+      assert.deepEqual(sample.due, { operations, resumed: 0 });
     }
   });
 }

@@ -12,7 +12,6 @@ import type { Result } from '../../../../lib/cli/bench/questions/handshakes-resu
 import * as handshakes from '../../../../lib/cli/bench/questions/handshakes-words.ts';
 import * as isolate from '../../../../lib/cli/bench/questions/isolate.ts';
 import { doubtsOfOpenssl } from '../../../../lib/cli/bench/questions/key-server.ts';
-import * as load from '../../../../lib/cli/bench/questions/load.ts';
 import * as memory from '../../../../lib/cli/bench/questions/memory.ts';
 import * as resumed from '../../../../lib/cli/bench/questions/resumed.ts';
 import * as shim from '../../../../lib/cli/bench/questions/shim.ts';
@@ -21,12 +20,12 @@ import { ratioOf } from '../../../../lib/cli/bench/rounds.ts';
 import type { Sample } from '../../../../lib/cli/bench/sample.ts';
 import type { Site } from '../../../../lib/cli/bench/sites.ts';
 import { type State, verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
-import { QUIET, reportWith, samplesWith } from '../../../helpers/bench.ts';
+import { NATIVELY, QUIET, RESUMED, reportWith, samplesWith } from '../../../helpers/bench.ts';
 
 /** CPU of the edge, milliseconds. */
 function handshake(site: Site, native: number, remote: number, signatureCpuMs: number): Result {
   const sides = {
-    native: samplesWith({ edgeCpuMs: native, operations: 0 }),
+    native: samplesWith({ edgeCpuMs: native, ...NATIVELY }),
     remote: samplesWith({ edgeCpuMs: remote, keyServerCpuMs: signatureCpuMs * 1.2 + 0.05 }),
   };
   return { site, version: 'TLSv1.3', generations: 1, batch: sides, alone: sides, signatureCpuMs };
@@ -135,9 +134,9 @@ test('by handshakes that were not full, or not resumed, or miscounted, no target
     ...({
       site: 'RSA-2048',
       version: 'TLSv1.3',
-      native: samplesWith({ resumed: 1, operations: 0 }),
+      native: samplesWith(RESUMED),
     } as const),
-    remote: samplesWith({ resumed: 1, operations: 0, ...more }),
+    remote: samplesWith({ ...RESUMED, ...more }),
   });
   assert.deepEqual(resumed.doubts([sides({})]), { warnings: [], disowned: false, disturbed: false });
   assert.match(
@@ -199,8 +198,10 @@ test('rates and latencies of clients that are full are no verdict', () => {
 
 test('of clients that are no measure of the edge nothing is concluded', () => {
   const batch = samplesWith({});
-  const of = (sTime: number) => clients.doubts({ batch, one: [], alone: batch, sTimeCpuMs: [sTime] });
+  const of = (sTime: number, one: readonly Sample[] = []) =>
+    clients.doubts({ batch, one, alone: batch, sTimeCpuMs: [sTime] });
   assert.deepEqual([of(1.1).disowned, of(1.5).disowned], [false, true]);
+  assert.deepEqual([of(1.1, batch).disowned, of(1.1, samplesWith({ agreement: 2 })).disowned], [false, true]);
 });
 
 const far = (distanceMs: number, edgeCpuMs: number): distance.Result => ({
@@ -297,75 +298,6 @@ test('who is the bottleneck is said by what was measured: edge, clients, or neit
     /^Clients and edge may share a core, .* together they use 100 % of one\. Rates are of both\.$/m,
   );
   assert.doesNotMatch(shared, /of its own|CPU for|bottleneck:|Neither/);
-});
-
-const closedAt = (clientUtilisation: number, edgeCpuMs = 0.25) => ({
-  native: samplesWith({ edgeCpuMs, perSecond: 2000, clientUtilisation }),
-  remote: samplesWith({}),
-});
-
-const round = (medianMs: number): load.Round => ({
-  ...{ medianMs, p90Ms: 2, p99Ms: 3, perSecond: 100, dropped: 0, clientUtilisation: 0.5, waits: QUIET },
-});
-
-test('the latency that is added is remote less native, at half of the load', () => {
-  const step = (share: number, native: number, remote: number): load.Step => ({
-    ...{
-      share,
-      offered: 100,
-      native: [round(native), round(native)],
-      remote: [round(remote), round(remote)],
-    },
-  });
-  const result = (native: number, remote: number): load.Result => ({
-    ...{ site: 'P-256', capacity: { native: 200, remote: 180 }, closed: closedAt(0.5) },
-    steps: [step(0.1, 1, 9), step(0.5, native, remote), step(0.85, 1, 9)],
-  });
-  assert.deepEqual(load.measuredOf([result(1, 1.25)], true), [
-    { target: 'addedLatency', value: 0.25, interval: [0.25, 0.25], doubtful: false, disturbed: false },
-  ]);
-  assert.match(
-    load.conclusionOf(result(1, 1.25), true),
-    /takes 0\.250 ms more in the median \(0\.250 to 0\.250\)/,
-  );
-  assert.match(
-    load.conclusionOf(result(41.6, 1), true),
-    /takes 40\.6 ms less in the median \(40\.6 to 40\.6\)/,
-  );
-  const one = { ...step(0.5, 1, 1.25), native: [round(1)], remote: [round(1.25)] };
-  const unknown = load.conclusionOf({ ...result(1, 2), steps: [one] }, true);
-  assert.match(
-    unknown,
-    /these rounds do not tell whether a remote handshake takes longer: 0\.250 ms more in the median\.$/,
-  );
-  const own = load.conclusionOf(result(1, 2), true);
-  assert.match(own, /uses 50 % of a core for that\. At half of it \(25 % of a core\)/);
-  const [half] = load.measuredOf([{ ...result(1, 2), closed: closedAt(0.97) }], true);
-  assert.equal(half?.note, "half of what the clients can do: 25 % of the edge's core");
-  const limit = load.conclusionOf({ ...result(1, 2), closed: closedAt(0.97) }, true);
-  const [shared] = load.measuredOf([{ ...result(1, 2), closed: closedAt(0.97) }], false);
-  assert.equal(shared?.note, undefined);
-  const both = load.conclusionOf({ ...result(1, 2), closed: closedAt(0.97, 0.48) }, true);
-  // The edge has no more to give either.
-  assert.match(both, /uses 96 % of a core for that\. At half/);
-  assert.match(limit, /uses 50 % of a core for that: the clients have no time for more\. At half/);
-  const dropped = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [{ ...round(2), dropped: 7 }] }] };
-  assert.match(load.doubts([dropped]).warnings.join(), /did not begin 7 connections/);
-  assert.equal(load.measuredOf([dropped], true)[0]?.doubtful, true);
-  assert.doesNotMatch(load.conclusionOf(dropped, true), /At half/);
-  const busy = { ...round(2), clientUtilisation: 0.99 };
-  const limited = { ...result(1, 2), steps: [{ ...step(0.5, 1, 2), remote: [busy] }] };
-  assert.match(load.doubts([limited]).warnings.join(), /clients used all of a core/);
-  assert.equal(load.measuredOf([limited], true)[0]?.doubtful, true);
-  const waits = { ...QUIET, clients: 0.3 };
-  const disturbed = (...steps: load.Result['steps']) =>
-    load.measuredOf([{ ...result(1, 2), steps }], true)[0]?.disturbed;
-  const held = (share: number) => ({ ...step(share, 1, 2), remote: [{ ...round(2), waits }] });
-  assert.deepEqual([disturbed(step(0.5, 1, 2), held(0.7)), disturbed(held(0.5))], [false, true]);
-  const unsure = { ...result(1, 2), closed: { ...closedAt(0.5), native: samplesWith({ waits }) } };
-  assert.equal(load.measuredOf([unsure], true)[0]?.disturbed, true);
-  const miscounted = { ...result(1, 2), closed: { ...closedAt(0.5), remote: samplesWith({ resumed: 1 }) } };
-  assert.ok(load.doubts([miscounted]).disowned);
 });
 
 test('as many handshakes are paused as files allow', () => {
