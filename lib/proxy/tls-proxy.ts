@@ -56,19 +56,10 @@ function isTrusted(list: BlockList | undefined, address: string): boolean {
   return list?.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') ?? false;
 }
 
-/** One whose neighbour is trusted, and has said whom it passes on. */
-interface Introduced {
-  readonly socket: Socket;
+/** By a neighbour that is trusted. */
+interface Introduction {
   /** `undefined`: it speaks for itself. */
   readonly source: Endpoint | undefined;
-}
-
-/**
- * A connection, also as the socket that TLS makes of it: by both its ends, as a neighbour may use one port towards several
- * addresses of this process.
- */
-function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
-  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
 /** Of clients, which are asked for none. */
@@ -94,8 +85,8 @@ export class TlsProxy {
   #hosts = new HostNames<Host>();
   #byLabel: ReadonlyMap<string, Host> = new Map();
   #ticketKeys: Buffer = randomBytes(TICKET_KEYS_BYTES);
-  /** By {@link keyOf}. */
-  readonly #introduced = new Map<string, Introduced>();
+  /** Of sockets below TLS: also when they are closed, which is when Node.js tells of a client that left in its handshake. */
+  readonly #introductions = new WeakMap<Socket, Introduction>();
   /** Of connections that are in their handshakes. */
   readonly #asked = new WeakMap<Socket, Host>();
   readonly #open = new Set<Socket>();
@@ -214,17 +205,12 @@ export class TlsProxy {
   async #accept(socket: Socket): Promise<void> {
     this.stats.connections += 1;
     this.#open.add(socket);
-    const key = keyOf(socket);
     quiet(socket);
-    socket.on('close', () => {
-      this.#open.delete(socket);
-      if (this.#introduced.get(key)?.socket === socket) this.#introduced.delete(key);
-    });
+    socket.on('close', () => this.#open.delete(socket));
     if (isTrusted(this.#options.trusted, socket.remoteAddress ?? '')) {
       try {
         const source = await readProxyHeader(socket, this.#options.handshakeTimeoutMs);
-        // The one before, of the same ends, may not have been closed here yet.
-        this.#introduced.set(key, { socket, source });
+        this.#introductions.set(socket, { source });
       } catch (error) {
         this.#refuse(socket.remoteAddress, (error as Error).message);
         socket.destroy();
@@ -241,18 +227,19 @@ export class TlsProxy {
 
   /** Our own errors, such as that a key is lost, say more than their code; those of TLS may say what the peer has said. */
   #refuseHandshake(error: Error, socket: TLSSocket): void {
-    // A connection that has been closed knows where it came from by what lies below only.
-    const { address } = this.#clientOf(rawOf(socket));
+    const { address } = this.#clientOf(socket);
     const why = error instanceof KeylessError ? escapePeerText(error.message) : undefined;
     this.#refuse(address, reasonOf(error), { host: this.#asked.get(socket)?.label, why });
   }
 
   #clientOf(socket: Socket): Client {
-    const introduced = this.#introduced.get(keyOf(socket));
-    const behind = introduced?.source;
+    // A connection that has been closed knows where it came from by what lies below only.
+    const below = rawOf(socket);
+    const introduction = this.#introductions.get(below);
+    const behind = introduction?.source;
     // A neighbour that names the client has passed its bytes on unread: the fields within are that client's own.
-    const trusted = introduced !== undefined && behind === undefined;
-    const { address, port } = behind ?? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    const trusted = introduction !== undefined && behind === undefined;
+    const { address, port } = behind ?? { address: below.remoteAddress ?? '', port: below.remotePort ?? 0 };
     return { address: address.replace(/^::ffff:(?=[\d.]+$)/, ''), port, trusted };
   }
 
@@ -262,7 +249,7 @@ export class TlsProxy {
     const backend = host && this.#options.backendOf(host);
     if (host === undefined || backend === undefined) {
       this.#refuse(
-        socket.remoteAddress,
+        this.#clientOf(socket).address,
         `no backend for ${escapePeerText(socket.servername || 'a client without a name')}`,
       );
       socket.destroy();

@@ -9,7 +9,7 @@ import type { Peer } from './channels.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 
 /** The socket below, which remembers its address when it is gone. */
-export function rawOf(socket: tls.TLSSocket): Socket {
+export function rawOf(socket: Socket): Socket {
   return (socket as { _parent?: Socket })._parent ?? socket;
 }
 

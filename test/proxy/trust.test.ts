@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { connect as connectTcp, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
@@ -95,6 +95,44 @@ test('--trust: such a neighbour says who the client is; without a whole header i
     await closed(silent);
     await proxy.event('refused', ({ reason }) => /in time/.test(String(reason)));
   });
+});
+
+/** What a client begins with. */
+function clientHello(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const write = (bytes: Buffer) => resolve(bytes);
+    const socket = new Duplex({ read: () => undefined, write });
+    tls.connect({ socket, servername: 'localhost' }).on('error', () => undefined);
+  });
+}
+
+test('--trust: who is refused in its handshake, or leaves it, is the client that the neighbour names', async () => {
+  const server = createHttpServer();
+  await serving(server, ['--trust', '127.0.0.1'], async (port, proxy) => {
+    for (const leave of [
+      (socket: Socket) => socket.resetAndDestroy(),
+      (socket: Socket) => socket.end(),
+      (socket: Socket) => socket.write('no TLS'),
+    ]) {
+      const told = proxy.events.length;
+      const socket = connectTcp(port, '127.0.0.1').on('error', () => undefined);
+      socket.write(Buffer.concat([HEADER, await clientHello()]));
+      await once(socket, 'data');
+      leave(socket);
+      const { client, host } = await proxy.event('refused', (event) => proxy.events.indexOf(event) >= told);
+      assert.deepEqual([client, host], ['2001:db8::7', 'www']);
+      socket.destroy();
+    }
+  });
+});
+
+test('--trust: so it is where a host has no backend', async () => {
+  const args = ['--backend', 'other=http://127.0.0.1:1', '--trust', '127.0.0.1'];
+  const proxy = new ProxyProcess(folder, args);
+  const socket = await behind(await proxy.port(), HEADER, false);
+  const [{ client, reason }] = await Promise.all([proxy.event('refused'), closed(socket)]);
+  assert.deepEqual([client, reason], ['2001:db8::7', 'no backend for localhost']);
+  assert.equal(await proxy.end(), 0);
 });
 
 test('--trust: a neighbour that uses one port towards two addresses of the proxy passes on two clients', async () => {
