@@ -1,7 +1,14 @@
 /** A figure is known no better than its rounds, and its processes, agree. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { differenceEstimate, inverse, ONE_PAIR, ratioEstimate } from '../../../../lib/cli/bench/estimate.ts';
+import {
+  differenceEstimate,
+  type Estimate,
+  inverse,
+  ONE_PAIR,
+  ratioEstimate,
+  withinOne,
+} from '../../../../lib/cli/bench/estimate.ts';
 import { apart } from '../../../../lib/cli/bench/figures-in-words.ts';
 import { joined } from '../../../../lib/cli/bench/generations.ts';
 import { TARGETS } from '../../../../lib/cli/bench/targets.ts';
@@ -33,8 +40,21 @@ test('of one round nothing is known but itself', () => {
 });
 
 test('the figure itself is never outside', () => {
-  const { value, interval } = ratioEstimate([1, 1, 9], [1, 3, 3], 3);
-  assert.ok(interval![0] <= value && value <= interval![1]);
+  const isWithin = ({ value, interval }: Estimate) => interval![0] <= value && value <= interval![1];
+  // Only in the middle round, which the medians are of, is there a difference.
+  const [of, to] = [
+    [1, 1, 20, 100, 100],
+    [1, 1, 10, 100, 100],
+  ];
+  for (const estimate of [
+    ratioEstimate([1, 1, 9], [1, 3, 3], 3),
+    ratioEstimate(of, to),
+    ratioEstimate(of, to, 5),
+    withinOne(of, to),
+    differenceEstimate(of, to),
+    differenceEstimate(to, of),
+  ])
+    assert.ok(isWithin(estimate), JSON.stringify(estimate));
 });
 
 test('several generations of processes are what is told apart, and not their many rounds', () => {

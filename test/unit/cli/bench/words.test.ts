@@ -173,6 +173,32 @@ test('other programs in the rounds of one case are a doubt of its target, and of
   assert.deepEqual(disturbedIn(held(rsa, 'alone'), p256), [true, false, false, false]);
   const more = held({ ...handshake('P-384', 1, 0.5, 0.6) }, 'batch');
   assert.deepEqual(disturbedIn(rsa, p256, more), [true, false, false, false]);
+});
+
+test('a ratio is of both sides: other programs beside the rounds of either one are a doubt of it', () => {
+  const waits = { ...QUIET, edge: 0.3 };
+  const held = (samples: readonly Sample[]) => samples.map((each) => ({ ...each, waits }));
+  const rsa = handshake('RSA-2048', 1, 0.45, 0.6);
+  for (const side of ['native', 'remote'] as const) {
+    const batch = { ...rsa.batch, [side]: held(rsa.batch[side]) };
+    const all = handshakes.measuredOf([{ ...rsa, batch }]);
+    assert.ok(all.length > 0 && all.every(({ disturbed }) => disturbed), side);
+  }
+  const app = isolated();
+  for (const side of ['native', 'isolated'] as const) {
+    const one = { ...app, [side]: app[side].map((each) => ({ ...each, waits })) };
+    assert.equal(isolate.measuredOf([one], true)[0]?.disturbed, true, side);
+  }
+  const shims = { native: samplesWith({}), local: samplesWith({}), unverified: samplesWith({}) };
+  const natively = shim.measuredOf({ ...shims, native: held(shims.native) }, 5);
+  assert.deepEqual(
+    natively.map(({ disturbed }) => disturbed),
+    [true, true],
+  );
+});
+
+test('other programs in the rounds of one app, or one shim, are no doubt of another', () => {
+  const waits = { ...QUIET, edge: 0.3 };
   const app = isolated();
   const busy = { ...app, isolated: app.isolated.map((each) => ({ ...each, waits })) };
   const [own] = isolate.measuredOf([busy], true);
