@@ -1,5 +1,6 @@
 /** Starting the processes that hold keys; it loads little, so that they may be started before anything else is. */
 import { Socket } from 'node:net';
+import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ChildProgram, type ProgramEnd } from '../engine/child-program.ts';
 import { KeylessError } from '../errors.ts';
@@ -46,11 +47,22 @@ function describe({ code, signal }: ProgramEnd): string {
   return signal ?? HOW_BY_CODE[code ?? 0] ?? `exit code ${code}`;
 }
 
+/** What the system has too little of: it is worth another attempt. */
+const WANTS: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM']);
+
+function reasonOf({ code }: NodeJS.ErrnoException): string {
+  if (WANTS.has(code)) return 'too many open files or processes, or too little memory';
+  // Then it is named as it was started, perhaps by a word that a shell has looked up.
+  if (!isAbsolute(NODE))
+    return `without /proc, Node.js does not know where it is ("${NODE}"): start it by its whole path`;
+  return `${code} of ${NODE}, or of /dev/null`;
+}
+
 /** Of a process that could not be started: it is said to whoever makes the context, as what is wrong with a key is. */
 function notStarted(cause: unknown): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_PLATFORM',
-    'The process that is to hold the keys cannot be started: too many open files or processes, or too little memory.',
+    `The process that is to hold the keys cannot be started: ${reasonOf(cause as NodeJS.ErrnoException)}.`,
     { cause },
   );
 }

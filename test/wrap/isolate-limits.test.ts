@@ -52,7 +52,21 @@ test('without a file descriptor left the context throws, the app lives, and the 
     setImmediate(() => console.log([none, one, attempt()].join('\\n')));`,
     64,
   );
-  assert.match(printed, /^(?:ERR_KEYLESS_PLATFORM .*cannot be started.*\n){2}made\n$/);
+  assert.match(printed, /^(?:ERR_KEYLESS_PLATFORM .*cannot be started.* too many open files.*\n){2}made\n$/);
+});
+
+test('a Node.js that is not where it was, may not be run, or does not know where it is, is said', () => {
+  for (const [path, reason] of [
+    ['/nowhere/node', 'ENOENT of /nowhere/node, or of /dev/null'],
+    [ISOLATE.pathname, `EACCES of ${ISOLATE.pathname}, or of /dev/null`],
+    // What it is named by without /proc.
+    ['node', 'without /proc, Node.js does not know where it is ("node"): start it by its whole path'],
+  ]) {
+    const preload = `data:text/javascript,process.execPath=${JSON.stringify(path)}`;
+    const printed = run(['--import', preload], 'console.log(attempt());');
+    const said = `The process that is to hold the keys cannot be started: ${reason}.`;
+    assert.equal(printed, `ERR_KEYLESS_PLATFORM ${said}\n`);
+  }
 });
 
 test('with room for one of the two processes the context throws, and of the one that is ended for it nothing is told', () => {
