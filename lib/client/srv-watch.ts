@@ -45,6 +45,12 @@ function addressOf({ name, port, priority }: SrvRecord): ServerAddress {
   return { host, port, priority, name: `${host}:${port}` };
 }
 
+/** An order of which a DNS, which may rotate its records and change the case of names, knows nothing. */
+function compare(one: ServerAddress, other: ServerAddress): number {
+  const [name, otherName] = [one.name.toLowerCase(), other.name.toLowerCase()];
+  return one.priority! - other.priority! || (name < otherName ? -1 : Number(name > otherName));
+}
+
 /** RFC 2782: a target of "." says that the service is not there. What is no record, of whoever resolves, is none. */
 function isThere(record: SrvRecord | null | undefined): boolean {
   if (typeof record?.name !== 'string' || record.name === '' || record.name === '.') return false;
@@ -99,7 +105,7 @@ export class SrvWatch {
 
   #onRecords(asked: Promise<unknown>, records: readonly SrvRecord[]): void {
     const servers = Array.isArray(records)
-      ? records.filter(isThere).map(addressOf).slice(0, MAX_SERVERS)
+      ? records.filter(isThere).map(addressOf).sort(compare).slice(0, MAX_SERVERS)
       : [];
     if (servers.length === 0) {
       this.#onError(asked, new Error('it names no key server'));

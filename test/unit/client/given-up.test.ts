@@ -10,7 +10,7 @@ import { until } from '../../helpers/edge.ts';
 import { makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { answer } from '../../helpers/rude-edges.ts';
-import { type OnRequest, startRudeKeyServer } from '../../helpers/rude-key-server.ts';
+import { type OnRequest, pong, startRudeKeyServer } from '../../helpers/rude-key-server.ts';
 
 const MOST_GIVEN_UP = 65_536;
 const TIMES = { connectTimeoutMs: 10_000, pingIntervalMs: 10_000, pingTimeoutMs: 10_000 };
@@ -76,5 +76,29 @@ test('a connection on which pings are answered, and nothing else, stands still',
   answer(...held[0]!);
   await until(() => connection.inFlight === 1);
   assert.equal(connection.standsStill(501), false);
+  await server.close();
+});
+
+test('a key server was there when it was asked, not when its answer was read; it is asked once at a time, and again', async () => {
+  const { server: issued, authority, edgeOptions } = await makeKeyServers([]);
+  const pings: Parameters<OnRequest>[] = [];
+  const server = await startRudeKeyServer({
+    ...{ server: issued, ca: authority.certPem, onRequest: answer },
+    onPing: (...ping) => void pings.push(ping),
+  });
+  const clock = new ManualClock();
+  const connection = await connect(parseServerAddress(server.address), edgeOptions, [], clock);
+  for (const round of [1, 2]) {
+    const askedAt = clock.now();
+    connection.prove();
+    await until(() => pings.length === round);
+    clock.advance(100);
+    connection.prove();
+    assert.equal(connection.inFlight, 1);
+    pong(...pings[round - 1]!);
+    await until(() => connection.inFlight === 0);
+    assert.equal(connection.provenAt, askedAt);
+  }
+  assert.equal(pings.length, 2);
   await server.close();
 });

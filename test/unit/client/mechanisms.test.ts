@@ -163,7 +163,7 @@ test('a stopped breaker stays as it is: no failure opens it, and no answer to it
   it.stop();
   for (let failures = 0; failures < 20; failures += 1) it.onFailure();
   it.onTakenBack();
-  assert.deepEqual([it.state, clock.pending], ['closed', 0]);
+  assert.deepEqual([it.state, it.opened, clock.pending], ['closed', 0, 0]);
 
   const asked: ((answered: boolean) => void)[] = [];
   const probing = new Breaker(clock, () => 1, {

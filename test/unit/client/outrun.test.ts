@@ -81,3 +81,14 @@ for (const everyMs of [10, 100, 3000]) {
     });
   }
 }
+
+test('what a client gave up while a key server stood still is no failure of the key server', (context) => {
+  const { clock, server } = known(context);
+  for (let times = 0; times < 20; times += 1) server.begin(LANE, clock.now());
+  clock.advance(600);
+  assert.equal(server.standsStill(LANE, clock.now()), true);
+  for (let times = 0; times < 10; times += 1) server.abandon(LANE, 600, clock.now(), false);
+  assert.equal(server.stats().breaker, 'closed');
+  for (let times = 0; times < 5; times += 1) server.abandon(LANE, 600, clock.now(), true);
+  assert.equal(server.stats().breaker, 'open');
+});

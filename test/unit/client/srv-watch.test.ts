@@ -149,6 +149,19 @@ test('a zone with thousands of names costs 64 connections', async () => {
   it.close();
 });
 
+test('of more names than that it is the same ones, those of the best priority, however the DNS turns them', async () => {
+  const records = Array.from({ length: 200 }, (_, at) => ({ ...RECORD, port: at + 1, priority: at % 2 }));
+  const mixed = records.map((each, at) => (at % 3 === 0 ? { ...each, name: each.name.toUpperCase() } : each));
+  const { clock, seen, it } = watch([records, [...mixed.slice(77), ...mixed.slice(0, 77)]]);
+  await turn();
+  clock.advance(30_000);
+  await turn();
+  const [first, next] = seen.servers.map((names) => names.map((name) => name.toLowerCase()));
+  assert.deepEqual(next, first);
+  assert.ok(first!.every((name) => name.endsWith(' 0')));
+  it.close();
+});
+
 test('an answer that came while this process stood still is taken', async () => {
   let answer!: (records: unknown) => void;
   const { clock, seen, it } = watch([new Promise((resolve) => (answer = resolve))]);
