@@ -87,6 +87,16 @@ export function cpuMsOf(pid: number | undefined): number | undefined {
   return undefined;
 }
 
+/** @returns kilobytes of it that are not in memory, but on a disk or compressed */
+export function swappedOf(pid: number): number | undefined {
+  try {
+    const swapped = /^VmSwap:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return swapped === undefined ? undefined : Number(swapped);
+  } catch {
+    return undefined;
+  }
+}
+
 /** @returns the ids of the processes that a process started */
 export function childrenOf(pid: number): number[] {
   try {

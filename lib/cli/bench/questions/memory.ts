@@ -1,10 +1,12 @@
 /** How much memory does a paused handshake hold, beside a native one under way? */
 import { setTimeout as pause } from 'node:timers/promises';
 import { KeylessError } from '../../../errors.ts';
+import { type Doubts, disowning } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
 import { differenceEstimate } from '../estimate.ts';
 import { number, spread } from '../figures-in-words.ts';
 import { mostConnections, raiseLimit } from '../open-files.ts';
+import { swappedOf } from '../process-figures.ts';
 import type { Answer, Question } from '../question.ts';
 import { interleave } from '../rounds.ts';
 import type { Scale } from '../scale.ts';
@@ -68,6 +70,13 @@ async function hold(workshop: Workshop, edge: Edge, side: Side, count: number): 
   );
 }
 
+export interface Round {
+  /** For each handshake. */
+  readonly kilobytes: number;
+  /** Of the edge, afterwards; `undefined`: this system does not say. */
+  readonly swappedKilobytes: number | undefined;
+}
+
 interface Started {
   readonly edge: Edge;
   end(): void;
@@ -93,8 +102,8 @@ async function startNative(workshop: Workshop, execArgv: readonly string[]): Pro
   return { edge, end: () => edge.end() };
 }
 
-/** A process for each round: what one has taken from the system it does not give back. @returns kilobytes for each handshake */
-async function round(workshop: Workshop, side: Side, count: number): Promise<number> {
+/** A process for each round: what one has taken from the system it does not give back. */
+async function round(workshop: Workshop, side: Side, count: number): Promise<Round> {
   const start = side === 'native' ? startNative : startWaiting;
   const { edge, end } = await start(workshop, ['--expose-gc']);
   try {
@@ -102,12 +111,23 @@ async function round(workshop: Workshop, side: Side, count: number): Promise<num
     const after = await hold(workshop, edge, side, FIRST + count);
     // Garbage would be taken for what a handshake holds.
     if ((await edge.figures()).collections !== 2) throw new Error('Memory was measured with its garbage.');
-    return (after - before) / count / KILOBYTE;
+    return { kilobytes: (after - before) / count / KILOBYTE, swappedKilobytes: swappedOf(edge.pid) };
   } finally {
     end();
     const none = { kind: 'hello', version: 'TLSv1.3', port: 0, count: 0, answered: false } as const;
     await workshop.clients.run(none);
   }
+}
+
+/** What else runs takes nothing of a process's own memory, but what is resident of it. */
+export function doubts(rounds: readonly Round[], limits: readonly string[] = []): Doubts {
+  const swapped = rounds.some(({ swappedKilobytes = 0 }) => swappedKilobytes > 0)
+    ? ['Some memory of an edge was swapped out: what is resident is not all that handshakes hold.']
+    : [];
+  const impossible = rounds.some(({ kilobytes }) => kilobytes <= 0)
+    ? ['An edge had no more memory with more handshakes. That cannot be: something took it away.']
+    : [];
+  return disowning({ warnings: limits, disowned: false, disturbed: false }, ...swapped, ...impossible);
 }
 
 async function answer(workshop: Workshop): Promise<Answer> {
@@ -116,14 +136,18 @@ async function answer(workshop: Workshop): Promise<Answer> {
     native: () => round(workshop, 'native', count),
     paused: () => round(workshop, 'remote', count),
   };
-  const { native, paused } = await interleave(contestants, roundsOf(workshop.scale));
+  const rounds = await interleave(contestants, roundsOf(workshop.scale));
+  const kilobytes = (all: readonly Round[]) => all.map((each) => each.kilobytes);
+  const [native, paused] = [kilobytes(rounds.native), kilobytes(rounds.paused)];
   const estimate = differenceEstimate(paused, native);
   const more = estimate.value;
   const write = (value: number) => value.toFixed(1);
   return {
     words: [
-      `${count} clients begin a handshake and do not end it. The native edge waits for their answer, the remote one for its key server's, which does not come: ` +
-        `each paused handshake holds ${number(Math.abs(more))} KB ${more < 0 ? 'less' : 'more'}.`,
+      `${count} clients begin a handshake and do not end it. The native edge waits for their answer, the remote one for its key server's, which does not come.`,
+    ],
+    conclusions: [
+      `Each paused handshake holds ${number(Math.abs(more))} KB ${more < 0 ? 'less' : 'more'} than a native one under way.`,
     ],
     tables: [
       {
@@ -133,11 +157,8 @@ async function answer(workshop: Workshop): Promise<Answer> {
     ],
     plots: [],
     measured: [{ target: 'memory', ...estimate }],
-    warnings: limited(workshop.scale, count),
-    // What else runs takes nothing of a process's own memory.
-    disowned: false,
-    disturbed: false,
-    raw: { count, native, paused },
+    ...doubts([...rounds.native, ...rounds.paused], limited(workshop.scale, count)),
+    raw: { count, ...rounds },
   };
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { childrenOf, cpuMsOf } from '../../../../lib/cli/bench/process-figures.ts';
+import { childrenOf, cpuMsOf, swappedOf } from '../../../../lib/cli/bench/process-figures.ts';
 import { Progress } from '../../../../lib/cli/bench/progress.ts';
 import { QUESTIONS, QUICK_QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
 import { interleave } from '../../../../lib/cli/bench/rounds.ts';
@@ -33,6 +33,14 @@ test('rounds are in turn, and each contestant begins as often as it ends', async
   const values = await interleave({ a: contestant('a'), b: contestant('b') }, 4);
   assert.equal(order.join(''), 'abbaabba');
   assert.deepEqual(values, { a: [1, 4, 5, 8], b: [2, 3, 6, 7] });
+});
+
+test('what is swapped out of a process is told, where the system does', {
+  skip: process.platform !== 'linux',
+}, () => {
+  assert.ok(swappedOf(process.pid)! >= 0);
+  // There is no such process.
+  assert.equal(swappedOf(2 ** 30), undefined);
 });
 
 test('the CPU time of a process rises with its work, and is what the process says itself', () => {

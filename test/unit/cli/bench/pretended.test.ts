@@ -4,8 +4,9 @@ import { after, before, test } from 'node:test';
 import type { ClientPlan, ClosedPlan } from '../../../../lib/cli/bench/client-plans.ts';
 import type { Edge } from '../../../../lib/cli/bench/edge.ts';
 import type { EdgePlan, EdgeRequest } from '../../../../lib/cli/bench/edge-process.ts';
+import { swappedOf } from '../../../../lib/cli/bench/process-figures.ts';
 import * as distance from '../../../../lib/cli/bench/questions/distance.ts';
-import { memory } from '../../../../lib/cli/bench/questions/memory.ts';
+import { memory, type Round } from '../../../../lib/cli/bench/questions/memory.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { Workshop } from '../../../../lib/cli/bench/workshop.ts';
 import { QUIET } from '../../../helpers/bench.ts';
@@ -64,6 +65,7 @@ test('memory is of handshakes that are all paused, and not of connections that a
     };
     return {
       ports: { 'P-256': 1 },
+      pid: process.pid,
       figures: (request: EdgeRequest = {}) => figures(request),
       end: () => undefined,
     };
@@ -79,8 +81,11 @@ test('memory is of handshakes that are all paused, and not of connections that a
       },
     },
   };
-  const [measured] = (await memory.answer(pretended as unknown as Workshop)).measured;
-  assert.equal(measured?.value, 0);
+  const { measured, raw } = await memory.answer(pretended as unknown as Workshop);
+  assert.equal(measured[0]?.value, 0);
+  const { native, paused } = raw as Readonly<Record<'native' | 'paused', readonly Round[]>>;
+  const swapped = [...native, ...paused].map(({ swappedKilobytes }) => typeof swappedKilobytes);
+  assert.deepEqual(swapped, Array(4).fill(typeof swappedOf(process.pid)));
 });
 
 test('distances are in turn, and what is measured at each; the first sample after a change of the distance is not counted', async () => {

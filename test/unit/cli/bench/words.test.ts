@@ -332,6 +332,22 @@ test('as many handshakes are paused as files allow', () => {
   assert.equal(memory.countOf(scale, 924), 724);
 });
 
+test('memory that was swapped out, or that seems to shrink by handshakes, is a doubt, and its target is not met by that', () => {
+  const of = (...more: readonly Partial<memory.Round>[]) =>
+    memory.doubts(more.map((each) => ({ kilobytes: 60, swappedKilobytes: 0, ...each })));
+  const measured = [{ target: 'memory', value: 15, interval: [14, 16] }] as const;
+  assert.deepEqual(statesOf('memory', measured, of({}, { swappedKilobytes: undefined })), ['met', 'met']);
+  for (const [more, warning] of [
+    [{ swappedKilobytes: 4 }, /swapped out/],
+    [{ kilobytes: -0.1 }, /cannot be/],
+    [{ kilobytes: 0 }, /cannot be/],
+  ] as const) {
+    const doubts = of({}, more);
+    assert.match(doubts.warnings.join(), warning);
+    assert.deepEqual(statesOf('memory', measured, doubts), ['met', 'not certain']);
+  }
+});
+
 test('a shim that seems to cost less than none is a doubt, and its target is not met by that', () => {
   const sides = (local: number) => ({
     native: samplesWith({ edgeCpuMs: 1 }),
