@@ -128,8 +128,7 @@ export class Telling {
    */
   private isLeftToRead(): boolean {
     const { handle, socket } = this.told;
-    if (!this.waitsForPeer || !socket.allowHalfOpen || !handle.reading) return false;
-    return addon().hasError(descriptorBelow(handle));
+    return this.waitsForPeer && socket.allowHalfOpen && addon().hasError(descriptorBelow(handle));
   }
 
   private tellInCallback(): void {

@@ -17,6 +17,7 @@ import {
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { listen } from '../helpers/connections.ts';
 import { duplexPair } from '../helpers/duplex-pair.ts';
+import { until } from '../helpers/edge.ts';
 
 let authority: Authority;
 let first: Issued;
@@ -285,6 +286,37 @@ test('a half-open client is told of a reset while its own operation is pending',
   raw.resetAndDestroy();
   await gone;
   key.release();
+  await assert.rejects(told, { code: 'ECONNRESET', message: 'read ECONNRESET' });
+  server.close();
+  await closed(server);
+});
+
+test('a half-open client that does not read is told of a reset when it reads on', async () => {
+  const key = new HeldKey(first.keyPem);
+  const server = nodeTls.createServer({
+    ...{ cert: second.certPem, key: second.keyPem, maxVersion: 'TLSv1.2' },
+    ...{ requestCert: true, rejectUnauthorized: false },
+  });
+  server.on('tlsClientError', () => undefined);
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const own = { servername: 'localhost', ca: authority.certPem, cert: first.certPem, key };
+  // A client that has this stops the reading itself when it pauses.
+  const onread = { buffer: new Uint8Array(1000), callback: () => true };
+  const client = connect({
+    ...{ port: await listen(server), host: '127.0.0.1', allowHalfOpen: true, onread },
+    ...own,
+  });
+  const told = once(client, 'secureConnect');
+  const [raw] = await accepted;
+  await key.asked();
+  client.pause();
+  const gone = closed(raw);
+  raw.resetAndDestroy();
+  await gone;
+  key.release();
+  await until(() => engineStats().paused === 0);
+  await new Promise(setImmediate);
+  client.resume();
   await assert.rejects(told, { code: 'ECONNRESET', message: 'read ECONNRESET' });
   server.close();
   await closed(server);
