@@ -43,12 +43,15 @@ async function modulesBehind(entry) {
 /** @returns where a module is in dist/lib/, without its extension */
 const placeOf = (id) => relative(SOURCES, id).replace(/\.ts$/, '');
 
-/** A module finds files by where it is, and not by where its chunk is. Lines stay as they are, and so does the map. */
+/**
+ * A module finds files by where it is, and not by where its chunk is; in an app's bundle that may be nowhere. Lines stay as they
+ * are, and so does the map.
+ */
 const placeOfModule = {
   name: 'place-of-module',
   transform(code, id) {
     if (ENTRIES.includes(id) || !code.includes('import.meta.url')) return undefined;
-    const place = `new URL(${JSON.stringify(`./${placeOf(id)}.js`)}, import.meta.url).href`;
+    const place = `(import.meta.url && new URL(${JSON.stringify(`./${placeOf(id)}.js`)}, import.meta.url).href)`;
     return { code: code.replaceAll('import.meta.url', place), map: null };
   },
 };

@@ -6,7 +6,7 @@
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
 import { KeylessError } from '../errors.ts';
-import { findBinary } from './binary.ts';
+import { findBinary, isInPlace } from './binary.ts';
 import type { PskQuestion } from './psk-question.ts';
 
 /** Where a handshake stands; what a step returns (native/handshake.h, HandshakeState). */
@@ -265,7 +265,16 @@ function addonsDisabled(cause: unknown): KeylessError {
   );
 }
 
+function bundled(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_PLATFORM',
+    'The code of keyless-tls is part of a bundle, and its binary cannot be: leave the package external (for esbuild, ' +
+      '--external:keyless-tls), and install it where the bundle is.',
+  );
+}
+
 function load(): Binary {
+  if (!isInPlace()) throw bundled();
   const path = findBinary();
   if (path === undefined) {
     throw new KeylessError(

@@ -6,7 +6,13 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = new URL('../../../', import.meta.url);
+/** A bundle that is no ES module has no address. */
+const ROOT = import.meta.url && new URL('../../../', import.meta.url);
+
+/** Whether this code is where the package has it: it is not in an app's bundle, which takes the code along, and nothing else. */
+export function isInPlace(): boolean {
+  return ROOT ? existsSync(new URL('dist/lib/engine/binary.js', ROOT)) : false;
+}
 
 /** A binary of one C library does not load with the other; only Linux has the choice. */
 function libc(): string {

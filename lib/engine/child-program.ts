@@ -34,9 +34,11 @@ export class ChildProgram {
    * @throws Error with `code`, as those of node:child_process: it cannot be started
    */
   constructor(program: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+    // First: where there is none, what is given here may not be right either.
+    const { startChildProgram } = addon();
     const words = [program, ...args].map((word) => Buffer.from(word));
     const environment = Object.entries(env).map(([name, value]) => Buffer.from(`${name}=${value}`));
-    const started = addon().startChildProgram(words, environment);
+    const started = startChildProgram(words, environment);
     if (typeof started === 'number') {
       const code = getSystemErrorName(-started);
       throw Object.assign(new Error(code), { code });

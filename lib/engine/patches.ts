@@ -62,7 +62,7 @@ export function named<F extends object>(replacement: F, original: object): F {
 /** The file behind node:tls has the function too; from Node 25 on, it warns of being loaded (DEP0192). */
 function patchInternalFile(original: unknown, replacement: unknown): void {
   if (Number.parseInt(process.versions.node, 10) >= 25) return;
-  const file = createRequire(import.meta.url)('node:_tls_common') as Record<string, unknown>;
+  const file = process.getBuiltinModule('node:_tls_common') as unknown as Record<string, unknown>;
   if (file.createSecureContext === original) file.createSecureContext = replacement;
 }
 

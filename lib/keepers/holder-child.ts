@@ -34,8 +34,8 @@ const NODE = process.execPath;
 /** What this one was started with; the app may set others for programs of its own. */
 const LIBRARY_PATHS = libraryPaths();
 
-/** One file with all it needs (scripts/bundle.mjs): it starts in two thirds of the time. */
-const MAIN = fileURLToPath(new URL('./key-process-main.cjs', import.meta.url));
+/** One file with all it needs (scripts/bundle.mjs): it starts in two thirds of the time. In an app's bundle it may be nowhere. */
+const MAIN = import.meta.url && fileURLToPath(new URL('./key-process-main.cjs', import.meta.url));
 
 const HOW_BY_CODE: Readonly<Record<number, string>> = {
   [EXIT_EXPOSED]:

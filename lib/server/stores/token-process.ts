@@ -14,8 +14,11 @@ interface Asked {
   reject(error: TokenError): void;
 }
 
-const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-const MAIN = fileURLToPath(new URL(`./token-process-main.${EXTENSION}`, import.meta.url));
+/** Not when it is loaded: in an app's bundle this file may be nowhere. */
+function programFile(): string {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return fileURLToPath(new URL(`./token-process-main.${extension}`, import.meta.url));
+}
 
 /** PKCS#11 modules are configured by their environment; what Node preloads has no business beside the keys. */
 function environment(): NodeJS.ProcessEnv {
@@ -32,7 +35,7 @@ export class TokenProcess {
 
   /** @param onGone it ended without being killed */
   constructor(onGone: (process: TokenProcess) => void) {
-    this.#child = fork(MAIN, [], {
+    this.#child = fork(programFile(), [], {
       execArgv: [],
       env: environment(),
       serialization: 'advanced',
