@@ -9,6 +9,11 @@ export interface Candidate {
   admits(lane: LaneName): boolean;
 }
 
+export interface TriedCandidate extends Candidate {
+  /** It has answered such requests before, and seems to do so still. */
+  isKnownToAnswer(lane: LaneName, now: number): boolean;
+}
+
 /** Whoever costs more than so many times what the cheapest one does is not chosen, however much worse the other one picked is. */
 const NEARLY_AS_WELL = 4;
 
@@ -51,4 +56,19 @@ export function choose<T extends Candidate>(
     cost,
     random,
   );
+}
+
+/**
+ * Who else is asked what one does not answer: nobody is asked a third time, so rather somebody who answers than one of whom nothing
+ * is known, however cheap that makes it. See {@link choose}.
+ */
+export function chooseOther<T extends TriedCandidate>(
+  candidates: readonly T[],
+  avoid: readonly T[],
+  lane: LaneName,
+  now: number,
+  random: () => number,
+): T | undefined {
+  const tried = candidates.filter((each) => each.isKnownToAnswer(lane, now));
+  return choose(tried, avoid, lane, now, random) ?? choose(candidates, avoid, lane, now, random);
 }

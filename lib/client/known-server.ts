@@ -7,7 +7,7 @@ import { pingRequest } from '../protocol/request-encoder.ts';
 import type { BackOffSettings } from './back-off.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
 import { clientBreaker } from './channels.ts';
-import type { Candidate } from './choice.ts';
+import type { TriedCandidate } from './choice.ts';
 import type { Connection, ConnectionSettings, Profile } from './connection.ts';
 import type { ErrandRequest } from './errand.ts';
 import { Lane, type LaneName } from './lane.ts';
@@ -40,7 +40,7 @@ export interface ServerEvents {
   onAnswers(): void;
 }
 
-export class KnownServer implements Candidate {
+export class KnownServer implements TriedCandidate {
   readonly #links: readonly Link[];
   readonly #clock: Clock;
   readonly #latency = new Latency();
@@ -170,6 +170,11 @@ export class KnownServer implements Candidate {
   /** Operations of the kind are likely to be answered soon. */
   answers(lane: LaneName, now: number): boolean {
     return this.#lanes[lane].answers(now);
+  }
+
+  /** The same, and it has answered such ones before. */
+  isKnownToAnswer(lane: LaneName, now: number): boolean {
+    return this.#lanes[lane].isKnownToAnswer(now);
   }
 
   /** What nearly all answers of the kind keep to; `undefined`: too few came to say. */

@@ -75,6 +75,11 @@ export class Lane {
     return !isDoubtful && this.averageMs(now) < STANDSTILL_MS;
   }
 
+  /** The same of one that has had something to answer, and did. */
+  isKnownToAnswer(now: number): boolean {
+    return this.#hasAnswered && this.answers(now);
+  }
+
   begin(now: number): void {
     if (this.outstanding === 0) this.#progressAt = now - this.#silentMs;
     this.outstanding += 1;

@@ -3,7 +3,7 @@
  * and who else, when that comes to nothing or takes long.
  */
 import type { Clock } from '../clock.ts';
-import { choose } from './choice.ts';
+import { choose, chooseOther } from './choice.ts';
 import type { Errand } from './errand.ts';
 import { hedgeDelayMs } from './hedge-delay.ts';
 import type { KnownServer } from './known-server.ts';
@@ -79,7 +79,7 @@ export class Selection {
     let other: KnownServer | undefined;
     while (left.length > 0) {
       const equals = ofBestPriority(left);
-      const chosen = choose(equals, avoid, lane, now, this.#random);
+      const chosen = chooseOther(equals, avoid, lane, now, this.#random);
       if (chosen?.standsStill(lane, now) === false) return chosen;
       other ??= chosen;
       if (!standsStill) break;

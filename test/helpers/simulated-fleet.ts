@@ -2,7 +2,7 @@
  * An edge's choice between key servers, and its second requests, on a clock of its own: thousands of operations in no time, the
  * same in each run. There are no connections and no breakers: choice and second requests alone have to do.
  */
-import { type Candidate, choose } from '../../lib/client/choice.ts';
+import { choose, chooseOther, type TriedCandidate } from '../../lib/client/choice.ts';
 import { hedgeDelayMs, type Timed } from '../../lib/client/hedge-delay.ts';
 import { type Hedgeable, Hedging } from '../../lib/client/hedging.ts';
 import { Lane } from '../../lib/client/lane.ts';
@@ -21,7 +21,7 @@ export interface Load {
   readonly seconds: number;
 }
 
-class SimulatedServer implements Candidate, Timed {
+class SimulatedServer implements TriedCandidate, Timed {
   readonly lane = new Lane();
   readonly #manner: Manner;
   #freeAt = 0;
@@ -37,6 +37,10 @@ class SimulatedServer implements Candidate, Timed {
 
   admits(): boolean {
     return this.lane.hasRoom;
+  }
+
+  isKnownToAnswer(_lane: string, now: number): boolean {
+    return this.lane.isKnownToAnswer(now);
   }
 
   p95Ms(_lane: string, now: number): number | undefined {
@@ -91,7 +95,8 @@ export class SimulatedFleet {
     this.#hedging = new Hedging({
       clock: this.#clock,
       delayMs: () => hedgeDelayMs(this.#servers, LANE, this.#clock.now()),
-      otherFor: ({ attempts }) => (attempts.size > 1 ? undefined : this.#choose([...attempts.keys()])),
+      otherFor: ({ attempts }) =>
+        attempts.size > 1 ? undefined : this.#choose(chooseOther, [...attempts.keys()]),
       answers: ({ lane }, now) => lane.answers(now),
       hedge: (operation, other) => this.#ask(operation, other),
     });
@@ -120,8 +125,8 @@ export class SimulatedFleet {
     return [...this.#tookMs].sort((one, other) => one - other);
   }
 
-  #choose(avoid: readonly SimulatedServer[]): SimulatedServer | undefined {
-    return choose(this.#servers, avoid, LANE, this.#clock.now(), () => this.#nextRandom());
+  #choose(by: typeof chooseOther, avoid: readonly SimulatedServer[]): SimulatedServer | undefined {
+    return by(this.#servers, avoid, LANE, this.#clock.now(), () => this.#nextRandom());
   }
 
   /** Park and Miller, Random Number Generators: Good Ones Are Hard to Find. */
@@ -131,7 +136,7 @@ export class SimulatedFleet {
   }
 
   #send(operation: SimulatedOperation): void {
-    const server = this.#choose([]);
+    const server = this.#choose(choose, []);
     if (server === undefined) {
       this.#waiting.push(operation);
       return;

@@ -52,8 +52,10 @@ test('what takes long is known by its late answers, and that it answers at all',
   const now = outrun(lane, 1, 40, 0);
   lane.begin(now);
   assert.equal(lane.answers(now), false, 'nothing is known to have been answered');
+  assert.equal(lane.isKnownToAnswer(now), false);
   lane.answerLate(300, now);
   assert.equal(lane.answers(now), true);
+  assert.equal(lane.isKnownToAnswer(now), true);
   assert.equal(lane.averageMs(now), 300);
   assert.equal(lane.p95Ms(now), undefined, 'percentiles are of those that somebody waited for');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Breaker } from '../../../lib/client/breaker.ts';
-import { choose } from '../../../lib/client/choice.ts';
+import { choose, chooseOther } from '../../../lib/client/choice.ts';
 import { type Hedgeable, Hedging } from '../../../lib/client/hedging.ts';
 import { Lane } from '../../../lib/client/lane.ts';
 import { Latency } from '../../../lib/client/latency.ts';
@@ -78,6 +78,21 @@ test('of two picked at random the cheaper one is chosen; of one, that one; of th
   assert.equal(choose([a, candidate(0, false)], [], 'quick', 0, random()), a);
   assert.equal(choose([a], [a], 'quick', 0, random()), undefined);
   assert.equal(choose([], [], 'quick', 0, random()), undefined);
+});
+
+test('of others one that is known to answer is chosen, however little the unknown ones seem to cost; or else any', () => {
+  const tried = (cost: number, isKnown: boolean, admits = true) => ({
+    ...candidate(cost, admits),
+    isKnownToAnswer: () => isKnown,
+  });
+  const [known, unknown, full] = [tried(100, true), tried(1, false), tried(1, true, false)];
+  const other = (...of: (typeof known)[]) => chooseOther(of, [], 'quick', 0, () => 0);
+  assert.equal(other(unknown, known, full), known);
+  assert.equal(other(unknown, full), unknown);
+  assert.equal(
+    chooseOther([unknown, known], [known], 'quick', 0, () => 0),
+    unknown,
+  );
 });
 
 function breaker(answers: boolean) {

@@ -8,6 +8,7 @@ import { encodeError } from '../../../lib/protocol/answers.ts';
 import { CustomFunction } from '../../../lib/protocol/opcodes.ts';
 import { SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
 import { until } from '../../helpers/edge.ts';
+import { lastingPort } from '../../helpers/lasting-port.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { decryptOperation, signOperation } from '../../helpers/operations.ts';
 import { answer, KEY_ID, RudeEdges } from '../../helpers/rude-edges.ts';
@@ -89,6 +90,23 @@ for (const [what, ask] of Object.entries(repeatable)) {
     keys.close();
   });
 }
+
+test('a second request goes to one that has answered before, and not to one of which nothing is known', async () => {
+  const ports = await Promise.all([lastingPort(), lastingPort(), lastingPort()]);
+  const good = await edges.rude((...request) => void setTimeout(answer, 30, ...request));
+  const keys = edges.edge([good, ...ports.map((port) => `127.0.0.1:${port}`)], { timeoutMs: 3000 });
+  await keys.sign(signOperation(KEY_ID));
+  let silent = 0;
+  const onRequest = () => {
+    silent += 1;
+  };
+  for (const port of ports) await edges.rude(onRequest, { port });
+  await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
+  for (let round = 0; round < 6; round += 1) await keys.sign(signOperation(KEY_ID));
+  const { hedged, failed } = keys.stats();
+  assert.ok(silent > 0);
+  assert.deepEqual([hedged, failed], [silent, 0]);
+});
 
 test('of the field only one is asked for a premaster at a time: an error for its padding is as early from each', async () => {
   const { keys, asked } = await goodAndSilent({ profile: 'field' }, 200);
