@@ -306,7 +306,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
     const { socket, handle } = this;
     const untilItGoesOn = atGate && socket.allowHalfOpen;
     const stream = streamBelow(handle);
-    if (stream !== undefined) this.streamEnd ??= new StreamEnd(stream, socket, untilItGoesOn);
+    if (stream !== undefined) this.streamEnd ??= new StreamEnd(stream, this, untilItGoesOn);
     else if (atGate) this.holdBackForNow(untilItGoesOn);
   }
 

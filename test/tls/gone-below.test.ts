@@ -66,16 +66,29 @@ const SOURCES = {
   },
 };
 
+/** In the turn of the answer. */
+const GOING: Readonly<Record<string, readonly [keyof typeof SOURCES, (below: Socket) => void]>> = {
+  'socket has gone': ['socket', (below) => below.destroy()],
+  'stream has gone': ['stream', (below) => below.destroy()],
+  'stream has ended, and gone': [
+    'stream',
+    (below) => {
+      below.push(null);
+      below.destroy();
+    },
+  ],
+};
+
 const DESTROYING = {
   'a listener destroys': {},
   'Node refuses for its certificate': { requestCert: true, rejectUnauthorized: true },
 };
 
-for (const [source, connect] of Object.entries(SOURCES)) {
+for (const [gone, [source, go]] of Object.entries(GOING)) {
   for (const [what, options] of Object.entries(DESTROYING)) {
-    test(`a connection that ${what} is not told of where its ${source} has gone: its handshake has failed`, async () => {
+    test(`a connection that ${what} is not told of where its ${gone}: its handshake has failed`, async () => {
       let below: Socket | undefined;
-      const key = keyOf(issued, () => below?.destroy());
+      const key = keyOf(issued, () => below && go(below));
       const server = createServer({ cert: issued.certPem, ca: authority.certPem, key, ...options });
       const told: unknown[] = [];
       server.on('secureConnection', (socket) => {
@@ -84,7 +97,7 @@ for (const [source, connect] of Object.entries(SOURCES)) {
         socket.destroy();
       });
       const failed = once(server, 'tlsClientError');
-      const connected = await connect(server);
+      const connected = await SOURCES[source](server);
       const [client] = connected;
       below = connected[1].on('error', () => {});
       client.on('error', () => {});
