@@ -14,13 +14,24 @@ import type { StallLimits } from './stall-watch.ts';
 
 const SWITCHING_PROTOCOLS = 101;
 
+interface LastResponse {
+  readonly response: ServerResponse;
+  /** Nothing is written with it. */
+  detach(): void;
+}
+
 /** For a connection that a server of node:http has let go of. */
-function lastResponse(request: IncomingMessage, client: Socket): ServerResponse {
+function lastResponse(request: IncomingMessage, client: Socket): LastResponse {
   const response = new ServerResponse(request);
+  const drained = () => response.emit('drain');
   response.shouldKeepAlive = false;
   response.assignSocket(client);
-  client.on('drain', () => response.emit('drain'));
-  return response;
+  client.on('drain', drained);
+  const detach = () => {
+    client.off('drain', drained);
+    response.detachSocket(client);
+  };
+  return { response, detach };
 }
 
 /**
@@ -34,11 +45,11 @@ export async function upgrade(
   head: Buffer,
   { send, limits }: { send: (sender: Sender, onChange: OnChange) => Sent; limits: StallLimits },
 ): Promise<ExchangeResult> {
-  const [response, sentAhead] = [lastResponse(request, client), readAhead(client, head)];
+  const [{ response, detach }, sentAhead] = [lastResponse(request, client), readAhead(client, head)];
   let changed: Promise<ExchangeResult> | undefined;
   const onChange: OnChange = (message, backend, backendHead) => {
     exchange.leave(SWITCHING_PROTOCOLS);
-    response.detachSocket(client);
+    detach();
     client.off('end', gone);
     const ahead = sentAhead();
     client.write(headText(SWITCHING_PROTOCOLS, message.rawHeaders), 'latin1');
