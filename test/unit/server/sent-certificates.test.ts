@@ -96,8 +96,8 @@ interface Refused {
 }
 
 /** @returns what a key server says of a client that connects so */
-async function refusalBy(connect: (port: number) => Promise<WirePeer>): Promise<Refused> {
-  const { port } = await setup.start();
+async function refusalBy(connect: (port: number) => Promise<WirePeer>, crl?: string): Promise<Refused> {
+  const { port } = await setup.start({ crl });
   const refused = new Promise<ServerConnectionRefused>((resolve) => {
     const listener = (message: unknown) => {
       unsubscribe('keyless-tls:server:connection:refused', listener);
@@ -114,9 +114,9 @@ async function refusalBy(connect: (port: number) => Promise<WirePeer>): Promise<
 }
 
 /** @param certPem the client's certificate, and those behind it */
-function refusalOf(certPem: string, keyPem: string): Promise<Refused> {
+function refusalOf(certPem: string, keyPem: string, crl?: string): Promise<Refused> {
   const edge: Issued = { certPem, keyPem, certDer: Buffer.alloc(0) };
-  return refusalBy((port) => connector(setup, port, '', edge)());
+  return refusalBy((port) => connector(setup, port, '', edge)(), crl);
 }
 
 /** The handshake ends at the chain: nothing is verified by the client's own key. */
@@ -159,6 +159,18 @@ for (const [what, [why, make]] of Object.entries(STRANGERS)) {
   });
 }
 
+test('revocation lists are looked at for clients of the authority, not for strangers', async () => {
+  const north = await setup.authority.subordinate('North');
+  const ofAnother = await north.revoke([]);
+  const { certPem, keyPem } = setup.edge;
+  const edges = await refusalOf(certPem, keyPem, ofAnother);
+  assert.deepEqual(edges, { ...ENDED, why: 'UNABLE_TO_GET_CRL' });
+  for (const [why, make] of Object.values(STRANGERS))
+    assert.deepEqual(await refusalOf(make(), strangersPem, ofAnother), { ...ENDED, why });
+  const revoked = await setup.authority.revoke([setup.edge]);
+  assert.deepEqual(await refusalOf(certPem, keyPem, revoked), { ...ENDED, why: 'CERT_REVOKED' });
+});
+
 /** Of a client that has this certificate, and another key. */
 function withWrongSignature(cert: string, version: tls.SecureVersion): Promise<Refused> {
   const key: PrivateKey = {
@@ -200,4 +212,22 @@ test('seven authorities stand between a client and that of the key server, and n
     ...ENDED,
     why: 'CERT_CHAIN_TOO_LONG',
   });
+});
+
+test('a key server sends what stands between its certificate and the authority, which "ca" has, also with revocation lists', async () => {
+  const { authority } = setup;
+  const north = await authority.subordinate('North');
+  const own = await north.issue({ type: 'p256', usage: 'server' });
+  const credentials = { cert: own.certPem, key: own.keyPem, ca: authority.certPem + north.certPem };
+  const lists = (await authority.revoke([])) + (await north.revoke([]));
+  for (const crl of [undefined, lists]) {
+    const server = await setup.start({ ...credentials, crl });
+    for (const change of [() => undefined, () => server.setCredentials({ ...credentials, crl })]) {
+      change();
+      // The edge knows the one authority only.
+      const peer = await connector(setup, server.port, '')();
+      assert.equal(await isServed(peer), true);
+      peer.close();
+    }
+  }
 });
