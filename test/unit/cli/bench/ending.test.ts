@@ -172,27 +172,25 @@ test('a terminal tells the key server too: that it has not started then is no fa
   assert.deepEqual(await readdir(temporary), []);
 });
 
-for (const who of ['serve', 'client-process.js']) {
-  test(`where the process "${who}" ends, its question is not measured, the next one is, and the report says so`, async () => {
-    const program = startCommand(['bench', '--quick', '--json', 'handshakes', 'memory'], { env });
-    await program.prints(/1 of 2, about/);
-    process.kill(await child(program, who), 'SIGKILL');
-    const { code, stdout } = await program.ended;
-    assert.equal(code, 1);
-    const { answers, verdicts } = JSON.parse(stdout) as Report;
-    assert.deepEqual(
-      answers.map(({ name, failed }) => [name, failed]),
-      [
-        ['handshakes', true],
-        ['memory', false],
-      ],
-    );
-    assert.match(answers[0]!.warnings[0]!, /^This was not measured: .* has ended/);
-    for (const { question, state } of verdicts)
-      assert.equal(state === 'not measured', question !== 'memory', question);
-    assert.deepEqual(await readdir(temporary), []);
-  });
-}
+test('where the clients end, their question is not measured, the next one is, and the report says so', async () => {
+  const program = startCommand(['bench', '--quick', '--json', 'handshakes', 'memory'], { env });
+  await program.prints(/1 of 2, about/);
+  process.kill(await child(program, 'client-process.js'), 'SIGKILL');
+  const { code, stdout } = await program.ended;
+  assert.equal(code, 1);
+  const { answers, verdicts } = JSON.parse(stdout) as Report;
+  assert.deepEqual(
+    answers.map(({ name, failed }) => [name, failed]),
+    [
+      ['handshakes', true],
+      ['memory', false],
+    ],
+  );
+  assert.match(answers[0]!.warnings[0]!, /^This was not measured: .* has ended/);
+  for (const { question, state } of verdicts)
+    assert.equal(state === 'not measured', question !== 'memory', question);
+  assert.deepEqual(await readdir(temporary), []);
+});
 
 test('with few open files as many handshakes are held as there can be, and what to do is said', async () => {
   const command = `ulimit -n 700; exec ${process.execPath} ${MAIN} bench --quick --json memory`;

@@ -69,6 +69,10 @@ test('whoever stands still, its question is not measured, with the reason, and t
       // It is ended at once, whatever comes afterwards.
       await outlasts(t, link.delay(1)).finally(() => gone(link.pid));
     }),
+    question('a key server, which ends', async ({ keyServer, broken }) => {
+      keyServer.child.kill('SIGKILL');
+      await broken;
+    }),
     question('nobody', async (workshop) => {
       const edge = await workshop.edge('remote');
       await takeSample(workshop, [edge], planOf(edge.ports['P-256'], 20));
@@ -84,6 +88,7 @@ test('whoever stands still, its question is not measured, with the reason, and t
       [true, reasonOf('edge-process')],
       [true, reasonOf('client-process')],
       [true, reasonOf('link-process')],
+      [true, 'This was not measured: The key server of the benchmark has ended: it said nothing.'],
       [false, ''],
     ],
   );
