@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../errors.ts';
 import { CertificateAuthority, type KeyType } from './certificate-authority.ts';
-import { whilePatient } from './patience.ts';
+import { watchStandstill } from './standstill.ts';
 
 const LOOPBACK = '127.0.0.1';
 const DAYS = 2;
@@ -104,7 +104,7 @@ export async function startKeyServer(
   });
   const ended = once(child, 'exit').then(() => said);
   const started = once(child, 'message') as Promise<[{ port: number }]>;
-  const heard = whilePatient(0, (seconds) => {
+  const heard = watchStandstill(0, (seconds) => {
     said = `it stands still, for ${seconds} s`;
     child.kill('SIGKILL');
   });

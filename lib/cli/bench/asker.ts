@@ -8,7 +8,7 @@ import { FrameDecoder } from '../../protocol/frame-decoder.ts';
 import { encodeFrame } from '../../protocol/frame-encoder.ts';
 import { subjectKeyId } from '../../protocol/key-id.ts';
 import { signRequest } from '../../protocol/request-encoder.ts';
-import { whilePatient } from '../patience.ts';
+import { watchStandstill } from '../standstill.ts';
 import { SCHEMES, type Site } from './sites.ts';
 
 const ALPN = 'keyless-tls/1';
@@ -73,7 +73,7 @@ export class Asker {
     const { port, cert, key, ca } = options;
     const socket = tls.connect({ port, servername: 'localhost', ALPNProtocols: [ALPN], cert, key, ca });
     socket.setNoDelay(true);
-    const heard = whilePatient(0, (seconds) => socket.destroy(standsStill(seconds)));
+    const heard = watchStandstill(0, (seconds) => socket.destroy(standsStill(seconds)));
     await once(socket, 'secureConnect').finally(heard);
     return new Asker(socket, options);
   }
@@ -87,7 +87,7 @@ export class Asker {
   async stop(): Promise<void> {
     this.#running = false;
     let stillness: KeylessError | undefined;
-    const heard = whilePatient(0, (seconds) => {
+    const heard = watchStandstill(0, (seconds) => {
       stillness = standsStill(seconds);
       this.close();
     });

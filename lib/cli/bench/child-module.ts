@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { KeylessError } from '../../errors.ts';
-import { whilePatient } from '../patience.ts';
+import { watchStandstill } from '../standstill.ts';
 import { environmentForChildren } from './environment.ts';
 
 interface Waiting {
@@ -49,7 +49,7 @@ export class ChildModule {
       // Whether it could be sent is told by its end.
       this.#child.send(message, () => undefined);
     });
-    return answer.finally(whilePatient(lengthMs, (seconds) => this.#giveUp(seconds)));
+    return answer.finally(watchStandstill(lengthMs, (seconds) => this.#giveUp(seconds)));
   }
 
   end(): void {
