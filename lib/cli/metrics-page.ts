@@ -15,8 +15,12 @@ export interface MetricsSource {
   close(): void;
 }
 
+/** Places, and the milliseconds for which somebody who asks for nothing has one: Node looks once in that interval. */
+const MAX_CONNECTIONS = 16;
+const TIMES = { requestTimeout: 5000, connectionsCheckingInterval: 1000 };
+
 function metricsPage(metrics: MetricsSource): Server {
-  const server = createServer((request, response) => {
+  const server = createServer(TIMES, (request, response) => {
     if (request.url !== '/metrics' || request.method !== 'GET') {
       response.writeHead(404).end();
       return;
@@ -26,8 +30,7 @@ function metricsPage(metrics: MetricsSource): Server {
       () => response.writeHead(500).end(),
     );
   });
-  server.maxConnections = 16;
-  server.requestTimeout = 5000;
+  server.maxConnections = MAX_CONNECTIONS;
   return server;
 }
 
