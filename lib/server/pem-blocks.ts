@@ -4,9 +4,10 @@
  */
 import { KeylessError } from '../errors.ts';
 
-const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----([\s\S]*?)-----END \1-----/g;
-/** Of a block, where no block is. */
-const REMNANT = /-----(BEGIN|END)|-[A-Z]*$/;
+/** As OpenSSL knows them: by lines of their own, behind which may be spaces, and before the first a byte order mark. */
+const BLOCK = /^\uFEFF?-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\r?\n([\s\S]*?)^-----END \1-----[ \t]*\r?$/gm;
+/** Of a block, where no block is: also where it is indented, which OpenSSL leaves out in silence, or where the file ends in its first line. */
+const REMNANT = /-----(BEGIN|END)|(?:^|\n)-[-A-Z0-9 ]*$/;
 const BASE64 = /^[A-Za-z0-9+/\s]+=?\s?=?\s*$/;
 
 export interface PemBlock {
