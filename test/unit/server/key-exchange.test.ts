@@ -75,3 +75,8 @@ test('an edge agrees with key servers that take one curve only', async () => {
     field.close();
   }
 });
+
+test('a client of TLS 1.1 is told that it is too old, not that nothing fits', async () => {
+  const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const;
+  assert.equal(await agreed('X25519', old), 'refused: ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
+});
