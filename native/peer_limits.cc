@@ -58,6 +58,25 @@ const char* NameOf(int error) {
   }
 }
 
+// What is wrong is the verifier's, and every peer's of that authority.
+bool IsOfLists(int fault) {
+  switch (fault) {
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+    case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
+    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+    case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // Node's goes on behind each error: OpenSSL would then check all signatures of a chain that leads nowhere, by keys that
 // are a stranger's, 2 ms and more each.
 int EndAtFirst(int ok, X509_STORE_CTX*) { return ok; }
@@ -107,7 +126,8 @@ int VerifyChain(X509_STORE_CTX* context) {
   if (fault == X509_V_OK) fault = FaultOf(context);
   ERR_pop_to_mark();
   if (fault == X509_V_OK) return 1;
-  X509_STORE_CTX_set_error(context, fault);
+  // The alert goes by it: that a list has expired is internal_error, not that the peer's certificate has.
+  X509_STORE_CTX_set_error(context, IsOfLists(fault) ? X509_V_ERR_UNSPECIFIED : fault);
   // Node's callback lets the handshake go on, and Node refuses it in the end: what the peer has signed would be verified by
   // its own key, of any kind and size. Of an error Node tells the text, not what OpenSSL knows of the certificate.
   ERR_raise_data(ERR_LIB_SSL, SSL_R_CERTIFICATE_VERIFY_FAILED, "X509_V_ERR_%s", NameOf(fault));

@@ -12,14 +12,18 @@ import { checkDates, checkUsage } from './check-parts.ts';
 /** RFC 8446 §6.2, as OpenSSL names them. */
 const ALERTS: Readonly<Record<string, string>> = {
   UNKNOWN_CA: 'it does not know the authority of our certificate (its --ca is another one)',
-  CERTIFICATE_EXPIRED: 'our certificate has expired, or is not valid yet, by its clock',
+  CERTIFICATE_EXPIRED: 'our certificate has expired, by its clock',
   CERTIFICATE_REVOKED: 'our certificate was revoked',
   UNSUPPORTED_CERTIFICATE: 'our certificate is not for clients (extended key usage)',
-  BAD_CERTIFICATE: 'our certificate is broken, or its signature does not verify',
+  BAD_CERTIFICATE:
+    'our certificate is broken, or its signature does not verify, or it is not valid yet, by its clock',
   CERTIFICATE_UNKNOWN: 'it does not accept our certificate, and does not say why',
   CERTIFICATE_REQUIRED: 'it has got no certificate of ours',
   ACCESS_DENIED: 'it does not serve us',
-  DECRYPT_ERROR: 'our signature does not verify: the key is not that of the certificate',
+  DECRYPT_ERROR:
+    'a signature of ours, or of our certificate, does not verify: the key is not that of the certificate',
+  INTERNAL_ERROR:
+    'something of its own keeps it from taking us, such as a revocation list that has expired or that it has not: its "refused" lines say what',
 };
 
 function alertOf(code: string): string | undefined {

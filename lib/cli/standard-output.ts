@@ -11,6 +11,15 @@ function lost(error: unknown): never {
   throw Object.assign(new Error(text, { cause: error }), { code });
 }
 
+/** Of a stream whose writes tell what goes wrong: what it tells as an event, too, would end the process. */
+const told = new WeakSet<NodeJS.WriteStream>();
+
+function tellsByWrites(stream: NodeJS.WriteStream): void {
+  if (told.has(stream)) return;
+  told.add(stream);
+  stream.on('error', () => undefined);
+}
+
 /**
  * Writes all of it, or says that it did not. Node.js's stream of a file takes a short write, as of a disk that is nearly full, for a
  * whole one (20 to 26): files are written here.
@@ -21,8 +30,7 @@ export async function print(
   text: string,
   stream: NodeJS.WriteStream & { readonly fd: number } = process.stdout,
 ): Promise<void> {
-  // Told by the write itself, too.
-  stream.on('error', () => undefined);
+  tellsByWrites(stream);
   if (fstatSync(stream.fd).isFile()) {
     try {
       return writeFileSync(stream.fd, Buffer.from(text));
@@ -47,7 +55,7 @@ export interface LossyOutput {
  * is gone and a full disk are told nothing.
  */
 export function unlessLost(stream: NodeJS.WriteStream): LossyOutput {
-  stream.on('error', () => undefined);
+  tellsByWrites(stream);
   const write = (text: string) => {
     try {
       stream.write(text);

@@ -101,6 +101,15 @@ test('where a key server refuses the edge, check says what is wrong with the cer
   }
 });
 
+test("where a key server's own revocation lists keep it from taking anybody, check does not say that it is our certificate", async () => {
+  const north = await setup.authority.subordinate('North');
+  await using server = await setup.start({ crl: await north.revoke([]) });
+  const refusal = once(refusals, 'refused') as Promise<[ServerConnectionRefused]>;
+  const text = await refused(server.port, edgeOf(setup.edge));
+  assert.match(text, /^The key server refused this side: something of its own keeps it from taking us/);
+  assert.match((await refusal)[0].error.message, /UNABLE_TO_GET_CRL/);
+});
+
 test('where this side refuses, check says that it did', async () => {
   const stranger = await makeAuthority('Strangers');
   await using server = await setup.start();
@@ -120,6 +129,7 @@ const ALERTS: Readonly<Record<string, RegExp>> = {
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: /our certificate is broken/,
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED: /our certificate was revoked/,
   ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE: /not for clients/,
+  ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR: /something of its own/,
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: /got no certificate of ours/,
 };
 

@@ -112,3 +112,12 @@ test('where standard error has no place either, the exit code is what it would b
     assert.deepEqual([words, outcome.code, outcome.signal], [words, code, null]);
   }
 });
+
+test('however often something is printed, Node warns of nothing', async () => {
+  const often = `import('${OUTPUT}').then(async ({ print, unlessLost }) => {
+    for (let count = 0; count < 20; count += 1) await print('x');
+    for (let count = 0; count < 20; count += 1) unlessLost(process.stdout).write('x');
+  })`;
+  const { stdout, stderr } = await run(process.execPath, ['-e', often]);
+  assert.deepEqual([stdout.length, stderr], [40, '']);
+});

@@ -67,6 +67,7 @@ test('an edge agrees with key servers that take one curve only', async () => {
     const { certPem: cert, keyPem: key } = setup.server;
     const field = tls.createServer({ cert, key, ecdhCurve }).listen(0, '127.0.0.1');
     await once(field, 'listening');
+    after(() => field.close());
     const { port } = field.address() as { port: number };
     const secureContext = secureContextOf(setup.edgeOptions);
     const peer = await connectPeer(port, { ca: setup.authority.certPem }, 'ours', { secureContext });
