@@ -1,7 +1,8 @@
 /**
  * The time that somebody else is given to answer. This process may stand still meanwhile, stopped or busy, and timers come before
- * what is to be read: so the time counts in shares, each from when this process came to see the end of the one before. However
- * long it stands still, that is one share, and before the end all is read that is there.
+ * what is to be read: so it is looked at in shares, and of what it takes to come to the end of one, half of the whole time counts at
+ * most. However long this process stands still, that is half of it, and before the end all is read that is there. In a process whose
+ * turns are long it ends that much later, by two of them at most.
  */
 import type { Alarm, Clock } from './clock.ts';
 import { setImmediate } from './timers.ts';
@@ -16,14 +17,15 @@ const LATE_MS = 5;
 
 class Shares implements Patience {
   readonly #clock: Clock;
+  readonly #ms: number;
   readonly #onEnd: () => void;
-  #shares = SHARES;
   #leftMs: number;
   #alarm: Alarm;
   #cancelled = false;
 
   constructor(clock: Clock, ms: number, onEnd: () => void) {
     this.#clock = clock;
+    this.#ms = ms;
     this.#leftMs = ms;
     this.#onEnd = onEnd;
     this.#alarm = this.#begin();
@@ -35,20 +37,21 @@ class Shares implements Patience {
   }
 
   #begin(): Alarm {
-    const ms = Math.ceil(this.#leftMs / this.#shares);
-    const dueAt = this.#clock.now() + ms;
-    this.#shares -= 1;
-    this.#leftMs -= ms;
-    return this.#clock.after(ms, () => {
-      if (this.#clock.now() - dueAt > LATE_MS) setImmediate(() => this.#end());
-      else this.#end();
-    });
+    const ms = Math.min(Math.ceil(this.#ms / SHARES), Math.ceil(this.#leftMs));
+    const begunAt = this.#clock.now();
+    return this.#clock.after(ms, () => this.#look(this.#clock.now() - begunAt, ms));
+  }
+
+  /** @param tookMs what was to take `ms` */
+  #look(tookMs: number, ms: number): void {
+    this.#leftMs -= Math.min(Math.max(tookMs, ms), Math.max(this.#ms / 2, ms));
+    if (this.#leftMs > 0) this.#alarm = this.#begin();
+    else if (tookMs - ms > LATE_MS) setImmediate(() => this.#end());
+    else this.#end();
   }
 
   #end(): void {
-    if (this.#cancelled) return;
-    if (this.#shares === 0) this.#onEnd();
-    else this.#alarm = this.#begin();
+    if (!this.#cancelled) this.#onEnd();
   }
 }
 

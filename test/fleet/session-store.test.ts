@@ -107,7 +107,7 @@ test('a process that was busy for longer than it waits for the store reads what 
   clock.oversleep(1000);
   clock.advance(0);
   await turn();
-  clock.advance(36);
+  clock.advance(24);
   held[0]!();
   assert.equal(await resumed, true);
   assert.deepEqual([one.sessions.stats().failed, clock.pending], [0, 0]);
