@@ -89,16 +89,16 @@ function faultIn({ statusCode, headers }: IncomingMessage): Error | undefined {
 /** The backend has changed to another protocol; the connection is the listener's. */
 export type OnChange = (message: IncomingMessage, socket: Socket, head: Buffer) => void;
 
+/** Empty elements of a list are none (RFC 9110 §5.6.1.2). */
 function protocolsIn(upgrade: unknown): readonly string[] {
-  return String(upgrade ?? '')
-    .split(',')
-    .map((protocol) => protocol.trim().toLowerCase());
+  const elements = String(upgrade ?? '').split(',');
+  return elements.map((protocol) => protocol.trim().toLowerCase()).filter((protocol) => protocol !== '');
 }
 
 /** RFC 9110 §7.8: to nothing that its client has not named. */
 function isAsked({ headers }: IncomingMessage, { headers: { upgrade } }: OutgoingRequest): boolean {
-  const asked = upgrade === undefined ? [] : protocolsIn(upgrade);
-  return protocolsIn(headers.upgrade).every((protocol) => asked.includes(protocol));
+  const [asked, chosen] = [protocolsIn(upgrade), protocolsIn(headers.upgrade)];
+  return chosen.length > 0 && chosen.every((protocol) => asked.includes(protocol));
 }
 
 /** @param onChange of one with an `Upgrade` of its own, which has a connection of its own */

@@ -109,6 +109,8 @@ test('a backend that changes to a protocol that nobody has named is a failure of
     ['foo, websocket', 502],
     ['bar', 502],
     ['FOO', 101],
+    ['foo,', 101],
+    [',', 502],
     ['bar/2', 101],
   ] as const) {
     words = [`HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`];
