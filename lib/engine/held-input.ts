@@ -5,7 +5,7 @@
 import { throwLater } from './throw-later.ts';
 import { type JsStreamHandle, standIn } from './tls-handle.ts';
 
-/** @param below tells Node of input; @returns gives Node what has come, in order, as long as it takes it */
+/** @param below tells Node of input; @returns gives Node what has come, in order, as long as it takes it, and then throws what a listener has thrown */
 export function holdInput(below: JsStreamHandle, work: () => void): (takes: () => boolean) => void {
   const held: Buffer[] = [];
   // Whoever has pushed it may use its memory again.
@@ -16,13 +16,16 @@ export function holdInput(below: JsStreamHandle, work: () => void): (takes: () =
     Reflect.deleteProperty(below, 'readBuffer');
   }
   return (takes) => {
+    let thrown: { readonly error: unknown } | undefined;
     for (const chunk of held) {
       try {
         if (takes()) below.readBuffer(chunk);
       } catch (error) {
         // A listener's. What the stream has given is not given again.
-        throwLater(error);
+        if (thrown === undefined) thrown = { error };
+        else throwLater(error);
       }
     }
+    if (thrown !== undefined) throw thrown.error;
   };
 }

@@ -177,7 +177,8 @@ export class Telling {
     const { readHeld } = this;
     this.readHeld = undefined;
     readHeld?.(() => this.mayRead);
-    if (this.mayRead) this.told.handle.newSessionDone();
+    // Where the handshake has failed Node reads nothing but that.
+    if (this.mayRead || (this.fails && !this.told.disposed)) this.told.handle.newSessionDone();
   }
 
   /**

@@ -39,19 +39,19 @@ test('nothing is given to whoever takes no more', () => {
   assert.deepEqual(given, ['one', 'two']);
 });
 
-test('a listener that throws is uncaught, and does not keep the rest from being read', async () => {
+test('a listener that throws does not keep the rest from being read; each exception is seen', async () => {
   const [given, uncaught]: [string[], string[]] = [[], []];
   process.setUncaughtExceptionCaptureCallback((error) => {
     uncaught.push((error as Error).message);
   });
   const stream = below((text) => {
     given.push(text);
-    if (text === 'one') throw new Error('of a listener');
+    if (text !== 'three') throw new Error(`of ${text}`);
   });
   const give = holdInput(stream, () => {
-    for (const text of ['one', 'two']) stream.readBuffer(Buffer.from(text));
+    for (const text of ['one', 'two', 'three']) stream.readBuffer(Buffer.from(text));
   });
-  give(() => true);
+  assert.throws(() => give(() => true), { message: 'of one' });
   await new Promise(setImmediate);
-  assert.deepEqual([given, uncaught], [['one', 'two'], ['of a listener']]);
+  assert.deepEqual([given, uncaught], [['one', 'two', 'three'], ['of two']]);
 });
