@@ -5,7 +5,6 @@
  * Server CPU for each full handshake (TLS 1.3), native against keyless with a key in the same process that answers
  * synchronously, in turn in one run.
  */
-
 import { shim } from '../lib/cli/bench/questions/shim.ts';
 import { textReport } from '../lib/cli/bench/report.ts';
 import { askAll } from '../lib/cli/bench/run.ts';

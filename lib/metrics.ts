@@ -43,7 +43,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: 'key_server_latency_seconds',
-    help: 'From request to answer, also where another came first, or to the time-out, over the last 10 to 20 s.',
+    help: 'From request to answer, also where another came first, or to a time-out longer than usual, over the last 10 to 20 s.',
     labels: ['server', 'quantile'],
     samples: ({ servers }) =>
       servers.flatMap(({ server, latencyMs }) =>

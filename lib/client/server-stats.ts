@@ -23,8 +23,8 @@ export interface ServerStats {
   /** Operations that wait for its answer. */
   readonly inFlight: number;
   /**
-   * Milliseconds from request to answer, also where another key server's came first, or to the time-out, over the last 10 to
-   * 20 s; `undefined`: there was nothing in that time.
+   * Milliseconds from request to answer, also where another key server's came first, or to a time-out where that is longer than
+   * usual (a short one says nothing of the server), over the last 10 to 20 s; `undefined`: there was nothing in that time.
    */
   readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number } | undefined;
   /** Operations it has answered with a result. */

@@ -177,7 +177,7 @@ export class Telling {
     const { readHeld } = this;
     this.readHeld = undefined;
     readHeld?.(() => this.mayRead);
-    // Where the handshake has failed Node reads nothing but that.
+    // Of a handshake that has failed Node reads nothing any more: it only tells.
     if (this.mayRead || (this.fails && !this.told.disposed)) this.told.handle.newSessionDone();
   }
 
