@@ -24,16 +24,6 @@ export interface Subject {
   waste(ms: number): Promise<void>;
 }
 
-/**
- * CPU of a remote handshake over that of a native one without its signature.
- *
- * @throws a signature that takes more than the handshake it is of: nothing was measured
- */
-export function costOf(nativeMs: number, signatureMs: number, remoteMs: number): number {
-  if (signatureMs < nativeMs) return remoteMs / (nativeMs - signatureMs);
-  throw new Error('A signature seemed to take more than a native handshake with it: nothing was measured.');
-}
-
 /** Others on the machine make rounds dearer and never cheaper, and half of them at times: the lower quartile. */
 const cpuMsOf = (rounds: readonly Sample[]) => percentile(figuresIn(rounds, 'edgeCpuMs'), 0.25);
 
@@ -41,13 +31,12 @@ const cpuMsOf = (rounds: readonly Sample[]) => percentile(figuresIn(rounds, 'edg
 export function measuredIn(
   native: readonly Sample[],
   remote: readonly Sample[],
-  signatureMs: number,
 ): Measured & { readonly nativeMs: number } {
   if (remote.some(({ operations }) => operations !== 1)) {
     throw new Error('A remote handshake had not one operation: nothing was measured.');
   }
   const [nativeMs, remoteMs] = [cpuMsOf(native), cpuMsOf(remote)];
-  return { nativeMs, remoteMs, cost: costOf(nativeMs, signatureMs, remoteMs) };
+  return { nativeMs, remoteMs, cost: remoteMs / nativeMs };
 }
 
 export function keeps(subject: Subject, { most }: Pick<Budget, 'most'>): Promise<boolean> {

@@ -6,22 +6,25 @@
  * where the edge keeps its budget before and not then, in one of three attempts: a gate that cannot fail is none.
  */
 import { parseArgs } from 'node:util';
-import { compare, nameOf } from '../lib/cli/bench/comparison.ts';
+import { nameOf, roundOf } from '../lib/cli/bench/comparison.ts';
+import { interleave } from '../lib/cli/bench/rounds.ts';
 import { CONCURRENT } from '../lib/cli/bench/scale.ts';
 import { inWorkshop } from '../lib/cli/bench/session.ts';
-import { signatureCpuMs } from '../lib/cli/bench/sites.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
-import { BUDGETS, type Budget, SCALE } from './budgets.ts';
+import { BUDGETS, type Budget, SCALE, UNIT } from './budgets.ts';
 import { keeps, type Measured, measuredIn, SLOWDOWN, type Subject, sings, TRIES } from './gate-check.ts';
 import { script, usage } from './script.ts';
 
-const SIDES = ['native', 'remote'] as const;
-
 async function measure(workshop: Workshop, budget: Budget): Promise<Measured> {
-  const signatureMs = signatureCpuMs(workshop.files, budget.site);
-  const { native, remote } = await compare(workshop, SIDES, budget, CONCURRENT);
-  const { nativeMs, remoteMs, cost } = measuredIn(native, remote, signatureMs);
-  const figures = `native ${nativeMs.toFixed(3)} ms, of which ${signatureMs.toFixed(3)} sign, remote ${remoteMs.toFixed(3)} ms`;
+  const { native, remote } = await interleave(
+    {
+      native: () => roundOf(workshop, 'native', UNIT, CONCURRENT),
+      remote: () => roundOf(workshop, 'remote', budget, CONCURRENT),
+    },
+    workshop.scale.rounds,
+  );
+  const { nativeMs, remoteMs, cost } = measuredIn(native, remote);
+  const figures = `remote ${remoteMs.toFixed(3)} ms, native with ${nameOf(UNIT)} ${nativeMs.toFixed(3)} ms`;
   console.log(`${nameOf(budget)}: ${figures}: ${cost.toFixed(2)}, at most ${budget.most}`);
   return { remoteMs, cost };
 }

@@ -24,6 +24,18 @@ export function nameOf({ site, version, group }: Case): string {
 const isWarm = ({ site, version, group, resume }: Case) =>
   WARM_UP_SITES.includes(site) && version === WARM_UP_VERSION && group === undefined && resume !== true;
 
+/** One round of one edge; @param ms how long new handshakes begin */
+export async function roundOf(
+  workshop: Workshop,
+  name: EdgeName,
+  { site, ...dial }: Case,
+  concurrent: number,
+  ms = workshop.scale.roundMs,
+): Promise<Sample> {
+  const edge = await workshop.edge(name);
+  return takeSample(workshop, [edge], { ...dial, ports: [edge.ports[site]!], concurrent, ms });
+}
+
 /** @param sides edges to compare; both are measured in turn */
 export async function compare<Name extends EdgeName>(
   workshop: Workshop,
@@ -33,15 +45,10 @@ export async function compare<Name extends EdgeName>(
   ms = workshop.scale.roundMs,
   rounds = workshop.scale.rounds,
 ): Promise<Record<Name, Sample[]>> {
-  const { site, ...dial } = which;
-  const round = async (name: Name, length: number): Promise<Sample> => {
-    const edge = await workshop.edge(name);
-    const ports = [edge.ports[site]!];
-    return takeSample(workshop, [edge], { ...dial, ports, concurrent, ms: length });
-  };
+  const round = (name: Name) => roundOf(workshop, name, which, concurrent, ms);
   // The first handshakes of other cases are not counted: their code is new to V8.
-  if (!isWarm(which)) for (const name of sides) await round(name, ms);
-  const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name, ms)]));
+  if (!isWarm(which)) for (const name of sides) await round(name);
+  const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name)]));
   return interleave(contestants as Record<Name, () => Promise<Sample>>, rounds);
 }
 
