@@ -20,12 +20,12 @@ export const UNIT: Case = { site: 'P-256', version: 'TLSv1.3' };
 /** Both measured on two hosts; a little below where the canary's 30 % are. */
 export const BUDGETS: readonly Budget[] = [
   {
-    ...{ site: 'RSA-2048', version: 'TLSv1.3', most: 1.6 },
+    ...{ site: 'RSA-2048', version: 'TLSv1.3', most: 1.62 },
     because:
       'the best of three tries was 1.32, the canary 1.72; the request, its answer and the check of the signature cost that',
   },
   {
-    ...{ site: 'P-256', version: 'TLSv1.3', most: 1.5 },
+    ...{ site: 'P-256', version: 'TLSv1.3', most: 1.55 },
     because: 'the best of three tries was 1.25, the canary 1.6; the request and its answer cost that',
   },
 ];
