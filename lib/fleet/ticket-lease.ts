@@ -65,6 +65,9 @@ function asKeylessError(error: unknown): KeylessError {
   );
 }
 
+/** Whose keys a server has: those of the lease that has used it last, also after its end. */
+const leaseOf = new WeakMap<Server, TicketLease>();
+
 const ENDED = 'The lease of the ticket keys ended before a key server renewed it: sessions are not resumed.';
 
 class TicketLease {
@@ -74,7 +77,6 @@ class TicketLease {
   readonly #random: () => number;
   /** Those that have the keys; whoever has closed gives them up until it listens again. */
   readonly #servers = new Set<Server>();
-  readonly #followed = new WeakSet<Server>();
   #ring: TicketRing | undefined;
   #held = false;
   #closed = false;
@@ -95,7 +97,8 @@ class TicketLease {
   }
 
   /**
-   * From here on the server's tickets are the fleet's, also after `setSecureContext`, and when it closes and listens again.
+   * From here on the server's tickets are the fleet's, also after `setSecureContext`, and when it closes and listens again. A lease
+   * that it used before has nothing to do with it any more.
    *
    * @throws ERR_KEYLESS_INVALID_ARGUMENT if the server has no keyless key; ERR_KEYLESS_CLOSED
    */
@@ -109,12 +112,14 @@ class TicketLease {
           '"keyless-tls/https" or "keyless-tls/http2".',
       );
     }
+    const before = leaseOf.get(server);
+    if (before !== undefined) before.#servers.delete(server);
+    leaseOf.set(server, this);
     this.#servers.add(server);
-    if (this.#followed.has(server)) return;
-    this.#followed.add(server);
-    this.#followContexts(server);
-    server.on('close', () => this.#release(server));
-    server.on('listening', () => this.#takeBack(server));
+    if (before !== undefined) return;
+    followContexts(server, () => leaseOf.get(server)!.#reinstall(server));
+    server.on('close', () => leaseOf.get(server)!.#release(server));
+    server.on('listening', () => leaseOf.get(server)!.#takeBack(server));
   }
 
   /**
@@ -249,6 +254,11 @@ class TicketLease {
     this.#install(server, this.keys());
   }
 
+  /** A new context begins with keys of Node's own. */
+  #reinstall(server: Server): void {
+    this.#install(server, this.#servers.has(server) ? this.keys() : undefined);
+  }
+
   #installAll(): void {
     const keys = this.keys();
     for (const server of this.#servers) this.#install(server, keys);
@@ -264,16 +274,6 @@ class TicketLease {
     }
   }
 
-  /** A new context begins with keys of Node's own. */
-  #followContexts(server: Server): void {
-    const { setSecureContext } = server;
-    const value = (options: unknown) => {
-      Reflect.apply(setSecureContext, server, [options]);
-      this.#install(server, this.#servers.has(server) ? this.keys() : undefined);
-    };
-    Object.defineProperty(server, 'setSecureContext', { value, configurable: true, writable: true });
-  }
-
   #tell(event: FleetLease['event'], error?: KeylessError): void {
     if (!fleetLease.hasSubscribers) return;
     const { epoch, remainingMs } = this.stats();
@@ -285,6 +285,15 @@ class TicketLease {
     this.#waiters.clear();
     for (const waiter of waiters) waiter(error);
   }
+}
+
+function followContexts(server: Server, onContext: () => void): void {
+  const { setSecureContext } = server;
+  const value = (options: unknown) => {
+    Reflect.apply(setSecureContext, server, [options]);
+    onContext();
+  };
+  Object.defineProperty(server, 'setSecureContext', { value, configurable: true, writable: true });
 }
 
 function closedError(): KeylessError {

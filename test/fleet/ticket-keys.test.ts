@@ -160,6 +160,33 @@ for (const version of VERSIONS) {
       assert.equal((await goBetween(two, two, version)).reused, true);
     });
 
+    it('are those of the lease that was used last, whichever is closed', async () => {
+      const source = new TicketSource();
+      const one = await edge(source);
+      const next = leaseTicketKeys(source, { clock: one.clock });
+      await next.ready();
+      next.use(one.server);
+      one.lease.close();
+      assert.equal((await goBetween(one, one, version)).reused, true, 'one is closed that was used before');
+      one.server.setSecureContext({ cert: issued.certPem, key: localKey(issued.keyPem) } as never);
+      assert.equal((await goBetween(one, one, version)).reused, true, 'and there is another context');
+      next.close();
+      assert.equal((await goBetween(one, one, version)).reused, false, 'it is closed itself');
+    });
+
+    it('go with the lease that was used last when the server listens again', async () => {
+      const source = new TicketSource();
+      const one = await edge(source);
+      const next = leaseTicketKeys(source, { clock: one.clock });
+      await next.ready();
+      next.use(one.server);
+      one.lease.close();
+      await close(one.server);
+      const again = { ...one, port: await listen(one.server) };
+      assert.equal((await goBetween(again, again, version)).reused, true);
+      next.close();
+    });
+
     it('hold for names of their own (SNI)', async () => {
       const source = new TicketSource();
       const [one, two] = [await edge(source), await edge(source)];
