@@ -19,7 +19,7 @@ import { capabilitiesRequest, pingRequest } from '../protocol/request-encoder.ts
 import type { Items } from '../protocol/tags.ts';
 import { nextTick } from '../timers.ts';
 import { atEndOfTurn } from '../turn.ts';
-import { connectionError, type Refusal, refusalOf } from './errors.ts';
+import { connectionError, type Refusal, refusalOf, wordsOf } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type LaneName, STANDSTILL_MS } from './lane.ts';
 import { type OnAnswer, type OnLate, PendingRequests } from './pending-requests.ts';
@@ -74,7 +74,7 @@ function guarded(lookup: LookupFunction): LookupFunction {
     try {
       lookup(hostname, options, callback);
     } catch (error) {
-      nextTick(callback, error instanceof Error ? error : new Error(String(error)), []);
+      nextTick(callback, error instanceof Error ? error : new Error(wordsOf(error)), []);
     }
   };
 }
@@ -89,7 +89,8 @@ export class Connection {
   #heartbeat: Heartbeat | undefined;
   readonly #batch = new FrameBatch();
   #state: 'connecting' | 'ready' | 'closed' = 'connecting';
-  #error: Error | undefined;
+  /** Whoever resolves names may fail with what is no Error. */
+  #error: unknown;
   /** The handshake is over and the greeting not answered. */
   #isUnanswered = false;
   #isLeaving = false;
@@ -198,7 +199,7 @@ export class Connection {
     this.#endIfIdle();
   }
 
-  destroy(error: Error): void {
+  destroy(error: unknown): void {
     this.#error ??= error;
     this.#socket.destroy();
     this.#onClose();
@@ -229,7 +230,7 @@ export class Connection {
     socket.setNoDelay(true);
     socket.on('secureConnect', () => this.#greet());
     // Node tells of a record that does not verify, and leaves the connection open until something is written (20 to 26).
-    socket.on('error', (error: Error) => this.destroy(error));
+    socket.on('error', (error: unknown) => this.destroy(error));
     socket.on('close', () => this.#onClose());
     return socket;
   }
@@ -285,7 +286,7 @@ export class Connection {
       for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next())
         this.#take(frame);
     } catch (error) {
-      this.destroy(error as Error);
+      this.destroy(error);
       return false;
     }
     this.#events.onAnswers();

@@ -76,8 +76,7 @@ export type Refusal = 'no' | 'perhaps' | 'certain';
  * @param unanswered the key server ended the connection before it had answered anything
  */
 export function refusalOf({ code, cause }: KeylessError, unanswered: boolean): Refusal {
-  const itSays = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
-  if (code === 'ERR_KEYLESS_KEY_SERVER_IDENTITY' || REFUSED_US.test(itSays)) return 'certain';
+  if (code === 'ERR_KEYLESS_KEY_SERVER_IDENTITY' || REFUSED_US.test(codeOf(cause))) return 'certain';
   return unanswered ? 'perhaps' : 'no';
 }
 
@@ -91,22 +90,34 @@ export const PERHAPS_REFUSED =
   'it ended the connection after the TLS handshake and before any answer: does it accept our certificate (its CA, its ' +
   'dates, its use for clients), and does its policy name us?';
 
+/** What an error says. Those that resolve names for us may fail with anything: a text, an object, nothing at all. */
+export function wordsOf(cause: unknown): string {
+  const { code, message } = Object(cause) as Record<string, unknown>;
+  const said = [message, code, cause].find((each) => typeof each === 'string' && each !== '');
+  return (said as string | undefined)?.trimEnd() ?? 'it failed';
+}
+
+function codeOf(cause: unknown): string {
+  const { code } = Object(cause) as Record<string, unknown>;
+  return typeof code === 'string' ? code : '';
+}
+
 /**
- * @param cause `undefined`: the key server ended the connection without a reason
+ * @param cause what the connection failed with; `undefined`: the key server ended it without a reason
  * @param unanswered it did so before it had answered anything
  */
-export function connectionError(cause: Error | undefined, server: string, unanswered = false): KeylessError {
+export function connectionError(cause: unknown, server: string, unanswered = false): KeylessError {
   if (cause instanceof KeylessError) return cause;
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+  const code = codeOf(cause);
+  const said = cause === undefined ? 'it ended the connection' : wordsOf(cause);
   if (IDENTITY.test(code)) {
     return new KeylessError(
       'ERR_KEYLESS_KEY_SERVER_IDENTITY',
-      `The certificate of the key server ${server} was not accepted: ${cause!.message}`,
+      `The certificate of the key server ${server} was not accepted: ${said}`,
       { cause },
     );
   }
   const what = REFUSED_US.test(code) ? 'did not accept our certificate' : 'cannot be reached or went away';
-  const said = cause?.message.trimEnd() ?? 'it ended the connection';
   const why = unanswered && ENDED.has(code) ? PERHAPS_REFUSED : said;
   return new KeylessError('ERR_KEYLESS_CONNECTION', `The key server ${server} ${what}: ${why}`, { cause });
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import { type Patience, patience } from '../patience.ts';
 import { clientServers } from './channels.ts';
+import { wordsOf } from './errors.ts';
 import type { ServerAddress } from './server-address.ts';
 
 /** The part of a `dns.SrvRecord` that matters here. Weights are not looked at: measured latency decides. */
@@ -123,7 +124,7 @@ export class SrvWatch {
     this.#wait(this.#settings.clock.now() + Math.min(MIN_INTERVAL_MS, this.#settings.intervalMs));
     const error = new KeylessError(
       'ERR_KEYLESS_NO_KEY_SERVER',
-      `The SRV record ${this.#settings.name} is of no use: ${cause instanceof Error ? cause.message : 'it failed'}.`,
+      `The SRV record ${this.#settings.name} is of no use: ${wordsOf(cause)}.`,
       { cause },
     );
     this.#events.onFailed(error);

@@ -183,3 +183,27 @@ for (const [when, from] of [
     assert.ok(keys.stats().servers[0]!.failures >= 1);
   });
 }
+
+for (const [what, failure] of [
+  ['a text', 'ENOTFOUND'],
+  ['an object', { code: 'ENOTFOUND' }],
+  ['an object without a prototype', Object.assign(Object.create(null), { code: 'ENOTFOUND' })],
+  ['an Error without a message', Object.assign(new Error(), { code: 'ENOTFOUND', message: undefined })],
+] as const) {
+  test(`a lookup that fails with ${what} is an attempt that failed, and the error says with what`, async () => {
+    const server = await badServer();
+    let isFailing = true;
+    const keys = connectKeyServers({
+      ...{ servers: [`localhost:${server.port}`], ...setup.edgeOptions, connectionsPerServer: 1 },
+      lookup: (_name, options, callback) => {
+        if (isFailing) setImmediate(callback, failure as Error, []);
+        else if (options.all === true) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+        else callback(null, '127.0.0.1', 4);
+      },
+    });
+    open.unshift(keys);
+    await assert.rejects(keys.ready(), /cannot be reached or went away: ENOTFOUND$/);
+    isFailing = false;
+    await until(() => keys.stats().servers[0]!.ready === 1);
+  });
+}
