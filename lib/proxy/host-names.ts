@@ -1,5 +1,6 @@
 /** Which certificate answers to which name (RFC 6125 §6.4, RFC 9110 §4.3.5): exact names first, then wildcards of one label. */
 import type { X509Certificate } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import { alternativeNames } from '../protocol/alternative-names.ts';
 
 const DNS_NAME = /^(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/;
@@ -14,11 +15,20 @@ export function dnsNamesOf(certificate: X509Certificate): readonly string[] {
   return [...new Set(names.filter((name) => DNS_NAME.test(name)))].sort();
 }
 
-/** The host of an `authority` or `Host` (RFC 3986 §3.2), in lower case; `undefined`: it is none. */
+/** A name of the DNS or an address, and a port, which may be empty (RFC 3986 §3.2.3). */
+const AUTHORITY =
+  /^(?:\[(?<six>[0-9a-f:.]+)\]|(?<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?)(?::(?<port>\d*))?$/i;
+const MAX_PORT = 65_535;
+
+/**
+ * The host of an `authority` or `Host` (RFC 9110 §4.2.2, §7.2), in lower case; `undefined`: it is none. Whatever is not plainly
+ * one is none: others could find another host in it (`user@host`, `host/`, `%68ost`).
+ */
 export function hostnameOf(authority: string | undefined): string | undefined {
-  if (authority === undefined || authority.length > MAX_NAME) return undefined;
-  const name = /^(?<name>[a-z0-9._-]+)(?::\d{1,5})?$/i.exec(authority)?.groups?.name;
-  return name?.toLowerCase().replace(/\.$/, '');
+  const { six, name, port } = AUTHORITY.exec(authority ?? '')?.groups ?? {};
+  if (Number(port ?? 0) > MAX_PORT) return undefined;
+  if (six !== undefined) return isIPv6(six) ? `[${six.toLowerCase()}]` : undefined;
+  return name?.toLowerCase();
 }
 
 /** Values by name, each name once. */

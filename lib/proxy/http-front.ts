@@ -16,23 +16,27 @@ import { ClientFault, reasonOf, statusOfUnread } from './failure.ts';
 import { refuse } from './final-status.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type Client, requestHeaders, takesTrailers } from './headers.ts';
-import { hostnameOf } from './host-names.ts';
 import { endWhenIdle } from './idle-session.ts';
 import { Line } from './line.ts';
 import { quiet } from './quiet.ts';
-import { asksForChange, authorityOf, refusedRequest, refusedUpgrade, targetOf } from './refused-request.ts';
+import {
+  type Addressed,
+  asksForChange,
+  authorityOf,
+  refusedRequest,
+  refusedUpgrade,
+  targetOf,
+} from './refused-request.ts';
 import { type OnChange, type OutgoingRequest, sendHttp1 } from './send-http1.ts';
 import { Http2Backend } from './send-http2.ts';
 import type { StallLimits } from './stall-watch.ts';
 import { upgrade } from './upgrade.ts';
 
 /** What is known of a connection when TLS is through. */
-export interface Visit {
+export interface Visit extends Addressed {
   readonly host: string;
   readonly backend: Backend;
   readonly client: Client;
-  /** Whether this connection may ask for that name: another's certificate was not shown to it. */
-  mayAskFor(name: string): boolean;
   /** Whatever it throws ends this connection, and is told of; never rejects. */
   contain(work: () => unknown): Promise<void>;
 }
@@ -50,7 +54,6 @@ const MOST_CHECKING_MS = 30_000;
 const NO_ERROR = 0x0;
 /** RFC 9110 §10.1.1: nothing but `100-continue`. */
 const EXPECTATION_FAILED = 417;
-const MISDIRECTED = 421;
 
 function overHttp2({ protocol }: Backend): boolean {
   return protocol === 'h2' || protocol === 'h2c';
@@ -168,19 +171,11 @@ export class HttpFront {
     void visit?.contain(() => work(visit));
   }
 
-  /** @returns the status of a request that goes nowhere; `undefined`: it may go */
-  #refusal(request: FrontRequest, visit: Visit): number | undefined {
-    const refused = refusedRequest(request);
-    if (refused !== undefined) return refused;
-    const name = hostnameOf(authorityOf(request));
-    return visit.mayAskFor(name ?? '') ? undefined : MISDIRECTED;
-  }
-
   /** @param fault a status with which it is refused, if not with another */
   async #serve(request: FrontRequest, response: FrontResponse, visit: Visit, fault?: number): Promise<void> {
     const startedAt = performance.now();
     if (!this.#begin(request, response)) return;
-    const refused = this.#refusal(request, visit) ?? fault;
+    const refused = refusedRequest(request, visit) ?? fault;
     if (refused !== undefined) {
       const headers = { 'content-length': 0, ...this.#lastAnswer(request) };
       (response as ServerResponse).writeHead(refused, headers);
@@ -245,7 +240,7 @@ export class HttpFront {
   /** @param onChange the request asks for another protocol */
   #send(request: FrontRequest, visit: Visit, sender: Sender, onChange?: OnChange): Sent {
     const { backend, client } = visit;
-    const headers = requestHeaders(request.headers, authorityOf(request)!, client);
+    const headers = requestHeaders(request.headers, authorityOf(request, visit.addressed)!, client);
     const wish = onChange && { connection: 'Upgrade', upgrade: request.headers.upgrade };
     const outgoing: OutgoingRequest = {
       method: request.method!,
@@ -272,7 +267,7 @@ export class HttpFront {
     this.#lines.delete(socket);
     const asks = request.method !== 'CONNECT' && asksForChange(request);
     const kind = asks ? 'upgrade' : 'http';
-    const refused = this.#refusal(request, visit) ?? refusedUpgrade(request, overHttp2(visit.backend));
+    const refused = refusedRequest(request, visit) ?? refusedUpgrade(request, overHttp2(visit.backend));
     if (refused !== undefined) {
       refuse(socket, refused, this.#options.idleTimeoutMs);
       this.#record(kind, request, visit, startedAt, { status: refused, bytes: 0, error: undefined });

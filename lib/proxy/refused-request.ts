@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { type FrontRequest, hasBody, isHttp2 } from './front-request.ts';
+import { hostnameOf } from './host-names.ts';
 
 const BAD_REQUEST = 400;
 const MISDIRECTED = 421;
@@ -27,10 +28,14 @@ function absoluteForm(
   return ABSOLUTE_FORM.exec(request.url!)?.groups as ReturnType<typeof absoluteForm>;
 }
 
-/** Whom a request is for, as the client wrote it: in its target, or else by its `Host`. */
-export function authorityOf(request: FrontRequest): string | undefined {
+/**
+ * Whom a request is for, as the client wrote it: in its target, or else by its `Host`, which HTTP/1.0 knows nothing of.
+ *
+ * @param addressed whom its connection is for (RFC 9112 §3.3)
+ */
+export function authorityOf(request: FrontRequest, addressed: string): string | undefined {
   const named = isHttp2(request) ? request.authority : absoluteForm(request)?.authority;
-  return named || request.headers.host;
+  return named || (request.headers.host ?? (request.httpVersion === '1.0' ? addressed : undefined));
 }
 
 /** What is asked for there: path and query, or `*`, as a server is asked that is no proxy (RFC 9112 §3.2.1, §3.2.4). */
@@ -56,22 +61,42 @@ function isMisdirected(request: FrontRequest): boolean {
   return scheme !== undefined && (scheme.toLowerCase() !== 'https' || authority === '');
 }
 
-/** RFC 9112 §3.2 (one `Host`) and §6.1 (a coding that is passed on must be known; HTTP/1.0 has none). */
-function refusedFraming({ headers, headersDistinct, httpVersionMinor }: IncomingMessage): number | undefined {
-  if (headersDistinct.host?.length !== 1) return BAD_REQUEST;
+/** RFC 9112 §3.2: one, also where it does not count; empty where the target names nobody. HTTP/1.0 need not have one. */
+function hasValidHost({ headersDistinct: { host = [] }, httpVersion }: IncomingMessage): boolean {
+  if (host.length === 0) return httpVersion === '1.0';
+  return host.length === 1 && (host[0] === '' || hostnameOf(host[0]) !== undefined);
+}
+
+/** RFC 9112 §6.1: a coding that is passed on must be known; HTTP/1.0 has none. */
+function refusedFraming(request: IncomingMessage): number | undefined {
+  if (!hasValidHost(request)) return BAD_REQUEST;
+  const { headers, httpVersionMinor } = request;
   const coding = headers['transfer-encoding'];
   if (coding === undefined) return undefined;
   if (httpVersionMinor === 0) return BAD_REQUEST;
   return coding.toLowerCase() === 'chunked' ? undefined : NOT_IMPLEMENTED;
 }
 
+/** Of the connection that a request comes over. */
+export interface Addressed {
+  /** The name that TLS was told, or else the address. */
+  readonly addressed: string;
+  /** Whether it may ask for that name: another's certificate was not shown to it. */
+  mayAskFor(name: string): boolean;
+}
+
 /** @returns the status of a request that goes nowhere; `undefined`: it may go */
-export function refusedRequest(request: FrontRequest): number | undefined {
+export function refusedRequest(
+  request: FrontRequest,
+  { addressed, mayAskFor }: Addressed,
+): number | undefined {
   if (!isHttp2(request) && !VERSIONS.has(request.httpVersion)) return VERSION_NOT_SUPPORTED;
   if (NOT_PASSED_ON.has(request.method!.toUpperCase())) return NOT_IMPLEMENTED;
   if (isMisdirected(request)) return MISDIRECTED;
-  if (!hasTarget(request) || authorityOf(request) === undefined) return BAD_REQUEST;
-  return isHttp2(request) ? undefined : refusedFraming(request);
+  const name = hostnameOf(authorityOf(request, addressed));
+  if (!hasTarget(request) || name === undefined) return BAD_REQUEST;
+  const refused = isHttp2(request) ? undefined : refusedFraming(request);
+  return refused ?? (mayAskFor(name) ? undefined : MISDIRECTED);
 }
 
 /** Another version of HTTP, or TLS: the requests within would pass this proxy unseen. */

@@ -56,6 +56,16 @@ function isTrusted(list: BlockList | undefined, address: string): boolean {
   return list?.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') ?? false;
 }
 
+/** Of IPv4, as it is written there. */
+function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=[\d.]+$)/, '');
+}
+
+/** RFC 3986 §3.2.2. */
+function authorityOfAddress(address: string): string {
+  return isIPv6(plainAddress(address)) ? `[${address}]` : plainAddress(address);
+}
+
 /** By a neighbour that is trusted. */
 interface Introduction {
   /** `undefined`: it speaks for itself. */
@@ -240,7 +250,7 @@ export class TlsProxy {
     // A neighbour that names the client has passed its bytes on unread: the fields within are that client's own.
     const trusted = introduction !== undefined && behind === undefined;
     const { address, port } = behind ?? { address: below.remoteAddress ?? '', port: below.remotePort ?? 0 };
-    return { address: address.replace(/^::ffff:(?=[\d.]+$)/, ''), port, trusted };
+    return { address: plainAddress(address), port, trusted };
   }
 
   #welcome(socket: TLSSocket): void {
@@ -265,6 +275,7 @@ export class TlsProxy {
 
   #visitOf(socket: TLSSocket, { host, backend, client }: Guest): Visit {
     return {
+      addressed: socket.servername || authorityOfAddress(socket.localAddress ?? ''),
       ...{ host: host.label, backend, client },
       mayAskFor: (name) => this.#hostFor(name)?.label === host.label,
       contain: (work) => this.#contain(socket, work),
