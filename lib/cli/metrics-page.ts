@@ -1,9 +1,10 @@
 /** `--metrics`: for Prometheus, over plain HTTP, on the loopback unless told otherwise. */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { explainListening, parseListen } from './command.ts';
 import type { Print } from './event-lines.ts';
+import { oneRequestServer } from './one-request-http.ts';
+import { PageForAll } from './page-for-all.ts';
 
 const LOOPBACK = '127.0.0.1';
 
@@ -15,23 +16,18 @@ export interface MetricsSource {
   close(): void;
 }
 
-/** Places, and the milliseconds for which somebody who asks for nothing has one: Node looks once in that interval. */
-const MAX_CONNECTIONS = 16;
-const TIMES = { requestTimeout: 5000, connectionsCheckingInterval: 1000 };
+const NO_PAGE = { contentType: 'text/plain', body: Buffer.alloc(0) };
 
 function metricsPage(metrics: MetricsSource): Server {
-  const server = createServer(TIMES, (request, response) => {
-    if (request.url !== '/metrics' || request.method !== 'GET') {
-      response.writeHead(404).end();
-      return;
+  const page = new PageForAll(async () => Buffer.from(await metrics.render()));
+  return oneRequestServer(async (target) => {
+    if (target !== '/metrics') return { status: '404 Not Found', ...NO_PAGE };
+    try {
+      return { status: '200 OK', contentType: metrics.contentType, body: await page.next() };
+    } catch {
+      return { status: '500 Internal Server Error', ...NO_PAGE };
     }
-    metrics.render().then(
-      (text) => response.writeHead(200, { 'content-type': metrics.contentType }).end(text),
-      () => response.writeHead(500).end(),
-    );
   });
-  server.maxConnections = MAX_CONNECTIONS;
-  return server;
 }
 
 /** @param command whose option it is, @param text `port` or `host:port`; @returns ends it */
@@ -43,6 +39,11 @@ export async function startMetrics(
 ): Promise<() => void> {
   const { host, port } = parseListen(command, text, LOOPBACK);
   const page = metricsPage(metrics).listen(port, host);
+  const sockets = new Set<Socket>();
+  page.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   try {
     await once(page, 'listening');
   } catch (error) {
@@ -53,6 +54,6 @@ export async function startMetrics(
   return () => {
     metrics.close();
     page.close();
-    page.closeAllConnections();
+    for (const socket of sockets) socket.destroy();
   };
 }

@@ -1,0 +1,71 @@
+/**
+ * HTTP/1.1 (RFC 9112) for a page that strangers may ask for: one request of a connection, without a body, and an answer that ends it.
+ * What a client sends behind it is not looked at. Node's own server reads every request of a chunk, two thousand, before it looks at
+ * whether anybody reads the answers (20 to 26).
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+
+export interface PageAnswer {
+  readonly status: '200 OK' | '404 Not Found' | '500 Internal Server Error';
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+/** Connections at once. */
+const MAX_CONNECTIONS = 16;
+const MAX_HEAD_BYTES = 16_384;
+/** To ask, from the connection on; and again to read the answer. */
+const PATIENCE_MS = 5000;
+
+/** @param answer must not reject; it gets the target as it was sent, `undefined` for another method than GET */
+export function oneRequestServer(answer: (target: string | undefined) => Promise<PageAnswer>): Server {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const end = () => socket.destroy();
+    const hasAsked = endInTime(socket);
+    readHead(socket.on('error', end).on('end', end), async (head) => {
+      socket.off('end', end);
+      hasAsked();
+      const page = await answer(targetOf(head));
+      if (!socket.writable) return;
+      endInTime(socket);
+      socket.end(bytesOf(page), end);
+    });
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  return server;
+}
+
+/** @returns takes the limit away */
+function endInTime(socket: Socket): () => void {
+  const timer = setTimeout(() => socket.destroy(), PATIENCE_MS);
+  const stop = () => clearTimeout(timer);
+  socket.once('close', stop);
+  return stop;
+}
+
+/** @param use called once, when the head of the first request has come; one more chunk at most is read after it */
+function readHead(socket: Socket, use: (head: string) => void): void {
+  let head = '';
+  socket.setEncoding('latin1').on('data', function read(chunk: string) {
+    head += chunk;
+    if (head.includes('\r\n\r\n')) {
+      socket.off('data', read).pause();
+      use(head);
+    } else if (head.length > MAX_HEAD_BYTES) socket.destroy();
+  });
+}
+
+function targetOf(head: string): string | undefined {
+  return /^GET (\S+) HTTP\/1\.\d\r\n/.exec(head)?.[1];
+}
+
+function bytesOf({ status, contentType, body }: PageAnswer): Buffer {
+  const head = [
+    `HTTP/1.1 ${status}`,
+    `content-type: ${contentType}`,
+    `content-length: ${body.length}`,
+    `date: ${new Date().toUTCString()}`,
+    'connection: close',
+  ];
+  return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]);
+}
