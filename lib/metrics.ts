@@ -36,6 +36,12 @@ const GAUGES: readonly Metric[] = [
     samples: forEachServer(({ inFlight }) => inFlight),
   },
   {
+    name: 'key_server_unanswered',
+    help: 'Requests on its connections that nobody waits for any more, and that it has not answered: grows where it loses some.',
+    labels: ['server'],
+    samples: forEachServer(({ unanswered }) => unanswered),
+  },
+  {
     name: 'key_server_breaker_open',
     help: '1: it failed too often and is left alone; 0.5: it is being tried; 0: it is trusted.',
     labels: ['server'],
@@ -107,6 +113,12 @@ const COUNTERS: readonly Metric[] = [
       servers.flatMap(({ server, errors }) =>
         Object.entries(errors).map(([code, count]) => [{ server, code }, count] as const),
       ),
+  },
+  {
+    name: 'key_server_hedges_total',
+    help: 'Second requests to other key servers, because this one took long.',
+    labels: ['server'],
+    samples: forEachServer(({ hedges }) => hedges),
   },
   {
     name: 'key_server_connections_total',

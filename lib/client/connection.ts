@@ -149,6 +149,11 @@ export class Connection {
     return this.#isDoubtful || (this.#pending.waiting > 0 && now - this.#progressAt > STANDSTILL_MS);
   }
 
+  /** Requests that nobody waits for any more, and whose answers may still come. */
+  get unanswered(): number {
+    return this.#pending.givenUp;
+  }
+
   /** Answers that came too late, and answers to nothing that was asked. */
   get strayAnswers(): { late: number; unknown: number } {
     return { late: this.#pending.late, unknown: this.#pending.unknown };

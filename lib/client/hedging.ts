@@ -1,7 +1,8 @@
 /**
  * A second request elsewhere for operations that take longer than nearly all do, within a budget: at most one for every
  * twenty operations, so that slow key servers do not get twice the load when all are slow. Where one key server stands
- * still and another one answers, its operations need no budget, and wait no longer, however long nearly all took of late.
+ * still and another one answers, its operations need no budget, and wait no longer, however long nearly all took of late. Nor does
+ * an operation that has waited for half of its time: a key server that loses some of its requests does not stand still.
  *
  * One timer for all operations, none for each: they wait in the order in which they were sent.
  */
@@ -14,6 +15,8 @@ export interface Hedgeable {
   readonly isOut: boolean;
   /** Milliseconds on the clock. */
   readonly sentAt: number;
+  /** Milliseconds on the clock. */
+  readonly deadline: number;
   /** The key server that was asked gives nobody an answer. */
   standsStill(now: number): boolean;
 }
@@ -22,8 +25,11 @@ export interface HedgingSettings<T extends Hedgeable, Server> {
   readonly clock: Clock;
   /** Milliseconds after which a second request goes out now. */
   delayMs(): number;
-  /** @returns whom else to ask; `undefined`: nobody */
-  otherFor(operation: T): Server | undefined;
+  /**
+   * @param mayBeLost it has waited for longer than what is merely slow takes
+   * @returns whom else to ask; `undefined`: nobody
+   */
+  otherFor(operation: T, mayBeLost: boolean): Server | undefined;
   /** @returns whether it is likely to answer soon */
   answers(server: Server, now: number): boolean;
   hedge(operation: T, other: Server): void;
@@ -37,8 +43,16 @@ const MOST = 10;
  * that second requests go out sooner now.
  */
 const SECOND_LOOK_MS = 100;
+/** What takes so many times as long as that after which a second request goes out is not merely slow. */
+const LOST_AFTER_DELAYS = 4;
 /** The settled ones at the head are let go of when there are so many. */
 const COMPACT_AT = 1024;
+
+/** Half of its time is gone, and not because it had little. */
+function isAtRisk({ sentAt, deadline }: Hedgeable, now: number): boolean {
+  const waitedMs = now - sentAt;
+  return waitedMs > STANDSTILL_MS && waitedMs > deadline - now;
+}
 
 export class Hedging<T extends Hedgeable, Server> {
   readonly #settings: HedgingSettings<T, Server>;
@@ -101,12 +115,13 @@ export class Hedging<T extends Hedgeable, Server> {
     const waitedMs = now - operation.sentAt;
     // Its first attempt may have failed: it is sent again in its turn, and then has as long as any.
     if (!operation.isOut || waitedMs < Math.min(delayMs, STANDSTILL_MS)) return false;
-    const standsStill = operation.standsStill(now);
+    const isUrgent = operation.standsStill(now) || isAtRisk(operation, now);
     const isPaid = waitedMs >= delayMs && this.#budget >= 1;
-    if (!standsStill && !isPaid) return false;
-    const other = this.#settings.otherFor(operation);
+    if (!isUrgent && !isPaid) return false;
+    const mayBeLost = isUrgent || waitedMs > Math.max(STANDSTILL_MS, LOST_AFTER_DELAYS * delayMs);
+    const other = this.#settings.otherFor(operation, mayBeLost);
     if (other === undefined) return false;
-    const isFree = standsStill && this.#settings.answers(other, now);
+    const isFree = isUrgent && this.#settings.answers(other, now);
     if (!isFree && !isPaid) return false;
     this.#settings.hedge(operation, other);
     this.sent += 1;

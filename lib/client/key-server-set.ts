@@ -271,7 +271,7 @@ export class KeyServerSet {
     return new Hedging({
       clock: this.#clock,
       delayMs: () => this.#selection.delayMs(lane),
-      otherFor: (errand) => this.#selection.otherFor(errand),
+      otherFor: (errand, mayBeLost) => this.#selection.otherFor(errand, mayBeLost),
       answers: (server, now) => server.answers(lane, now),
       hedge: (errand, other) => this.#hedge(errand, other),
     });

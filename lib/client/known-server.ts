@@ -305,6 +305,7 @@ export class KnownServer implements TriedCandidate {
       hedges: this.hedges,
       connections: sum(this.#links.map(({ connections }) => connections)),
       failures: sum(this.#links.map(({ failures }) => failures)),
+      unanswered: sum(this.#links.map(({ unanswered }) => unanswered)),
       lateAnswers: sum(stray.map(({ late }) => late)),
       unknownAnswers: sum(stray.map(({ unknown }) => unknown)),
       lastError: this.#links.find(({ lastError }) => lastError !== undefined)?.lastError,

@@ -101,6 +101,13 @@ export class Link {
     return { late, unknown };
   }
 
+  /** Requests that nobody waits for any more, and whose answers may still come. */
+  get unanswered(): number {
+    let unanswered = 0;
+    for (const connection of this.#connections()) unanswered += connection.unanswered;
+    return unanswered;
+  }
+
   /** Somebody needs it now: does not wait for the end of the back-off, unless it has just been tried. */
   hurry(): void {
     if (this.state !== 'waiting' || !this.#events.mayConnect()) return;

@@ -66,15 +66,14 @@ export class Selection {
   }
 
   /**
-   * @returns whom to ask, too; of a worse priority only where those of the better ones do not answer, which is not to be there; and
-   *   whoever is left alone only where nobody else is
+   * @param mayBeLost it is not merely slow, as far as can be known: whoever does not answer it is as good as not there
+   * @returns whom to ask, too; only then of a worse priority, and only where nobody else is whoever is left alone
    */
-  otherFor(errand: Errand): KnownServer | undefined {
+  otherFor(errand: Errand, mayBeLost: boolean): KnownServer | undefined {
     const now = this.#clock.now();
     const { lane } = errand.request;
     const never = this.#servers.filter((each) => each === errand.server || !errand.mayBeHedgedAt(each));
     const avoid = [...this.#unfit(errand, now), ...never];
-    const standsStill = errand.standsStill(now);
     let left = this.#trusted;
     let other: KnownServer | undefined;
     while (left.length > 0) {
@@ -82,10 +81,10 @@ export class Selection {
       const chosen = chooseOther(equals, avoid, lane, now, this.#random);
       if (chosen?.standsStill(lane, now) === false) return chosen;
       other ??= chosen;
-      if (!standsStill) break;
+      if (!mayBeLost) break;
       left = left.filter((server) => !equals.includes(server));
     }
-    return other ?? (standsStill ? this.#cheapest(this.#others(avoid), errand, now) : undefined);
+    return other ?? (mayBeLost ? this.#cheapest(this.#others(avoid), errand, now) : undefined);
   }
 
   /** @returns milliseconds after which somebody else is asked, too */

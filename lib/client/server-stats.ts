@@ -37,6 +37,8 @@ export interface ServerStats {
   readonly connections: number;
   /** Attempts and connections that failed. */
   readonly failures: number;
+  /** Requests on its present connections that nobody waits for any more, and that it has not answered yet: many, where it loses some. */
+  readonly unanswered: number;
   /** Answers that nobody waited for any more. */
   readonly lateAnswers: number;
   /** Answers to nothing that was asked: a fault of the key server. */

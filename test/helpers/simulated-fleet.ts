@@ -64,6 +64,7 @@ class SimulatedOperation implements Hedgeable {
   readonly startedAt: number;
   /** Whom it waits for, and since when. */
   readonly attempts = new Map<SimulatedServer, number>();
+  readonly deadline = Number.POSITIVE_INFINITY;
   sentAt = 0;
   settled = false;
 

@@ -218,6 +218,7 @@ class Slow implements Hedgeable {
   settled = false;
   isOut = true;
   sentAt: number;
+  deadline = Number.POSITIVE_INFINITY;
   still = false;
   constructor(sentAt: number) {
     this.sentAt = sentAt;
@@ -232,10 +233,15 @@ function hedging(others = true) {
   const hedged: Slow[] = [];
   const other = { answers: true };
   const delay = { ms: 10 };
+  /** When it was thought that the operation might be lost. */
+  const lost: number[] = [];
   const it = new Hedging<Slow, typeof other>({
     clock,
     delayMs: () => delay.ms,
-    otherFor: () => (others ? other : undefined),
+    otherFor: (_operation, mayBeLost) => {
+      if (mayBeLost) lost.push(clock.now());
+      return others ? other : undefined;
+    },
     answers: ({ answers }) => answers,
     hedge: (operation) => void hedged.push(operation),
   });
@@ -244,7 +250,7 @@ function hedging(others = true) {
     it.watch(operation);
     return operation;
   };
-  return { clock, hedged, it, other, delay, send };
+  return { clock, hedged, it, other, delay, lost, send };
 }
 
 test('who is slower than the delay is asked for elsewhere, once; who is settled is not', () => {
@@ -314,6 +320,42 @@ test('a standstill is over after half a second, however long nearly all answers 
   assert.deepEqual(hedged, [still]);
   clock.advance(200);
   assert.deepEqual(hedged, [still, slow]);
+});
+
+test('whoever has waited for half of its time needs no budget, unless the other one is no better', () => {
+  const { clock, hedged, other, send } = hedging();
+  const all = Array.from({ length: 30 }, send);
+  for (const operation of all) operation.deadline = 4000;
+  clock.advance(1900);
+  assert.equal(hedged.length, 10);
+  other.answers = false;
+  clock.advance(200);
+  assert.equal(hedged.length, 10);
+  other.answers = true;
+  clock.advance(200);
+  assert.equal(hedged.length, 30);
+});
+
+test('half of little time is no reason', () => {
+  const { clock, hedged, send } = hedging();
+  for (let at = 0; at < 30; at += 1) send().deadline = 400;
+  clock.advance(450);
+  assert.equal(hedged.length, 10);
+});
+
+test('an operation is thought to be lost after half a second, and after more where nearly all take long', () => {
+  const { clock, delay, lost, send } = hedging(false);
+  send();
+  clock.advance(400);
+  assert.deepEqual(lost, []);
+  clock.advance(300);
+  assert.ok(lost[0]! > 500 && lost[0]! <= 620, `after ${lost[0]}`);
+  lost.length = 0;
+  delay.ms = 300;
+  clock.advance(400);
+  assert.deepEqual(lost, []);
+  clock.advance(300);
+  assert.ok(lost[0]! > 1200 && lost[0]! <= 1320, `after ${lost[0]}`);
 });
 
 test('second requests go out sooner as soon as key servers are quicker again', () => {

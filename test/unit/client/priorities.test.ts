@@ -31,11 +31,12 @@ function srvEdge(servers: readonly (readonly [RudeKeyServer, number])[]) {
   return keys;
 }
 
-/** Answers after so many milliseconds; `undefined`: pings only. */
+/** Answers after so many milliseconds; `undefined`: pings only. One of so many it loses. */
 async function settable() {
-  const it = { afterMs: 0 as number | undefined, asked: 0 };
+  const it = { afterMs: 0 as number | undefined, asked: 0, losesOneOf: Number.POSITIVE_INFINITY };
   const server = await edges.rude((frame, socket) => {
     it.asked += 1;
+    if (it.asked % it.losesOneOf === 0) return;
     if (it.afterMs !== undefined) setTimeout(answer, it.afterMs, frame, socket);
   });
   return { it, server };
@@ -103,4 +104,30 @@ test('a first priority that takes longer than it did sends nothing to the next o
   primary.it.afterMs = 150;
   await Promise.all(Array.from({ length: 10 }, () => sign(keys, TIMEOUT_MS)));
   assert.equal(backup.it.asked, 0);
+});
+
+test('what a first priority loses, while it answers the rest, the next one is asked for, also beyond the budget; and it shows', async () => {
+  const [primary, backup] = [await settable(), await settable()];
+  const keys = srvEdge([
+    [primary.server, 0],
+    [backup.server, 10],
+  ]);
+  await until(
+    () => keys.stats().servers.length === 2 && keys.stats().servers.every(({ ready }) => ready === 2),
+  );
+  primary.it.losesOneOf = 3;
+  primary.it.asked = 0;
+  const signed: Promise<unknown>[] = [];
+  for (let times = 0; times < 120; times += 1) {
+    signed.push(sign(keys, TIMEOUT_MS));
+    await pause(10);
+  }
+  await Promise.all(signed);
+  const { failed } = keys.stats();
+  const lossy = () => keys.stats().servers[0]!;
+  const lost = Math.floor(primary.it.asked / 3);
+  assert.equal(failed, 0);
+  assert.ok(lost > 20 && lossy().hedges >= lost, `${lossy().hedges} second requests for ${lost}`);
+  await until(() => lossy().unanswered === lost);
+  assert.equal(keys.stats().servers[1]!.unanswered, 0);
 });

@@ -39,6 +39,25 @@ test('signatures of another key are errors of the key server, and failed operati
   }
 });
 
+test('a key server that loses requests is told by its name: what it has not answered, and whose operations went elsewhere', async () => {
+  const [lossy, good] = [await startBadKeyServer(setup), await startBadKeyServer(setup)];
+  lossy.manner = 'silent';
+  const edge = await startEdge(setup, setup.sites.p256!, [lossy.address, good.address]);
+  open.push(edge, lossy, good);
+  await until(() => edge.keys.stats().servers.every(({ ready }) => ready === 2));
+  const registry = new Registry();
+  edgeMetrics(edge.keys, registry);
+  while (lossy.asked < 3) assert.equal(await edge.visit(), 'ok');
+  const lines = (await registry.metrics()).split('\n');
+  const [ofLossy, ofGood] = edge.keys.stats().servers;
+  assert.equal(ofLossy!.unanswered, lossy.asked);
+  assert.ok(ofLossy!.hedges > 0);
+  for (const { server, unanswered, hedges } of [ofLossy!, ofGood!]) {
+    assert.ok(lines.includes(`keyless_tls_edge_key_server_unanswered{server="${server}"} ${unanswered}`));
+    assert.ok(lines.includes(`keyless_tls_edge_key_server_hedges_total{server="${server}"} ${hedges}`));
+  }
+});
+
 test('what happened is what Prometheus reads, and nothing of it after close()', async () => {
   const [bad, good] = [await startBadKeyServer(setup), await startBadKeyServer(setup)];
   bad.manner = { error: 8 };
