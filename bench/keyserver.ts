@@ -19,6 +19,7 @@ import { createKeyServer } from '../lib/server/key-server.ts';
 import { keyStoreOf } from '../lib/server/pem-directory.ts';
 import { pemKey } from '../lib/server/pem-key.ts';
 import { type Issued, makeAuthority } from '../test/helpers/certificates.ts';
+import { end, owned } from './children.ts';
 import { cleaningUp, script, wholeNumber, wordsOf } from './script.ts';
 
 const SELF = fileURLToPath(import.meta.url);
@@ -108,6 +109,7 @@ interface Serving {
 async function startServer(setup: Setup, core: number | undefined): Promise<Serving> {
   const [program, ...args] = [...pinned(core), process.execPath, SELF, '--serve'];
   const child = spawn(program!, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  owned(child, 'The key server');
   child.send(setup);
   const [port] = (await once(child, 'message')) as [number];
   return { child, pid: child.pid!, port };
@@ -130,6 +132,7 @@ async function startServe({ ca, server, keys }: Setup, folder: string, core: num
   const extras = ['--policy', file('policy', policy), '--audit', join(folder, 'audit'), '--metrics', '0'];
   const [program, ...args] = [...pinned(core), process.execPath, MAIN, 'serve', ...own, ...who, ...extras];
   const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  owned(child, 'keyless-tls serve');
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return { child, pid: child.pid!, port };
 }
@@ -283,23 +286,22 @@ async function main(folder: string, rounds: number, seconds: number): Promise<vo
   const served = await startServe(setup, folder, 0);
   await speeds('serve with policy, audit log and metrics', served, setup, rounds, seconds);
   await residentUnderFlood(served, setup, seconds);
-  served.child.disconnect();
+  await end(served.child);
   await flooded(port, pid, setup, speed, seconds);
   await latency(port, setup, seconds);
-  child.disconnect();
+  await end(child);
   const both = await startServer(setup, undefined);
   if (availableParallelism() > 1)
     execFileSync('taskset', ['-a', '-p', '-c', '0,1', String(both.pid)], { stdio: 'ignore' });
   await beside(both, setup, seconds, 4, 1000);
   await beside(both, setup, seconds, 200, 100);
-  both.child.disconnect();
+  await end(both.child);
 }
 
 if (process.argv[2] === '--serve') process.once('message', (setup) => void serve(setup as Setup));
 else {
   await script('npm run bench:keyserver -- 5 2', async () => {
     const [rounds = 5, seconds = 2] = wordsOf(wholeNumber('Rounds'), wholeNumber('Seconds of a round'));
-    // Key servers end with their channel, when this process does.
     await cleaningUp((folder) => main(folder, rounds, seconds));
     process.exit();
   });

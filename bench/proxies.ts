@@ -7,6 +7,7 @@ import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { type HostsFolder, ProxyProcess } from '../test/helpers/proxying.ts';
+import { owned } from './children.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const TICKS_PER_SECOND = 100;
@@ -33,20 +34,15 @@ export function residentOf(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }
 
-/** Ends a process of the bench. */
-export async function ended({ child }: Running): Promise<void> {
-  const exit = once(child, 'exit');
-  child.kill('SIGKILL');
-  await exit;
-}
-
-/** Forks a file of the bench in a role. @returns it, and its first message */
+/** Forks a file of the bench in a role. @param what it is, in words; @returns it, and its first message */
 export async function startRole<T>(
   file: string,
   role: string,
+  what: string,
   plan: object,
 ): Promise<{ child: ChildProcess; told: T }> {
   const child = fork(file, [role], { stdio: 'inherit' });
+  owned(child, what);
   child.send(plan);
   const [told] = (await once(child, 'message')) as [T];
   return { child, told };
@@ -56,13 +52,14 @@ export type BackendKind = 'flood' | 'quiet' | 'http';
 
 /** `flood` sends for ever; `quiet` says nothing; `http` answers. */
 export async function startBackend(kind: BackendKind): Promise<Running & { readonly port: number }> {
-  const { child, told } = await startRole<number>(SELF, '--backend', { kind });
+  const { child, told } = await startRole<number>(SELF, '--backend', 'The backend', { kind });
   return { child, port: told };
 }
 
 export async function startHandWritten(folder: HostsFolder, backend: number): Promise<Terminator> {
   const [cert, key] = ['crt', 'key'].map((end) => readFileSync(`${folder.hosts}/www.${end}`, 'utf8'));
-  const { child, told } = await startRole<number>(SELF, '--hand-written', { cert, key, backend });
+  const plan = { cert, key, backend };
+  const { child, told } = await startRole<number>(SELF, '--hand-written', 'The hand-written proxy', plan);
   return { name: 'hand-written', child, pid: child.pid!, port: told };
 }
 
@@ -73,7 +70,9 @@ export async function startOwn(
 ): Promise<Terminator> {
   const limits = ['--max-connections', '20000', '--idle-timeout', '600000', '--quiet'];
   const proxy = new ProxyProcess(folder, ['--backend', `${protocol}://127.0.0.1:${backend}`, ...limits]);
-  return { name: 'keyless-tls proxy', child: proxy.child, pid: proxy.child.pid!, port: await proxy.port() };
+  const [name, { child }] = ['keyless-tls proxy', proxy];
+  owned(child, name, () => proxy.stderr);
+  return { name, child, pid: child.pid!, port: await proxy.port() };
 }
 
 function tellPort(server: net.Server): void {

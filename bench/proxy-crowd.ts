@@ -30,11 +30,9 @@ export function mostIdle(protocol: Plan['protocol']): number {
 
 /** Resolves when all are connected: over HTTP, when each was answered once. */
 export async function holdIdle(port: number, protocol: Plan['protocol'], count: number): Promise<Crowd> {
-  const { child, told } = await startRole<{ held: number; lost: number }>(SELF, '--crowd', {
-    port,
-    protocol,
-    count,
-  });
+  const plan = { port, protocol, count };
+  const what = 'The crowd of idle connections';
+  const { child, told } = await startRole<{ held: number; lost: number }>(SELF, '--crowd', what, plan);
   return { child, ...told };
 }
 

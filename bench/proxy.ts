@@ -4,12 +4,11 @@
  *
  * Both proxies run at once in processes of their own, in front of the same backend, and are measured in turn (A B, B A …).
  */
-import { once } from 'node:events';
-import tls from 'node:tls';
 import { HostsFolder } from '../test/helpers/proxying.ts';
+import { end } from './children.ts';
 import {
   cpuOf,
-  ended,
+  type Running,
   residentOf,
   startBackend,
   startHandWritten,
@@ -18,22 +17,14 @@ import {
 } from './proxies.ts';
 import { holdIdle, mostIdle } from './proxy-crowd.ts';
 import { cleaningUp, script, wholeNumber, wordsOf } from './script.ts';
+import { download } from './transfer.ts';
 
 interface Measured extends Terminator {
   readonly cpu: number[];
   readonly rate: number[];
 }
 
-/** Reads so many bytes from the backend, which sends for ever. */
-async function download(port: number, bytes: number): Promise<void> {
-  const socket = tls.connect({ port, servername: 'localhost', rejectUnauthorized: false });
-  let got = 0;
-  socket.on('data', (chunk: Buffer) => {
-    got += chunk.length;
-    if (got >= bytes) socket.destroy();
-  });
-  await once(socket, 'close');
-}
+const ended = (...all: readonly Running[]) => Promise.all(all.map(({ child }) => end(child)));
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
@@ -62,7 +53,7 @@ async function passBytes(folder: HostsFolder, rounds: number, megabytes: number)
   console.log(
     `bytes for the same CPU: ${perCpu.toFixed(2)} x hand-written; bytes a second: ${perWall.toFixed(2)} x`,
   );
-  await Promise.all([...proxies, backend].map(ended));
+  await ended(...proxies, backend);
 }
 
 /** Each proxy by itself, and each crowd in a process of its own, which has a limit of open files of its own. */
@@ -83,7 +74,7 @@ async function beIdle(folder: HostsFolder, wanted: number): Promise<void> {
       console.log(
         `${proxy.name}, ${protocol}: ${crowd.held} idle connections (${crowd.lost} lost), ${after.toFixed(0)} MB resident, ${each} KB each`,
       );
-      await Promise.all([crowd, proxy].map(ended));
+      await ended(crowd, proxy);
     }
     await ended(backend);
   }

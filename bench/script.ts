@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { unlessInterrupted } from '../lib/cli/bench/session.ts';
 import type { Site } from '../lib/cli/bench/sites.ts';
 import { UsageError } from '../lib/cli/command.ts';
+import { broken, endAll } from './children.ts';
 
 const [FAILED, CALLED_WRONGLY] = [1, 2];
 const SITES: readonly Site[] = ['RSA-2048', 'RSA-3072', 'P-256', 'P-384', 'Ed25519'];
@@ -83,24 +84,21 @@ export async function script(example: string, work: () => Promise<void>): Promis
 
 /**
  * For scripts without a workshop. All temporary files of the work, and of its children, are in a folder of its own, which is
- * removed however it ends.
+ * removed however it ends, when its children (children.ts) have ended.
  *
- * @param end ends what would go on
+ * @throws (rejects) what the work throws, and that one of these has ended that was to go on
  */
-export async function cleaningUp(
-  work: (folder: string) => Promise<void>,
-  end: () => void = () => undefined,
-): Promise<void> {
+export async function cleaningUp(work: (folder: string) => Promise<void>): Promise<void> {
   let folder: string | undefined;
   await unlessInterrupted(
     // Nothing is made before signals are heard.
     () => {
       folder = mkdtempSync(join(tmpdir(), 'keyless-tls-bench-'));
       process.env.TMPDIR = folder;
-      return work(folder);
+      return Promise.race([work(folder), broken]);
     },
-    () => {
-      end();
+    async () => {
+      await endAll();
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   );

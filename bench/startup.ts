@@ -7,16 +7,18 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import tls from 'node:tls';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { number, spread } from '../lib/cli/bench/figures-in-words.ts';
 import { makeSiteFiles, type Site, type SiteFiles } from '../lib/cli/bench/sites.ts';
 import { median } from '../lib/cli/bench/statistics.ts';
+import { UsageError } from '../lib/cli/command.ts';
 import { keyFile } from '../lib/cli/key-server-process.ts';
-import { cleaningUp, script, usage, wholeNumber } from './script.ts';
+import { end, owned } from './children.ts';
+import { cleaningUp, script, usage, type Word, wholeNumber } from './script.ts';
 
 const APP = fileURLToPath(new URL('./startup-app.js', import.meta.url));
 const ISOLATE = fileURLToPath(new URL('../lib/wrap/isolate.js', import.meta.url));
@@ -29,6 +31,11 @@ interface Options {
   readonly module: readonly string[];
 }
 
+const moduleFile: Word<string> = (text) => {
+  if (existsSync(text)) return text;
+  throw new UsageError(`A module is a file; there is none at ${JSON.stringify(text)}.`, '');
+};
+
 function optionsOf(): Options {
   const { values } = usage(() =>
     parseArgs({
@@ -39,7 +46,8 @@ function optionsOf(): Options {
       },
     }),
   );
-  return { ...values, rounds: wholeNumber('Rounds')(values.rounds) };
+  const rounds = wholeNumber('Rounds')(values.rounds);
+  return { ...values, rounds, module: values.module.map(moduleFile) };
 }
 
 /** Milliseconds since the process was started. */
@@ -60,14 +68,10 @@ async function firstHandshake(port: number): Promise<void> {
   socket.destroy();
 }
 
-/** The app that runs, if one does. */
-const running = new Set<ChildProcess>();
-
 async function start(node: string, execArgv: readonly string[], files: readonly string[]): Promise<Start> {
   const startedAt = performance.now();
   const child = spawn(node, [...execArgv, APP, ...files], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  running.add(child);
+  owned(child, 'The app');
   try {
     const port = await portOf(child);
     const listening = performance.now() - startedAt;
@@ -75,9 +79,7 @@ async function start(node: string, execArgv: readonly string[], files: readonly 
     await firstHandshake(port);
     return { listening, handshake: performance.now() - startedAt };
   } finally {
-    child.kill('SIGKILL');
-    await ended;
-    running.delete(child);
+    await end(child);
   }
 }
 
@@ -85,7 +87,9 @@ const MOMENTS = ['listening', 'handshake'] as const;
 
 /** @returns the options of Node.js, by what a side is called */
 function sidesOf(modules: readonly string[]): ReadonlyMap<string, readonly string[]> {
-  const named = modules.map((path) => [path === ISOLATE ? 'isolate' : path, ['--import', path]] as const);
+  const named = modules.map(
+    (path) => [path === ISOLATE ? 'isolate' : path, ['--import', pathToFileURL(path).href]] as const,
+  );
   return new Map<string, readonly string[]>([['native', []], ...named]);
 }
 
@@ -123,10 +127,5 @@ async function measure(options: Options, files: SiteFiles): Promise<void> {
 
 await script('npm run bench:startup -- --rounds=21', async () => {
   const options = optionsOf();
-  await cleaningUp(
-    () => measure(options, makeSiteFiles()),
-    () => {
-      for (const child of running) child.kill('SIGKILL');
-    },
-  );
+  await cleaningUp(() => measure(options, makeSiteFiles()));
 });

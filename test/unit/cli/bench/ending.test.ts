@@ -8,10 +8,13 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { childrenOf } from '../../../../lib/cli/bench/process-figures.ts';
 import type { Report } from '../../../../lib/cli/bench/report.ts';
+import { makeAuthority } from '../../../helpers/certificates.ts';
 import { gone, type Program, run, start, startCommand } from '../../../helpers/programs.ts';
+import { portOf } from '../../../helpers/proxying.ts';
 
 const BENCH = fileURLToPath(new URL('../../../../bench/', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../../../lib/cli/main.js', import.meta.url));
@@ -91,8 +94,12 @@ const LATE = {
     Workshop.prototype.close = function () { process.kill(process.pid, 'SIGTERM'); return close.call(this); };
     const work = () => inWorkshop({ quick: true, rounds: 1, roundMs: 1, warmUpMs: 1 }, async () => 'done');`,
   'a script without one': `
-    const { cleaningUp } = await import(bench + 'script.js');
-    const work = () => cleaningUp(async () => undefined, () => process.kill(process.pid, 'SIGTERM'));`,
+    const [{ cleaningUp }, { owned }] = await Promise.all(['script', 'children'].map((name) => import(bench + name + '.js')));
+    const { spawn } = await import('node:child_process');
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => undefined, 1000)']);
+    const { kill } = child;
+    child.kill = (signal) => { process.kill(process.pid, 'SIGTERM'); return kill.call(child, signal); };
+    const work = () => cleaningUp(async () => owned(child, 'A child'));`,
 } as const;
 
 for (const [what, code] of Object.entries(LATE)) {
@@ -131,6 +138,69 @@ for (const [script, least] of [
     assert.deepEqual(await readdir(temporary), []);
   });
 }
+
+for (const [what, script, words, victim, reason] of [
+  ['its key server', 'keyserver.js', ['1', '1'], '--serve', /^The key server has ended: SIGKILL\.$/m],
+  [
+    'a proxy',
+    'proxy.js',
+    ['1000', '1', '0'],
+    '--hand-written',
+    /^The hand-written proxy has ended: SIGKILL\.$/m,
+  ],
+  ['the other proxy', 'proxy.js', ['1000', '1', '0'], 'proxy', /^keyless-tls proxy has ended: SIGKILL\.$/m],
+  ['the backend', 'proxy.js', ['1000', '1', '0'], '--backend', /^The backend has ended: SIGKILL\.$/m],
+  ['the app', 'startup.js', [], 'startup-app.js', /^The app has ended: SIGKILL\.$/m],
+] as const) {
+  test(`a script of bench/ whose child ends (${what}) says so, and leaves neither the others nor keys`, async () => {
+    const program = start(process.execPath, [join(BENCH, script), ...words], { env });
+    const killed = await child(program, victim);
+    const others = childrenOf(program.pid);
+    process.kill(killed, 'SIGKILL');
+    const { code, stdout, stderr } = await program.ended;
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, reason);
+    assert.equal(stdout, '');
+    await Promise.all(others.map(gone));
+    assert.deepEqual(await readdir(temporary), []);
+  });
+}
+
+for (const [what, words, expected, reason] of [
+  [
+    'a module that is not there',
+    ['--module=/nope.js'],
+    2,
+    /^A module is a file; there is none at "\/nope\.js"\.$/m,
+  ],
+  ['no module', ['--module='], 2, /^A module is a file; there is none at ""\.$/m],
+  ['a program that is not there', ['--node=/nope'], 1, /^The app has ended: spawn \/nope ENOENT\.$/m],
+  ['a program that says nothing', ['--node=/bin/true'], 1, /^The app has ended: exit code 0\.$/m],
+] as const) {
+  test(`startup.js with ${what} says so, and leaves nothing`, async () => {
+    const { code, stdout, stderr } = await run(process.execPath, [join(BENCH, 'startup.js'), ...words], {
+      env,
+    });
+    assert.deepEqual([code, stdout], [expected, ''], stderr);
+    assert.match(stderr, reason);
+    assert.doesNotMatch(stderr, /^\s+at /m);
+    assert.deepEqual(await readdir(temporary), []);
+  });
+}
+
+test('a transfer that is cut short is no measurement', async () => {
+  const { download } = await import('../../../../bench/transfer.ts');
+  const authority = await makeAuthority();
+  const { certPem: cert, keyPem: key } = await authority.issue({ type: 'p256' });
+  const server = tls.createServer({ cert, key }, (socket) => void socket.end('x'.repeat(1000)));
+  try {
+    const port = await portOf(server);
+    await download(port, 1000);
+    await assert.rejects(download(port, 1001), { message: 'A transfer ended after 1000 of 1001 bytes.' });
+  } finally {
+    server.close();
+  }
+});
 
 /** @param text of a program that has this name, before all others; @returns an environment with it */
 async function withProgram(name: string, text: string): Promise<NodeJS.ProcessEnv> {
