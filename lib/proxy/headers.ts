@@ -1,5 +1,5 @@
 /** The header fields that a proxy passes on, leaves out, and adds (RFC 9110 §7.6). */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 
 /** Between two neighbours only (RFC 9110 §7.6.1, RFC 9113 §8.2.2); `expect` was answered by this proxy. */
@@ -28,12 +28,27 @@ function namedByConnection(connection: string | undefined): ReadonlySet<string> 
   return new Set((connection ?? '').split(',').map((name) => name.trim().toLowerCase()));
 }
 
+/** Whether a field of such a message, by its name in small letters, concerns both ends. */
+function passing({ connection }: IncomingHttpHeaders): (name: string) => boolean {
+  const named = namedByConnection(connection);
+  return (name) => !HOP_BY_HOP.has(name) && !named.has(name) && !name.startsWith(':');
+}
+
 /** The fields of a message that concern both ends; pseudo-header fields of HTTP/2 are none. */
 export function endToEnd(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  const named = namedByConnection(headers.connection);
+  const passes = passing(headers);
   const kept: OutgoingHttpHeaders = Object.create(null);
-  for (const [name, value] of Object.entries(headers)) {
-    if (!HOP_BY_HOP.has(name) && !named.has(name) && !name.startsWith(':')) kept[name] = value;
+  for (const [name, value] of Object.entries(headers)) if (passes(name)) kept[name] = value;
+  return kept;
+}
+
+/** Those of a message that changes the protocol, as they were written, and that it does; names and values in turn. */
+export function changeFields({ headers, rawHeaders }: IncomingMessage): readonly string[] {
+  const passes = passing(headers);
+  const kept = ['Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? ''];
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const [name, value] = rawHeaders.slice(index, index + 2) as [string, string];
+    if (passes(name.toLowerCase())) kept.push(name, value);
   }
   return kept;
 }

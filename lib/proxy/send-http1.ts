@@ -110,13 +110,21 @@ export function sendHttp1(
 ): Sent {
   const request = startHttp1(backend, outgoing, onChange === undefined ? backend.agent : false);
   const answer = new Promise<AnswerHead>((resolve, reject) => {
+    let body: IncomingMessage | undefined;
     request.on('response', (message) => {
       const fault = faultIn(message);
-      if (fault === undefined) return resolve(headOf(message));
+      if (fault === undefined) {
+        body = message;
+        return resolve(headOf(message));
+      }
       request.destroy();
       reject(fault);
     });
-    request.on('error', (error) => reject(explained(error, request)));
+    request.on('error', (error) => {
+      // A body that ends with its connection would end here, too, as if it were whole.
+      if (body?.complete === false) body.destroy(error);
+      reject(explained(error, request));
+    });
     request.on('information', ({ statusCode, headers }) => {
       if (statusCode === EARLY_HINTS) sender.passHints(headers);
     });

@@ -6,6 +6,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Exchange, type ExchangeResult, type Sender, type Sent } from './exchange.ts';
 import { headText } from './final-status.ts';
+import { changeFields } from './headers.ts';
 import { closeAfterWords } from './last-words.ts';
 import { pump } from './pump.ts';
 import { readAhead } from './read-ahead.ts';
@@ -51,10 +52,13 @@ export async function upgrade(
     exchange.leave(SWITCHING_PROTOCOLS);
     detach();
     client.off('end', gone);
-    const ahead = sentAhead();
-    client.write(headText(SWITCHING_PROTOCOLS, message.rawHeaders), 'latin1');
-    if (backendHead.length > 0) client.write(backendHead);
-    if (ahead.length > 0) backend.write(ahead);
+    client.write(headText(SWITCHING_PROTOCOLS, changeFields(message)), 'latin1');
+    // To be passed on, and counted, with what comes.
+    for (const [from, bytes] of [
+      [client, sentAhead()],
+      [backend, backendHead],
+    ] as const)
+      if (bytes.length > 0) from.unshift(bytes);
     const passed = pump(client, backend, limits.clientMs);
     changed = passed.then(({ bytesOut: bytes, error }) => ({ status: SWITCHING_PROTOCOLS, bytes, error }));
   };
