@@ -1,5 +1,5 @@
 /** How figures are written. */
-import type { Interval } from './estimate.ts';
+import type { Estimate, Interval } from './estimate.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 
 /** Three significant digits are what a benchmark knows. */
@@ -33,6 +33,12 @@ export const perSecond = (value: number) => (Number.isFinite(value) ? `${Math.ro
 /** @returns for example ` (0.980 to 1.02)`; nothing where that is not known */
 export function between(interval: Interval | undefined, write = number): string {
   return interval === undefined ? '' : ` (${write(interval[0])} to ${write(interval[1])})`;
+}
+
+/** @param of what of it that is; @returns for example `0.250 ms more in the median (0.200 to 0.300)`: of less than nothing, how much less */
+export function moreOrLess({ value, interval }: Estimate, unit: string, of = ''): string {
+  const range = interval !== undefined && value < 0 ? ([-interval[1], -interval[0]] as const) : interval;
+  return `${number(Math.abs(value))} ${unit} ${value < 0 ? 'less' : 'more'}${of}${between(range)}`;
 }
 
 /** A median and, in parentheses, the smallest and the largest of the rounds. */

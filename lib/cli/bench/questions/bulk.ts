@@ -97,10 +97,9 @@ async function answer(workshop: Workshop): Promise<Answer> {
   ];
   const ratio = median(cpu(remote)) / median(cpu(native));
   return {
-    words: [
+    words: [...rateInWords(sides), generationsInWords(scale)],
+    conclusions: [
       `After the handshake no key takes part, and a byte costs ${times(ratio)} the CPU of native.`,
-      ...rateInWords(sides),
-      generationsInWords(scale),
     ],
     tables: [
       {

@@ -116,11 +116,12 @@ async function measure(workshop: Workshop): Promise<Result[]> {
 const cpu = ({ many }: Result) => medianOf(many, 'edgeCpuMs');
 
 /** @param near at no distance; both as far as they were measured */
-export function wordsOf(near: Result, far: Result): string[] {
-  return [
-    `A full handshake asks the key server once: a distance of ${far.distanceMs} ms adds ${ms(addedBy(far))} ms to native's, the link alone (0 ms) ${ms(addedBy(near))} ms.`,
-    `With ${MANY} at once the edge spends ${ms(cpu(near))} ms of CPU for each at no distance, and ${ms(cpu(far))} ms at ${far.distanceMs} ms.`,
-  ];
+export function wordsOf(near: Result, far: Result): string {
+  return `With ${MANY} at once the edge spends ${ms(cpu(near))} ms of CPU for each at no distance, and ${ms(cpu(far))} ms at ${far.distanceMs} ms.`;
+}
+
+export function addedInWords(near: Result, far: Result): string {
+  return `A full handshake asks the key server once: a distance of ${far.distanceMs} ms adds ${ms(addedBy(far))} ms to native's, the link alone (0 ms) ${ms(addedBy(near))} ms.`;
 }
 
 export function conclusionOf(near: Result, far: Result): string {
@@ -143,14 +144,15 @@ const groupsOf = (results: readonly Result[]) =>
 
 async function answer(workshop: Workshop): Promise<Answer> {
   const results = await measure(workshop);
+  const [near, far] = [results[0]!, results.at(-1)!];
   const at = (side: 'native' | 'alone' | 'many') =>
     results.map((result) => {
       const { median, least, most } = spreadOf(figuresIn(result[side], 'medianMs'));
       return [result.distanceMs, median, least, most] as const;
     });
   return {
-    words: wordsOf(results[0]!, results.at(-1)!),
-    conclusions: [conclusionOf(results[0]!, results.at(-1)!)],
+    words: [wordsOf(near, far)],
+    conclusions: [addedInWords(near, far), conclusionOf(near, far)],
     tables: [
       {
         columns: [

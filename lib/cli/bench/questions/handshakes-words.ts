@@ -73,12 +73,9 @@ function totalsOf(results: readonly Result[]): string[] {
 
 const possible = (results: readonly Result[]) => results.filter((each) => !isImpossible(each));
 
-export function wordsOf(results: readonly Result[]): string[] {
-  return possible(results).filter(isPlain).map(costOf);
-}
-
 export function conclusionsOf(results: readonly Result[]): string[] {
-  return [...gainsOf(possible(results)), ...totalsOf(possible(results))];
+  const costs = possible(results).filter(isPlain).map(costOf);
+  return [...costs, ...gainsOf(possible(results)), ...totalsOf(possible(results))];
 }
 
 /** Others that disturb the rounds of another case say nothing of these. */

@@ -7,7 +7,7 @@ import { signatureCpuMs } from '../sites.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Result } from './handshakes-result.ts';
 import { aloneTable, cpuTable, ratesPlot, splitPlot } from './handshakes-shown.ts';
-import { conclusionsOf, doubts, measuredOf, wordsOf } from './handshakes-words.ts';
+import { conclusionsOf, doubts, measuredOf } from './handshakes-words.ts';
 
 const POST_QUANTUM = 'X25519MLKEM768';
 const SIDES = ['native', 'remote'] as const;
@@ -77,10 +77,7 @@ function seconds(scale: Scale): number {
 async function answer(workshop: Workshop): Promise<Answer> {
   const results = await measure(workshop);
   return {
-    words: [
-      ...wordsOf(results),
-      `${JUDGED.map(nameOf).join('; ')}, sixteen at once: ${generationsInWords(workshop.scale)}`,
-    ],
+    words: [`${JUDGED.map(nameOf).join('; ')}, sixteen at once: ${generationsInWords(workshop.scale)}`],
     conclusions: conclusionsOf(results),
     tables: [cpuTable(results), aloneTable(results)],
     plots: [ratesPlot(results), splitPlot(results)],

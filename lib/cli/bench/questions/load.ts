@@ -8,7 +8,7 @@ import { type Counted, countedBetween, dueOf, miscounted } from '../counted.ts';
 import type { CrewRun } from '../crew.ts';
 import { busyClients, type Doubts, disowning, disturbanceOf, isDisturbed, withMore } from '../doubts.ts';
 import { differenceEstimate, type Estimate, sideOf } from '../estimate.ts';
-import { between, ms, number, perSecond, share } from '../figures-in-words.ts';
+import { moreOrLess, ms, perSecond, share } from '../figures-in-words.ts';
 import type { Answer, LinePlot, Measured, Question, Table } from '../question.ts';
 import { edgeUtilisation, interleave, medianOf } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
@@ -213,10 +213,7 @@ function droppedInWords(results: readonly Result[]): string[] {
 }
 
 function addedInWords(estimate: Estimate): string {
-  const { value, interval } = estimate;
-  const [least, most] = interval ?? [];
-  const range = between(least === undefined || most === undefined || value >= 0 ? interval : [-most, -least]);
-  const difference = `${number(Math.abs(value))} ms ${value < 0 ? 'less' : 'more'} in the median${range}`;
+  const difference = moreOrLess(estimate, 'ms', ' in the median');
   return sideOf(estimate, 0) === 0
     ? `these rounds do not tell whether a remote handshake takes longer: ${difference}.`
     : `a remote handshake takes ${difference}.`;

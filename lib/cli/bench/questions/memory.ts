@@ -3,8 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { KeylessError } from '../../../errors.ts';
 import { type Doubts, disowning } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
-import { differenceEstimate } from '../estimate.ts';
-import { number, spread } from '../figures-in-words.ts';
+import { differenceEstimate, type Estimate, sideOf } from '../estimate.ts';
+import { moreOrLess, spread } from '../figures-in-words.ts';
 import { mostConnections, raiseLimit } from '../open-files.ts';
 import { swappedOf } from '../process-figures.ts';
 import type { Answer, Question } from '../question.ts';
@@ -130,6 +130,14 @@ export function doubts(rounds: readonly Round[], limits: readonly string[] = [])
   return disowning({ warnings: limits, disowned: false, disturbed: false }, ...swapped, ...impossible);
 }
 
+/** @param estimate kilobytes for each paused handshake, less those of a native one */
+export function conclusionOf(estimate: Estimate): string {
+  const difference = moreOrLess(estimate, 'KB');
+  return sideOf(estimate, 0) === 0
+    ? `These rounds do not tell whether a paused handshake holds more than a native one under way: ${difference}.`
+    : `Each paused handshake holds ${difference} than a native one under way.`;
+}
+
 async function answer(workshop: Workshop): Promise<Answer> {
   const count = checkedCount(workshop.scale);
   const contestants = {
@@ -140,19 +148,23 @@ async function answer(workshop: Workshop): Promise<Answer> {
   const kilobytes = (all: readonly Round[]) => all.map((each) => each.kilobytes);
   const [native, paused] = [kilobytes(rounds.native), kilobytes(rounds.paused)];
   const estimate = differenceEstimate(paused, native);
-  const more = estimate.value;
   const write = (value: number) => value.toFixed(1);
   return {
     words: [
       `${count} clients begin a handshake and do not end it. The native edge waits for their answer, the remote one for its key server's, which does not come.`,
     ],
-    conclusions: [
-      `Each paused handshake holds ${number(Math.abs(more))} KB ${more < 0 ? 'less' : 'more'} than a native one under way.`,
-    ],
+    conclusions: [conclusionOf(estimate)],
     tables: [
       {
         columns: [`${count} handshakes under way, KB each`, 'native', 'paused', 'difference'],
-        rows: [['resident memory of the edge', spread(native, write), spread(paused, write), write(more)]],
+        rows: [
+          [
+            'resident memory of the edge',
+            spread(native, write),
+            spread(paused, write),
+            write(estimate.value),
+          ],
+        ],
       },
     ],
     plots: [],

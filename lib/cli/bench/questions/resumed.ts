@@ -48,13 +48,17 @@ export function doubts(results: readonly Result[]): Doubts {
   return doubtsOf(groups);
 }
 
-/** The first of what is said is so where it was counted. */
+/** That it was not asked is said where it was counted. */
 export function wordsOf(results: readonly Result[]): string {
-  const so = wasAsked(results) ? '.' : ', and the key server was not asked.';
+  const so = wasAsked(results) ? '' : ', and the key server was not asked';
+  return `A resumed handshake needs no private key${so}.`;
+}
+
+export function conclusionOf(results: readonly Result[]): string {
   const ratios = results.map(
     (each) => `${tls(each)}: ${times(ratioOf(each.remote, each.native))} the CPU of native.`,
   );
-  return [`A resumed handshake needs no private key${so}`, ...ratios].join(' ');
+  return ratios.join(' ');
 }
 
 async function answer(workshop: Workshop): Promise<Answer> {
@@ -64,6 +68,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
   const columns = ['edge CPU, ms', 'native', 'remote', 'ratio', 'resumed', 'operations'];
   return {
     words: [wordsOf(results), generationsInWords(workshop.scale)],
+    conclusions: [conclusionOf(results)],
     tables: [{ columns, rows: results.map(row) }],
     plots: [],
     measured: results.map(({ version, native, remote }) => ({

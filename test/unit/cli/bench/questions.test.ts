@@ -43,6 +43,8 @@ for (const question of QUESTIONS) {
       targets.map(([each]) => each).sort(),
     );
     assert.ok(answer.words.length + (answer.conclusions ?? []).length > 0 && answer.tables.length > 0);
+    // What compares is said only where nothing disturbed it.
+    assert.doesNotMatch(answer.words.join(), / × |\b(more|less|fewer) than\b|\badds\b/);
     assert.match(JSON.stringify(answer.raw), /\d/);
     const [rounds, most] = [question.rounds(TINY), question.mostRounds?.(TINY) ?? question.rounds(TINY)];
     const all = roundsIn(answer.raw);
