@@ -6,7 +6,7 @@ import type { Print } from './event-lines.ts';
 const OTHER_FILES = 100;
 
 /** `undefined`: the system does not tell, or sets no limit (proc(5)). Node.js has raised the soft limit to the hard one. */
-function maxOpenFiles(): number | undefined {
+export function maxOpenFiles(): number | undefined {
   try {
     const digits = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
     return digits === undefined ? undefined : Number(digits);
@@ -15,10 +15,10 @@ function maxOpenFiles(): number | undefined {
   }
 }
 
-/** @param filesEach how many files each of the connections may need */
-export function tellOfFewFiles(connections: number, filesEach: number, print: Print): void {
+/** @param files that all connections together may need */
+export function tellOfFewFiles(files: number, print: Print): void {
   const limit = maxOpenFiles();
-  const needed = connections * filesEach + OTHER_FILES;
+  const needed = files + OTHER_FILES;
   if (limit === undefined || limit >= needed) return;
   print('limit-problem', {
     'open-files': limit,

@@ -100,10 +100,13 @@ export function unknownNames(values: ProxyValues, hosts: readonly Host[]): reado
   return [{ option: '--default-host', name }, ...unknown];
 }
 
-export type BackendOf = (host: Host) => Backend | undefined;
+export interface Backends {
+  readonly all: readonly Backend[];
+  of(host: Host): Backend | undefined;
+}
 
 /** `--backend URL` is for every host without one of its own, `--backend NAME=URL` for one. @throws UsageError */
-export function parseBackends(values: ProxyValues): BackendOf {
+export function parseBackends(values: ProxyValues): Backends {
   const tls = backendTls(values);
   const byName = new Map<string, Backend>();
   for (const text of values.backend ?? []) {
@@ -112,10 +115,11 @@ export function parseBackends(values: ProxyValues): BackendOf {
     byName.set(name, backendIn(url, tls));
   }
   if (byName.size === 0) throw new UsageError('It needs --backend URL.', HINT);
-  return ({ label, names }) => {
+  const of = ({ label, names }: Host) => {
     const own = [label.toLowerCase(), ...names].find((name) => byName.has(name));
     return byName.get(own ?? '');
   };
+  return { all: [...byName.values()], of };
 }
 
 /** @throws UsageError for what is no address and no `address/prefix` */

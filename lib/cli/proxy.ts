@@ -9,6 +9,7 @@ import { type Command, endingSignal, explainListening, parseListen } from './com
 import { eventLines, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
 import { tellOfFewFiles } from './open-files.ts';
+import { filesOf } from './proxy-files.ts';
 import { type ServedHosts, serveHosts } from './proxy-hosts.ts';
 import {
   numberOf,
@@ -42,7 +43,8 @@ Usage: keyless-tls proxy --hosts FOLDER --backend [NAME=]URL [options]
                         until TLS is through (10,000); for a backend to connect, answer and go on (30,000); for a client to go on
                         with a request or its answer, and of connections on which nothing moves (75,000); for what is under way
                         when it ends (30,000). What goes on takes as long as it likes
-  --max-connections N   of each process; more are dropped; default 10,000. Each takes two open files (ulimit -n)
+  --max-connections N   of each process; more are dropped; default 10,000. Each takes two open files (ulimit -n), and
+                        requests over HTTP/2 to http:// and https:// a quarter as many more as this (docs/proxy.md)
   --json                one JSON object a line instead of text
   --quiet               do not print each request
 
@@ -56,8 +58,6 @@ Example:
 const LOOPBACK = '127.0.0.1';
 /** Those who read it count on each line; the others tell of what any stranger can cause. */
 const ACCESS_LOG: ReadonlySet<string> = new Set(['request', 'upgrade', 'stream']);
-/** A connection's own, and that of its backend. */
-const FILES_EACH = 2;
 
 function eventsFor(values: ProxyValues, print: Print, observe: ProxyEvents['onRecord']): ProxyEvents {
   return {
@@ -76,9 +76,17 @@ function eventsFor(values: ProxyValues, print: Print, observe: ProxyEvents['onRe
   };
 }
 
-function createProxy(values: ProxyValues, print: Print, observe: ProxyEvents['onRecord']): TlsProxy {
-  return new TlsProxy({
-    backendOf: parseBackends(values),
+interface CreatedProxy {
+  readonly proxy: TlsProxy;
+  readonly filesNeeded: number;
+}
+
+function createProxy(values: ProxyValues, print: Print, observe: ProxyEvents['onRecord']): CreatedProxy {
+  const [backends, maxConnections] = [parseBackends(values), numberOf(values, 'max-connections')];
+  const { stock: backendStock, needed: filesNeeded } = filesOf(maxConnections, backends.all);
+  const proxy = new TlsProxy({
+    backendOf: (host) => backends.of(host),
+    ...{ maxConnections, backendStock },
     defaultHost: values['default-host'],
     alpn: values.alpn,
     sendProxyHeader: values['send-proxy'],
@@ -86,9 +94,9 @@ function createProxy(values: ProxyValues, print: Print, observe: ProxyEvents['on
     handshakeTimeoutMs: numberOf(values, 'handshake-timeout'),
     backendTimeoutMs: numberOf(values, 'backend-timeout'),
     idleTimeoutMs: numberOf(values, 'idle-timeout'),
-    maxConnections: numberOf(values, 'max-connections'),
     events: eventsFor(values, print, observe),
   });
+  return { proxy, filesNeeded };
 }
 
 /** The metrics of workers are collected by the first process. */
@@ -133,7 +141,7 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
   if (values.isolate) await import('../wrap/isolate.ts');
   const registry = new Registry();
   let observe: ProxyEvents['onRecord'] = () => undefined;
-  const proxy = createProxy(values, print, (record) => observe(record));
+  const { proxy, filesNeeded } = createProxy(values, print, (record) => observe(record));
   ({ observe } = proxyMetrics(proxy.stats, () => proxy.open, registry));
   if (cluster.isWorker) {
     shareMetrics(registry);
@@ -147,7 +155,7 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
     print('option-problem', { option, name, reason: 'no host has this name, now' });
   if (hosts.hasStubs()) await addKeyServerMetrics(registry);
   const endMetrics = await startOwnMetrics(values, registry, print);
-  tellOfFewFiles(numberOf(values, 'max-connections'), FILES_EACH, print);
+  tellOfFewFiles(filesNeeded, print);
   await listen(proxy, values.listen, print);
   try {
     const reason = await ending;

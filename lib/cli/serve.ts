@@ -110,8 +110,6 @@ const OPTIONS = {
 type ServeValues = ReturnType<typeof parseOptions<typeof OPTIONS>>;
 
 const LOOPBACK = '127.0.0.1';
-/** What a connection may have open. */
-const FILES_EACH = 1;
 
 function tellOperations(print: Print): void {
   subscribe('keyless-tls:server:operation', (message) => {
@@ -311,7 +309,7 @@ async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): P
   const ending = Promise.race([endingSignal(['SIGINT', 'SIGTERM']), parentGone()]);
   const extras = await startExtras(values, { server, policy: options.grants, keys, seen }, print);
   const { maxConnections, maxHandshakes } = numbersOf(options);
-  tellOfFewFiles(maxConnections + maxHandshakes, FILES_EACH, print);
+  tellOfFewFiles(maxConnections + maxHandshakes, print);
   await listen(server, values.listen, print);
   try {
     print('draining', { reason: await Promise.race([ending, extras.failed]) });

@@ -10,6 +10,7 @@ import type { Backend } from './backend.ts';
 import { BackendSession, type BackendSessionOptions } from './backend-session.ts';
 import { BackendTimeout } from './failure.ts';
 import { FairQueue } from './fair-queue.ts';
+import { Holdings } from './holdings.ts';
 
 /** A request that waits for a connection. */
 export interface Waiting {
@@ -19,7 +20,7 @@ export interface Waiting {
 }
 
 /** That take requests; those that leave hold one at least, or are about to close. */
-const MOST_SESSIONS = 16;
+export const MOST_SESSIONS = 16;
 /** Of a backend whose settings are not known yet: what most allow. */
 const USUAL_LIMIT = 100;
 /** A backend that takes no more connections is not asked for one without a pause. */
@@ -31,7 +32,7 @@ export class BackendSessions {
   readonly #open = new Set<BackendSession>();
   readonly #queue = new FairQueue<Waiting>();
   /** Requests that each connection of a client has at this backend. */
-  readonly #held = new Map<object, number>();
+  readonly #held = new Holdings();
   #usualLimit = USUAL_LIMIT;
   #pause: NodeJS.Timeout | undefined;
   #closed = false;
@@ -63,7 +64,7 @@ export class BackendSessions {
         return;
       }
       const free = this.#free();
-      const next = this.#queue.next((owner) => (this.#held.get(owner) ?? 0) < free);
+      const next = this.#queue.next((owner) => this.#held.of(owner) < free);
       if (next === undefined) return;
       this.#start(next.owner, next.item, session);
     }
@@ -72,18 +73,12 @@ export class BackendSessions {
   #start(owner: object, waiting: Waiting, session: BackendSession): void {
     try {
       const stream = waiting.start(session);
-      this.#held.set(owner, (this.#held.get(owner) ?? 0) + 1);
+      this.#held.take(owner);
       // Before the session tells of its room.
-      stream.prependListener('close', () => this.#giveBack(owner));
+      stream.prependListener('close', () => this.#held.giveBack(owner));
     } catch (error) {
       waiting.fail(error as Error);
     }
-  }
-
-  #giveBack(owner: object): void {
-    const rest = this.#held.get(owner)! - 1;
-    if (rest > 0) this.#held.set(owner, rest);
-    else this.#held.delete(owner);
   }
 
   /** The first: those behind it become idle, and close. */

@@ -45,8 +45,11 @@ export function isHttp({ protocol }: Backend): boolean {
   return protocol !== 'tcp' && protocol !== 'tls';
 }
 
+/** Without a request, of `http` and `https`. */
+export const KEPT_CONNECTIONS = 256;
+
 function agentFor(protocol: BackendProtocol): Backend['agent'] {
-  const options = { keepAlive: true, maxFreeSockets: 256, scheduling: 'lifo' } as const;
+  const options = { keepAlive: true, maxFreeSockets: KEPT_CONNECTIONS, scheduling: 'lifo' } as const;
   if (protocol === 'http') return new HttpAgent(options);
   return protocol === 'https' ? new HttpsAgent(options) : undefined;
 }

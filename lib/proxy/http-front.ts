@@ -10,6 +10,7 @@ import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Se
 import type { TLSSocket } from 'node:tls';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import type { Backend } from './backend.ts';
+import { BackendPlaces } from './backend-places.ts';
 import type { RequestRecord } from './events.ts';
 import { Exchange, type Sender, type Sent } from './exchange.ts';
 import { ClientFault, reasonOf, statusOfUnread } from './failure.ts';
@@ -44,6 +45,8 @@ export interface Visit extends Addressed {
 export interface HttpFrontOptions {
   readonly backendTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Connections of HTTP/1.1 to backends, beyond one for each connection of a client. */
+  readonly backendStock: number;
   onRecord(record: RequestRecord): void;
 }
 
@@ -64,6 +67,7 @@ export class HttpFront {
   readonly #http1: Server;
   readonly #http2: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #places: BackendPlaces;
   readonly #http2Backends = new Map<Backend, Http2Backend>();
   /** By socket for HTTP/1.1, by session for HTTP/2, which hides its socket. */
   readonly #visits = new WeakMap<object, Visit>();
@@ -75,6 +79,7 @@ export class HttpFront {
 
   constructor(options: HttpFrontOptions) {
     this.#options = options;
+    this.#places = new BackendPlaces(options.backendStock);
     const { idleTimeoutMs } = options;
     this.#http1 = createServer(
       {
@@ -250,7 +255,7 @@ export class HttpFront {
       takesTrailers: takesTrailers(request.headers),
     };
     if (overHttp2(backend)) return this.#http2Backend(backend).send(outgoing, visit, sender);
-    return sendHttp1(backend, outgoing, sender, onChange);
+    return sendHttp1(backend, outgoing, sender, (waiting) => this.#places.request(visit, waiting), onChange);
   }
 
   #http2Backend(backend: Backend): Http2Backend {

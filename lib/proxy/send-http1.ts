@@ -8,6 +8,7 @@ import {
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import { type Backend, tlsOptions } from './backend.ts';
+import type { WaitingForPlace } from './backend-places.ts';
 import { type AnswerHead, type Sender, type Sent, StaleConnection } from './exchange.ts';
 import { endToEnd } from './headers.ts';
 import { quiet } from './quiet.ts';
@@ -101,39 +102,69 @@ function isAsked({ headers }: IncomingMessage, { headers: { upgrade } }: Outgoin
   return chosen.length > 0 && chosen.every((protocol) => asked.includes(protocol));
 }
 
-/** @param onChange of one with an `Upgrade` of its own, which has a connection of its own */
+/** What a request is given by its backend. */
+interface Heard {
+  resolve(head: AnswerHead): void;
+  reject(error: Error): void;
+}
+
+function listen(
+  request: ClientRequest,
+  outgoing: OutgoingRequest,
+  sender: Sender,
+  { resolve, reject }: Heard,
+  onChange: OnChange | undefined,
+): void {
+  let body: IncomingMessage | undefined;
+  request.on('response', (message) => {
+    const fault = faultIn(message);
+    if (fault === undefined) {
+      body = message;
+      return resolve(headOf(message));
+    }
+    request.destroy();
+    reject(fault);
+  });
+  request.on('error', (error) => {
+    // A body that ends with its connection would end here, too, as if it were whole.
+    if (body?.complete === false) body.destroy(error);
+    reject(explained(error, request));
+  });
+  request.on('information', ({ statusCode, headers }) => {
+    if (statusCode === EARLY_HINTS) sender.passHints(headers);
+  });
+  request.on('upgrade', (message, socket, head) => {
+    if (onChange !== undefined && isAsked(message, outgoing)) return onChange(message, socket, head);
+    socket.destroy();
+    reject(new Error('an upgrade that nobody asked for'));
+  });
+}
+
+/**
+ * @param enter waits for a connection. @returns ends the waiting
+ * @param onChange of one with an `Upgrade` of its own, which has a connection of its own
+ */
 export function sendHttp1(
   backend: Backend,
   outgoing: OutgoingRequest,
   sender: Sender,
+  enter: (waiting: WaitingForPlace) => () => void,
   onChange?: OnChange,
 ): Sent {
-  const request = startHttp1(backend, outgoing, onChange === undefined ? backend.agent : false);
+  let request: ClientRequest | undefined;
+  let leave = () => {};
   const answer = new Promise<AnswerHead>((resolve, reject) => {
-    let body: IncomingMessage | undefined;
-    request.on('response', (message) => {
-      const fault = faultIn(message);
-      if (fault === undefined) {
-        body = message;
-        return resolve(headOf(message));
-      }
-      request.destroy();
-      reject(fault);
-    });
-    request.on('error', (error) => {
-      // A body that ends with its connection would end here, too, as if it were whole.
-      if (body?.complete === false) body.destroy(error);
-      reject(explained(error, request));
-    });
-    request.on('information', ({ statusCode, headers }) => {
-      if (statusCode === EARLY_HINTS) sender.passHints(headers);
-    });
-    request.on('upgrade', (message, socket, head) => {
-      if (onChange !== undefined && isAsked(message, outgoing)) return onChange(message, socket, head);
-      socket.destroy();
-      reject(new Error('an upgrade that nobody asked for'));
-    });
+    const start = () => {
+      request = startHttp1(backend, outgoing, onChange === undefined ? backend.agent : false);
+      listen(request, outgoing, sender, { resolve, reject }, onChange);
+      sender.passBody(request);
+      return request;
+    };
+    leave = enter({ start, fail: reject });
   });
-  sender.passBody(request);
-  return { answer, destroy: (error) => void request.destroy(error) };
+  const destroy = (error?: Error) => {
+    leave();
+    request?.destroy(error);
+  };
+  return { answer, destroy };
 }

@@ -42,6 +42,8 @@ export interface ProxyOptions {
   readonly backendTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxConnections: number;
+  /** Connections of HTTP/1.1 to backends, beyond one for each connection of a client. */
+  readonly backendStock: number;
   readonly events: ProxyEvents;
 }
 
@@ -108,6 +110,7 @@ export class TlsProxy {
     this.#front = new HttpFront({
       backendTimeoutMs: options.backendTimeoutMs,
       idleTimeoutMs: options.idleTimeoutMs,
+      backendStock: options.backendStock,
       onRecord: (record) => {
         this.stats.requests += 1;
         if (record.error !== undefined) this.stats.backendErrors += 1;

@@ -43,6 +43,7 @@ async function faulty(url: string, visit: (port: number) => Promise<unknown>): P
   const proxy = new TlsProxy({
     backendOf: () => parseBackend(url),
     ...{ handshakeTimeoutMs: 60_000, backendTimeoutMs: 60_000, idleTimeoutMs: 60_000, maxConnections: 10 },
+    backendStock: 10,
     events: {
       onRecord,
       onUnknownHost: () => undefined,

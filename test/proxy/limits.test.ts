@@ -71,7 +71,13 @@ test('a connection that the system cannot give is told of, and the next is serve
   const listen = mock.method(Server.prototype, 'listen');
   const proxy = new TlsProxy({
     backendOf: () => parseBackend(url),
-    ...{ handshakeTimeoutMs: 10_000, backendTimeoutMs: 10_000, idleTimeoutMs: 10_000, maxConnections: 10 },
+    ...{
+      handshakeTimeoutMs: 10_000,
+      backendTimeoutMs: 10_000,
+      idleTimeoutMs: 10_000,
+      maxConnections: 10,
+      backendStock: 10,
+    },
     events: {
       onRecord: () => undefined,
       onUnknownHost: () => undefined,

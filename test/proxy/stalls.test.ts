@@ -105,7 +105,12 @@ test('a body that goes on takes as long as it likes, longer than a backend may',
     session.close();
   });
   const emit = mock.method(http.Server.prototype, 'emit');
-  new HttpFront({ backendTimeoutMs: 1, idleTimeoutMs: 1, onRecord: () => undefined }).close();
+  new HttpFront({
+    backendTimeoutMs: 1,
+    idleTimeoutMs: 1,
+    backendStock: 1,
+    onRecord: () => undefined,
+  }).close();
   const [{ this: server }] = emit.mock.calls as unknown as [{ this: http.Server }];
   emit.mock.restore();
   assert.equal(server.requestTimeout, 0, 'nor longer than Node.js gives it by itself');
