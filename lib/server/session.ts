@@ -2,8 +2,8 @@
  * One connection of an edge.
  *
  * States, one way: open -> told goodbye -> closing (what comes from then on is refused) or peer ended (it sends none), answers still
- * leave -> ended (what comes is not looked at) -> closed. A request that was read is answered unless the connection goes
- * first. Reading stops while too much is in flight or unread, of this connection or of its client ({@link ClientShare}).
+ * leave -> ended (what comes is not looked at) -> closed. A broken frame leads there, too: nothing after it is looked at. A
+ * request that was read is answered unless the connection goes first. Reading stops while too much is in flight or unread, of this connection or of its client ({@link ClientShare}).
  */
 import type { TLSSocket } from 'node:tls';
 import type { Alarm, Clock } from '../clock.ts';
@@ -68,7 +68,7 @@ interface Pending {
 const MAX_DROPPED_BYTES = 65_536;
 /** A record counts as so many at least. */
 const MIN_DROPPED_BYTES = 64;
-/** How long an edge has to hear a goodbye and to stop sending: several round trips across the world. */
+/** How long an edge has to hear a goodbye, or the last answers, and to stop sending: several round trips across the world. */
 const GOODBYE_MS = 500;
 
 export class Session implements Reader, AskingConnection {
@@ -83,7 +83,9 @@ export class Session implements Reader, AskingConnection {
   readonly #limits: SessionLimits;
   readonly #clock: Clock;
   readonly #share: ClientShare;
-  readonly #decoder = new FrameDecoder();
+  #decoder = new FrameDecoder();
+  /** A frame of it was: nothing after it can be understood. */
+  #broken = false;
   readonly #outbox: Outbox;
   /** Of the decoder, as the client's share knows them. */
   #bytes = 0;
@@ -195,7 +197,7 @@ export class Session implements Reader, AskingConnection {
     const socket = this.#socket;
     socket.on('data', (chunk: Buffer) => {
       this.#share.receive(chunk.length);
-      if (this.#ended) this.#droppedBytes += Math.max(chunk.length, MIN_DROPPED_BYTES);
+      if (this.#ended || this.#broken) this.#droppedBytes += Math.max(chunk.length, MIN_DROPPED_BYTES);
       else this.#decoder.push(chunk);
       this.work();
     });
@@ -238,21 +240,24 @@ export class Session implements Reader, AskingConnection {
     try {
       this.#takeFrames();
     } catch (error) {
-      // A broken frame: nothing after it can be understood.
-      this.destroy(error as Error);
-      return;
+      this.#error ??= error as Error;
+      this.#broken = true;
+      this.#decoder = new FrameDecoder();
     }
     this.#countBytes(this.#decoder.waitingBytes + this.#decoder.allocatedBytes);
     const idle = this.#mayTake() && this.#decoder.waitingBytes === 0;
     if (idle) this.#share.askToRead(this);
     else if (this.#mayTake()) this.#share.wait(this);
     else this.#share.leave(this);
-    if ((this.#closing || this.#peerEnded) && idle && this.inFlight === 0) this.#end();
+    const isAll = this.#broken || ((this.#closing || this.#peerEnded) && idle);
+    if (isAll && this.inFlight === 0) this.#end();
   }
 
   #end(): void {
     this.#ended = true;
-    this.#socket.end();
+    this.#socket.end(() => {
+      if (this.#broken) this.#clock.after(GOODBYE_MS, () => this.destroy());
+    });
     this.#share.leave(this);
     this.#awaitEnd();
   }
@@ -264,7 +269,9 @@ export class Session implements Reader, AskingConnection {
   }
 
   #mayTake(): boolean {
-    return !this.#ended && this.inFlight < this.#limits.maxInFlight && !this.#outbox.congested;
+    return (
+      !this.#ended && !this.#broken && this.inFlight < this.#limits.maxInFlight && !this.#outbox.congested
+    );
   }
 
   #takeFrames(): void {

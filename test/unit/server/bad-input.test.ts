@@ -120,6 +120,41 @@ for (const [what, bytes] of CLOSED) {
   });
 }
 
+/** Node takes it; its types do not say so. */
+const HALF_OPEN = { allowHalfOpen: true } as tls.ConnectionOptions;
+const BROKEN = CLOSED[0]![1];
+
+test('requests that came in one piece with a broken frame behind them are answered first', async () => {
+  await withPeer(async (peer) => {
+    const requests = [1, 2, 3].map((id) => encodeFrame(id, signItems()));
+    peer.socket.write(Buffer.concat([...requests, BROKEN, encodeFrame(4, signItems())]));
+    await peer.closed;
+    assert.deepEqual([...peer.answers].map(([id, { kind }]) => [id, kind]).sort(), [
+      [1, 'result'],
+      [2, 'result'],
+      [3, 'result'],
+    ]);
+  });
+});
+
+test('a peer that goes on after a broken frame has nothing signed, and is disconnected', async () => {
+  const clock = new ManualClock();
+  await withServer({ clock }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions, 'ours', HALF_OPEN);
+    peer.socket.write(Buffer.concat([encodeFrame(1, pingRequest()), BROKEN]));
+    await once(peer.socket, 'end');
+    assert.equal((await peer.answer(1)).kind, 'pong');
+    for (let id = 2; id < 5; id += 1) peer.send(signItems(), id);
+    while (server.stats().connections > 0) {
+      clock.advance(100);
+      await new Promise(setImmediate);
+    }
+    assert.ok(clock.now() < 5000, `${clock.now()} ms`);
+    peer.close();
+    assert.equal(server.stats().answered, 1);
+  });
+});
+
 test('the version of a frame is not looked at', async () => {
   await withPeer(async (peer) => {
     const bytes = encodeFrame(7, pingRequest());

@@ -98,6 +98,20 @@ test('what a holder does not do in time is answered, too; what it does later goe
   assert.deepEqual([server.stats().unfinished, codesOf(peer)], [5, { 8: 5 }]);
 });
 
+test('what is still being signed when a broken frame comes is answered before the connection ends', async () => {
+  const server = await start(100);
+  const peer = await connectPeer(server.port, setup.edgeOptions);
+  peer.send(request(), 1);
+  peer.socket.write(Buffer.from('0100000400000002110002f1', 'hex'));
+  peer.send(request(), 3);
+  await until(() => held.begun() === 1);
+  await until(() => server.stats().inFlight === 1);
+  held.release();
+  await peer.closed;
+  assert.deepEqual([[...peer.answers.keys()], held.begun()], [[1], 1]);
+  await server.close();
+});
+
 test('an edge of the field has what had come by then done, and what comes later answered', async () => {
   const server = await start(10);
   const peer = await connectPeer(server.port, setup.edgeOptions, 'field');
