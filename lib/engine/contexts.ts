@@ -1,5 +1,5 @@
 /** SecureContexts with keyless keys: made by Node, given their keys by the addon. */
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
@@ -7,6 +7,7 @@ import { addon, KeyProblem } from './addon.ts';
 import { isOfACopy, type Recipe, tellEveryCopy } from './copies.ts';
 import { type KeyEntry, type KeyOwner, makeKeyEntry, rememberKey } from './key-entry.ts';
 import { readKeyOption, withKey } from './key-option.ts';
+import { type NativeKey, withNativeKeys } from './native-keys.ts';
 import type { ContextMaker } from './patches.ts';
 import { DEFAULT_SIGALGS, limitSigalgs, providerLimits } from './schemes.ts';
 import { holdsPrivateKey, isPrivateKey, SealedKeys } from './sealed-keys.ts';
@@ -179,42 +180,6 @@ export function contextLimits(
 }
 
 /**
- * Gives the SSL_CTX that `make` makes its keyless keys.
- *
- * @param make calls Node with the options it understands
- * @throws KeylessError ERR_KEYLESS_NO_CERTIFICATE, ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY,
- *   ERR_KEYLESS_PLATFORM, and whatever Node throws
- */
-function makeContext(
-  options: ContextOptions,
-  keys: readonly unknown[],
-  make: typeof tls.createSecureContext,
-) {
-  const native = keys.filter((key) => !isPrivateKey(key));
-  addon().beginContext();
-  const context = make(
-    withKey(options, native.length === 0 ? undefined : native) as tls.SecureContextOptions,
-  );
-  const certificates = leafCertificates(options.cert);
-  if (certificates.length === 0) {
-    throw new KeylessError(
-      'ERR_KEYLESS_NO_CERTIFICATE',
-      'A PrivateKey in "key" needs its certificate (PEM) in "cert": the certificate says which key is meant.',
-    );
-  }
-  // Node loads a pfx after the keys.
-  const hasPfx = Boolean(options.pfx);
-  const entries = giveKeys(keys, certificates, hasPfx || !isPrivateKey(keys.at(-1)));
-  const onlyKeyless = native.length === 0 && !hasPfx;
-  const limits = contextLimits(entries, options.sigalgs || undefined, onlyKeyless);
-  const { cert, ca, crl, allowPartialTrustChain } = options;
-  const recipe = { cert, ca, crl, allowPartialTrustChain, key: keys as readonly PrivateKey[] };
-  const number = addon().nameContext();
-  remember(context.context, { entries, limits, number }, onlyKeyless ? recipe : undefined);
-  return context;
-}
-
-/**
  * Takes a private key of Node's own, PKCS#8, which is wiped afterwards.
  *
  * @returns what signs in its place; `undefined`: the key stays where it is
@@ -228,113 +193,80 @@ export function moveNativeKeys(taker: KeyTaker): void {
   takeKey = taker;
 }
 
-/** A private key of Node's own in a context. */
-interface NativeKey {
-  readonly owner: KeyOwner;
-  readonly pkcs8: Buffer;
-  /** It, or its certificate, is what OpenSSL has as the current one when all keys that come before it are replaced. */
-  readonly becomesCurrent: boolean;
-}
-
-/** @param copies takes all that is a copy of a key */
-function keysWithCertificates(copies: Buffer[]): NativeKey[] {
-  const found = addon().nativeKeys();
-  copies.push(...found.filter((_, index) => index % 2 === 1));
-  return found.flatMap((der, index) =>
-    index % 2 === 0
-      ? [{ owner: new X509Certificate(der), pkcs8: found[index + 1]!, becomesCurrent: true }]
-      : [],
-  );
-}
-
-interface KeyText {
-  readonly pem: unknown;
-  readonly passphrase: unknown;
-  /** What Node loaded last is current. */
-  readonly isLast: boolean;
-}
-
-/** As Node reads them; it has taken them all. */
-function textsOf({ key, passphrase, pfx }: ContextOptions): KeyText[] {
-  const list: unknown[] = Array.isArray(key) ? key : [key];
-  return list.filter(Boolean).map((each, index, { length }) => {
-    const { pem = each, passphrase: own = passphrase } = each as { pem?: unknown; passphrase?: unknown };
-    return { pem, passphrase: own, isLast: !pfx && index === length - 1 };
-  });
-}
-
-/** @param copies as of {@link keysWithCertificates} */
-function open({ pem, passphrase, isLast }: KeyText, copies: Buffer[]): NativeKey | undefined {
-  const text = ArrayBuffer.isView(pem)
-    ? Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength)
-    : Buffer.from(String(pem));
-  const [spki, pkcs8] = addon().keyOfPem(text, passphrase === undefined ? undefined : String(passphrase));
-  if (!ArrayBuffer.isView(pem)) text.fill(0);
-  if (spki === undefined || pkcs8 === undefined) return undefined;
-  copies.push(pkcs8);
-  const publicKey = createPublicKey({ key: spki, type: 'spki', format: 'der' });
-  return { owner: { publicKey, raw: Buffer.alloc(0) }, pkcs8, becomesCurrent: isLast };
-}
-
-/**
- * OpenSSL has room for one key of each type, also where no certificate is (yet), and does not tell of those.
- *
- * @param taken the types of the keys with certificates; @param copies as of {@link keysWithCertificates}
- */
-function keysWithout(texts: readonly KeyText[], taken: ReadonlySet<unknown>, copies: Buffer[]): NativeKey[] {
-  const found = new Map<unknown, NativeKey>();
-  for (const text of texts) {
-    const key = open(text, copies);
-    const type = key?.owner.publicKey.asymmetricKeyType;
-    if (key === undefined || taken.has(type)) continue;
-    found.delete(type);
-    found.set(type, key);
-  }
-  return [...found.values()];
-}
-
 function replaceKey(taker: KeyTaker, { owner, pkcs8, becomesCurrent }: NativeKey): KeyEntry | undefined {
   const key = taker(owner, pkcs8);
   return key && giveKey(key, owner, becomesCurrent);
 }
 
-/** Whoever throws meanwhile, no copy of a key is left. */
-function replaceAll(options: ContextOptions, taker: KeyTaker): KeyEntry[] {
-  const copies: Buffer[] = [];
-  try {
-    const certified = keysWithCertificates(copies);
-    const texts = textsOf(options);
-    const types = new Set<unknown>(certified.map(({ owner }) => owner.publicKey.asymmetricKeyType));
-    const others = texts.length > certified.length ? keysWithout(texts, types, copies) : [];
-    return [...certified, ...others]
-      .map((key) => replaceKey(taker, key))
-      .filter((entry) => entry !== undefined);
-  } finally {
-    for (const copy of copies) copy.fill(0);
-  }
+type NodeOptions = tls.SecureContextOptions | undefined;
+type Make = typeof tls.createSecureContext;
+
+/** A context that Node has made, with its own keys only. */
+interface MadeByNode {
+  readonly context: tls.SecureContext;
+  /** Of its own keys, those that are somebody else's now. */
+  readonly moved: readonly KeyEntry[];
 }
 
-/** The context is made by Node first: what is wrong with keys and certificates is said as natively. */
-function moveContext(
-  options: tls.SecureContextOptions | undefined,
-  make: typeof tls.createSecureContext,
-  taker: KeyTaker,
-) {
-  if (options === undefined || (!options.key && !options.pfx)) return make(options);
-  // Node and OpenSSL free texts and DER of keys without wiping them.
-  return addon().wipeFreed(() => moveKeys(options, make, taker));
-}
-
-function moveKeys(options: tls.SecureContextOptions, make: typeof tls.createSecureContext, taker: KeyTaker) {
+function makeAndMove(options: tls.SecureContextOptions, make: Make, taker: KeyTaker): MadeByNode {
   addon().beginContext();
   const context = make(options);
-  const entries = replaceAll(options, taker);
-  if (entries.length === 0) return context;
-  remember(context.context, {
-    entries,
-    limits: NO_LIMITS,
-    number: addon().nameContext(),
-  });
+  const moved = withNativeKeys(options, (keys) => keys.map((key) => replaceKey(taker, key)));
+  return { context, moved: moved.filter((entry) => entry !== undefined) };
+}
+
+/**
+ * First of all: what is wrong with keys and certificates is said as natively, and whatever is said afterwards, Node has no key
+ * any more.
+ *
+ * @param make calls Node with the options it understands
+ */
+function makeByNode(options: NodeOptions, make: Make): MadeByNode {
+  const taker = takeKey;
+  // Node and OpenSSL free texts and DER of keys without wiping them.
+  if (taker !== undefined && (options?.key || options?.pfx))
+    return addon().wipeFreed(() => makeAndMove(options, make, taker));
+  addon().beginContext();
+  return { context: make(options), moved: [] };
+}
+
+function makeNodes(options: NodeOptions, make: Make): tls.SecureContext {
+  const { context, moved } = makeByNode(options, make);
+  if (moved.length === 0) return context;
+  remember(context.context, { entries: moved, limits: NO_LIMITS, number: addon().nameContext() });
+  return context;
+}
+
+/**
+ * Gives the SSL_CTX that `make` makes its keyless keys.
+ *
+ * @param make as of {@link makeByNode}
+ * @throws KeylessError ERR_KEYLESS_NO_CERTIFICATE, ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY,
+ *   ERR_KEYLESS_PLATFORM, and whatever Node throws
+ */
+function makeContext(options: ContextOptions, keys: readonly unknown[], make: Make): tls.SecureContext {
+  const native = keys.filter((key) => !isPrivateKey(key));
+  const { context, moved } = makeByNode(
+    withKey(options, native.length === 0 ? undefined : native) as tls.SecureContextOptions,
+    make,
+  );
+  const certificates = leafCertificates(options.cert);
+  if (certificates.length === 0) {
+    throw new KeylessError(
+      'ERR_KEYLESS_NO_CERTIFICATE',
+      'A PrivateKey in "key" needs its certificate (PEM) in "cert": the certificate says which key is meant.',
+    );
+  }
+  // Node loads a pfx after the keys.
+  const hasPfx = Boolean(options.pfx);
+  const given = giveKeys(keys, certificates, hasPfx || !isPrivateKey(keys.at(-1)));
+  const onlyKeyless = native.length === 0 && !hasPfx;
+  const limits = contextLimits(given, options.sigalgs || undefined, onlyKeyless);
+  const { cert, ca, crl, allowPartialTrustChain } = options;
+  const recipe = { cert, ca, crl, allowPartialTrustChain, key: keys as readonly PrivateKey[] };
+  const number = addon().nameContext();
+  const entries = [...moved, ...given];
+  remember(context.context, { entries, limits, number }, onlyKeyless ? recipe : undefined);
   return context;
 }
 
@@ -373,7 +305,7 @@ export function contextMaker(beforeEach: () => void): ContextMaker {
     const keys = keylessKeys(key);
     if (keys === undefined && takeKey === undefined) return original(options);
     beforeEach();
-    if (keys !== undefined) return makeContext(options as ContextOptions, keys, original);
-    return moveContext(options, original, takeKey!);
+    if (keys === undefined) return makeNodes(options, original);
+    return makeContext(options as ContextOptions, keys, original);
   };
 }

@@ -37,6 +37,11 @@ export function holdsPrivateKey(key: unknown): boolean {
   return Array.isArray(key) ? key.some(isPrivateKey) : isPrivateKey(key);
 }
 
+/** Whether a `key` or `pfx` option gives Node something to sign with itself, also beside PrivateKey objects. */
+export function holdsNodeKey(option: unknown): boolean {
+  return option instanceof SealedKeys ? !option.keys.every(isPrivateKey) : Boolean(option);
+}
+
 /** The same sealed value for the same `key`, so that connections of one identity may be pooled. */
 const sealed = new WeakMap<object, SealedKeys>();
 

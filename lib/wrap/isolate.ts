@@ -8,7 +8,7 @@
 import { createRequire } from 'node:module';
 import { tellsWhenRead } from '../engine/key-option.ts';
 import { patchTls, watchTls } from '../engine/patches.ts';
-import { SealedKeys } from '../engine/sealed-keys.ts';
+import { holdsNodeKey } from '../engine/sealed-keys.ts';
 import { internals } from '../engine/tls-handle.ts';
 import { KeylessError } from '../errors.ts';
 import { HOLDERS, REQUIRE_HARDENING, requireHardening, startAhead } from '../keepers/holder-child.ts';
@@ -22,9 +22,7 @@ const KEY_OPTIONS = ['key', 'pfx'] as const;
 function mayHoldKey(options: unknown): boolean {
   if (typeof options !== 'object' || options === null) return false;
   return KEY_OPTIONS.some((name) => {
-    if (tellsWhenRead(options, name)) return true;
-    const value = (options as Record<string, unknown>)[name];
-    return Boolean(value) && !(value instanceof SealedKeys);
+    return tellsWhenRead(options, name) || holdsNodeKey((options as Record<string, unknown>)[name]);
   });
 }
 

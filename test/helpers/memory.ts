@@ -1,4 +1,5 @@
 /** The memory of another process, searched (proc(5), /proc/pid/mem). */
+import { createPrivateKey } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
 const CHUNK_BYTES = 1 << 22;
@@ -32,5 +33,23 @@ export function search(pid: number, wanted: ReadonlyMap<string, Buffer>): Set<st
     }
   }
   closeSync(memory);
+  return found;
+}
+
+/** The secret numbers of a key, in both byte orders: OpenSSL keeps them in words of the machine's. */
+export function secretsOf(keyPem: string): Map<string, Buffer> {
+  const jwk = createPrivateKey(keyPem).export({ format: 'jwk' }) as Record<string, unknown>;
+  const found = new Map<string, Buffer>();
+  for (const name of ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const) {
+    const value = jwk[name];
+    if (typeof value !== 'string') continue;
+    const big = Buffer.from(value, 'base64url');
+    // The ends are as telling as the whole, and found even where a copy is cut.
+    found.set(`${name} big-endian`, big.subarray(0, 24));
+    found.set(`${name} little-endian`, Buffer.from(big).reverse().subarray(0, 24));
+    found.set(`${name} text`, Buffer.from(value.slice(0, 32)));
+  }
+  const body = keyPem.split('\n').slice(2, 3).join('');
+  found.set('PEM', Buffer.from(body));
   return found;
 }

@@ -1,13 +1,18 @@
 /** The key is not there: the edge's whole memory is searched for it, and a canary proves that the search finds keys. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
-import { createPrivateKey } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { before, describe, it } from 'node:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
 import { connect } from 'node:tls';
 import { createKeyServer, keyStoreOf, pemKey } from '../../lib/index.ts';
+import { makeStub } from '../../lib/wrap/stub.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
-import { search } from '../helpers/memory.ts';
+import { search, secretsOf } from '../helpers/memory.ts';
+import { makePfx } from '../helpers/pfx.ts';
 
 let authority: Authority;
 let sites: Issued[];
@@ -17,31 +22,15 @@ before(async () => {
   sites = [await authority.issue({ type: 'rsa' }), await authority.issue({ type: 'p256' })];
 });
 
-/** The secret numbers of a key, in both byte orders: OpenSSL keeps them in words of the machine's. */
-function secrets(keyPem: string): Map<string, Buffer> {
-  const jwk = createPrivateKey(keyPem).export({ format: 'jwk' }) as Record<string, unknown>;
-  const found = new Map<string, Buffer>();
-  for (const name of ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const) {
-    const value = jwk[name];
-    if (typeof value !== 'string') continue;
-    const big = Buffer.from(value, 'base64url');
-    // The ends are as telling as the whole, and found even where a copy is cut.
-    found.set(`${name} big-endian`, big.subarray(0, 24));
-    found.set(`${name} little-endian`, Buffer.from(big).reverse().subarray(0, 24));
-    found.set(`${name} text`, Buffer.from(value.slice(0, 32)));
-  }
-  const body = keyPem.split('\n').slice(2, 3).join('');
-  found.set('PEM', Buffer.from(body));
-  return found;
-}
-
 async function start(
   plan: unknown,
   execArgv: readonly string[],
+  env: NodeJS.ProcessEnv,
 ): Promise<{ child: ChildProcess; port: number }> {
   const child = fork(new URL('./key-memory.js', import.meta.url), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     execArgv: [...execArgv],
+    env: { ...process.env, ...env },
   });
   child.send(plan as object);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
@@ -73,16 +62,53 @@ async function searchedAfterHandshakes(
   plan: object,
   execArgv: readonly string[] = [],
   kinds: readonly string[] = [EC, RSA],
+  env: NodeJS.ProcessEnv = {},
 ): Promise<Map<string, Set<string>>> {
-  const { child, port } = await start({ certs: sites.map(({ certPem }) => certPem), ...plan }, execArgv);
+  const { child, port } = await start({ certs: sites.map(({ certPem }) => certPem), ...plan }, execArgv, env);
   await handshakes(port, kinds);
   const found = new Map(
-    sites.map(({ keyPem }, index) => [String(index), search(child.pid as number, secrets(keyPem))]),
+    sites.map(({ keyPem }, index) => [String(index), search(child.pid as number, secretsOf(keyPem))]),
   );
   child.kill();
   await once(child, 'exit');
   return found;
 }
+
+/** With the keys of all sites. */
+async function makeKeyServer() {
+  const credentials = await authority.issue({ type: 'p256', usage: 'client', cn: 'edge' });
+  const own = await authority.issue({ type: 'p256', usage: 'server' });
+  const keys = keyStoreOf(sites.map(({ keyPem }) => pemKey(keyPem, 'a test')));
+  const server = createKeyServer({ cert: own.certPem, key: own.keyPem, ca: authority.certPem, keys });
+  const { port } = await server.listen(0);
+  return {
+    server,
+    keyServer: { port, cert: credentials.certPem, key: credentials.keyPem, ca: authority.certPem },
+  };
+}
+
+/** The configuration of `register`. */
+function environment({ port, ...texts }: Awaited<ReturnType<typeof makeKeyServer>>['keyServer']) {
+  const folder = mkdtempSync(join(tmpdir(), 'keyless-'));
+  after(() => rmSync(folder, { recursive: true }));
+  const env: NodeJS.ProcessEnv = {
+    KEYLESS_TLS_SERVERS: `127.0.0.1:${port}`,
+    KEYLESS_TLS_SERVERNAME: 'localhost',
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    const path = join(folder, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    env[`KEYLESS_TLS_${name.toUpperCase()}`] = path;
+  }
+  return env;
+}
+
+/** The text is the app's own, which read it. */
+function numbersIn(found: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
+  return [...found.values()].map((names) => [...names].filter((name) => /endian/.test(name)));
+}
+
+const preload = (name: string) => ['--import', new URL(`../../lib/wrap/${name}.js`, import.meta.url).href];
 
 describe('the memory of an edge', () => {
   it('holds the key when it was given the key: the search works', async () => {
@@ -93,12 +119,7 @@ describe('the memory of an edge', () => {
   });
 
   it('holds nothing of the key when a key server has it', async () => {
-    const credentials = await authority.issue({ type: 'p256', usage: 'client', cn: 'edge' });
-    const own = await authority.issue({ type: 'p256', usage: 'server' });
-    const keys = keyStoreOf(sites.map(({ keyPem }) => pemKey(keyPem, 'a test')));
-    const server = createKeyServer({ cert: own.certPem, key: own.keyPem, ca: authority.certPem, keys });
-    const { port } = await server.listen(0);
-    const keyServer = { port, cert: credentials.certPem, key: credentials.keyPem, ca: authority.certPem };
+    const { server, keyServer } = await makeKeyServer();
     const found = await searchedAfterHandshakes({ keyServer });
     assert.deepEqual(
       [...found.values()].map((names) => [...names]),
@@ -113,15 +134,36 @@ describe('the memory of an edge', () => {
     ['the key, nor of one without a certificate', [1], [EC]],
   ] as const) {
     it(`holds no number of ${what} under isolate, though the app was given its PEM`, async () => {
-      const isolate = new URL('../../lib/wrap/isolate.js', import.meta.url).href;
       const plan = {
         certs: certified.map((index) => sites[index]!.certPem),
         keys: sites.map(({ keyPem }) => keyPem),
       };
-      const found = await searchedAfterHandshakes(plan, ['--import', isolate], kinds);
-      // The text is the app's own, which read it.
-      const numbers = [...found.values()].map((names) => [...names].filter((name) => /endian/.test(name)));
-      assert.deepEqual(numbers, [[], []]);
+      const found = await searchedAfterHandshakes(plan, preload('isolate'), kinds);
+      assert.deepEqual(numbersIn(found), [[], []]);
+    });
+  }
+
+  for (const what of ['PEM', 'pfx']) {
+    it(`holds no number of the key of a ${what} beside a PrivateKey under isolate`, async () => {
+      const own = what === 'PEM' ? { keys: [sites[1]!.keyPem] } : { pfx: makePfx(sites[1]!, 'secret') };
+      const certs = sites.slice(0, what === 'PEM' ? 2 : 1).map(({ certPem }) => certPem);
+      const found = await searchedAfterHandshakes({ certs, beside: true, ...own }, preload('isolate'), [EC]);
+      assert.deepEqual(numbersIn(found), [[], []]);
+    });
+  }
+
+  for (const order of [
+    ['register', 'isolate'],
+    ['isolate', 'register'],
+  ] as const) {
+    it(`holds no number of a key beside a stub under ${order.join(' and ')}`, async () => {
+      const { server, keyServer } = await makeKeyServer();
+      const keys = [makeStub(new X509Certificate(sites[0]!.certPem)), sites[1]!.keyPem];
+      const env = environment(keyServer);
+      const found = await searchedAfterHandshakes({ keys }, order.flatMap(preload), [EC, RSA], env);
+      assert.deepEqual(numbersIn(found), [[], []]);
+      assert.ok(server.stats().answered >= 10);
+      await server.close();
     });
   }
 });

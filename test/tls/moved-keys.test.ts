@@ -6,6 +6,7 @@ import { before, beforeEach, test } from 'node:test';
 import tls, { type SecureContextOptions } from 'node:tls';
 import { addon } from '../../lib/engine/addon.ts';
 import { moveNativeKeys } from '../../lib/engine/contexts.ts';
+import * as keyless from '../../lib/index.ts';
 import { localKey, type PrivateKey } from '../../lib/index.ts';
 import { type Authority, type Issued, type KeyKind, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
@@ -173,6 +174,39 @@ test('keys without a certificate move as well, and a server serves with the othe
     taken.length = 0;
     assert.equal(await outcome({ cert, key: keys as unknown as string[] }), fingerprint256);
     assert.deepEqual(taken.map(({ fingerprint }) => fingerprint).sort(), [...moved].sort());
+    assert.ok(taken.every(({ pkcs8 }) => pkcs8.every((octet) => octet === 0)));
+  }
+});
+
+test('a key without a certificate beside a pfx moves as well', async () => {
+  const { certPem: cert } = site('p256');
+  const pfx = makePfx(site('p256'), 'secret');
+  const { fingerprint256 } = new X509Certificate(cert);
+  assert.equal(await outcome({ key: site('rsa').keyPem, pfx, passphrase: 'secret' }), fingerprint256);
+  assert.deepEqual(taken.map(({ fingerprint }) => fingerprint).sort(), [fingerprint256, 'rsa alone'].sort());
+});
+
+test('a key of Node beside a PrivateKey moves, whichever comes last, and each signs for its certificate', async () => {
+  const [own, native] = [site('p256'), site('rsa')];
+  const nodes = new X509Certificate(native.certPem).fingerprint256;
+  const pfx = { pfx: makePfx(native, 'secret'), passphrase: 'secret' };
+  for (const options of [
+    { cert: [own.certPem, native.certPem], key: [localKey(own.keyPem), native.keyPem] },
+    { cert: [own.certPem, native.certPem], key: [native.keyPem, localKey(own.keyPem)] },
+    { cert: own.certPem, key: localKey(own.keyPem), ...pfx },
+  ]) {
+    taken.length = 0;
+    operations = 0;
+    const server = keyless.createServer(options, (socket) => socket.end('hello'));
+    const port = await listen(server);
+    assert.equal(await served(port, 'rsa'), nodes);
+    assert.equal(await served(port, 'p256'), new X509Certificate(own.certPem).fingerprint256);
+    await close(server);
+    assert.deepEqual(
+      taken.map(({ fingerprint }) => fingerprint),
+      [nodes],
+    );
+    assert.equal(operations, 1);
     assert.ok(taken.every(({ pkcs8 }) => pkcs8.every((octet) => octet === 0)));
   }
 });
