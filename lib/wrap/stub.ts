@@ -4,6 +4,7 @@
  */
 import { createPublicKey, type X509Certificate } from 'node:crypto';
 import { KeylessError } from '../errors.ts';
+import { alternativeNames } from '../protocol/alternative-names.ts';
 import { subjectKeyId } from '../protocol/key-id.ts';
 
 const LABEL = 'KEYLESS-TLS KEY STUB';
@@ -26,11 +27,19 @@ function keyIdOf(publicKey: Buffer): string {
   return Buffer.from(subjectKeyId(publicKey)).toString('hex');
 }
 
+/** For people. A certificate's names may all be in the extension: Node 20 has no subject for that, later ones an empty one. */
+function nameLine(certificate: X509Certificate): string {
+  const [label, text] = certificate.subject
+    ? ['Subject', certificate.subject]
+    : ['Names', alternativeNames(certificate) ?? ''];
+  return `${label}: ${text.replace(/[^ -~]+/g, ', ')}`;
+}
+
 /** The text of the stub file for a certificate's key. */
-export function makeStub({ publicKey, subject }: X509Certificate): string {
-  const spki = publicKey.export({ type: 'spki', format: 'der' });
+export function makeStub(certificate: X509Certificate): string {
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
   const base64 = spki.toString('base64').replace(/.{1,64}/g, '$&\n');
-  const about = `Subject: ${subject.replace(/[^ -~]+/g, ', ')}\nKey-Id: ${keyIdOf(spki)}\n`;
+  const about = `${nameLine(certificate)}\nKey-Id: ${keyIdOf(spki)}\n`;
   return `${EXPLANATION}${about}${BEGIN}\n${base64}${END}\n`;
 }
 

@@ -204,6 +204,15 @@ test('a stub whose key id is another, or none, is refused; one that an editor ha
     assert.deepEqual(readStub(text), readStub(stub));
 });
 
+test('a stub says of which certificate it is, also of one without a subject', async () => {
+  assert.match(makeStub(new X509Certificate(edge.certPem)), /^Subject: CN=/m);
+  const names = { cn: '', alternativeNames: 'critical,DNS:www.test,IP:127.0.0.1' };
+  const { certPem } = await authority.issue({ type: 'p256', ...names });
+  const stub = makeStub(new X509Certificate(certPem));
+  assert.match(stub, /^Names: DNS:www\.test, IP Address:127\.0\.0\.1$/m);
+  assert.ok(readStub(stub));
+});
+
 test('what is left of a stub is called one: cut before its BEGIN line, without it, with another, in UTF-16', () => {
   const stub = makeStub(new X509Certificate(edge.certPem));
   const [before = '', base64 = ''] = stub.split('-----BEGIN KEYLESS-TLS KEY STUB-----');
