@@ -12,6 +12,11 @@ const FAILURES = 'keyless_tls_edge_handshake_failures_total';
 const MOST_REASONS = 100;
 const OTHER = 'other';
 
+/** @returns why the server has refused the client's certificate; `undefined`: it has not. A code, whatever the types say. */
+function refusalOf({ authorizationError }: TLSSocket): string | undefined {
+  return (authorizationError as unknown as string | null | undefined) ?? undefined;
+}
+
 class HandshakeCounts {
   readonly bySession = { full: 0, resumed: 0 };
   readonly byReason = new Map<string, number>();
@@ -20,8 +25,9 @@ class HandshakeCounts {
     this.bySession[socket.isSessionReused() ? 'resumed' : 'full'] += 1;
   };
 
-  readonly onFailure = (error: NodeJS.ErrnoException): void => {
-    const { code } = error;
+  readonly onFailure = ({ code: told }: NodeJS.ErrnoException, socket: TLSSocket): void => {
+    // Node ends the connection of a client whose certificate it refuses, and tells of it as of one that went away.
+    const code = told === 'ECONNRESET' ? (refusalOf(socket) ?? told) : told;
     const said = typeof code === 'string' && code !== '' ? code : OTHER;
     const reason = this.byReason.has(said) || this.byReason.size < MOST_REASONS ? said : OTHER;
     this.byReason.set(reason, (this.byReason.get(reason) ?? 0) + 1);
@@ -42,7 +48,7 @@ function addCounters(counts: HandshakeCounts, registry: Registry): void {
   });
   new Counter({
     name: FAILURES,
-    help: 'TLS handshakes that did not, by the code of the error; ECONNRESET: the client went away.',
+    help: "TLS handshakes that did not, by the code of the error, or of why the client's certificate was refused; ECONNRESET: the client went away.",
     labelNames: ['reason'],
     registers,
     collect() {

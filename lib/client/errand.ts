@@ -13,7 +13,7 @@ import { waitItem } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
 import { type ClientOperation, clientOperation } from './channels.ts';
 import type { Connection, Profile } from './connection.ts';
-import { isFault, isRefusal, wireError } from './errors.ts';
+import { isFault, isRefusal, unanswered, waitedInVain, wireError } from './errors.ts';
 import type { Hedgeable } from './hedging.ts';
 import type { KnownServer } from './known-server.ts';
 import type { LaneName } from './lane.ts';
@@ -66,6 +66,8 @@ export interface ErrandEvents {
   onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean;
   /** @returns whether somebody else is there than those that it avoids */
   hasOthers(errand: Errand): boolean;
+  /** @returns why no key server is there; `undefined`: one is */
+  whyNobody(): KeylessError | undefined;
   onSettled(errand: Errand, result: ErrandResult): void;
 }
 
@@ -309,13 +311,10 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
 
   timeOut(): void {
     const waited = Math.round(this.clock.now() - this.startedAt);
-    const whom =
+    const error =
       this.first === undefined
-        ? 'No key server was there, or had room for it,'
-        : `The key server ${this.first.server.name} did not answer`;
-    const error = new KeylessError('ERR_KEYLESS_TIMEOUT', `${whom} within ${waited} ms.`, {
-      cause: this.firstError,
-    });
+        ? waitedInVain(waited, this.events.whyNobody(), this.firstError)
+        : unanswered(this.first.server.name, waited, this.firstError);
     this.giveUp(error, true);
   }
 

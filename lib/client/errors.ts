@@ -128,6 +128,30 @@ export function noKeyServer(cause: KeylessError | undefined): KeylessError {
   return new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `No key server can be reached.${why}`, { cause });
 }
 
+/** @param failed how a key server that was asked as well had failed; `undefined`: none had */
+export function unanswered(server: string, ms: number, failed: KeylessError | undefined): KeylessError {
+  const message = `The key server ${server} did not answer within ${ms} ms.`;
+  return new KeylessError('ERR_KEYLESS_TIMEOUT', message, { cause: failed });
+}
+
+/**
+ * Its time was over before anybody was asked, or asked again.
+ *
+ * @param nobody why no key server is there; `undefined`: one is, which has no room, or has failed at it
+ * @param failed how the key server that was asked before had failed; `undefined`: none was
+ */
+export function waitedInVain(
+  ms: number,
+  nobody: KeylessError | undefined,
+  failed: KeylessError | undefined,
+): KeylessError {
+  const cause = failed ?? (nobody?.cause as KeylessError | undefined);
+  const others = failed === undefined ? 'No key server' : 'No other key server';
+  const what = nobody === undefined ? 'had room for it' : 'was there';
+  const why = cause === undefined ? '' : ` ${cause.message}`;
+  return new KeylessError('ERR_KEYLESS_TIMEOUT', `${others} ${what} within ${ms} ms.${why}`, { cause });
+}
+
 /** Too many wait for a key server already. @param there whether there is one, which does not keep up */
 export function lineFull(most: number, there: boolean): KeylessError {
   const why = `${most} operations wait already, and this one had the least time left.`;

@@ -93,6 +93,7 @@ export class KeyServerSet {
       deadlines: new Deadlines(settings.clock),
       events: {
         onFailed: (errand, error, lost) => this.#onFailed(errand, error, lost),
+        whyNobody: () => (this.isAnyThere ? undefined : this.#nobody()),
         hasOthers: (errand) => this.#selection.isPossible(errand),
         onSettled: (errand, result) => this.#count(errand, result),
       },
@@ -319,7 +320,9 @@ export class KeyServerSet {
   #nobody(): KeylessError {
     if (this.#closed) return closedError();
     if (this.#unresolved instanceof KeylessError) return noKeyServer(this.#unresolved);
-    return noKeyServer(this.#servers.find(({ lastError }) => lastError !== undefined)?.lastError);
+    const failed = this.#servers.filter(({ lastError }) => lastError !== undefined);
+    // Who is merely not there may come back; what does not accept us, or we not it, somebody has to mend.
+    return noKeyServer((failed.find(({ hopeless }) => hopeless) ?? failed[0])?.lastError);
   }
 
   #count(errand: Errand, result: ErrandResult): void {

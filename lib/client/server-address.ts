@@ -15,7 +15,7 @@ export interface ServerAddress {
 
 function split(text: string): { host: string; port: string | undefined } | undefined {
   if (isIPv6(text)) return { host: text, port: undefined };
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:\s[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  const match = /^(?:\[([^\s[\]]+)\]|([^:\s[\]]+))(?::(\d{1,5}))?$/.exec(text);
   if (match === null) return undefined;
   const host = match[1] ?? match[2]!;
   if (match[1] !== undefined && !isIPv6(host)) return undefined;

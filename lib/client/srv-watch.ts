@@ -55,7 +55,15 @@ function compare(one: ServerAddress, other: ServerAddress): number {
 /** RFC 2782: a target of "." says that the service is not there. What is no record, of whoever resolves, is none. */
 function isThere(record: SrvRecord | null | undefined): boolean {
   if (typeof record?.name !== 'string' || record.name === '' || record.name === '.') return false;
-  return Number.isInteger(record.port) && record.port > 0 && record.port < 65_536 && record.priority >= 0;
+  const { port, priority } = record;
+  return Number.isInteger(port) && port > 0 && port < 65_536 && Number.isInteger(priority) && priority >= 0;
+}
+
+/** @throws if nobody is named, and what records throw that are none */
+function serversOf(records: readonly SrvRecord[]): readonly ServerAddress[] {
+  const servers = Array.isArray(records) ? records.filter(isThere).map(addressOf).sort(compare) : [];
+  if (servers.length === 0) throw new Error('it names no key server');
+  return servers.slice(0, MAX_SERVERS);
 }
 
 export class SrvWatch {
@@ -66,7 +74,7 @@ export class SrvWatch {
   #dueAt = Number.POSITIVE_INFINITY;
   #askedAt = Number.NEGATIVE_INFINITY;
   /** What is awaited; `undefined`: nothing. */
-  #asked: Promise<readonly SrvRecord[]> | undefined;
+  #asked: Promise<readonly ServerAddress[]> | undefined;
   #closed = false;
 
   constructor(settings: SrvSettings, events: SrvEvents) {
@@ -93,25 +101,18 @@ export class SrvWatch {
     this.#alarm?.cancel();
     this.#askedAt = clock.now();
     // Whoever resolves may throw, too.
-    const asked = new Promise<readonly SrvRecord[]>((settle) => settle(resolve(name)));
+    const asked = new Promise<readonly SrvRecord[]>((settle) => settle(resolve(name))).then(serversOf);
     this.#asked = asked;
     this.#alarm = patience(clock, MAX_ANSWER_MS, () =>
       this.#onError(asked, new Error('there was no answer')),
     );
     asked.then(
-      (records) => this.#onRecords(asked, records),
+      (servers) => this.#onServers(asked, servers),
       (error: unknown) => this.#onError(asked, error),
     );
   }
 
-  #onRecords(asked: Promise<unknown>, records: readonly SrvRecord[]): void {
-    const servers = Array.isArray(records)
-      ? records.filter(isThere).map(addressOf).sort(compare).slice(0, MAX_SERVERS)
-      : [];
-    if (servers.length === 0) {
-      this.#onError(asked, new Error('it names no key server'));
-      return;
-    }
+  #onServers(asked: Promise<unknown>, servers: readonly ServerAddress[]): void {
     if (!this.#isAwaited(asked)) return;
     this.#events.onServers(servers);
     this.#publish(servers, undefined);

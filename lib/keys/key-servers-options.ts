@@ -94,6 +94,11 @@ function count(
   );
 }
 
+function ofType<T>(name: string, value: T, type: 'string' | 'function'): T {
+  if (value === undefined || typeof value === type) return value;
+  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `"${name}" must be a ${type}, not ${typeof value}.`);
+}
+
 function startupOf({ startup = 'fail' }: KeyServersOptions): 'wait' | 'fail' {
   if (startup === 'wait' || startup === 'fail') return startup;
   throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"startup" must be "wait" or "fail".');
@@ -131,8 +136,8 @@ export function openSet(options: KeyServersOptions, onNobody: () => void): KeySe
   return new KeyServerSet({
     addresses: addressesOf(options),
     onNobody,
-    servername: options.servername,
-    lookup: options.lookup,
+    servername: ofType('servername', options.servername, 'string'),
+    lookup: ofType('lookup', options.lookup, 'function'),
     secureContext: secureContextOf(options),
     connectTimeoutMs: milliseconds('connectTimeoutMs', options.connectTimeoutMs, 3000),
     pingIntervalMs: milliseconds('pingIntervalMs', options.pingIntervalMs, 10_000),
@@ -150,7 +155,8 @@ export function watchSrv(options: KeyServersOptions, set: KeyServerSet): SrvWatc
   if (options.srv === undefined) return undefined;
   const settings = {
     name: options.srv,
-    resolve: options.resolveSrv ?? ((name) => dns.promises.resolveSrv(name)),
+    resolve:
+      ofType('resolveSrv', options.resolveSrv, 'function') ?? ((name) => dns.promises.resolveSrv(name)),
     intervalMs: milliseconds('srvIntervalMs', options.srvIntervalMs, 30_000),
     clock: options.clock ?? systemClock,
     isAnyThere: () => set.isAnyThere,

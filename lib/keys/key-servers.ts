@@ -139,7 +139,8 @@ class KeyServers implements PrivateKey {
   /**
    * Resolves when a key server is connected and has answered.
    *
-   * Rejects with ERR_KEYLESS_NO_KEY_SERVER when none could be connected; attempts go on nevertheless.
+   * Rejects with ERR_KEYLESS_NO_KEY_SERVER when none could be connected; attempts go on nevertheless. With `startup: 'wait'` it waits
+   * on, as operations do.
    */
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {

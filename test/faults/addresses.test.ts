@@ -190,6 +190,23 @@ test("row 26: the edge's certificate is accepted no more: its handshakes fail at
   );
 });
 
+test('row 26: the same while another key server is merely dead: who waited in vain is told so, and by whom the edge is refused', async () => {
+  const [dead, server] = [await badServer(), await setup.start()];
+  open.push(server);
+  const edge = await edgeOf([dead.address, `127.0.0.1:${server.port}`]);
+  const failures = (at: number) => edge.keys.stats().servers[at]!.failures;
+  await until(() => edge.keys.stats().servers.every(({ ready }) => ready === 2));
+  await dead.close();
+  server.setGrants({ clients: [] });
+  await until(() => failures(0) >= 2 && failures(1) >= 4);
+  const operation = signOperation(setup.sites.p256!.keyId, undefined, undefined, 200);
+  await assert.rejects(edge.keys.sign(operation), (error: KeylessError) => {
+    assert.equal(error.code, 'ERR_KEYLESS_TIMEOUT');
+    assert.match(error.message, /^No key server was there within \d+ ms\. .*accept our certificate/);
+    return (error.cause as KeylessError).code === 'ERR_KEYLESS_CONNECTION';
+  });
+});
+
 test('row 27: expired, another name, another authority, plain TCP: no request leaves, and each has its own error', async () => {
   const seen = new Map<string, string>();
   const look = async (what: string, port: number, options: EdgeOptions = {}): Promise<void> => {

@@ -11,6 +11,7 @@ import { connectKeyServers, type KeyServersOptions } from '../../lib/keys/key-se
 import { handshakeMetrics } from '../../lib/metrics.ts';
 import * as keylessTls from '../../lib/tls.ts';
 import { type BadKeyServer, type Manner, startBadKeyServer } from '../helpers/bad-key-server.ts';
+import { makeAuthority } from '../helpers/certificates.ts';
 import { close } from '../helpers/connections.ts';
 import { until } from '../helpers/edge.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
@@ -170,6 +171,21 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   // Node's clients look at certificates when the handshake is over, and go without an alert.
   'a client that does not trust us': { client: { ca: [] }, reason: 'ECONNRESET' },
 };
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`${maxVersion}: a client whose certificate is refused counts by the reason, which Node's event does not tell`, async () => {
+    const stranger = await (await makeAuthority('Strangers')).issue({ type: 'p256', usage: 'client' });
+    const edge = await counted({ tls: { ca: setup.authority.certPem, requestCert: true, maxVersion } });
+    try {
+      await visit(edge.port, { cert: stranger.certPem, key: stranger.keyPem });
+      await until(() => edge.errors.length === 1);
+      assert.deepEqual(edge.errors, ['ECONNRESET']);
+      assert.deepEqual(await edge.counts(), { UNABLE_TO_VERIFY_LEAF_SIGNATURE: 1 });
+    } finally {
+      await edge.close();
+    }
+  });
+}
 
 for (const face of ['tls', 'https', 'http2'] as const) {
   for (const [name, { reason, manner = 'sign', options = {}, client, act }] of Object.entries(FAILURES)) {

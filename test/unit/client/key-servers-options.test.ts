@@ -20,6 +20,10 @@ test('wrong options are told at once', () => {
     { timeoutMs: 2 ** 31 },
     { pingIntervalMs: 1.5 },
     { connectTimeoutMs: '5' },
+    { servername: 5 },
+    { servername: 5, servers: undefined, srv: 'keys' },
+    { lookup: 'dns' },
+    { resolveSrv: 5, servers: undefined, srv: 'keys' },
   ];
   for (const options of wrong) {
     const all = { servers: ['127.0.0.1:1'], ...setup.edgeOptions, ...options } as KeyServersOptions;

@@ -20,6 +20,8 @@ test('addresses of key servers', () => {
   assert.deepEqual(parts('[2001:db8::1]:65535'), ['2001:db8::1', 65_535]);
   assert.deepEqual(parts('[::1]'), ['::1', 2407]);
   assert.deepEqual(parts('::1'), ['::1', 2407]);
+  assert.deepEqual(parts('[fe80::1%eth0]:2408'), ['fe80::1%eth0', 2408]);
+  assert.deepEqual(parts('fe80::1%eth0'), ['fe80::1%eth0', 2407]);
   for (const bad of [
     '',
     ':1',
@@ -28,6 +30,9 @@ test('addresses of key servers', () => {
     'host:65536',
     'a b',
     '[host]:1',
+    '[192.0.2.1]:1',
+    '[::1%]:1',
+    '[::1%a b]:1',
     'https://host',
     'a:1:2',
     5,

@@ -203,6 +203,18 @@ test('a time-out names the key server that did not answer, and not the one that 
   assert.ok(keys.stats().hedged > 0);
 });
 
+test('who waits in vain for room at a key server is told that one is there', async () => {
+  const keys = edges.edge([await edges.rude(() => undefined)]);
+  await keys.ready();
+  const asked = Array.from({ length: 64 }, () => keys.sign(signOperation(KEY_ID)));
+  await assert.rejects(keys.sign(signOperation(KEY_ID, undefined, undefined, 100)), {
+    code: 'ERR_KEYLESS_TIMEOUT',
+    message: /^No key server had room for it within \d+ ms\.$/,
+  });
+  keys.close();
+  await Promise.allSettled(asked);
+});
+
 test('a second request waits for longer than the quickest key server nearly always takes', () => {
   const server = (p95Ms: number | undefined, averageMs: number): Timed => ({
     p95Ms: () => p95Ms,

@@ -130,6 +130,8 @@ test('what is no record is none, and an answer of the wrong form is an error as 
     [{ ...RECORD, port: 70_000 }],
     [{ ...RECORD, port: '2407' }],
     [{ ...RECORD, priority: undefined }],
+    [{ ...RECORD, priority: 1n }],
+    [Object.defineProperty({ ...RECORD }, 'port', { get: () => assert.fail('no port') })],
   ];
   const { clock, seen, it } = watch([...bad, [null, { ...RECORD, port: 0 }, RECORD]]);
   for (const _ of bad) {
