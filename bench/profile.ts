@@ -17,8 +17,6 @@ import { script, site as siteWord, wordsOf } from './script.ts';
 const SIDES = ['native', 'remote'] as const;
 const SAMPLES_PER_SECOND = 1999;
 const SECONDS = 12;
-/** It starts, and writes down what it has. */
-const PERF_SECONDS = 30;
 
 type Profile = ReadonlyMap<string, number>;
 
@@ -40,8 +38,7 @@ function read(file: string): Profile {
 
 /** @throws (rejects) Error: `perf` did not */
 async function perf(workshop: Workshop, args: readonly string[]): Promise<void> {
-  const most = (SECONDS + PERF_SECONDS) * 1000;
-  if ((await workshop.run('clients', 'perf', args, most)) !== undefined) return;
+  if ((await workshop.run('clients', 'perf', args, SECONDS * 1000)) !== undefined) return;
   throw new Error(
     `\`perf ${args[0]}\` failed: is it installed, and may this user do that (kernel.perf_event_paranoid)?`,
   );

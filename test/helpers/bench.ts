@@ -30,7 +30,7 @@ export function reportWith(
   };
 }
 
-export const QUIET: Waits = { edge: 0, 'key server': 0, clients: 0, stolen: 0 };
+export const QUIET: Waits = { edge: 0, 'key server': 0, clients: 0, stolen: 0, standstill: 0 };
 
 const FULL_HANDSHAKE = { operations: 1, resumed: 0 } as const;
 /** What edges that have their keys count. */

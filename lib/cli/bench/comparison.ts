@@ -1,7 +1,7 @@
 /** One kind of handshake, measured on several edges in turn. */
 import type { SecureVersion } from 'node:tls';
 import { eachGeneration, joined, roundsInEach } from './generations.ts';
-import { interleave } from './rounds.ts';
+import { interleave, medianOf } from './rounds.ts';
 import { type Sample, takeSample } from './sample.ts';
 import { CONCURRENT } from './scale.ts';
 import type { Site } from './sites.ts';
@@ -18,6 +18,13 @@ export interface Case {
 
 export function nameOf({ site, version, group }: Case): string {
   return `${site}, ${version.replace('TLSv', 'TLS ')}${group === undefined ? '' : `, ${group}`}`;
+}
+
+/** @param all native edges with {@link CONCURRENT} at once; @returns what an answer says of them */
+export function nativelyIn(
+  all: readonly (readonly [which: Case, native: readonly Sample[]])[],
+): Readonly<Record<string, number>> {
+  return Object.fromEntries(all.map(([which, native]) => [nameOf(which), medianOf(native, 'edgeCpuMs')]));
 }
 
 /** Whether edges have made thousands of these when they are given. */

@@ -14,13 +14,15 @@ const MOST_WAITING: Readonly<Record<keyof Waits, number>> = {
   'key server': 0.1,
   clients: 0.1,
   stolen: 0.03,
+  // None is the machine's own.
+  standstill: 0,
 };
 
 export interface Doubts {
   readonly warnings: readonly string[];
   /** It is not what was to be measured: no target is met or not by it, and nothing follows from it. */
   readonly disowned: boolean;
-  /** Others had the cores, in the rounds of some contestant: nothing follows, and no target that is computed from such rounds is met or not. */
+  /** Others had the cores, or the benchmark stood still, in the rounds of some contestant: nothing follows, and no target that is computed from such rounds is met or not. */
   readonly disturbed: boolean;
 }
 
@@ -51,12 +53,13 @@ function over<Each>(groups: Groups<Each>, figure: Figure<Each>, most: number): s
   return [...shown, ...(found.length > 3 ? [`${found.length - 3} more`] : [])].join('; ');
 }
 
-const WHO: Readonly<Record<keyof Waits, string>> = {
+const WHO: Readonly<Record<(typeof OTHERS)[number], string>> = {
   edge: 'the edge waited for its core',
   'key server': 'the key server waited for its core',
   clients: 'the clients waited for theirs',
   stolen: 'the host of this machine gave its cores to others',
 };
+const OTHERS = [...SIDES, 'stolen'] as const;
 
 /** @returns a sentence where the system does not say of the measured processes whether others had their cores */
 function unwatched(groups: Groups<Watched>): string[] {
@@ -68,27 +71,36 @@ function unwatched(groups: Groups<Watched>): string[] {
   ];
 }
 
-const WAITING = [...SIDES, 'stolen'] as const;
+const WAITING = [...OTHERS, 'standstill'] as const;
 
-/** Whether other programs were there, in the rounds of any of these contestants. */
+/** Whether other programs were there, or it stood still, in the rounds of any of these contestants. */
 export function isDisturbed(...contestants: readonly (readonly Watched[])[]): boolean {
   const isOver = (group: readonly Watched[], side: keyof Waits) =>
     middle(group, ({ waits }) => waits[side]) > MOST_WAITING[side];
   return contestants.some((group) => WAITING.some((side) => isOver(group, side)));
 }
 
-/** Whether other programs were there. Group by group: the median of all would hide half of them. */
-export function disturbanceOf(groups: Groups<Watched>): Doubts {
-  const found = WAITING.flatMap((side) => {
+function standstillOf(groups: Groups<Watched>): string[] {
+  const where = over(groups, ({ waits }) => waits.standstill, MOST_WAITING.standstill);
+  if (where === undefined) return [];
+  return [
+    `The benchmark itself stood still meanwhile (stopped; share of the time: ${where}). Its figures are not certain.`,
+  ];
+}
+
+function othersIn(groups: Groups<Watched>): string[] {
+  const found = OTHERS.flatMap((side) => {
     const where = over(groups, ({ waits }) => waits[side], MOST_WAITING[side]);
     return where === undefined ? [] : [`${WHO[side]} (share of the time: ${where})`];
   });
-  if (found.length === 0) return { warnings: unwatched(groups), disowned: false, disturbed: false };
-  return {
-    warnings: [`Other programs disturbed this: ${found.join(', ')}. Its figures are not certain.`],
-    disowned: false,
-    disturbed: true,
-  };
+  if (found.length === 0) return [];
+  return [`Other programs disturbed this: ${found.join(', ')}. Its figures are not certain.`];
+}
+
+/** What kept it from running. Group by group: the median of all would hide half of them. */
+export function disturbanceOf(groups: Groups<Watched>): Doubts {
+  const found = [...othersIn(groups), ...standstillOf(groups)];
+  return { warnings: [...found, ...unwatched(groups)], disowned: false, disturbed: found.length > 0 };
 }
 
 /** @returns how busy the clients were, where they may have been what limits rates */

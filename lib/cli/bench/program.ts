@@ -1,5 +1,6 @@
 /** Another program that is measured, or measures: it ends with the benchmark. */
 import { type ChildProcess, execFile } from 'node:child_process';
+import { watchStandstill } from '../standstill.ts';
 import { onCoresOf, type Role } from './cores.ts';
 import { environmentForChildren } from './environment.ts';
 
@@ -11,15 +12,17 @@ export class Program {
   readonly output: Promise<string | undefined>;
   readonly #child: ChildProcess;
 
-  constructor(role: Role, command: string, args: readonly string[], timeout: number) {
+  /** @param lengthMs that it takes; where it stands still, it is ended */
+  constructor(role: Role, command: string, args: readonly string[], lengthMs: number) {
     this.role = role;
     const [program, values] = onCoresOf(role, command, args);
     let answer: (text: string | undefined) => void = () => undefined;
     this.output = new Promise((resolve) => (answer = resolve));
-    const options = { timeout, killSignal: 'SIGKILL', env: environmentForChildren() } as const;
-    this.#child = execFile(program, [...values], options, (error, stdout) =>
-      answer(error === null ? stdout : undefined),
-    );
+    const over = watchStandstill(lengthMs, () => this.end());
+    this.#child = execFile(program, [...values], { env: environmentForChildren() }, (error, stdout) => {
+      over();
+      answer(error === null ? stdout : undefined);
+    });
   }
 
   get pid(): number {

@@ -51,7 +51,7 @@ export interface Measured {
   readonly allowance?: number;
   /** What belongs to the figure: how it was had, what it does not say. */
   readonly note?: string;
-  /** Whether other programs disturbed the rounds that it is computed from; `undefined`: it is of all that the question measured. */
+  /** Whether other programs, or a standstill, disturbed the rounds that it is computed from; `undefined`: it is of all that the question measured. */
   readonly disturbed?: boolean;
   /** It cannot be, whatever the machine did meanwhile. */
   readonly doubtful?: boolean;
@@ -65,6 +65,11 @@ export interface Answer extends Doubts {
   readonly tables: readonly Table[];
   readonly plots: readonly Plot[];
   readonly measured: readonly Measured[];
+  /**
+   * CPU milliseconds of the native edge for a full handshake, sixteen at once, by its kind: what other questions measure just so, and
+   * whether the machine kept its pace between them.
+   */
+  readonly natively?: Readonly<Record<string, number>>;
   /** Every round, for JSON. */
   readonly raw: unknown;
 }

@@ -1,6 +1,7 @@
 /** Asks questions one after the other, and reports. */
 import { thisEnvironment, withheldWarning } from './environment.ts';
 import { loadWarning, type Machine, thisMachine } from './machine.ts';
+import { paceWarning } from './pace.ts';
 import { Progress, type ProgressOutput } from './progress.ts';
 import type { Answer, Answered, Question } from './question.ts';
 import type { Report } from './report.ts';
@@ -97,9 +98,8 @@ async function reportOf(
   const answers = await askEach(questions, workshops, progress);
   const environment = thisEnvironment();
   const settings = { ...scale, concurrent: CONCURRENT, arguments: process.argv.slice(2), environment };
-  const warnings = [loadWarning(machine), withheldWarning(environment)].filter(
-    (warning) => warning !== undefined,
-  );
+  const found = [loadWarning(machine), paceWarning(answers), withheldWarning(environment)];
+  const warnings = found.filter((warning) => warning !== undefined);
   const { placement } = workshops;
   return { machine, placement, settings, warnings, verdicts: verdictsOf(answers), answers };
 }

@@ -1,6 +1,7 @@
 /** Which targets are met: nothing that was not measured, not what was to be measured, not undisturbed, or not well enough to know, counts as one. */
 import type { Interval } from './estimate.ts';
 import { number } from './figures-in-words.ts';
+import { changesPace } from './pace.ts';
 import type { Answered } from './question.ts';
 import { TARGETS, type Target, type TargetName } from './targets.ts';
 
@@ -41,7 +42,11 @@ export function allowanceInWords({ least, most, unit }: Target, allowance: numbe
   return `${left}: to be met takes ${limits.flat().join(' and ')}`;
 }
 
-const DISTURBED = 'other programs disturbed these rounds';
+const DISTURBED = 'something disturbed these rounds';
+const AT_ITS_PACE = "the machine's speed changed between questions";
+
+/** Of two machines, or of one that changes its speed, it is not the same; of bytes, and of a ratio, it may be. */
+const isOfPace = ({ unit }: Target) => unit === 'ms';
 
 function judge(name: TargetName, answers: readonly Answered[]): Verdict {
   const target: Target = TARGETS[name];
@@ -54,13 +59,15 @@ function judge(name: TargetName, answers: readonly Answered[]): Verdict {
     disturbed = answer?.disturbed ?? false,
     doubtful = false,
   } = answer?.measured.find((each) => each.target === name) ?? {};
-  const others = disturbed ? DISTURBED : undefined;
-  const notes = [others, note, allowance && allowanceInWords(target, allowance)].filter(
+  const isUnsteady = isOfPace(target) && changesPace(answers);
+  const reasons = [disturbed ? DISTURBED : undefined, isUnsteady ? AT_ITS_PACE : undefined];
+  const notes = [...reasons, note, allowance && allowanceInWords(target, allowance)].filter(
     (each) => each !== undefined,
   );
   const verdict = { ...target, name, measured: value, interval, note: notes.join('; ') || undefined };
   if (!Number.isFinite(value)) return { ...verdict, state: 'not measured' };
-  if (answer?.disowned === true || disturbed || doubtful) return { ...verdict, state: 'not certain' };
+  if (answer?.disowned === true || disturbed || isUnsteady || doubtful)
+    return { ...verdict, state: 'not certain' };
   return { ...verdict, state: stateOf(target, interval) };
 }
 

@@ -15,8 +15,8 @@ export interface Own {
 export const SIDES = ['edge', 'key server', 'clients'] as const;
 export type Side = (typeof SIDES)[number];
 
-/** Shares of the time, 0 to 1; `undefined`: the system does not say. */
-export type Waits = Readonly<Record<Side | 'stolen', number | undefined>>;
+/** Shares of the time, 0 to 1; `undefined`: the system does not say. `standstill`: in which the benchmark itself did not go on. */
+export type Waits = Readonly<Record<Side | 'stolen' | 'standstill', number | undefined>>;
 
 export interface Moment {
   /** Milliseconds. */
@@ -31,6 +31,31 @@ export function momentOf(own: readonly Own[]): Moment {
     byCore.size === 0 ? undefined : ALLOWED.reduce((sum, core) => sum + (byCore.get(core) ?? 0), 0);
   const processes = own.map(({ pid, role }) => ({ pid, role, ...schedulingOf(pid) }));
   return { at: performance.now(), stolen, processes };
+}
+
+const LOOK_MS = 100;
+/** A process that is only waiting looks again before that, on a machine that is busy, too. */
+const LATE_MS = 500;
+
+/**
+ * Whether this process stands still, while it has nothing to do but to wait: stopped, and its children with it (Ctrl-Z, a container that is
+ * frozen), which the kernel counts nowhere, and clocks go on.
+ *
+ * @returns to be called at the end: for how many milliseconds it did
+ */
+export function watchOwnStandstill(): () => number {
+  let [last, stood] = [performance.now(), 0];
+  const look = () => {
+    const now = performance.now();
+    if (now - last > LATE_MS) stood += now - last;
+    last = now;
+  };
+  const timer = setInterval(look, LOOK_MS);
+  return () => {
+    clearInterval(timer);
+    look();
+    return stood;
+  };
 }
 
 type Lapse = Own & Scheduling;
@@ -63,7 +88,7 @@ export function waitsBetween(
   after: Moment,
   edges: readonly number[] = [],
   placement = PLACEMENT,
-): Waits {
+): Omit<Waits, 'standstill'> {
   const all = lapsesOf(before, after);
   const length = after.at - before.at;
   const longest = (which: readonly Lapse[]) =>

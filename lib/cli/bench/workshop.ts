@@ -12,7 +12,7 @@ import { cpuMsOf } from './process-figures.ts';
 import { Program } from './program.ts';
 import { CONCURRENT, type Scale } from './scale.ts';
 import { keyPemOf, makeSiteFiles, type Site, type SiteFiles } from './sites.ts';
-import { momentOf, type Own, type Waits, waitsBetween } from './waits.ts';
+import { momentOf, type Own, type Waits, waitsBetween, watchOwnStandstill } from './waits.ts';
 
 /** `isolated` is native under isolate; `unverified` is local, and the engine does not check RSA signatures. */
 export type EdgeName = 'native' | 'remote' | 'local' | 'unverified' | 'isolated' | 'pinging';
@@ -151,14 +151,14 @@ export class Workshop {
     return link;
   }
 
-  /** @returns what a program printed, with the cores of a role; `undefined`: there is none, or it failed */
+  /** @param lengthMs that it takes; @returns what a program printed, with the cores of a role; `undefined`: there is none, or it failed */
   async run(
     role: Role,
     command: string,
     args: readonly string[],
-    timeoutMs: number,
+    lengthMs: number,
   ): Promise<string | undefined> {
-    const program = this.#own(new Program(role, command, args, timeoutMs));
+    const program = this.#own(new Program(role, command, args, lengthMs));
     try {
       return await program.output;
     } finally {
@@ -177,16 +177,16 @@ export class Workshop {
   /** @param edges that are measured; @returns what the work gives, and what kept the benchmark from running meanwhile */
   async watched<T>(edges: readonly Edge[], work: () => Promise<T>): Promise<[T, Waits]> {
     const own: readonly Own[] = [...this.#owned, { pid: process.pid, role: 'anywhere' }];
-    const before = momentOf(own);
-    const value = await work();
-    return [
-      value,
-      waitsBetween(
-        before,
-        momentOf(own),
-        edges.map(({ pid }) => pid),
-      ),
-    ];
+    const [before, standstill] = [momentOf(own), watchOwnStandstill()];
+    try {
+      const value = await work();
+      const after = momentOf(own);
+      const pids = edges.map(({ pid }) => pid);
+      const stood = standstill() / (after.at - before.at);
+      return [value, { ...waitsBetween(before, after, pids), standstill: stood }];
+    } finally {
+      standstill();
+    }
   }
 
   /** For so long, and longer where other programs leave the edge less than half of a core: its CPU time is what warms it. */

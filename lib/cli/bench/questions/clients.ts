@@ -1,5 +1,6 @@
 /** Are the clients to be believed? They are held against the kernel, against the edge, and against another program. */
 import { bottleneckOf } from '../bottleneck.ts';
+import { nativelyIn } from '../comparison.ts';
 import { type Doubts, disowning, doubtsOf, withMore } from '../doubts.ts';
 import type { Edge } from '../edge.ts';
 import { ms, number, perSecond, share, spread, times } from '../figures-in-words.ts';
@@ -18,7 +19,7 @@ const APART = 0.25;
 async function bySTime(workshop: Workshop, edge: Edge, seconds: number): Promise<number> {
   const before = await edge.figures();
   const args = ['s_time', '-connect', `127.0.0.1:${edge.ports[SITE]}`, '-new', '-time', String(seconds)];
-  await workshop.run('clients', 'openssl', args, (seconds + 10) * 1000);
+  await workshop.run('clients', 'openssl', args, seconds * 1000);
   const after = await edge.figures();
   return (after.cpuMs - before.cpuMs) / (after.handshakes - before.handshakes);
 }
@@ -140,6 +141,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [],
     measured: [],
     ...doubts(result),
+    natively: nativelyIn([[{ site: SITE, version: 'TLSv1.3' }, batch]]),
     raw: result,
   };
 }

@@ -1,5 +1,5 @@
 /** What does a full handshake cost, with its key native and on a key server? */
-import { type Case, compare, compareEach, nameOf } from '../comparison.ts';
+import { type Case, compare, compareEach, nameOf, nativelyIn } from '../comparison.ts';
 import { generationsInWords, generationsOf, renewalMs, roundsInEach, roundsOfAll } from '../generations.ts';
 import type { Answer, Question } from '../question.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
@@ -83,6 +83,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [ratesPlot(results), splitPlot(results)],
     measured: measuredOf(results),
     ...doubts(results),
+    natively: nativelyIn(results.map((each) => [each, each.batch.native])),
     raw: results,
   };
 }

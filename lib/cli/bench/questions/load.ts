@@ -3,7 +3,7 @@
  * then: a queue shows.
  */
 import { BUSY, bottleneckOf } from '../bottleneck.ts';
-import { compare } from '../comparison.ts';
+import { compare, nativelyIn } from '../comparison.ts';
 import { type Counted, countedBetween, dueOf, miscounted } from '../counted.ts';
 import type { CrewRun } from '../crew.ts';
 import { busyClients, type Doubts, disowning, disturbanceOf, isDisturbed, withMore } from '../doubts.ts';
@@ -242,6 +242,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: results.map(plotOf),
     measured: measuredOf(results, workshop.isPlaced),
     ...doubts(results),
+    natively: nativelyIn(results.map(({ site, closed }) => [{ site, version: 'TLSv1.3' }, closed.native])),
     raw: results,
   };
 }

@@ -1,5 +1,5 @@
 /** What does pausing a handshake cost alone? The key is in the same process and answers at once. */
-import { type Case, compare } from '../comparison.ts';
+import { type Case, compare, nativelyIn } from '../comparison.ts';
 import { doubtsOf, isDisturbed, withMore } from '../doubts.ts';
 import type { Estimate } from '../estimate.ts';
 import { spread, times } from '../figures-in-words.ts';
@@ -95,6 +95,7 @@ async function answer(workshop: Workshop): Promise<Answer> {
     plots: [],
     measured,
     ...withMore(doubtsOf(groupsOf(results)), ...wrong),
+    natively: nativelyIn(results.map(([site, { native }]) => [{ site, version: 'TLSv1.3' }, native])),
     raw: { generations: generationsOf(workshop.scale), ...Object.fromEntries(results) },
   };
 }

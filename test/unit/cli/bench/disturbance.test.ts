@@ -11,7 +11,7 @@ import {
   placementOf,
   shareCores,
 } from '../../../../lib/cli/bench/cores.ts';
-import { doubtsOf } from '../../../../lib/cli/bench/doubts.ts';
+import { doubtsOf, isDisturbed } from '../../../../lib/cli/bench/doubts.ts';
 import { loadWarning, thisMachine } from '../../../../lib/cli/bench/machine.ts';
 import { isolate } from '../../../../lib/cli/bench/questions/isolate.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
@@ -120,6 +120,27 @@ test('the edge shares its core with nobody, where there are two that this proces
   assert.deepEqual(coresOf('edge and key server', placementOf([1, 4, 5, 9], true)), [1, 4]);
 });
 
+test('a benchmark that was stopped in a round says so: clocks went on', async () => {
+  const [, stopped] = await workshop.watched([], async () => {
+    // As Ctrl-Z does: nothing of this process happens.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+  });
+  assert.ok((stopped.standstill ?? 0) > 0.9, JSON.stringify(stopped));
+  const quiet = samplesWith({});
+  const held = samplesWith({ waits: { ...QUIET, standstill: 0.5 } });
+  const { warnings, disturbed } = doubtsOf({ native: held, remote: quiet });
+  assert.deepEqual(
+    [warnings, disturbed],
+    [
+      [
+        'The benchmark itself stood still meanwhile (stopped; share of the time: native 50 %). Its figures are not certain.',
+      ],
+      true,
+    ],
+  );
+  assert.ok(isDisturbed(held, quiet) && !isDisturbed(quiet));
+});
+
 test('half of the contestants disturbed, or clients at their limit in one of them, are not lost in a median of all', () => {
   const quiet = samplesWith({});
   assert.deepEqual(doubtsOf({ native: quiet, remote: quiet }), {
@@ -146,7 +167,13 @@ test('half of the contestants disturbed, or clients at their limit in one of the
 });
 
 test('where the system does not say whether others were there, that is said, and nothing else', () => {
-  const waits = { edge: undefined, 'key server': undefined, clients: undefined, stolen: undefined };
+  const waits = {
+    edge: undefined,
+    'key server': undefined,
+    clients: undefined,
+    stolen: undefined,
+    standstill: 0,
+  };
   for (const stolen of [undefined, 0]) {
     const { warnings, disturbed } = doubtsOf({ native: samplesWith({ waits: { ...waits, stolen } }) });
     assert.match(

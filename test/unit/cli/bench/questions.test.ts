@@ -43,6 +43,9 @@ for (const question of QUESTIONS) {
       targets.map(([each]) => each).sort(),
     );
     assert.ok(answer.words.length + (answer.conclusions ?? []).length > 0 && answer.tables.length > 0);
+    // By these it is seen whether the machine kept its pace.
+    const isYardstick = ['handshakes', 'shim', 'load', 'clients'].includes(name);
+    assert.equal((answer.natively?.['P-256, TLS 1.3'] ?? 0) > 0, isYardstick);
     // What compares is said only where nothing disturbed it.
     assert.doesNotMatch(answer.words.join(), / × |\b(more|less|fewer) than\b|\badds\b/);
     assert.match(JSON.stringify(answer.raw), /\d/);
@@ -154,11 +157,13 @@ test('a question that fails has no figures, says why, and takes no other one wit
   const more = { ...good, conclusions: ['so'] };
   const questions = [
     asked('bad', () => Promise.reject(new Error('the reason'))),
-    asked('good', () => Promise.resolve(more)),
+    asked('good', () => Promise.resolve({ ...more, natively: { 'P-256': 1 } })),
     asked('miscounted', () => Promise.resolve({ ...more, disowned: true })),
-    asked('disturbed', () => Promise.resolve({ ...more, disturbed: true })),
+    asked('disturbed', () => Promise.resolve({ ...more, disturbed: true, natively: { 'P-256': 2 } })),
   ];
-  const { answers } = await askAll(questions, TINY, { write: () => undefined });
+  const report = await askAll(questions, TINY, { write: () => undefined });
+  const { answers } = report;
+  assert.match(report.warnings.join(), /The speed of this machine changed while it was measured, by 2\.00 ×/);
   const all = answers.map(({ name, failed, words, warnings }) => ({ name, failed, words, warnings }));
   assert.deepEqual(all, [
     { name: 'bad', failed: true, words: [], warnings: ['This was not measured: the reason'] },

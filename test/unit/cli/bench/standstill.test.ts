@@ -4,6 +4,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Asker } from '../../../../lib/cli/bench/asker.ts';
+import { Program } from '../../../../lib/cli/bench/program.ts';
 import type { Answer, Question } from '../../../../lib/cli/bench/question.ts';
 import { askAll } from '../../../../lib/cli/bench/run.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
@@ -114,6 +115,17 @@ test('a key server that stands still is not waited for, before, while and after 
   } finally {
     await workshop.close();
   }
+});
+
+test('another program has as long as everything else: what it takes, and 120 s of this process, which may be stopped', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const programOf = (text: string) => new Program('clients', process.execPath, ['-e', text], 50);
+  // Longer than it takes, by the clock.
+  assert.equal(await programOf('setTimeout(() => console.log("late"), 500)').output, 'late\n');
+  const hanging = programOf('setInterval(() => undefined, 1000)');
+  await outlasts(t, hanging.output, 1000);
+  assert.equal(await hanging.output, undefined);
+  await gone(hanging.pid);
 });
 
 test('a key server that does not come is ended', async (t) => {

@@ -1,6 +1,7 @@
 /** What the benchmark promises, and that nothing counts as met that was not measured well. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { paceWarning } from '../../../../lib/cli/bench/pace.ts';
 import type { Answered, Measured } from '../../../../lib/cli/bench/question.ts';
 import { QUESTIONS } from '../../../../lib/cli/bench/questions.ts';
 import { TARGETS, type Target } from '../../../../lib/cli/bench/targets.ts';
@@ -108,11 +109,41 @@ test('a target is held to the disturbance of the rounds it is of, and to that of
     const { state, note } = all.find(({ name }) => name === 'bulk')!;
     return [state, note];
   };
-  const held = ['not certain', 'other programs disturbed these rounds'];
+  const held = ['not certain', 'something disturbed these rounds'];
   assert.deepEqual(of({ disturbed: false }, true), ['met', undefined]);
   assert.deepEqual(of({ disturbed: true }, true), held);
   assert.deepEqual(of({}, true), held);
   assert.deepEqual(of({}, false), ['met', undefined]);
+});
+
+test('of a machine that changed its speed between questions no milliseconds are a verdict, and that is told', () => {
+  const more: Measured = { target: 'addedLatency', value: 0.2, interval: [0.1, 0.3] };
+  const ratio: Measured = { target: 'ecCost', value: 1, interval: [0.99, 1.01] };
+  const of = (handshakes: number, load: number, others: Readonly<Record<string, number>> = {}) => [
+    answered('handshakes', [ratio], { natively: { 'P-256, TLS 1.3': handshakes, ...others } }),
+    answered('load', [more], { natively: { 'P-256, TLS 1.3': load, 'RSA-2048, TLS 1.3': 1 } }),
+    answered('distance', []),
+  ];
+  const judged = (answers: readonly Answered[]) => {
+    const verdict = (which: string) => verdictsOf(answers).find(({ name }) => name === which)!;
+    return [verdict('ecCost').state, verdict('addedLatency').state, verdict('addedLatency').note];
+  };
+  const slow = of(0.421, 0.737);
+  assert.deepEqual(judged(slow), ['met', 'not certain', "the machine's speed changed between questions"]);
+  assert.match(
+    paceWarning(slow)!,
+    /^The speed of this machine changed .*, by 1\.75 ×: .* \(P-256, TLS 1\.3, 16 at once\) cost its edge 0\.421 ms in ".*", 0\.737 ms in ".*"\. /,
+  );
+  assert.match(paceWarning(of(0.4, 0.4, { 'RSA-2048, TLS 1.3': 0.7 }))!, /by 1\.43 ×: .* \(RSA-2048/);
+  for (const steady of [
+    of(0.4, 0.49),
+    of(0.49, 0.4),
+    of(0.4, Number.NaN),
+    of(0.4, 0.4, { 'P-384, TLS 1.3': 9 }),
+  ]) {
+    assert.equal(paceWarning(steady), undefined);
+    assert.deepEqual(judged(steady), ['met', 'met', undefined]);
+  }
 });
 
 test('a figure on the right side of its limit is no verdict where its rounds reach over it', () => {
