@@ -1,6 +1,6 @@
 /**
- * What handlers throw while a handle of Node's is called with JavaScript below, and writes to a stream of the user's, which is
- * JavaScript again: V8 of Node 22 and later forgets the exception there, and Node 20 ends the process over it.
+ * What handlers throw while a handle of Node's is called with JavaScript below: V8 of Node 22 and later forgets the exception there; on
+ * Node 20 no further handler is called, and where the handle writes to a stream of the user's, the process ends.
  */
 import { throwLater } from './throw-later.ts';
 import type { TlsHandle } from './tls-handle.ts';

@@ -161,16 +161,22 @@ export class Telling {
     }
   }
 
+  /** With JavaScript below. */
   private wake(): void {
     const { id, handle } = this.told;
     if (this.fails) addon().putErrorBack(id);
     try {
-      if (this.isOverStream && !this.isWithin) catchHandlers(handle, () => this.cycle());
-      else this.cycle();
+      if (this.goesToCaller) this.cycle();
+      else catchHandlers(handle, () => this.cycle());
     } finally {
       if (this.fails) addon().clearErrors();
       this.end();
     }
+  }
+
+  /** What handlers throw comes out of certCbDone, or of what that JavaScript has called, as far as V8 does not forget it. */
+  private get goesToCaller(): boolean {
+    return this.isWithin || (this.isInCallback && !this.isOverStream);
   }
 
   private cycle(): void {
