@@ -4,6 +4,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <utility>
+
 namespace keyless {
 
 namespace {
@@ -12,30 +14,38 @@ BioOwner ReadOnlyBio(const std::string& text) {
   return BioOwner(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
-X509Owner NextCertificate(BIO* pem) { return X509Owner(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr)); }
+// What a reader of PEM ends with also where nothing is wrong.
+bool IsEndOfText(unsigned long error) {  // NOLINT(runtime/int)
+  return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+}
 
-bool UseChain(SSL_CTX* context, const std::string& text) {
+// Returns whether there are certificates, and each of them is whole and was taken.
+template <typename Take>
+bool TakeCertificates(const std::string& text, Take take) {
   const BioOwner pem = ReadOnlyBio(text);
-  const X509Owner leaf = NextCertificate(pem.get());
-  if (leaf == nullptr || SSL_CTX_use_certificate(context, leaf.get()) != 1) return false;
-  SSL_CTX_clear_chain_certs(context);
-  while (const X509Owner issuer = NextCertificate(pem.get())) {
-    if (SSL_CTX_add1_chain_cert(context, issuer.get()) != 1) return false;
+  bool found = false;
+  while (const X509Owner certificate = X509Owner(PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr))) {
+    if (!take(certificate.get())) return false;
+    found = true;
   }
-  ERR_clear_error();  // the end of the PEM text is reported as an error
+  if (!found || !IsEndOfText(ERR_peek_last_error())) return false;
+  ERR_clear_error();
   return true;
 }
 
+bool UseChain(SSL_CTX* context, const std::string& text) {
+  bool is_leaf = true;
+  return TakeCertificates(text, [&](X509* certificate) {
+    if (!std::exchange(is_leaf, false)) return SSL_CTX_add1_chain_cert(context, certificate) == 1;
+    return SSL_CTX_use_certificate(context, certificate) == 1 && SSL_CTX_clear_chain_certs(context) == 1;
+  });
+}
+
 bool UseAuthorities(SSL_CTX* context, const std::string& text) {
-  const BioOwner pem = ReadOnlyBio(text);
   X509_STORE* store = SSL_CTX_get_cert_store(context);
-  while (const X509Owner authority = NextCertificate(pem.get())) {
-    if (X509_STORE_add_cert(store, authority.get()) != 1 || SSL_CTX_add_client_CA(context, authority.get()) != 1) {
-      return false;
-    }
-  }
-  ERR_clear_error();
-  return true;
+  return TakeCertificates(text, [&](X509* authority) {
+    return X509_STORE_add_cert(store, authority) == 1 && SSL_CTX_add_client_CA(context, authority) == 1;
+  });
 }
 
 // OpenSSL takes an empty list, and says that nothing fits.

@@ -40,6 +40,9 @@ export interface EngineSettings {
  * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT
  */
 export function configureEngine(settings: EngineSettings): void {
+  if (typeof settings !== 'object' || settings === null) {
+    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', 'The settings must be an object.');
+  }
   const { maxPausedHandshakes: limit } = settings;
   if (limit === undefined) return;
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAUSED) {

@@ -148,6 +148,10 @@ test('the limit is an integer from 1 to 1,000,000, and without one nothing chang
     const settings = { maxPausedHandshakes: limit as number };
     assert.throws(() => configureEngine(settings), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' }, String(limit));
   }
+  for (const settings of [undefined, null, 5, 'maxPausedHandshakes']) {
+    const configure = () => configureEngine(settings as never);
+    assert.throws(configure, { code: 'ERR_KEYLESS_INVALID_ARGUMENT' }, String(settings));
+  }
   configureEngine({});
   configureEngine({ maxPausedHandshakes: undefined });
   enterAll('a', 'b', 'c');

@@ -46,6 +46,19 @@ it('certificates are PEM', () => {
   }
 });
 
+it('certificates are whole, and a `ca` has some, whatever stands between them', () => {
+  const { certPem } = issued;
+  const block = (body: string) => `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
+  for (const broken of [block('MIID@@@@'), block('AAAA'), certPem.slice(0, certPem.length / 2)]) {
+    refuses({ role: 'server', cert: certPem + broken, key: {} }, 'ERR_KEYLESS_HANDSHAKE');
+    refuses({ role: 'client', ca: certPem + broken }, 'ERR_KEYLESS_HANDSHAKE');
+  }
+  refuses({ role: 'client', ca: 'no certificate' }, 'ERR_KEYLESS_HANDSHAKE');
+  const text = `# first\n${certPem}\n# second\n${certPem}# end`;
+  make({ role: 'client', ca: text }).close();
+  make({ role: 'server', cert: text, key: {} }).close();
+});
+
 it('versions, protocols and the request for a certificate have their types', () => {
   const bad = [
     { minVersion: 'TLSv9' },
