@@ -55,6 +55,11 @@ const MAX_STREAMS = 128;
 const MOST_CHECKING_MS = 30_000;
 /** RFC 9113 §7. */
 const NO_ERROR = 0x0;
+/** RFC 9113 §6.8: whatever is on its way is still taken. */
+const ANY_STREAM = 2 ** 31 - 1;
+/** While it ends: for what is on its way from clients that it has told so, or could not tell. */
+const LAST_HEADS_MS = 2000;
+const REQUEST_TIMEOUT = 408;
 /** RFC 9110 §10.1.1: nothing but `100-continue`. */
 const EXPECTATION_FAILED = 417;
 
@@ -106,7 +111,7 @@ export class HttpFront {
         this.#contain(request, (visit) => this.#upgrade(request, head, visit));
       });
     this.#http1.on('clientError', (error, socket) =>
-      this.#visits.get(socket)?.contain(() => this.#refuseUnread(error, socket as TLSSocket)),
+      this.#visits.get(socket)?.contain(() => this.#failUnread(error, socket as TLSSocket)),
     );
     this.#http2 = createHttp2Server(
       { settings: { maxConcurrentStreams: MAX_STREAMS } },
@@ -126,6 +131,7 @@ export class HttpFront {
       this.#visits.set(session, visit);
       this.#sessions.add(session);
       session.on('close', () => this.#sessions.delete(session));
+      if (this.#closing) this.#endSoon(session);
       // Reset without an error, a stream waits for the end of what is written to it, and its session with it, also when the
       // client has gone: nodejs/node, up to 22.
       session.on('stream', (stream) =>
@@ -145,6 +151,7 @@ export class HttpFront {
       this.#http1.emit('connection', socket);
       this.#lines.set(socket, new Line(socket, () => this.#closing, this.#options.idleTimeoutMs));
       socket.on('close', () => this.#lines.delete(socket));
+      if (this.#closing) this.#takeLast(socket);
       return;
     }
     this.#arriving = { socket, visit };
@@ -152,10 +159,13 @@ export class HttpFront {
     this.#arriving = undefined;
   }
 
-  /** Answers under way are finished; kept connections are closed, and others after their answer. */
+  /** Answers under way are finished; kept connections are closed, and others after the answer to what has begun to come. */
   drain(): void {
     this.#closing = true;
-    for (const [socket, { free }] of this.#lines) if (free) socket.destroySoon();
+    for (const [socket, { free, begun }] of this.#lines) {
+      if (begun) this.#takeLast(socket);
+      else if (free) socket.destroySoon();
+    }
     for (const session of this.#sessions) session.close();
   }
 
@@ -163,6 +173,23 @@ export class HttpFront {
     // Ends the watch; that it does not listen is no error here.
     this.#http1.close(() => undefined);
     for (const backend of this.#http2Backends.values()) backend.close();
+  }
+
+  /** A request that is there in time is the connection's last. */
+  #takeLast(socket: TLSSocket): void {
+    const line = this.#lines.get(socket);
+    const alarm = setTimeout(() => {
+      // Otherwise it is another protocol's.
+      if (line?.free && this.#lines.get(socket) === line) this.#refuseUnread(REQUEST_TIMEOUT, socket, line);
+    }, LAST_HEADS_MS);
+    socket.on('close', () => clearTimeout(alarm));
+  }
+
+  /** Its client asks for nothing more when it has read so; what it has asked for by then is answered. */
+  #endSoon(session: ServerHttp2Session): void {
+    session.goaway(NO_ERROR, ANY_STREAM);
+    const alarm = setTimeout(() => session.close(), LAST_HEADS_MS);
+    session.on('close', () => clearTimeout(alarm));
   }
 
   get #limits(): StallLimits {
@@ -199,7 +226,7 @@ export class HttpFront {
   }
 
   /** What Node's parser does not take: a head, of which nothing is known, or the body of a request that is under way. */
-  #refuseUnread(error: Error, socket: TLSSocket): void {
+  #failUnread(error: Error, socket: TLSSocket): void {
     const [line, status] = [this.#lines.get(socket), statusOfUnread(error)];
     // Who ends in the middle of a body has gone.
     const gone = socket.readableEnded && line?.partial;
@@ -207,6 +234,10 @@ export class HttpFront {
       socket.destroy();
       return;
     }
+    this.#refuseUnread(status, socket, line);
+  }
+
+  #refuseUnread(status: number, socket: TLSSocket, line: Line): void {
     const { request, begun } = line;
     line.end();
     line.leave();
