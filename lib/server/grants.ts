@@ -78,10 +78,13 @@ export interface Grant {
   take(): boolean;
 }
 
+/** Of a host name (RFC 1035 §2.3.4, RFC 5890 §2.3.1), or with the underscores that some have. */
+const LABEL = /^[a-z0-9_-]{1,63}$/;
+
 function isServername(pattern: string, servername: string): boolean {
   if (!pattern.startsWith('*.')) return pattern === servername;
   const dot = servername.indexOf('.');
-  return dot > 0 && servername.slice(dot) === pattern.slice(1);
+  return LABEL.test(servername.slice(0, Math.max(0, dot))) && servername.slice(dot) === pattern.slice(1);
 }
 
 class ClientGrant implements Grant {

@@ -77,7 +77,15 @@ test('keys, names, contexts and decryption are granted one by one', () => {
 
 test('a pattern stands for one label', () => {
   const grant = grantOf({ servernames: ['*.example.org', 'example.net'] })!;
-  for (const servername of ['www.example.org', 'WWW.Example.ORG', 'example.net']) {
+  const longest = `${'a'.repeat(63)}.example.org`;
+  for (const servername of [
+    'www.example.org',
+    'WWW.Example.ORG',
+    'xn--bcher-kva.example.org',
+    '_a.example.org',
+    longest,
+    'example.net',
+  ]) {
     assert.equal(grant.deny(asked({ servername })), undefined, servername);
   }
   for (const servername of [
@@ -86,6 +94,14 @@ test('a pattern stands for one label', () => {
     '.example.org',
     'xexample.net',
     'evil.net',
+    '*.example.org',
+    'x\n.example.org',
+    ' x.example.org',
+    'x\0.example.org',
+    'b\u00fccher.example.org',
+    `${'a'.repeat(64)}.example.org`,
+    'example.net\n',
+    'www.example.org.',
     undefined,
   ]) {
     assert.equal(grant.deny(asked({ servername })), 'name-not-granted', String(servername));
