@@ -3,6 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import type { ServerKeyFailed } from '../server/channels.ts';
+import { ambiguousLabel, idOf } from '../server/key-names.ts';
 import type { KeyProblem, KeyStore, LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import { pkcs11Token } from '../server/stores/pkcs11-token.ts';
 import { sshAgent } from '../server/stores/ssh-agent.ts';
@@ -185,10 +186,11 @@ function tellUndecrypting(names: readonly string[], keys: readonly StoredKey[], 
       ({ keyId, label }) => label === name || Buffer.from(keyId).toString('hex') === name.toLowerCase(),
     );
     if (named.some(({ decryptRaw }) => decryptRaw !== undefined)) continue;
-    const why =
-      named.length === 0
-        ? 'there is no such key now'
-        : 'it does not decrypt, which RSA keys of --keys and --pkcs11 do';
+    const isAmbiguous = keys.some((key) => key.label === ambiguousLabel(name, idOf(key)));
+    const none = isAmbiguous
+      ? 'several keys that decrypt have that label: give the id of one'
+      : 'there is no such key now';
+    const why = named.length === 0 ? none : 'it does not decrypt, which RSA keys of --keys and --pkcs11 do';
     print('key-problem', { file: name, reason: `--allow-decrypt names it, and ${why}` });
   }
 }

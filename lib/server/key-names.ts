@@ -21,3 +21,8 @@ export function namesOf(key: StoredKey): readonly [id: string, digest?: string] 
 export function idOf(key: StoredKey): string {
   return namesOf(key)[0];
 }
+
+/** What a key is called whose label is that of others, too: nobody who names the label alone means it. */
+export function ambiguousLabel(label: string, keyId: string): string {
+  return `${label} (${keyId})`;
+}

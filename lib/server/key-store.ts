@@ -34,7 +34,10 @@ export interface StoredKey {
   /** 32 bytes, the legacy selector; RSA only. */
   readonly certificateDigest?: Uint8Array | undefined;
   readonly kind: KeyKind;
-  /** For people: a file name, a label. Not a secret, and escaped where it is somebody else's text. */
+  /**
+   * For people: a file name, a label. Not a secret, and escaped where it is somebody else's text. `allowDecrypt` may name it: MUST be no other
+   * key's that decrypts.
+   */
   readonly label: string;
   /** Whether it can sign so; without it, by every method that fits `kind`. MUST answer at once. */
   canSign?(method: SigningMethod): boolean;

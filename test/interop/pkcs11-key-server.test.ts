@@ -112,3 +112,32 @@ test('what a client has asked for before it left is not asked of a token, and ho
     serverOperation.unsubscribe(listen);
     assert.equal(abandoned, 18);
   }));
+
+test('a label that several keys have which decrypt names none of them, now or later', async () => {
+  hsm.addToken('twins');
+  const [first] = hsm.generate('twins', [{ type: 'rsa', label: 'twin', decrypt: true }]);
+  const keys = await pkcs11Token({ library: SOFTHSM, token: 'twins', pin: PIN, decrypt: true, processes: 1 });
+  const server = await setup.start({ keys, allowDecrypt: ['pkcs11 twin'] });
+  const peer = await connectPeer(server.port, setup.edgeOptions);
+  const ask = async (key: KeyObject) => {
+    const answer = await peer.ask(premasterRequest(Buffer.alloc(256, 1), 0x0303, { keyId: idOf(key) }));
+    return answer.kind === 'error' ? answer.code : answer.kind;
+  };
+  try {
+    assert.equal(await ask(first!), 'result');
+    const [second] = hsm.generate('twins', [
+      { type: 'rsa', label: 'twin', decrypt: true },
+      { type: 'p256', label: 'twin' },
+    ]);
+    await keys.reload();
+    assert.deepEqual([await ask(first!), await ask(second!)], [2, 2]);
+    assert.deepEqual(
+      keys.keys.map(({ label }) => label).sort(),
+      ['pkcs11 twin', ...[first!, second!].map((key) => `pkcs11 twin (${idOf(key).toString('hex')})`)].sort(),
+    );
+  } finally {
+    peer.close();
+    await server.close();
+    keys.close();
+  }
+});
