@@ -81,10 +81,24 @@ function repeatedIdentity({ clients }: z.infer<typeof policy>): string | undefin
   return undefined;
 }
 
+/** As above: it would be chance whom logs and metrics mean. */
+function repeatedName({ clients }: z.infer<typeof policy>): string | undefined {
+  const names = clients.map(({ name }) => name);
+  return names.length === new Set(names).size
+    ? undefined
+    : names.find((each, at) => names.indexOf(each) !== at);
+}
+
 /** As above, of one key. */
 function repeatedKey({ keys = {} }: z.infer<typeof policy>): string | undefined {
   const ids = Object.keys(keys).map((id) => id.toLowerCase());
   return ids.find((id, at) => ids.indexOf(id) !== at);
+}
+
+/** Zod leaves this member of a record out, and says nothing. */
+function hasPrototypeKey(json: unknown): boolean {
+  const { keys } = Object(json) as { readonly keys?: unknown };
+  return Object.hasOwn(Object(keys), '__proto__');
 }
 
 function invalid(message: string, cause?: unknown): KeylessError {
@@ -101,6 +115,7 @@ export function parsePolicy(text: string): GrantsOptions {
   }
   const member = repeatedMember(text);
   if (member !== undefined) throw invalid(`${JSON.stringify(member)} is there twice in one place.`);
+  if (hasPrototypeKey(json)) throw invalid('keys.__proto__: must be a key id: 40 hexadecimal digits.');
   const { success, data, error } = policy.safeParse(json);
   if (!success) {
     const [issue] = error.issues;
@@ -108,6 +123,8 @@ export function parsePolicy(text: string): GrantsOptions {
   }
   const repeated = repeatedIdentity(data);
   if (repeated !== undefined) throw invalid(`two clients have the identity ${JSON.stringify(repeated)}.`);
+  const client = repeatedName(data);
+  if (client !== undefined) throw invalid(`two clients have the name ${JSON.stringify(client)}.`);
   const key = repeatedKey(data);
   if (key !== undefined) throw invalid(`the key ${JSON.stringify(key)} is there twice.`);
   return data;

@@ -83,6 +83,12 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
     JSON.stringify({ version: 1, clients: [CLIENT, { ...CLIENT, identities: ['DNS:EDGE-1.internal'] }] }),
     /two clients/,
   ],
+  [
+    'gives two clients one name',
+    JSON.stringify({ version: 1, clients: [CLIENT, { ...CLIENT, identities: ['DNS:edge-2.internal'] }] }),
+    /two clients have the name "edge-1"/,
+  ],
+  ['has a key of a strange name', policy({ keys: {} }).replace('{}', '{"__proto__":{}}'), /keys\.__proto__/],
   ['has a name that is not in ASCII', policy({ revoked: ['DNS:bücher.internal'] }), /revoked\.0/],
   ['has a name with a space', policy({ revoked: ['DNS:edge 1'] }), /revoked\.0/],
   ['has a key of 257 bits', policy({ revoked: [`sha256/${'A'.repeat(42)}B=`] }), /revoked\.0/],
