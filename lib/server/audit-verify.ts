@@ -92,8 +92,8 @@ async function tornBytesOf(path: string): Promise<number> {
   }
 }
 
-/** At line feeds and nowhere else: another line end is not what was written. */
-async function* linesOf(file: string, bytes: number): AsyncIterable<string> {
+/** At line feeds and nowhere else: another line end is not what was written. Where the last has none, there is an `undefined` behind it. */
+async function* linesOf(file: string, bytes: number): AsyncIterable<string | undefined> {
   let rest = '';
   for await (const text of createReadStream(file, { end: bytes - 1, encoding: 'latin1' })) {
     const lines = `${rest}${text as string}`.split('\n');
@@ -101,17 +101,18 @@ async function* linesOf(file: string, bytes: number): AsyncIterable<string> {
     yield* lines;
     if (rest.length > MAX_LINE_BYTES) break;
   }
-  if (rest !== '') yield rest;
+  if (rest !== '') yield* [rest, undefined];
 }
 
-/** @param leftOut bytes at the end that are not looked at */
-async function firstBadLine(file: string, leftOut: number, verification: Verification) {
-  const bytes = statSync(file).size - leftOut;
-  if (bytes === 0) return undefined;
+/** @param tornBytes at the end of the last file, which are not looked at; `undefined`: another file follows, so that this one is whole */
+async function firstBadLine(file: string, tornBytes: number | undefined, verification: Verification) {
+  const bytes = statSync(file).size - (tornBytes ?? 0);
+  if (bytes === 0)
+    return tornBytes === undefined ? { file, line: 1, reason: 'its records are missing' } : undefined;
   let line = 0;
   for await (const text of linesOf(file, bytes)) {
-    line += 1;
-    const reason = verification.take(text);
+    if (text !== undefined) line += 1;
+    const reason = text === undefined ? 'its line end is missing' : verification.take(text);
     if (reason !== undefined) return { file, line, reason };
   }
   return undefined;
@@ -130,7 +131,7 @@ export async function verifyAudit(directory: string, noted?: string): Promise<Au
   const tornBytes = await tornBytesOf(files.at(-1)!);
   let bad: AuditVerdict['bad'];
   for (const file of files) {
-    bad = await firstBadLine(file, file === files.at(-1) ? tornBytes : 0, verification);
+    bad = await firstBadLine(file, file === files.at(-1) ? tornBytes : undefined, verification);
     if (bad !== undefined) break;
   }
   const { seq: lastSeq, head, records, firstSeq, hasHead } = verification;
