@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { isSameName } from '../../../lib/engine/same-name.ts';
 
@@ -33,4 +34,18 @@ test('another name is another one, and what is no name is nobody’s', () => {
     const cut = whole.subarray(0, bytes);
     assert.equal(isSameName(cut, cut), false, `${bytes} bytes`);
   }
+});
+
+test('without the addon it answers no, and does not fail', () => {
+  const url = new URL('../../../lib/engine/same-name.js', import.meta.url);
+  const [one, other] = [name('Edge CA'), name('edge ca')].map(
+    (each) => `Buffer.from('${each.toString('hex')}', 'hex')`,
+  );
+  const code = `import { isSameName } from '${url}'; console.log(isSameName(${one}, ${other}));`;
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--no-addons', '--input-type=module', '--eval', code],
+    { encoding: 'utf8' },
+  );
+  assert.deepEqual([stdout, stderr], ['false\n', '']);
 });
