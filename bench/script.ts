@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { unlessInterrupted } from '../lib/cli/bench/session.ts';
 import type { Site } from '../lib/cli/bench/sites.ts';
 import { UsageError } from '../lib/cli/command.ts';
-import { broken, endAll } from './children.ts';
+import { besideChildren, endAll } from './children.ts';
 
 const [FAILED, CALLED_WRONGLY] = [1, 2];
 const SITES: readonly Site[] = ['RSA-2048', 'RSA-3072', 'P-256', 'P-384', 'Ed25519'];
@@ -95,7 +95,7 @@ export async function cleaningUp(work: (folder: string) => Promise<void>): Promi
     () => {
       folder = mkdtempSync(join(tmpdir(), 'keyless-tls-bench-'));
       process.env.TMPDIR = folder;
-      return Promise.race([work(folder), broken]);
+      return besideChildren(work(folder));
     },
     async () => {
       await endAll();

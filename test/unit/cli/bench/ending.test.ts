@@ -166,6 +166,20 @@ for (const [what, script, words, victim, reason] of [
   });
 }
 
+test('what a child ends with it says, and not what came of it', async () => {
+  const url = new URL('../../../../bench/', import.meta.url).href;
+  const script = `
+    const { besideChildren, owned } = await import('${url}children.js');
+    const { spawn } = await import('node:child_process');
+    const child = spawn('sh', ['-c', 'read line; exit 3']);
+    owned(child, 'A child');
+    // It breaks before its end is heard.
+    const work = async () => { child.stdin.end('go'); throw new Error('read ECONNRESET'); };
+    await besideChildren(work()).catch(({ message }) => console.log(message));`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { env });
+  assert.equal(stdout, 'A child has ended: exit code 3.\n');
+});
+
 for (const [what, words, expected, reason] of [
   [
     'a module that is not there',
