@@ -24,6 +24,7 @@ import {
   type Addressed,
   asksForChange,
   authorityOf,
+  forwardsLeft,
   refusedRequest,
   refusedUpgrade,
   targetOf,
@@ -277,6 +278,8 @@ export class HttpFront {
   #send(request: FrontRequest, visit: Visit, sender: Sender, onChange?: OnChange): Sent {
     const { backend, client } = visit;
     const headers = requestHeaders(request.headers, authorityOf(request, visit.addressed)!, client);
+    const left = forwardsLeft(request);
+    if (left !== undefined) headers['max-forwards'] = String(left - 1);
     const wish = onChange && { connection: 'Upgrade', upgrade: request.headers.upgrade };
     const outgoing: OutgoingRequest = {
       method: request.method!,

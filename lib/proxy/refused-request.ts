@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { type FrontRequest, hasBody, isHttp2 } from './front-request.ts';
 import { hostnameOf } from './host-names.ts';
 
+const OK = 200;
 const BAD_REQUEST = 400;
 const MISDIRECTED = 421;
 const NOT_IMPLEMENTED = 501;
@@ -77,6 +78,12 @@ function refusedFraming(request: IncomingMessage): number | undefined {
   return coding.toLowerCase() === 'chunked' ? undefined : NOT_IMPLEMENTED;
 }
 
+/** Of `OPTIONS` (RFC 9110 §7.6.2), whether it may go to anybody else; `undefined`: it says nothing. */
+export function forwardsLeft({ method, headers }: FrontRequest): number | undefined {
+  const text = method === 'OPTIONS' ? headers['max-forwards'] : undefined;
+  return /^\d{1,9}$/.test(String(text)) ? Number(text) : undefined;
+}
+
 /** Of the connection that a request comes over. */
 export interface Addressed {
   /** The name that TLS was told, or else the address. */
@@ -96,7 +103,9 @@ export function refusedRequest(
   const name = hostnameOf(authorityOf(request, addressed));
   if (!hasTarget(request) || name === undefined) return BAD_REQUEST;
   const refused = isHttp2(request) ? undefined : refusedFraming(request);
-  return refused ?? (mayAskFor(name) ? undefined : MISDIRECTED);
+  if (refused !== undefined) return refused;
+  if (!mayAskFor(name)) return MISDIRECTED;
+  return forwardsLeft(request) === 0 ? OK : undefined;
 }
 
 /** Another version of HTTP, or TLS: the requests within would pass this proxy unseen. */

@@ -171,6 +171,26 @@ test('what is refused before it is a request is in the log, too', async () => {
   assert.deepEqual(look(), []);
 });
 
+test('OPTIONS counts who passes it on, and ends where it may go no further', async () => {
+  const forwards: (string | undefined)[] = [];
+  const heard = ({ headers }: IncomingMessage) =>
+    forwards.push(headers['max-forwards'] as string | undefined);
+  backend.on('request', heard);
+  for (const [method, left] of [
+    ['OPTIONS', '0'],
+    ['OPTIONS', '1'],
+    ['OPTIONS', 'x'],
+    ['GET', '0'],
+  ]) {
+    const bytes = `${method} / HTTP/1.1\r\nHost: localhost\r\nMax-Forwards: ${left}\r\nConnection: close\r\n\r\n`;
+    assert.match(await raw(bytes), /^HTTP\/1\.1 200 /, bytes);
+  }
+  assert.equal(await statusOf({ ':method': 'OPTIONS', ':path': '*', 'max-forwards': '0' }), 200);
+  backend.off('request', heard);
+  look();
+  assert.deepEqual(forwards, ['0', 'x', '0']);
+});
+
 /** Over HTTP/2. */
 async function statusOf(fields: http2.OutgoingHttpHeaders): Promise<number> {
   const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
