@@ -12,7 +12,11 @@ export function requiredOption(command: string, values: Values, name: string): s
   throw new UsageError(`--${name} is missing.`, `keyless-tls ${command} --help`);
 }
 
-function readOption(
+/**
+ * @param what it must hold, as the error says it; @param check throws if it does not
+ * @throws UsageError
+ */
+export function readOption(
   command: string,
   values: Values,
   name: string,

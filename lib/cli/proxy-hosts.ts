@@ -16,8 +16,12 @@ const POLL_MS = 500;
 
 let register: typeof import('../wrap/register.ts') | undefined;
 
-/** Stubs need the key servers of the configuration; who has none needs no configuration. */
-async function prepareStubs(): Promise<void> {
+/**
+ * Stubs need the key servers of the configuration; who has none needs no configuration.
+ *
+ * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT: there is none
+ */
+export async function prepareStubs(): Promise<void> {
   if (register !== undefined) return;
   const loaded = await import('../wrap/register.ts');
   loaded.neededConfig();

@@ -1,8 +1,8 @@
 /** What `keyless-tls proxy` was given, checked. */
-import { readFileSync } from 'node:fs';
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { type Backend, type BackendTls, parseBackend } from '../proxy/backend.ts';
 import type { Host } from '../proxy/host-folder.ts';
+import { readBackendTls } from './backend-tls.ts';
 import { parseOptions, UsageError } from './command.ts';
 
 const HINT = 'keyless-tls proxy --help';
@@ -46,23 +46,6 @@ export function numberOf(values: ProxyValues, name: NumberOption): number {
   throw new UsageError(`--${name} is a whole number from 1 to 999,999,999.`, HINT);
 }
 
-function pemFile(name: string, path: string | undefined): Buffer | undefined {
-  try {
-    return path === undefined ? undefined : readFileSync(path);
-  } catch (error) {
-    throw new UsageError(`The file of --${name} cannot be read: ${(error as Error).message}`, HINT);
-  }
-}
-
-function backendTls(values: ProxyValues): BackendTls {
-  const ca = pemFile('backend-ca', values['backend-ca']);
-  const cert = pemFile('backend-cert', values['backend-cert']);
-  const key = pemFile('backend-key', values['backend-key']);
-  if ((cert === undefined) !== (key === undefined))
-    throw new UsageError('--backend-cert and --backend-key belong together.', HINT);
-  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
-}
-
 function backendIn(url: string, tls: BackendTls): Backend {
   try {
     return parseBackend(url, tls);
@@ -101,13 +84,15 @@ export function unknownNames(values: ProxyValues, hosts: readonly Host[]): reado
 }
 
 export interface Backends {
+  /** How those over TLS are spoken to. */
+  readonly tls: BackendTls;
   readonly all: readonly Backend[];
   of(host: Host): Backend | undefined;
 }
 
 /** `--backend URL` is for every host without one of its own, `--backend NAME=URL` for one. @throws UsageError */
 export function parseBackends(values: ProxyValues): Backends {
-  const tls = backendTls(values);
+  const tls = readBackendTls(values);
   const byName = new Map<string, Backend>();
   for (const text of values.backend ?? []) {
     const { name, url } = splitBackend(text);
@@ -119,7 +104,7 @@ export function parseBackends(values: ProxyValues): Backends {
     const own = [label.toLowerCase(), ...names].find((name) => byName.has(name));
     return byName.get(own ?? '');
   };
-  return { all: [...byName.values()], of };
+  return { tls, all: [...byName.values()], of };
 }
 
 /** @throws UsageError for what is no address and no `address/prefix` */

@@ -5,13 +5,15 @@ import { edgeMetrics } from '../metrics.ts';
 import type { ProxyEvents } from '../proxy/events.ts';
 import { proxyMetrics } from '../proxy/metrics.ts';
 import { TlsProxy } from '../proxy/tls-proxy.ts';
+import { hasStub, tryBackendTls } from './backend-tls.ts';
 import { type Command, endingSignal, explainListening, parseListen } from './command.ts';
 import { eventLines, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
 import { tellOfFewFiles } from './open-files.ts';
 import { filesOf } from './proxy-files.ts';
-import { type ServedHosts, serveHosts } from './proxy-hosts.ts';
+import { prepareStubs, type ServedHosts, serveHosts } from './proxy-hosts.ts';
 import {
+  type Backends,
   numberOf,
   type ProxyValues,
   parseBackends,
@@ -32,7 +34,8 @@ Usage: keyless-tls proxy --hosts FOLDER --backend [NAME=]URL [options]
   --listen HOST:PORT    default 127.0.0.1:8443
   --default-host NAME   the file's name of the host for clients that send no name, or an unknown one; else they are refused
   --backend-ca FILE     the authority of backends over TLS; default: those Node.js trusts
-  --backend-cert FILE, --backend-key FILE   a client certificate for them
+  --backend-cert FILE, --backend-key FILE   a client certificate for them, and its key: a private key or a stub. These and
+                        --backend-ca are read once, at the start
   --alpn NAME           a protocol of tcp:// and tls:// backends, the best first; default: whatever the client prefers
   --send-proxy          the PROXY protocol, version 2, towards tcp:// and tls:// backends
   --trust RANGE         neighbours (address or address/prefix) that must send it, and whose X-Forwarded-For is believed
@@ -81,8 +84,21 @@ interface CreatedProxy {
   readonly filesNeeded: number;
 }
 
-function createProxy(values: ProxyValues, print: Print, observe: ProxyEvents['onRecord']): CreatedProxy {
-  const [backends, maxConnections] = [parseBackends(values), numberOf(values, 'max-connections')];
+/** @throws UsageError; KeylessError: a key is on a key server, and no configuration says on which */
+async function prepareBackends(values: ProxyValues): Promise<Backends> {
+  const backends = parseBackends(values);
+  if (hasStub(backends.tls)) await prepareStubs();
+  tryBackendTls(backends.tls);
+  return backends;
+}
+
+function createProxy(
+  values: ProxyValues,
+  backends: Backends,
+  print: Print,
+  observe: ProxyEvents['onRecord'],
+): CreatedProxy {
+  const maxConnections = numberOf(values, 'max-connections');
   const { stock: backendStock, needed: filesNeeded } = filesOf(maxConnections, backends.all);
   const proxy = new TlsProxy({
     backendOf: (host) => backends.of(host),
@@ -141,7 +157,8 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
   if (values.isolate) await import('../wrap/isolate.ts');
   const registry = new Registry();
   let observe: ProxyEvents['onRecord'] = () => undefined;
-  const { proxy, filesNeeded } = createProxy(values, print, (record) => observe(record));
+  const backends = await prepareBackends(values);
+  const { proxy, filesNeeded } = createProxy(values, backends, print, (record) => observe(record));
   ({ observe } = proxyMetrics(proxy.stats, () => proxy.open, registry));
   if (cluster.isWorker) {
     shareMetrics(registry);
@@ -153,7 +170,7 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
   if (values.isolate) restoreKeys(hosts);
   for (const { option, name } of unknownNames(values, hosts.hosts))
     print('option-problem', { option, name, reason: 'no host has this name, now' });
-  if (hosts.hasStubs()) await addKeyServerMetrics(registry);
+  if (hosts.hasStubs() || hasStub(backends.tls)) await addKeyServerMetrics(registry);
   const endMetrics = await startOwnMetrics(values, registry, print);
   tellOfFewFiles(filesNeeded, print);
   await listen(proxy, values.listen, print);

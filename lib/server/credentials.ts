@@ -55,8 +55,12 @@ export function certificateBlocks(pem: Pem, name: 'cert' | 'ca'): readonly PemBl
   return [pem ?? []].flat().flatMap((text) => pemBlocks(String(text), labels, `"${name}"`));
 }
 
-/** OpenSSL reads no further than the first that it cannot read, and says nothing. What it calls trusted has more in it than a certificate. */
-function requireCertificate({ label, der }: PemBlock, name: string): void {
+/**
+ * OpenSSL reads no further than the first that it cannot read, and says nothing. What it calls trusted has more in it than a certificate.
+ *
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT
+ */
+export function requireCertificate({ label, der }: PemBlock, name: string): void {
   if (label === TRUSTED) return;
   try {
     new X509Certificate(der);
