@@ -19,7 +19,7 @@ bool IsIn(STACK_OF(X509)* chain, const X509* certificate) {
 // Between a client's own certificate and the authority. Beyond a handful nobody has them.
 constexpr int kMostBetween = 7;
 
-// As Node calls them.
+// As Node calls them; and as OpenSSL does what Node has no word for.
 const char* NameOf(int error) {
   switch (error) {
 #define KEYLESS_NAME(name) \
@@ -52,6 +52,20 @@ const char* NameOf(int error) {
     KEYLESS_NAME(INVALID_PURPOSE)
     KEYLESS_NAME(CERT_UNTRUSTED)
     KEYLESS_NAME(CERT_REJECTED)
+    KEYLESS_NAME(UNHANDLED_CRITICAL_EXTENSION)
+    KEYLESS_NAME(INVALID_EXTENSION)
+    KEYLESS_NAME(KEYUSAGE_NO_CERTSIGN)
+    KEYLESS_NAME(KEYUSAGE_NO_CRL_SIGN)
+    KEYLESS_NAME(UNABLE_TO_GET_CRL_ISSUER)
+    KEYLESS_NAME(UNHANDLED_CRITICAL_CRL_EXTENSION)
+    KEYLESS_NAME(DIFFERENT_CRL_SCOPE)
+    KEYLESS_NAME(PERMITTED_VIOLATION)
+    KEYLESS_NAME(EXCLUDED_VIOLATION)
+    KEYLESS_NAME(UNSUPPORTED_CONSTRAINT_TYPE)
+    KEYLESS_NAME(UNSUPPORTED_NAME_SYNTAX)
+    KEYLESS_NAME(EE_KEY_TOO_SMALL)
+    KEYLESS_NAME(CA_KEY_TOO_SMALL)
+    KEYLESS_NAME(CA_MD_TOO_WEAK)
 #undef KEYLESS_NAME
     default:
       return "UNSPECIFIED";

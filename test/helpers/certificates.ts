@@ -29,6 +29,8 @@ export interface IssueOptions {
   readonly uri?: readonly string[];
   /** In place of all names: what openssl takes as the extension's value, as `DER:30:00`. */
   readonly alternativeNames?: string;
+  /** Extensions more, as openssl takes them: `1.2.3.4=critical,DER:05:00`. */
+  readonly more?: readonly string[];
   readonly usage?: 'server' | 'client' | 'both';
   /** Of RSA keys; default 2048. */
   readonly bits?: number;
@@ -87,6 +89,7 @@ function extensions(options: Omit<IssueOptions, 'type'>): string {
     `subjectAltName=${options.alternativeNames ?? names.join(',')}`,
     'subjectKeyIdentifier=hash',
     'authorityKeyIdentifier=keyid',
+    ...(options.more ?? []),
   ].join('\n');
 }
 

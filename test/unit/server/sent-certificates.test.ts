@@ -159,6 +159,12 @@ for (const [what, [why, make]] of Object.entries(STRANGERS)) {
   });
 }
 
+test('what OpenSSL has a name for and Node has none is told of by that', async () => {
+  const more = ['1.2.3.4=critical,DER:05:00'];
+  const { certPem, keyPem } = await setup.authority.issue({ type: 'p256', usage: 'client', more });
+  assert.deepEqual(await refusalOf(certPem, keyPem), { ...ENDED, why: 'UNHANDLED_CRITICAL_EXTENSION' });
+});
+
 test('revocation lists are looked at for clients of the authority, not for strangers', async () => {
   const north = await setup.authority.subordinate('North');
   const ofAnother = await north.revoke([]);
