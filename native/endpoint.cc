@@ -19,12 +19,15 @@ bool IsEndOfText(unsigned long error) {  // NOLINT(runtime/int)
   return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
 }
 
+// OpenSSL's own asks at the terminal, and waits.
+int NoPassphrase(char*, int, int, void*) { return -1; }
+
 // Returns whether there are certificates, and each of them is whole and was taken.
 template <typename Take>
 bool TakeCertificates(const std::string& text, Take take) {
   const BioOwner pem = ReadOnlyBio(text);
   bool found = false;
-  while (const X509Owner certificate = X509Owner(PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr))) {
+  while (const X509Owner certificate = X509Owner(PEM_read_bio_X509(pem.get(), nullptr, NoPassphrase, nullptr))) {
     if (!take(certificate.get())) return false;
     found = true;
   }

@@ -49,7 +49,11 @@ it('certificates are PEM', () => {
 it('certificates are whole, and a `ca` has some, whatever stands between them', () => {
   const { certPem } = issued;
   const block = (body: string) => `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
-  for (const broken of [block('MIID@@@@'), block('AAAA'), certPem.slice(0, certPem.length / 2)]) {
+  // OpenSSL by itself asks at the terminal for the passphrase of what it is told is encrypted.
+  const encrypted = block(
+    'Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\nAAAA',
+  );
+  for (const broken of [block('MIID@@@@'), block('AAAA'), encrypted, certPem.slice(0, certPem.length / 2)]) {
     refuses({ role: 'server', cert: certPem + broken, key: {} }, 'ERR_KEYLESS_HANDSHAKE');
     refuses({ role: 'client', ca: certPem + broken }, 'ERR_KEYLESS_HANDSHAKE');
   }
