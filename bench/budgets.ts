@@ -17,16 +17,17 @@ export interface Budget extends Case {
  */
 export const UNIT: Case = { site: 'P-256', version: 'TLSv1.3' };
 
-/** Both measured on two hosts; a little below where the canary's 30 % are. */
+/** Measured on the slower of two hosts: on the faster one both are 4 % less, and the canary's 30 % still above. */
 export const BUDGETS: readonly Budget[] = [
   {
-    ...{ site: 'RSA-2048', version: 'TLSv1.3', most: 1.62 },
+    ...{ site: 'RSA-2048', version: 'TLSv1.3', most: 1.6 },
     because:
-      'the best of three tries was 1.32, the canary 1.72; the request, its answer and the check of the signature cost that',
+      'the best of three tries was 1.41, and 1.55 beside many other programs, the canary 1.84; the request, its answer and the check of the signature cost that',
   },
   {
-    ...{ site: 'P-256', version: 'TLSv1.3', most: 1.55 },
-    because: 'the best of three tries was 1.25, the canary 1.6; the request and its answer cost that',
+    ...{ site: 'P-256', version: 'TLSv1.3', most: 1.5 },
+    because:
+      'the best of three tries was 1.27, and 1.46 beside many other programs, the canary 1.62; the request and its answer cost that',
   },
 ];
 
