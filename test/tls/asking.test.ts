@@ -10,15 +10,16 @@ import { stories } from '../helpers/stories.ts';
 /** What is called native here is under isolate (test/run.ts), where no key answers at once. */
 const isIsolated = process.env.NODE_OPTIONS?.includes('/isolate.js') === true;
 
-for (const program of ['asking-server', 'choosing-server']) {
-  const native = await stories(program, 'native');
+const PROGRAMS = [await stories('asking-server'), await stories('choosing-server')];
+
+for (const told of PROGRAMS) {
+  const { native } = told;
   assert.ok(Object.keys(native).length > 0);
-  for (const mode of ['sync', 'delayed']) {
-    const told = await stories(program, mode);
+  for (const mode of ['sync', 'delayed'] as const) {
     for (const [name, story] of Object.entries(native)) {
       // A turn is long enough natively for the rest of the flight: for a key that answers at once, it is.
       if ((mode !== 'sync' || isIsolated) && name.endsWith('to a turn')) continue;
-      test(`${name}, the key answers ${mode}`, () => assert.deepEqual(told[name], story));
+      test(`${name}, the key answers ${mode}`, () => assert.deepEqual(told[mode][name], story));
     }
   }
 }
