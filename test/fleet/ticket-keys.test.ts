@@ -66,6 +66,17 @@ async function edge(source: TicketSource, more: TlsOptions = {}, label?: string)
 
 const VERSIONS: readonly SecureVersion[] = ['TLSv1.2', 'TLSv1.3'];
 
+/** An edge whose server uses another lease, the first of which was closed behind that. */
+async function replacedLease() {
+  const source = new TicketSource();
+  const one = await edge(source);
+  const next = leaseTicketKeys(source, { clock: one.clock });
+  await next.ready();
+  next.use(one.server);
+  one.lease.close();
+  return { one, next };
+}
+
 /** A client that goes to one edge and comes back to the other. */
 async function goBetween(from: Edge, to: Edge, version: SecureVersion, more = {}): Promise<Returned> {
   const goal = { ca: authority.certPem, version, more };
@@ -161,12 +172,7 @@ for (const version of VERSIONS) {
     });
 
     it('are those of the lease that was used last, whichever is closed', async () => {
-      const source = new TicketSource();
-      const one = await edge(source);
-      const next = leaseTicketKeys(source, { clock: one.clock });
-      await next.ready();
-      next.use(one.server);
-      one.lease.close();
+      const { one, next } = await replacedLease();
       assert.equal((await goBetween(one, one, version)).reused, true, 'one is closed that was used before');
       one.server.setSecureContext({ cert: issued.certPem, key: localKey(issued.keyPem) } as never);
       assert.equal((await goBetween(one, one, version)).reused, true, 'and there is another context');
@@ -175,12 +181,7 @@ for (const version of VERSIONS) {
     });
 
     it('go with the lease that was used last when the server listens again', async () => {
-      const source = new TicketSource();
-      const one = await edge(source);
-      const next = leaseTicketKeys(source, { clock: one.clock });
-      await next.ready();
-      next.use(one.server);
-      one.lease.close();
+      const { one, next } = await replacedLease();
       await close(one.server);
       const again = { ...one, port: await listen(one.server) };
       assert.equal((await goBetween(again, again, version)).reused, true);

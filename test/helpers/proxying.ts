@@ -1,4 +1,5 @@
 /** `keyless-tls proxy` as a process, with a folder of hosts made for it, and backends in this process. */
+import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { type EventEmitter, once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -70,6 +71,33 @@ export async function portOf(server: EventEmitter & Pick<Server, 'listen' | 'add
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
+}
+
+/** A proxy in front of a backend of this process. */
+export interface ProxiedBackend {
+  readonly folder: HostsFolder;
+  readonly proxy: ProxyProcess;
+  readonly port: number;
+  /** Of both. @throws where the proxy ends with a failure */
+  end(): Promise<void>;
+}
+
+/** @param backend is made to listen, over plain TCP or HTTP/1.1; @param hosts names by label */
+export async function proxied(
+  backend: Server & { closeAllConnections?(): void },
+  args: readonly string[] = [],
+  hosts: Readonly<Record<string, string>> = { www: 'localhost' },
+): Promise<ProxiedBackend> {
+  const folder = await HostsFolder.make();
+  for (const [label, name] of Object.entries(hosts)) await folder.add(label, [name]);
+  const proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(backend)}`, ...args]);
+  const end = async () => {
+    assert.equal(await proxy.end(), 0);
+    backend.closeAllConnections?.();
+    backend.close();
+    folder.remove();
+  };
+  return { folder, proxy, port: await proxy.port(), end };
 }
 
 /** The certificate's fingerprint, or the code of the error. */

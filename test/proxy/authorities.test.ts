@@ -6,33 +6,26 @@ import http2 from 'node:http2';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { type HostsFolder, proxied } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
-let proxy: ProxyProcess;
 let port: number;
+let end: () => Promise<void>;
 let backend: Server;
 /** Each `Host` that the backend has read since the last look. */
 let hosts: (string | undefined)[] = [];
 
 before(async () => {
-  folder = await HostsFolder.make();
-  await folder.add('www', ['localhost']);
-  await folder.add('other', ['other.test']);
   backend = createServer(({ headers: { host } }, response) => {
     hosts.push(host);
     response.end('ok');
   });
-  const url = `http://127.0.0.1:${await portOf(backend)}`;
-  proxy = new ProxyProcess(folder, ['--backend', url, '--default-host', 'www']);
-  port = await proxy.port();
+  ({ folder, port, end } = await proxied(backend, ['--default-host', 'www'], {
+    www: 'localhost',
+    other: 'other.test',
+  }));
 });
-after(async () => {
-  assert.equal(await proxy.end(), 0);
-  backend.closeAllConnections();
-  backend.close();
-  folder.remove();
-});
+after(() => end());
 
 function look(): typeof hosts {
   const all = hosts;

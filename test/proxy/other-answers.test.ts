@@ -5,19 +5,17 @@ import { once } from 'node:events';
 import { createServer as createHttp2Server } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { type HostsFolder, ProxyProcess, portOf, proxied } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
-let proxy: ProxyProcess;
 let port: number;
+let end: () => Promise<void>;
 let backend: Server;
 /** What the backend says next; what comes second, when its client has read what was first. */
 let words: readonly [string, string?];
 let asked: Socket;
 
 before(async () => {
-  folder = await HostsFolder.make();
-  await folder.add('www', ['localhost']);
   backend = createServer((socket) => {
     asked = socket;
     let got = '';
@@ -31,14 +29,9 @@ before(async () => {
         else socket.write(words[0], 'latin1');
       });
   });
-  proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(backend)}`]);
-  port = await proxy.port();
+  ({ folder, port, end } = await proxied(backend));
 });
-after(async () => {
-  assert.equal(await proxy.end(), 0);
-  backend.close();
-  folder.remove();
-});
+after(() => end());
 
 interface Heard {
   readonly text: string;

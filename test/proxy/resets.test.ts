@@ -6,18 +6,17 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { type HostsFolder, type ProxyProcess, proxied } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
 let proxy: ProxyProcess;
 let port: number;
+let end: () => Promise<void>;
 let backend: Server;
 /** Its connection, when it has been asked. */
 let asked: Promise<Socket>;
 
 before(async () => {
-  folder = await HostsFolder.make();
-  await folder.add('www', ['localhost']);
   backend = createServer((socket) => {
     asked = once(
       socket.on('error', () => undefined),
@@ -27,14 +26,9 @@ before(async () => {
       return socket;
     });
   });
-  proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(backend)}`]);
-  port = await proxy.port();
+  ({ folder, proxy, port, end } = await proxied(backend));
 });
-after(async () => {
-  assert.equal(await proxy.end(), 0);
-  backend.close();
-  folder.remove();
-});
+after(() => end());
 
 /** Everything that comes; the backend resets when its half has. */
 async function readAll(stream: Readable): Promise<string> {

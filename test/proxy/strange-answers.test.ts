@@ -6,19 +6,17 @@ import https from 'node:https';
 import { createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { type HostsFolder, proxied } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
-let proxy: ProxyProcess;
 let port: number;
+let end: () => Promise<void>;
 let backend: Server;
 /** What the backend says next, and what it was asked last. */
 let words = '';
 let asked = '';
 
 before(async () => {
-  folder = await HostsFolder.make();
-  await folder.add('www', ['localhost']);
   backend = createServer((socket) => {
     let got = '';
     socket
@@ -30,14 +28,9 @@ before(async () => {
         socket.end(words, 'latin1');
       });
   });
-  proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(backend)}`]);
-  port = await proxy.port();
+  ({ folder, port, end } = await proxied(backend));
 });
-after(async () => {
-  assert.equal(await proxy.end(), 0);
-  backend.close();
-  folder.remove();
-});
+after(() => end());
 
 async function statusOverHttp1(headers: readonly string[] = []): Promise<number> {
   const options = { port, host: 'localhost', ca: folder.authority.certPem, agent: false };

@@ -5,31 +5,24 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import http2 from 'node:http2';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { type HostsFolder, type ProxyProcess, proxied } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
 let proxy: ProxyProcess;
 let port: number;
+let end: () => Promise<void>;
 let backend: Server;
 /** What the backend was asked since the last look. */
 let seen: string[] = [];
 
 before(async () => {
-  folder = await HostsFolder.make();
-  await folder.add('www', ['localhost']);
   backend = createServer(({ url = '' }, response) => {
     seen.push(url);
     response.end('ok');
   });
-  proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(backend)}`]);
-  port = await proxy.port();
+  ({ folder, proxy, port, end } = await proxied(backend));
 });
-after(async () => {
-  assert.equal(await proxy.end(), 0);
-  backend.closeAllConnections();
-  backend.close();
-  folder.remove();
-});
+after(() => end());
 
 function look(): typeof seen {
   const all = seen;

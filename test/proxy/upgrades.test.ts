@@ -4,30 +4,24 @@ import { createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { type HostsFolder, type ProxyProcess, proxied } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
 let proxy: ProxyProcess;
 let port: number;
+let end: () => Promise<void>;
 let backend: Server;
 let words = '';
 let asked: Promise<string>;
 
 before(async () => {
-  folder = await HostsFolder.make();
-  await folder.add('www', ['localhost']);
   backend = createServer((socket) => {
     socket.on('error', () => undefined).once('data', () => socket.end(words));
     asked = text(socket);
   });
-  proxy = new ProxyProcess(folder, ['--backend', `http://127.0.0.1:${await portOf(backend)}`]);
-  port = await proxy.port();
+  ({ folder, proxy, port, end } = await proxied(backend));
 });
-after(async () => {
-  assert.equal(await proxy.end(), 0);
-  backend.close();
-  folder.remove();
-});
+after(() => end());
 
 test('fields between neighbours end at the proxy, and what comes with both heads is passed on and counted', async () => {
   words = [

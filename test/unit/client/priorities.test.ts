@@ -42,7 +42,8 @@ async function settable() {
   return { it, server };
 }
 
-test('what the first priority does not answer the next one is asked for; it is left alone, and no client pays for its trial', async () => {
+/** An edge of a key server of each of two priorities, connected. */
+async function twoPriorities() {
   const [primary, backup] = [await settable(), await settable()];
   const keys = srvEdge([
     [primary.server, 0],
@@ -51,6 +52,11 @@ test('what the first priority does not answer the next one is asked for; it is l
   await until(
     () => keys.stats().servers.length === 2 && keys.stats().servers.every(({ ready }) => ready === 2),
   );
+  return { primary, backup, keys };
+}
+
+test('what the first priority does not answer the next one is asked for; it is left alone, and no client pays for its trial', async () => {
+  const { primary, backup, keys } = await twoPriorities();
   for (let times = 0; times < 30; times += 1) await sign(keys, TIMEOUT_MS);
   assert.equal(backup.it.asked, 0);
   primary.it.afterMs = undefined;
@@ -92,14 +98,7 @@ test('a third priority answers where the first and the second do not', async () 
 });
 
 test('a first priority that takes longer than it did sends nothing to the next one', async () => {
-  const [primary, backup] = [await settable(), await settable()];
-  const keys = srvEdge([
-    [primary.server, 0],
-    [backup.server, 10],
-  ]);
-  await until(
-    () => keys.stats().servers.length === 2 && keys.stats().servers.every(({ ready }) => ready === 2),
-  );
+  const { primary, backup, keys } = await twoPriorities();
   for (let times = 0; times < 30; times += 1) await sign(keys, TIMEOUT_MS);
   primary.it.afterMs = 150;
   await Promise.all(Array.from({ length: 10 }, () => sign(keys, TIMEOUT_MS)));
@@ -107,14 +106,7 @@ test('a first priority that takes longer than it did sends nothing to the next o
 });
 
 test('what a first priority loses, while it answers the rest, the next one is asked for, also beyond the budget', async () => {
-  const [primary, backup] = [await settable(), await settable()];
-  const keys = srvEdge([
-    [primary.server, 0],
-    [backup.server, 10],
-  ]);
-  await until(
-    () => keys.stats().servers.length === 2 && keys.stats().servers.every(({ ready }) => ready === 2),
-  );
+  const { primary, keys } = await twoPriorities();
   primary.it.loses = 40;
   let pending = 40;
   const lost = Promise.allSettled(
