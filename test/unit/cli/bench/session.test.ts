@@ -1,0 +1,37 @@
+/** A signal to a terminal's programs is heard by each at its own time. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Interrupted, unlessInterrupted } from '../../../../lib/cli/bench/session.ts';
+
+const FAILED = new Error('a child has ended');
+const failing = () => Promise.reject(FAILED);
+
+test('what fails before its signal is heard has ended by that signal', async () => {
+  const told = pause(100).then(() => process.kill(process.pid, 'SIGINT'));
+  await assert.rejects(
+    unlessInterrupted(failing, () => undefined),
+    Interrupted,
+  );
+  await told;
+});
+
+test('what fails without a signal fails for its own reason, and no signal is heard any more', async () => {
+  await assert.rejects(
+    unlessInterrupted(failing, () => undefined),
+    FAILED,
+  );
+  assert.equal(process.listenerCount('SIGINT'), 0);
+});
+
+test('what succeeds does not wait', async () => {
+  const since = performance.now();
+  assert.equal(
+    await unlessInterrupted(
+      async () => 'done',
+      () => undefined,
+    ),
+    'done',
+  );
+  assert.ok(performance.now() - since < 500);
+});
