@@ -17,11 +17,11 @@ import { type Frame, FrameDecoder } from '../protocol/frame-decoder.ts';
 import { ALPN_PROTOCOL } from '../protocol/opcodes.ts';
 import { capabilitiesRequest, pingRequest } from '../protocol/request-encoder.ts';
 import type { Items } from '../protocol/tags.ts';
-import { nextTick } from '../timers.ts';
 import { atEndOfTurn } from '../turn.ts';
-import { connectionError, type Refusal, refusalOf, wordsOf } from './errors.ts';
+import { connectionError, type Refusal, refusalOf } from './errors.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type LaneName, STANDSTILL_MS } from './lane.ts';
+import { guarded, systemLookups } from './lookups.ts';
 import { type OnAnswer, type OnLate, PendingRequests } from './pending-requests.ts';
 import type { ServerAddress } from './server-address.ts';
 
@@ -39,7 +39,7 @@ export interface ConnectionSettings {
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
   readonly clock: Clock;
-  /** Resolves host names, as `dns.lookup` does; `undefined`: that. */
+  /** Resolves host names, as `dns.lookup` does; `undefined`: {@link systemLookups}. */
   readonly lookup?: LookupFunction | undefined;
 }
 
@@ -68,17 +68,6 @@ const FORGET_AFTER_MS = 10_000;
 /** Node reads for all connections of this thread into the same memory: what is held longer than a call is copied. */
 const READ_BUFFER = Buffer.alloc(65_536);
 
-/** Whoever resolves may throw, too: that is an attempt that fails. */
-function guarded(lookup: LookupFunction): LookupFunction {
-  return (hostname, options, callback) => {
-    try {
-      lookup(hostname, options, callback);
-    } catch (error) {
-      nextTick(callback, error instanceof Error ? error : new Error(wordsOf(error)), []);
-    }
-  };
-}
-
 export class Connection {
   readonly #settings: ConnectionSettings;
   readonly #events: ConnectionEvents;
@@ -91,6 +80,9 @@ export class Connection {
   #state: 'connecting' | 'ready' | 'closed' = 'connecting';
   /** Whoever resolves names may fail with what is no Error. */
   #error: unknown;
+  #takeLookupBack: (() => void) | undefined;
+  /** Its address is known. */
+  #isFound: boolean;
   /** The handshake is over and the greeting not answered. */
   #isUnanswered = false;
   #isLeaving = false;
@@ -113,13 +105,12 @@ export class Connection {
     this.#settings = settings;
     this.#events = events;
     const { connectTimeoutMs } = settings;
+    this.#isFound = isIP(settings.address.host) !== 0;
     this.#socket = this.#open();
     this.#connecting = patience(settings.clock, connectTimeoutMs, () => {
+      const what = this.#isFound ? 'did not answer' : 'was not found by its name';
       this.destroy(
-        new KeylessError(
-          'ERR_KEYLESS_TIMEOUT',
-          `${this.#name} did not answer within ${connectTimeoutMs} ms.`,
-        ),
+        new KeylessError('ERR_KEYLESS_TIMEOUT', `${this.#name} ${what} within ${connectTimeoutMs} ms.`),
       );
     });
   }
@@ -221,7 +212,7 @@ export class Connection {
       host: address.host,
       port: address.port,
       ...(name === undefined ? {} : { servername: name }),
-      ...(lookup === undefined ? {} : { lookup: guarded(lookup) }),
+      lookup: lookup === undefined ? this.#lookup : guarded(lookup),
       secureContext,
       ALPNProtocols: [ALPN_PROTOCOL],
       minVersion: 'TLSv1.2',
@@ -230,6 +221,9 @@ export class Connection {
     };
     const socket = tls.connect(options);
     socket.unref();
+    socket.on('lookup', (error: unknown) => {
+      this.#isFound = !error;
+    });
     // Choosing between IPv6 and IPv4 gives the socket another handle, which has to be told again.
     socket.on('connect', () => socket.unref());
     socket.setNoDelay(true);
@@ -239,6 +233,10 @@ export class Connection {
     socket.on('close', () => this.#onClose());
     return socket;
   }
+
+  readonly #lookup: LookupFunction = (hostname, options, callback) => {
+    this.#takeLookupBack = systemLookups.ask(hostname, options, callback);
+  };
 
   /** Asks something, to learn whether the key server accepts us and what it can do. */
   #greet(): void {
@@ -323,6 +321,7 @@ export class Connection {
   #onClose(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#takeLookupBack?.();
     this.#connecting.cancel();
     this.#heartbeat?.stop();
     // Whom we have given up did not end it: one that is frozen will be asked again, one that does not accept us in vain.

@@ -23,6 +23,8 @@ export interface SrvSettings {
   /** For example `_keyless._tcp.internal`. */
   readonly name: string;
   readonly resolve: ResolveSrv;
+  /** Ends what was asked, where that is possible: a question keeps the process alive. */
+  cancel?(): void;
   readonly intervalMs: number;
   readonly clock: Clock;
   /** @returns whether any key server is there */
@@ -34,7 +36,7 @@ export interface SrvEvents {
   onFailed(error: KeylessError): void;
 }
 
-/** However often it is said that nobody is there. */
+/** However often it is said that nobody is there: from answer to question, in which nothing keeps the process alive. */
 const MIN_INTERVAL_MS = 1000;
 /** Whoever resolves may never answer: it is asked again, and that answer not looked at. */
 const MAX_ANSWER_MS = 5000;
@@ -72,7 +74,7 @@ export class SrvWatch {
   /** For the next question, or for the answer. */
   #alarm: Patience | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
-  #askedAt = Number.NEGATIVE_INFINITY;
+  #answeredAt = Number.NEGATIVE_INFINITY;
   /** What is awaited; `undefined`: nothing. */
   #asked: Promise<readonly ServerAddress[]> | undefined;
   #closed = false;
@@ -86,26 +88,28 @@ export class SrvWatch {
   /** Nobody can be reached: perhaps they are elsewhere by now. */
   hurry(): void {
     if (this.#asked !== undefined || this.#closed) return;
-    const dueAt = this.#askedAt + MIN_INTERVAL_MS;
-    if (dueAt <= this.#settings.clock.now()) this.#ask();
-    else if (dueAt < this.#dueAt) this.#wait(dueAt);
+    const dueAt = this.#answeredAt + MIN_INTERVAL_MS;
+    const ms = dueAt - this.#settings.clock.now();
+    if (ms <= 0) this.#ask();
+    else if (dueAt < this.#dueAt) this.#wait(ms);
   }
 
   close(): void {
     this.#closed = true;
     this.#alarm?.cancel();
+    this.#settings.cancel?.();
   }
 
   #ask(): void {
     const { clock, resolve, name } = this.#settings;
     this.#alarm?.cancel();
-    this.#askedAt = clock.now();
     // Whoever resolves may throw, too.
     const asked = new Promise<readonly SrvRecord[]>((settle) => settle(resolve(name))).then(serversOf);
     this.#asked = asked;
-    this.#alarm = patience(clock, MAX_ANSWER_MS, () =>
-      this.#onError(asked, new Error('there was no answer')),
-    );
+    this.#alarm = patience(clock, MAX_ANSWER_MS, () => {
+      this.#settings.cancel?.();
+      this.#onError(asked, new Error('there was no answer'));
+    });
     asked.then(
       (servers) => this.#onServers(asked, servers),
       (error: unknown) => this.#onError(asked, error),
@@ -117,12 +121,12 @@ export class SrvWatch {
     this.#events.onServers(servers);
     this.#publish(servers, undefined);
     const { isAnyThere, intervalMs } = this.#settings;
-    this.#wait(this.#askedAt + (isAnyThere() ? intervalMs : Math.min(MIN_INTERVAL_MS, intervalMs)));
+    this.#wait(isAnyThere() ? intervalMs : Math.min(MIN_INTERVAL_MS, intervalMs));
   }
 
   #onError(asked: Promise<unknown>, cause: unknown): void {
     if (!this.#isAwaited(asked)) return;
-    this.#wait(this.#settings.clock.now() + Math.min(MIN_INTERVAL_MS, this.#settings.intervalMs));
+    this.#wait(Math.min(MIN_INTERVAL_MS, this.#settings.intervalMs));
     const error = new KeylessError(
       'ERR_KEYLESS_NO_KEY_SERVER',
       `The SRV record ${this.#settings.name} is of no use: ${wordsOf(cause)}.`,
@@ -136,14 +140,15 @@ export class SrvWatch {
   #isAwaited(asked: Promise<unknown>): boolean {
     if (asked !== this.#asked || this.#closed) return false;
     this.#asked = undefined;
+    this.#answeredAt = this.#settings.clock.now();
     return true;
   }
 
-  #wait(dueAt: number): void {
+  #wait(ms: number): void {
     const { clock } = this.#settings;
     this.#alarm?.cancel();
-    this.#dueAt = dueAt;
-    this.#alarm = clock.after(Math.max(1, dueAt - clock.now()), () => this.#ask());
+    this.#dueAt = clock.now() + ms;
+    this.#alarm = clock.after(ms, () => this.#ask());
   }
 
   #publish(servers: readonly ServerAddress[], error: KeylessError | undefined): void {

@@ -5,7 +5,7 @@ import tls from 'node:tls';
 import { DEFAULT_BACK_OFF } from '../client/back-off.ts';
 import { KeyServerSet } from '../client/key-server-set.ts';
 import { parseServerAddress, type ServerAddress } from '../client/server-address.ts';
-import { type ResolveSrv, SrvWatch } from '../client/srv-watch.ts';
+import { type ResolveSrv, type SrvSettings, SrvWatch } from '../client/srv-watch.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import { groupsOfEdge } from '../protocol/key-exchange.ts';
@@ -150,13 +150,26 @@ export function openSet(options: KeyServersOptions, onNobody: () => void): KeySe
   });
 }
 
+/** As `dns.promises` does, whose questions nobody can end. */
+function systemSrv(): Pick<SrvSettings, 'resolve' | 'cancel'> {
+  let resolver: dns.promises.Resolver | undefined;
+  return {
+    resolve(name) {
+      resolver = new dns.promises.Resolver();
+      resolver.setServers(dns.getServers());
+      return resolver.resolveSrv(name);
+    },
+    cancel: () => resolver?.cancel(),
+  };
+}
+
 /** @returns `undefined`: the key servers are named one by one */
 export function watchSrv(options: KeyServersOptions, set: KeyServerSet): SrvWatch | undefined {
   if (options.srv === undefined) return undefined;
+  const resolve = ofType('resolveSrv', options.resolveSrv, 'function');
   const settings = {
     name: options.srv,
-    resolve:
-      ofType('resolveSrv', options.resolveSrv, 'function') ?? ((name) => dns.promises.resolveSrv(name)),
+    ...(resolve === undefined ? systemSrv() : { resolve }),
     intervalMs: milliseconds('srvIntervalMs', options.srvIntervalMs, 30_000),
     clock: options.clock ?? systemClock,
     isAnyThere: () => set.isAnyThere,

@@ -1,0 +1,117 @@
+/**
+ * Host names, by the system's resolver. Nobody can stop a lookup of its: it holds one of libuv's few threads and keeps the
+ * process alive until it ends, which takes many seconds where the DNS is silent.
+ *
+ * So a name is looked up once at a time, for all who ask meanwhile. Of those that took long the last time one is at a time,
+ * and after it comes a pause, in which a process that has nothing else to do ends.
+ */
+import dns, { type LookupOptions } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import { type Alarm, type Clock, systemClock } from '../clock.ts';
+import { nextTick } from '../timers.ts';
+import { wordsOf } from './errors.ts';
+
+type Callback = Parameters<LookupFunction>[2];
+
+interface Question {
+  readonly hostname: string;
+  readonly options: LookupOptions;
+  /** Who waits for the answer. */
+  readonly callbacks: Set<Callback>;
+}
+
+/** What takes so long is no matter of a cache or a near DNS. */
+const SLOW_MS = 250;
+/** Longer than any turn of a loop that has nothing else to do. */
+const PAUSE_MS = 50;
+/** Of names that are not known to be slow: those of others wait in the same threads. */
+const MOST_AT_ONCE = 4;
+/** Names change, where an SRV record tells them: what is forgotten is looked up as if for the first time. */
+const MOST_REMEMBERED = 256;
+
+/** Whoever resolves may throw, too: that is a lookup that fails. */
+export function guarded(lookup: LookupFunction): LookupFunction {
+  return (hostname, options, callback) => {
+    try {
+      lookup(hostname, options, callback);
+    } catch (error) {
+      nextTick(callback, error instanceof Error ? error : new Error(wordsOf(error)), []);
+    }
+  };
+}
+
+export class Lookups {
+  readonly #clock: Clock;
+  readonly #lookup: LookupFunction;
+  readonly #underWay = new Map<string, Question>();
+  readonly #waiting = new Map<string, Question>();
+  readonly #slow = new Set<string>();
+  /** The slow one that is under way. */
+  #slowOne: string | undefined;
+  #pause: Alarm | undefined;
+
+  constructor(clock: Clock, lookup: LookupFunction) {
+    this.#clock = clock;
+    this.#lookup = guarded(lookup);
+  }
+
+  /** @returns takes the question back: `callback` is not called any more */
+  ask(hostname: string, options: LookupOptions, callback: Callback): () => void {
+    const name = JSON.stringify([hostname, options]);
+    let question = this.#underWay.get(name) ?? this.#waiting.get(name);
+    const isNew = question === undefined;
+    question ??= { hostname, options, callbacks: new Set() };
+    const { callbacks } = question;
+    callbacks.add(callback);
+    if (isNew) {
+      this.#waiting.set(name, question);
+      this.#serve();
+    }
+    return () => {
+      callbacks.delete(callback);
+      if (callbacks.size === 0) this.#waiting.delete(name);
+    };
+  }
+
+  #serve(): void {
+    for (const [name, question] of this.#waiting) if (this.#mayBegin(name)) this.#begin(name, question);
+  }
+
+  #mayBegin(name: string): boolean {
+    if (this.#slow.has(name)) return this.#slowOne === undefined && this.#pause === undefined;
+    return this.#underWay.size < MOST_AT_ONCE;
+  }
+
+  #begin(name: string, question: Question): void {
+    this.#waiting.delete(name);
+    this.#underWay.set(name, question);
+    if (this.#slow.has(name)) this.#slowOne = name;
+    const begunAt = this.#clock.now();
+    this.#lookup(question.hostname, question.options, (...answer) => {
+      if (this.#underWay.get(name) !== question) return;
+      this.#underWay.delete(name);
+      this.#note(name, this.#clock.now() - begunAt);
+      this.#serve();
+      for (const callback of question.callbacks) callback(...answer);
+    });
+  }
+
+  #note(name: string, tookMs: number): void {
+    if (tookMs < SLOW_MS) this.#slow.delete(name);
+    else {
+      if (this.#slow.size >= MOST_REMEMBERED) this.#slow.clear();
+      this.#slow.add(name);
+    }
+    if (this.#slowOne !== name) return;
+    this.#slowOne = undefined;
+    this.#pause = this.#clock.after(PAUSE_MS, () => {
+      this.#pause = undefined;
+      this.#serve();
+    });
+  }
+}
+
+/** Those of this thread. `dns.lookup` is asked for each time: apps put their own in its place. */
+export const systemLookups = new Lookups(systemClock, (hostname, options, callback) =>
+  dns.lookup(hostname, options, callback),
+);

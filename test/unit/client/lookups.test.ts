@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import type { LookupFunction } from 'node:net';
+import test from 'node:test';
+import { Lookups } from '../../../lib/client/lookups.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
+
+const SILENCE_MS = 10_000;
+
+/** A DNS that answers when the test says so. */
+function silentDns() {
+  const clock = new ManualClock();
+  const asked: string[] = [];
+  const pending = new Map<string, (error: Error | null, address: string) => void>();
+  const lookup: LookupFunction = (hostname, _options, callback) => {
+    asked.push(hostname);
+    pending.set(hostname, callback);
+  };
+  const lookups = new Lookups(clock, lookup);
+  const got: string[] = [];
+  const ask = (hostname: string, options = {}) =>
+    lookups.ask(hostname, options, (error, address) => {
+      got.push(`${hostname} ${error === null ? String(address) : error.message}`);
+    });
+  const answer = (hostname: string, error: Error | null = null) => {
+    const callback = pending.get(hostname)!;
+    pending.delete(hostname);
+    callback(error, '127.0.0.1');
+  };
+  /** Makes them slow: each was asked for, and was not answered for long. */
+  const slow = (...hostnames: string[]) => {
+    for (const each of hostnames) ask(each);
+    clock.advance(SILENCE_MS);
+    for (const each of hostnames) answer(each, new Error('EAI_AGAIN'));
+    clock.advance(50);
+    asked.length = 0;
+    got.length = 0;
+  };
+  return { clock, asked, got, pending, ask, answer, slow };
+}
+
+test('who asks for a name that is being looked up shares the answer, and later ones ask anew', () => {
+  const { asked, got, ask, answer } = silentDns();
+  for (let times = 0; times < 5; times += 1) ask('keys-1');
+  ask('keys-1', { family: 6 });
+  assert.deepEqual(asked, ['keys-1', 'keys-1'], 'what is another question is another lookup');
+  answer('keys-1');
+  assert.deepEqual(got, ['keys-1 127.0.0.1']);
+  got.length = 0;
+  ask('keys-2');
+  ask('keys-2');
+  answer('keys-2', new Error('ENOTFOUND'));
+  assert.deepEqual(got, ['keys-2 ENOTFOUND', 'keys-2 ENOTFOUND']);
+  ask('keys-2');
+  assert.equal(asked.length, 4);
+});
+
+test('who takes the question back is told nothing, and others are', () => {
+  const { got, ask, answer } = silentDns();
+  const takeBack = ask('keys-1');
+  ask('keys-1');
+  takeBack();
+  takeBack();
+  answer('keys-1');
+  assert.deepEqual(got, ['keys-1 127.0.0.1']);
+});
+
+test('names that took long are looked up one at a time, and after each comes a moment without any', () => {
+  const { clock, asked, pending, ask, answer, slow } = silentDns();
+  slow('keys-1', 'keys-2', 'keys-3');
+  for (const each of ['keys-1', 'keys-2', 'keys-3']) ask(each);
+  clock.advance(SILENCE_MS);
+  assert.deepEqual(asked, ['keys-1']);
+  answer('keys-1', new Error('EAI_AGAIN'));
+  ask('keys-1');
+  clock.advance(49);
+  assert.equal(pending.size, 0);
+  clock.advance(1);
+  assert.deepEqual(asked, ['keys-1', 'keys-2']);
+  clock.advance(SILENCE_MS);
+  answer('keys-2', new Error('EAI_AGAIN'));
+  clock.advance(50);
+  assert.deepEqual(asked, ['keys-1', 'keys-2', 'keys-3']);
+  clock.advance(SILENCE_MS);
+  answer('keys-3', new Error('EAI_AGAIN'));
+  clock.advance(50);
+  assert.deepEqual(asked, ['keys-1', 'keys-2', 'keys-3', 'keys-1']);
+});
+
+test('names that are answered at once wait for none that is not', () => {
+  const { clock, asked, ask, answer, slow } = silentDns();
+  slow('keys-1', 'keys-2');
+  ask('keys-1');
+  ask('keys-2');
+  ask('keys-3');
+  answer('keys-3');
+  ask('keys-3');
+  assert.deepEqual(asked, ['keys-1', 'keys-3', 'keys-3']);
+  answer('keys-1');
+  clock.advance(50);
+  answer('keys-2');
+  ask('keys-1');
+  ask('keys-2');
+  assert.deepEqual(asked.slice(-2), ['keys-1', 'keys-2'], 'the DNS is there again');
+});
+
+test('what nobody waits for any more is not looked up', () => {
+  const { clock, asked, ask, answer, slow } = silentDns();
+  slow('keys-1', 'keys-2');
+  ask('keys-1');
+  ask('keys-2')();
+  clock.advance(SILENCE_MS);
+  answer('keys-1');
+  clock.advance(1000);
+  assert.deepEqual(asked, ['keys-1']);
+});
+
+test('of names that were never looked up, four are under way at most', () => {
+  const { asked, ask, answer } = silentDns();
+  for (let at = 0; at < 64; at += 1) ask(`keys-${at}`);
+  assert.equal(asked.length, 4);
+  answer('keys-0');
+  assert.deepEqual(asked.slice(4), ['keys-4']);
+  for (let at = 1; at < 64; at += 1) answer(`keys-${at}`);
+  assert.equal(asked.length, 64);
+});
+
+test('whoever looks up and throws, or answers twice, has failed, or answered once', async () => {
+  const lookups = new Lookups(new ManualClock(), (hostname, _options, callback) => {
+    if (hostname === 'throws') throw new Error('no resolver today');
+    callback(null, '127.0.0.1', 4);
+    callback(null, '127.0.0.2', 4);
+  });
+  const answerOf = (name: string) =>
+    new Promise((resolve) => lookups.ask(name, {}, (error, address) => resolve(error?.message ?? address)));
+  assert.equal(await answerOf('throws'), 'no resolver today');
+  assert.equal(await answerOf('twice'), '127.0.0.1');
+  assert.equal(await answerOf('throws'), 'no resolver today');
+});
