@@ -12,6 +12,8 @@ const TICKET_KEYS_BYTES = 48;
 /** As long as the tickets of one key are of use at all: RFC 8446 §4.6.1 allows a week, forward secrecy wants less. */
 const ROTATION_MS = 3_600_000;
 
+const ENDING = ['SIGINT', 'SIGTERM'] as const;
+
 /** From the first process to each worker: never in an argument or the environment. */
 interface TicketKeysMessage {
   readonly ticketKeys: string;
@@ -30,6 +32,15 @@ export function takeTicketKeys(take: (keys: Buffer) => void): Promise<void> {
     });
     process.send?.(WANT_TICKET_KEYS);
   });
+}
+
+/**
+ * In a worker: resolves at the first signal that asks it to end. What is sent to the whole group (a terminal's Ctrl-C, systemd's stop)
+ * comes twice, from there and from the first process, in either order: no further one ends it. The first process ends at a
+ * second one, and its workers with it: node:cluster lets none stay behind.
+ */
+export function workerEnding(): Promise<NodeJS.Signals> {
+  return endingSignal(ENDING, new AbortController().signal);
 }
 
 /** In a worker: the first process may ask for its metrics. */
@@ -80,8 +91,9 @@ class Workers {
   #start(): void {
     const worker = cluster.fork();
     this.#workers.add(worker);
+    let served = false;
     worker.on('listening', () => {
-      this.#served = true;
+      this.#served = served = true;
     });
     worker.on('message', (message) => {
       if (message === WANT_TICKET_KEYS) this.#tellKeys(worker);
@@ -89,21 +101,20 @@ class Workers {
     worker.on('error', () => undefined);
     worker.on('exit', (code, signal) => {
       this.#workers.delete(worker);
-      this.#gone(code ?? 1, signal);
+      this.#gone(signal ?? code ?? 1, served);
     });
   }
 
   /** If none can even start (a port that is taken), all end; one that ends later is replaced. */
-  #gone(code: number, signal: string | null): void {
-    if (!this.#ending && !this.#served && signal === null) {
-      this.#firstExit = code;
+  #gone(how: number | string, served: boolean): void {
+    if (!this.#ending && !this.#served && typeof how === 'number') {
+      this.#firstExit = how;
       this.signal('SIGTERM');
     }
-    if (!this.#ending) {
-      this.#print('worker-problem', { reason: signal ?? `exit ${code}` });
-      setTimeout(() => this.#ending || this.#start(), RESTART_MS);
-      return;
-    }
+    // One that is told to end before it serves has nothing to lose.
+    if (!this.#ending || (served && how !== 0))
+      this.#print('worker-problem', { reason: typeof how === 'number' ? `exit ${how}` : how });
+    if (!this.#ending) setTimeout(() => this.#ending || this.#start(), RESTART_MS);
     this.#endIfAllHave();
   }
 
@@ -127,6 +138,6 @@ export async function runWorkers(count: number, args: readonly string[], print: 
   cluster.setupPrimary({ args: ['proxy', ...args] });
   const workers = new Workers(count, print);
   process.on('SIGHUP', () => workers.signal('SIGHUP'));
-  void endingSignal(['SIGINT', 'SIGTERM']).then((signal) => workers.signal(signal));
+  void endingSignal(ENDING).then((signal) => workers.signal(signal));
   return workers.ended;
 }

@@ -21,7 +21,7 @@ import {
   parseTrusted,
   unknownNames,
 } from './proxy-options.ts';
-import { runWorkers, shareMetrics, takeTicketKeys, workersMetrics } from './proxy-workers.ts';
+import { runWorkers, shareMetrics, takeTicketKeys, workerEnding, workersMetrics } from './proxy-workers.ts';
 
 const USAGE = `keyless-tls proxy: terminates TLS for any backend, with keys that are elsewhere
 
@@ -164,7 +164,7 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
     shareMetrics(registry);
     await takeTicketKeys((keys) => proxy.setTicketKeys(keys));
   }
-  const ending = endingSignal(['SIGINT', 'SIGTERM']);
+  const ending = cluster.isWorker ? workerEnding() : endingSignal(['SIGINT', 'SIGTERM']);
   const hosts = await serveHosts(values.hosts, proxy, print);
   process.on('SIGHUP', () => hosts.reload());
   if (values.isolate) restoreKeys(hosts);

@@ -1,7 +1,7 @@
 /** `keyless-tls proxy --workers`: processes that share a port, ticket keys and a page of metrics, and come and go. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, get, type Server } from 'node:http';
+import { createServer, get, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
@@ -13,16 +13,22 @@ const WORKERS = 2;
 
 let folder: HostsFolder;
 let backend: Server;
+/** Answers when it is told to. */
+const slow = createServer();
+let slowUrl: string;
 let args: string[];
 before(async () => {
   folder = await HostsFolder.make();
   await folder.add('www', ['localhost']);
   backend = createServer((_, response) => response.end('hello'));
   const url = `http://127.0.0.1:${await portOf(backend)}`;
+  slowUrl = `http://127.0.0.1:${await portOf(slow)}`;
   args = ['--backend', url, '--workers', String(WORKERS), '--metrics', '0', '--max-connections', '50'];
 });
 after(() => {
   backend.close();
+  slow.closeAllConnections();
+  slow.close();
   folder.remove();
 });
 
@@ -98,6 +104,73 @@ test('told to end while no worker is there, it ends, and starts none', async () 
   await proxy.event('worker-problem', () => count(proxy, 'worker-problem') === WORKERS);
   assert.equal(await proxy.end(), 0);
   assert.equal(count(proxy, 'listening'), WORKERS);
+});
+
+/** A request of each worker that the backend has: workers have their connections in turn. */
+async function underWay(port: number): Promise<{ answers: Promise<string>[]; responses: ServerResponse[] }> {
+  const responses: ServerResponse[] = [];
+  const answers: Promise<string>[] = [];
+  for (let worker = 0; worker < WORKERS; worker += 1) {
+    const asked = once(slow, 'request');
+    const socket = tls.connect({
+      port,
+      host: '127.0.0.1',
+      servername: 'localhost',
+      ca: folder.authority.certPem,
+    });
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    answers.push(text(socket));
+    responses.push((await asked)[1] as ServerResponse);
+  }
+  return { answers, responses };
+}
+
+async function startSlow(): Promise<[proxy: ProxyProcess, port: number]> {
+  const proxy = new ProxyProcess(folder, ['--backend', slowUrl, '--workers', String(WORKERS)]);
+  const port = await proxy.port();
+  await listening(proxy, WORKERS);
+  return [proxy, port];
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  test(`${signal} of all its processes, in whichever order, finishes what is under way in each`, async () => {
+    const [proxy, port] = await startSlow();
+    const { answers, responses } = await underWay(port);
+    const [first, second] = childrenOf(proxy.child.pid!);
+    process.kill(first!, signal);
+    await proxy.event('draining', () => count(proxy, 'draining') === 1);
+    proxy.child.kill(signal);
+    await proxy.event('draining', () => count(proxy, 'draining') === WORKERS);
+    for (const pid of [first!, second!]) process.kill(pid, signal);
+    for (const response of responses) response.end('whole');
+    for (const answer of answers) assert.match(await answer, /whole$/);
+    assert.equal(await proxy.ended, 0, proxy.stderr);
+    assert.equal(count(proxy, 'ended'), WORKERS);
+    assert.equal(count(proxy, 'worker-problem'), 0);
+  });
+
+test('a second signal to the first process ends all at once', async () => {
+  const [proxy, port] = await startSlow();
+  const { answers } = await underWay(port);
+  proxy.child.kill('SIGINT');
+  await proxy.event('draining', () => count(proxy, 'draining') === WORKERS);
+  proxy.child.kill('SIGINT');
+  assert.equal(await proxy.ended, 'SIGINT');
+  await Promise.allSettled(answers);
+  assert.equal(count(proxy, 'ended'), 0);
+});
+
+test('a worker that dies with what it had under way is told of, also at the end', async () => {
+  const [proxy, port] = await startSlow();
+  const { answers, responses } = await underWay(port);
+  const [first] = childrenOf(proxy.child.pid!);
+  proxy.child.kill('SIGTERM');
+  await proxy.event('draining', () => count(proxy, 'draining') === WORKERS);
+  process.kill(first!, 'SIGKILL');
+  await proxy.event('worker-problem', ({ reason }) => reason === 'SIGKILL');
+  for (const response of responses) response.end('whole');
+  await Promise.allSettled(answers);
+  assert.equal(await proxy.ended, 0);
 });
 
 test('workers that cannot start end it, with their exit code', async () => {
