@@ -1,11 +1,10 @@
 /** `keyless-tls check`: can this edge have handshakes signed, and if not, why not? */
 import { X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { connectKeyServers, type KeyServers } from '../keys/key-servers.ts';
 import { checkClock, checkDates, checkUsage } from './check-parts.ts';
 import { explain } from './check-refusal.ts';
 import { checkSignature } from './check-signature.ts';
+import { type Sites, sitesFrom } from './check-sites.ts';
 import { watch } from './check-watch.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
 import { certificateOption, checkPair, privateKeyOption } from './pem-option.ts';
@@ -20,7 +19,7 @@ Usage: keyless-tls check --cert FILE --key FILE --ca FILE --server HOST:PORT [op
   --ca FILE           the authority of the key servers, PEM
   --server HOST:PORT  a key server, any number
   --site FILE         a site's certificate, PEM, any number, or a directory with *.crt and *.pem files: each one's key signs
-                      test handshakes on each server
+                      test handshakes on each server (authorities of others in the directory are no sites)
   --servername NAME   the name in the key servers' certificates, if it is not HOST
   --timeout MS        for each step, 100 to 60,000; default 5,000
   --watch             afterwards, once a second until it is ended: each server's state, breaker and latency, and the age of
@@ -76,35 +75,13 @@ async function step(tell: Tell, what: string, work: () => string | Promise<strin
   return finding.ok;
 }
 
-interface Plan {
+interface Plan extends Sites {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly ca: Buffer;
   readonly servers: readonly string[];
-  readonly sites: ReadonlyMap<string, X509Certificate>;
   readonly servername: string | undefined;
   readonly timeoutMs: number;
-}
-
-function siteCertificate(path: string): X509Certificate {
-  try {
-    return new X509Certificate(readFileSync(path));
-  } catch (error) {
-    throw new UsageError(
-      `--site ${JSON.stringify(path)} holds no certificate: ${(error as Error).message}`,
-      HINT,
-    );
-  }
-}
-
-/** The certificates of a directory; PEM files of keys are none. */
-function filesOf(path: string): readonly string[] {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
-  const names = readdirSync(path).filter((name) => /\.(crt|pem)$/.test(name));
-  const files = names.sort().map((name) => join(path, name));
-  const certificates = files.filter((file) => readFileSync(file).includes('BEGIN CERTIFICATE'));
-  if (certificates.length > 0) return certificates;
-  throw new UsageError(`--site ${JSON.stringify(path)} holds no certificate (*.crt, *.pem).`, HINT);
 }
 
 function planOf(values: ReturnType<typeof parseOptions<typeof OPTIONS>>): Plan {
@@ -117,13 +94,12 @@ function planOf(values: ReturnType<typeof parseOptions<typeof OPTIONS>>): Plan {
   const cert = certificateOption('check', values, 'cert');
   const key = privateKeyOption('check', values, 'key');
   checkPair('check', cert, key);
-  const sites = new Map((values.site ?? []).flatMap(filesOf).map((path) => [path, siteCertificate(path)]));
   return {
     cert,
     key,
     ca: certificateOption('check', values, 'ca'),
     servers,
-    sites,
+    ...sitesFrom(values.site ?? []),
     servername: values.servername,
     timeoutMs,
   };
@@ -171,6 +147,18 @@ async function watchAll(plan: Plan, json: boolean): Promise<void> {
   }
 }
 
+/** What is in the directories of `--site` and is not tried. @returns whether all of it could be looked at */
+async function tellUntried(tell: Tell, { unread, authorities }: Plan): Promise<boolean> {
+  for (const [path, signed] of authorities)
+    await step(tell, path, () => `the authority of ${signed}, and no site`);
+  for (const [path, { message }] of unread) {
+    await step(tell, path, () => {
+      throw new Error(`${message}. If it is a site's certificate, its key was not tried.`);
+    });
+  }
+  return unread.size === 0;
+}
+
 function teller(json: boolean): Tell {
   if (json) return (finding) => print(`${JSON.stringify(finding)}\n`);
   return ({ what, ok, detail }) => print(`${ok ? 'ok  ' : 'FAIL'}  ${what}: ${detail}\n`);
@@ -188,6 +176,7 @@ async function run(args: readonly string[]): Promise<number> {
       checkDates(new X509Certificate(plan.ca), Date.now()),
     ),
   ];
+  results.push(await tellUntried(tell, plan));
   for (const server of plan.servers) results.push(await checkServer(tell, plan, server));
   if (values.watch) await watchAll(plan, values.json);
   return results.every(Boolean) ? 0 : 1;

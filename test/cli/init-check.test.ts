@@ -3,12 +3,22 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { checkClock } from '../../lib/cli/check-parts.ts';
+import { sitesFrom } from '../../lib/cli/check-sites.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { MAIN, ServeProcess } from '../helpers/serve-process.ts';
 
@@ -153,6 +163,53 @@ test('check takes a directory of certificates: each key signs, and what holds no
   assert.match(all.stdout, /^FAIL .* signs for .*p256\.crt: .*it has no such key/m);
   const none = await check('--server', `localhost:${port}`, '--site', at('server/keys'));
   assert.deepEqual([none.status, /holds no certificate/.test(none.stderr)], [2, true]);
+});
+
+test('check takes the directory that certbot makes: the chain is no site', async () => {
+  const live = join(folder, 'live');
+  mkdirSync(live);
+  for (const [name, ...parts] of [
+    ['cert.pem', rsa.certPem],
+    ['chain.pem', sites.certPem],
+    ['fullchain.pem', rsa.certPem, sites.certPem],
+    ['privkey.pem', rsa.keyPem],
+  ] as const)
+    writeFileSync(join(live, name), parts.join(''));
+  const { status, stdout, stderr } = await check('--server', `localhost:${port}`, '--site', live);
+  assert.deepEqual([status, stderr], [0, ''], stdout);
+  assert.deepEqual(stdout.match(/(?<=signs for .*)\w+\.pem(?=: )/g), ['cert.pem', 'fullchain.pem']);
+  assert.match(stdout, /^ok {4}.*\/chain\.pem: the authority of .*\/cert\.pem, and no site$/m);
+});
+
+test('check tells of what it cannot read in a directory, and tries the rest; a folder is no certificate', async () => {
+  const odd = join(folder, 'odd');
+  mkdirSync(join(odd, 'folder.pem'), { recursive: true });
+  symlinkSync('nowhere', join(odd, 'gone.crt'));
+  writeFileSync(join(odd, 'half.crt'), rsa.certPem.slice(0, 300));
+  writeFileSync(join(odd, 'site.crt'), rsa.certPem);
+  const { status, stdout, stderr } = await check('--server', `localhost:${port}`, '--site', odd);
+  assert.deepEqual([status, stderr], [1, ''], stdout);
+  assert.match(stdout, /^FAIL {2}.*gone\.crt: ENOENT.*its key was not tried\.$/m);
+  assert.match(stdout, /^FAIL {2}.*half\.crt: The file has a block in PEM that is not whole/m);
+  assert.match(stdout, /^ok {4}.* signs for .*site\.crt: TLS 1\.3/m);
+  assert.equal(stdout.match(/^FAIL/gm)?.length, 2);
+});
+
+test('a certificate that has signed itself only is a site, though openssl makes it CA:TRUE, and also when it was renewed', async () => {
+  const own = join(folder, 'own');
+  mkdirSync(own);
+  const key = join(own, 'site.key');
+  const more = ['-subj', '/CN=own', '-days', '2'];
+  writeFileSync(key, p256.keyPem);
+  for (const name of ['old.crt', 'new.crt']) {
+    const made = spawnSync('openssl', ['req', '-x509', '-key', key, '-out', join(own, name), ...more]);
+    assert.equal(made.status, 0, String(made.stderr));
+  }
+  const { sites: found } = sitesFrom([own]);
+  assert.deepEqual(
+    [...found.values()].map(({ ca }) => ca),
+    [true, true],
+  );
 });
 
 test('a clock that is wrong is told of, with both sides named', () => {
