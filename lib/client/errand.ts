@@ -121,6 +121,8 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   private failedAt: Map<KnownServer, number> | undefined;
   /** Only connections that were made since, or have answered a ping sent since, are good for it anywhere. */
   provenSince = Number.NEGATIVE_INFINITY;
+  /** It waits for a key server that is being restarted. */
+  awaitsReturn = false;
   sentAt = 0;
   settled = false;
   /** Was sent again because it had to be; hedging does not count. */
@@ -177,6 +179,13 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.failedAt = undefined;
   }
 
+  /** All that are there answered it with an error: of those that failed at it, whoever is restarted may be asked again. */
+  awaitReturn(): void {
+    this.awaitsReturn = true;
+    const now = this.clock.now();
+    for (const server of this.failedAt?.keys() ?? []) this.failedAt!.set(server, now);
+  }
+
   mayBeHedgedAt({ profile }: KnownServer): boolean {
     const { hedgedAt } = this.request;
     return hedgedAt === undefined || hedgedAt === profile;
@@ -224,6 +233,11 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     if (clientOperation.hasSubscribers) this.publish(result, server);
     this.events.onSettled(this, result);
     this.onSettled(result, server);
+  }
+
+  /** Nobody is left who might do what some key server has failed at. */
+  fail(): void {
+    this.settle(this.firstError!);
   }
 
   private onAnswer(attempt: Attempt, answer: Answer | KeylessError): void {

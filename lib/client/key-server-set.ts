@@ -235,8 +235,9 @@ export class KeyServerSet {
     this.#selection.forgive(errand);
     const server = this.#selection.pick(errand);
     if (server !== undefined) this.#send(errand, server);
+    else if (errand.awaitsReturn && !this.#isDoable(errand)) errand.fail();
     else this.#askWhoIsThere(errand);
-    return server !== undefined;
+    return server !== undefined || errand.settled;
   }
 
   /** Whoever of the key servers may be gone, and is not known to be, says so by an answer: the errand goes there then. */
@@ -249,17 +250,22 @@ export class KeyServerSet {
     for (const server of this.#servers) server.hurry();
   }
 
-  /** All that are there refused it, and another key server may have the key, which is being restarted. */
+  /** All that are there answered it with an error, and another key server may do it, which is being restarted. */
   #mayBeDoneSoon(errand: Errand): boolean {
-    return errand.isRefused && this.#selection.isReturning((server) => !errand.isRefusedBy(server));
+    return this.#selection.isReturning((server) => !errand.isRefusedBy(server));
+  }
+
+  #isDoable(errand: Errand): boolean {
+    return this.#selection.isPossible(errand) || this.#mayBeDoneSoon(errand);
   }
 
   /** @returns whether it is asked again, elsewhere, or after a lost connection also there */
   #onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean {
     if (this.#closed || error.code === 'ERR_KEYLESS_CLOSED') return false;
     if (!this.#selection.isPossible(errand)) {
-      if (!lost && !this.#mayBeDoneSoon(errand)) return false;
-      errand.forgive();
+      if (lost) errand.forgive();
+      else if (this.#mayBeDoneSoon(errand)) errand.awaitReturn();
+      else return false;
     }
     const other = this.#selection.pick(errand);
     // It has had its turn already.

@@ -118,8 +118,8 @@ export class Selection {
 
   /** What failed somewhere is asked there again, rather than waiting for others of which none is there and does well. */
   forgive(errand: Errand): void {
-    if (errand.isChoosy && !this.#others(this.#impossible(errand)).some(({ sound }) => sound))
-      errand.forgive();
+    if (!errand.isChoosy || errand.awaitsReturn) return;
+    if (!this.#others(this.#impossible(errand)).some(({ sound }) => sound)) errand.forgive();
   }
 
   /** Those that it cannot be sent to, and, unless nobody else is there, those that are known not to do it. */

@@ -1,5 +1,7 @@
 /** Key servers that answer with an error what others do: who is asked then, and who the next time. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { Refusals } from '../../../lib/client/refusals.ts';
 import type { KeylessError } from '../../../lib/errors.ts';
@@ -21,7 +23,7 @@ after(() => edges.close());
 
 /** A key server, and how often it was asked. @param refuses the error it answers with; default: it does what it is asked */
 async function counted(
-  refuses?: (keyId: Buffer) => 1 | 2 | 5 | 7 | 8 | undefined,
+  refuses?: (keyId: Buffer) => 1 | 2 | 3 | 5 | 7 | 8 | undefined,
   options: Parameters<RudeEdges['rude']>[1] = {},
 ) {
   const onRequest: OnRequest = (frame, socket) => {
@@ -132,30 +134,68 @@ test('a decryption is asked for elsewhere where the key is not there, and not wh
   }
 });
 
-test('where the others are being restarted, an operation waits for them', async () => {
-  const lacking = await counted(() => 2);
-  const having = await counted();
-  const keys = await edgeOf([lacking, having]);
-  const { port } = having;
-  await having.close();
+for (const [error, code] of [
+  [2, 'ERR_KEYLESS_KEY_NOT_FOUND'],
+  [3, 'ERR_KEYLESS_KEY_SERVER_READ'],
+  [8, 'ERR_KEYLESS_KEY_SERVER_INTERNAL'],
+] as const) {
+  test(`error 0${error}: where the others are being restarted, an operation waits for them`, async () => {
+    const failing = await counted(() => error);
+    const other = await counted();
+    const keys = await edgeOf([failing, other]);
+    const { port } = other;
+    await other.close();
+    await until(() => keys.stats().servers[1]!.ready === 0);
+    const signed = sign(keys);
+    await until(() => keys.stats().waiting === 1);
+    await edges.rude(answer, { port });
+    assert.ok((await signed) instanceof Uint8Array);
+    assert.equal(failing.asked, 1);
+  });
+
+  test(`error 0${error}: where they do not come back in time, the error says who answered with it`, async () => {
+    const failing = await counted(() => error);
+    const other = await counted();
+    const keys = await edgeOf([failing, other]);
+    await other.close();
+    await until(() => keys.stats().servers[1]!.ready === 0);
+    await assert.rejects(sign(keys, 200), (reason: KeylessError) => {
+      assert.equal(reason.code, 'ERR_KEYLESS_TIMEOUT');
+      assert.equal((reason.cause as KeylessError).code, code);
+      return true;
+    });
+    assert.equal(failing.asked, 1);
+  });
+}
+
+test('who has failed it, and is restarted meanwhile, is asked again', async () => {
+  const failing = await counted(() => 8);
+  const other = await counted();
+  const keys = await edgeOf([failing, other]);
+  await other.close();
   await until(() => keys.stats().servers[1]!.ready === 0);
   const signed = sign(keys);
-  await until(() => lacking.asked === 1);
+  await until(() => keys.stats().waiting === 1);
+  const { port } = failing;
+  await failing.close();
   await edges.rude(answer, { port });
   assert.ok((await signed) instanceof Uint8Array);
 });
 
-test('where they do not come back in time, its error says who refused it', async () => {
-  const lacking = await counted(() => 2);
-  const having = await counted();
-  const keys = await edgeOf([lacking, having]);
-  await having.close();
-  await until(() => keys.stats().servers[1]!.ready === 0);
-  await assert.rejects(sign(keys, 200), (error: KeylessError) => {
-    assert.equal(error.code, 'ERR_KEYLESS_TIMEOUT');
-    assert.equal((error.cause as KeylessError).code, 'ERR_KEYLESS_KEY_NOT_FOUND');
-    return true;
-  });
+test('one that is tried for the first time is waited for no longer than until that has failed', async () => {
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => void sockets.push(socket)).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const failing = await counted(() => 8);
+  const keys = edge([failing, `127.0.0.1:${port}`]);
+  await until(() => keys.stats().servers[0]!.ready === 2 && sockets.length === 1);
+  const signed = sign(keys);
+  await until(() => keys.stats().waiting === 1);
+  silent.close();
+  sockets[0]!.destroy();
+  await assert.rejects(signed, { code: 'ERR_KEYLESS_KEY_SERVER_INTERNAL' });
+  assert.equal(failing.asked, 1);
 });
 
 test('others that were never there are not waited for', async () => {
