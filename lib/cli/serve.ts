@@ -317,6 +317,8 @@ async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): P
     await server.close();
     extras.close();
   }
+  // What came in the drain is to be recorded, too, and that the log was closed.
+  await Promise.race([extras.failed, undefined]);
   const { answered, refused, unfinished } = server.stats();
   print('ended', { answered, refused, unfinished });
 }

@@ -137,6 +137,12 @@ function openLast(directory: string): LastFile {
   }
 }
 
+function notWritten(cause: Error): KeylessError {
+  return new KeylessError('ERR_KEYLESS_AUDIT', `The audit log cannot be written: ${cause.message}`, {
+    cause,
+  });
+}
+
 export class AuditLog {
   readonly #directory: string;
   readonly #maxFileBytes: number;
@@ -229,8 +235,7 @@ export class AuditLog {
       if (this.#bytes >= this.#fullBytes) this.#rotate();
     } catch (cause) {
       this.#open = false;
-      const why = `The audit log cannot be written: ${(cause as Error).message}`;
-      throw new KeylessError('ERR_KEYLESS_AUDIT', why, { cause });
+      throw notWritten(cause as Error);
     }
   }
 
@@ -243,12 +248,14 @@ export class AuditLog {
 
   /** Writes what waits and ends. */
   close(): void {
-    if (this.#open) {
-      this.append('closed', {});
-      this.flush();
+    this.append('closed', {});
+    this.flush();
+    try {
+      fsyncSync(this.#file);
+    } catch (cause) {
+      if (this.#open) this.#onFailure(notWritten(cause as Error));
     }
     this.#open = false;
-    fsyncSync(this.#file);
     closeSync(this.#file);
   }
 

@@ -75,28 +75,6 @@ test('every operation is in the audit log before its answer, also when the proce
   assert.match(verdict.stdout, /^Whole: \d+ records \(1 to \d+\), head [0-9a-f]{64}\.\n$/);
 });
 
-test('where the audit log cannot be written no answer leaves that it has no record of, and serve ends', async () => {
-  const directory = files.path('audit-full');
-  // 8 KB in each file: it is as with a disk that is full.
-  const limits = 'trap "" XFSZ; ulimit -f 16';
-  const serve = new ServeProcess([...files.args, '--audit', directory], 'serve', process.env, limits);
-  running.push(serve);
-  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
-  let signed = 0;
-  const ask = async () => {
-    for (;;) {
-      await sign(peer);
-      signed += 1;
-    }
-  };
-  await assert.rejects(ask(), /closed without an answer/);
-  assert.equal(await serve.ended, 1);
-  assert.match(serve.stderr, /The audit log cannot be written/);
-  const log = readFileSync(auditFiles(directory)[0]!, 'utf8');
-  const records = log.split('\n').filter((line) => line.endsWith('}') && line.includes('"operation"'));
-  assert.ok(signed > 5 && records.length === signed, `${signed} answers, ${records.length} records`);
-});
-
 test('the audit log tells what was signed for whom, with the text of peers escaped and no secret', async () => {
   const directory = files.path('audit-told');
   const serve = start('--audit', directory);

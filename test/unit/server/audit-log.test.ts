@@ -1,43 +1,21 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import fs, {
-  appendFileSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import fs, { appendFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, mock, test } from 'node:test';
 import { auditFiles } from '../../../lib/server/audit-files.ts';
-import { AuditLog, type AuditLogOptions } from '../../../lib/server/audit-log.ts';
+import type { AuditLogOptions } from '../../../lib/server/audit-log.ts';
 import { verifyAudit } from '../../../lib/server/audit-verify.ts';
+import { auditFolder, openAuditLog, removeAuditFolders } from '../../helpers/audit-logs.ts';
 import { MAIN } from '../../helpers/serve-process.ts';
 
-const folders: string[] = [];
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
-function folder(): string {
-  const path = mkdtempSync(join(tmpdir(), 'keyless-tls-audit-'));
-  folders.push(path);
-  return path;
-}
-
-function open(directory: string, more: Partial<AuditLogOptions> = {}): AuditLog {
-  const onFailure = (error: Error) => assert.fail(error);
-  return new AuditLog({ directory, onFailure, wallClock: () => 0, ...more });
-}
+afterEach(removeAuditFolders);
 
 /** A log of `count` operations beside what it says of itself. */
 function write(directory: string, count: number, more: Partial<AuditLogOptions> = {}): void {
-  const log = open(directory, more);
+  const log = openAuditLog(directory, more);
   for (let at = 0; at < count; at += 1) {
     log.append('operation', { client: 'edge', at });
     log.flush();
@@ -46,9 +24,9 @@ function write(directory: string, count: number, more: Partial<AuditLogOptions> 
 }
 
 test('a log verifies, over restarts too, and its head is what the log says', async () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 5);
-  const log = open(directory);
+  const log = openAuditLog(directory);
   log.append('operation', { client: 'edge' });
   log.flush();
   const { seq, digest } = log.head;
@@ -59,13 +37,13 @@ test('a log verifies, over restarts too, and its head is what the log says', asy
 });
 
 test('files are for their owner only', () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 1);
   assert.equal(statSync(auditFiles(directory)[0]!).mode & 0o777, 0o600);
 });
 
 test('every change of a byte is found, in the line where it is', async () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 3);
   const [file] = auditFiles(directory) as [string];
   const content = readFileSync(file);
@@ -80,7 +58,7 @@ test('every change of a byte is found, in the line where it is', async () => {
 });
 
 test('so is another line end', async () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 3);
   const [file] = auditFiles(directory) as [string];
   const content = readFileSync(file, 'latin1');
@@ -94,7 +72,7 @@ test('so is another line end', async () => {
 });
 
 test('a record that was taken out, put in twice or moved is found', async () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 4);
   const [file] = auditFiles(directory) as [string];
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
@@ -111,7 +89,7 @@ test('a record that was taken out, put in twice or moved is found', async () => 
 });
 
 test('rotation leaves the chain whole, and older files may be taken away', async () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 100, { maxFileBytes: 1000 });
   const files = auditFiles(directory);
   assert.ok(files.length > 5, String(files.length));
@@ -125,8 +103,8 @@ test('rotation leaves the chain whole, and older files may be taken away', async
 });
 
 test('a digest of a file that was taken away is that of the chain where the first one left builds on it', async () => {
-  const directory = folder();
-  const log = open(directory, { maxFileBytes: 1000 });
+  const directory = auditFolder();
+  const log = openAuditLog(directory, { maxFileBytes: 1000 });
   const heads: string[] = [];
   while (auditFiles(directory).length < 3) {
     log.append('operation', { client: 'edge' });
@@ -156,7 +134,7 @@ test('a digest of a file that was taken away is that of the chain where the firs
 });
 
 test('a file is on the disk before another one goes on', () => {
-  const directory = folder();
+  const directory = auditFolder();
   const synced: number[] = [];
   const { fsyncSync } = fs;
   const sync = mock.method(fs, 'fsyncSync', (file: number) => {
@@ -165,7 +143,7 @@ test('a file is on the disk before another one goes on', () => {
   });
   syncBuiltinESMExports();
   try {
-    const log = open(directory, { maxFileBytes: 1000 });
+    const log = openAuditLog(directory, { maxFileBytes: 1000 });
     for (let at = 0; auditFiles(directory).length < 3; at += 1) {
       log.append('operation', { client: 'edge', at });
       log.flush();
@@ -181,7 +159,7 @@ test('a file is on the disk before another one goes on', () => {
 });
 
 test('a line that was cut off in the middle is taken away at the next start, which is recorded', async () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 3);
   const [file] = auditFiles(directory) as [string];
   const whole = readFileSync(file).length;
@@ -196,7 +174,7 @@ test('a line that was cut off in the middle is taken away at the next start, whi
 });
 
 test('killed between the making of a file and its first record, it goes on from the file before', async () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 30, { maxFileBytes: 1000 });
   writeFileSync(join(directory, 'audit-000000009999.log'), '');
   write(directory, 1);
@@ -204,23 +182,26 @@ test('killed between the making of a file and its first record, it goes on from 
 });
 
 test('a log whose end was changed by hand is not written on', () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 1);
   appendFileSync(auditFiles(directory)[0]!, 'something else\n');
-  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
+  assert.throws(() => openAuditLog(directory), { code: 'ERR_KEYLESS_AUDIT' });
 });
 
 test('two do not write one log, also when it has gone on to another file', () => {
-  const directory = folder();
-  const log = open(directory, { maxFileBytes: 1000 });
-  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT', message: /being written already/ });
+  const directory = auditFolder();
+  const log = openAuditLog(directory, { maxFileBytes: 1000 });
+  assert.throws(() => openAuditLog(directory), {
+    code: 'ERR_KEYLESS_AUDIT',
+    message: /being written already/,
+  });
   while (auditFiles(directory).length < 3) {
     log.append('operation', { client: 'edge' });
     log.flush();
-    assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
+    assert.throws(() => openAuditLog(directory), { code: 'ERR_KEYLESS_AUDIT' });
   }
   log.close();
-  open(directory).close();
+  openAuditLog(directory).close();
 });
 
 const LOG = new URL('../../../lib/server/audit-log.js', import.meta.url).href;
@@ -233,164 +214,47 @@ const WRITER = `
 `;
 
 test('a process that was killed holds no log, whichever process has its number now', async () => {
-  const directory = folder();
+  const directory = auditFolder();
   const child = spawn(process.execPath, ['--input-type=module', '-e', WRITER, directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await once(child.stdout, 'data');
-  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT' });
+  assert.throws(() => openAuditLog(directory), { code: 'ERR_KEYLESS_AUDIT' });
   child.kill('SIGKILL');
   await once(child, 'exit');
   // In a container every key server has the same number.
   writeFileSync(join(directory, 'lock'), String(process.pid));
-  open(directory).close();
+  openAuditLog(directory).close();
   assert.equal((await verifyAudit(directory)).bad, undefined);
 });
 
 test('a log that cannot be opened is not held either', () => {
-  const directory = folder();
+  const directory = auditFolder();
   write(directory, 1);
   const [file] = auditFiles(directory) as [string];
   const whole = readFileSync(file);
   appendFileSync(file, 'something else\n');
-  assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT', message: /cannot be read/ });
+  assert.throws(() => openAuditLog(directory), { code: 'ERR_KEYLESS_AUDIT', message: /cannot be read/ });
   writeFileSync(file, whole);
-  open(directory).close();
-});
-
-test('a log that cannot be written says so once', () => {
-  const failures: Error[] = [];
-  const log = open(folder(), { onFailure: (error) => failures.push(error), maxFileBytes: 1 });
-  rmSync(folders[0]!, { recursive: true });
-  for (let at = 0; at < 3; at += 1) {
-    log.append('operation', {});
-    log.flush();
-  }
-  assert.deepEqual(
-    failures.map((error) => (error as NodeJS.ErrnoException).code),
-    ['ERR_KEYLESS_AUDIT'],
-  );
-});
-
-/** What is written from now on goes to a disk with so much room. */
-function fillDisk(room: number): () => void {
-  let left = room;
-  const { writeSync } = fs;
-  const written = mock.method(fs, 'writeSync', (file: number, bytes: Buffer, offset: number) => {
-    if (left === 0) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
-    const count = Math.min(left, bytes.length - offset);
-    left -= count;
-    return writeSync(file, bytes, offset, count);
-  });
-  syncBuiltinESMExports();
-  return () => {
-    written.mock.restore();
-    syncBuiltinESMExports();
-  };
-}
-
-/** @returns how often a file was to be opened, and lets it be */
-function refuseFiles(code: string): () => number {
-  const refused = mock.method(fs, 'openSync', () => {
-    throw Object.assign(new Error(`${code}: too many open files`), { code });
-  });
-  syncBuiltinESMExports();
-  return () => {
-    const { calls } = refused.mock;
-    refused.mock.restore();
-    syncBuiltinESMExports();
-    return calls.length;
-  };
-}
-
-const MAX_FILE_BYTES = 16_000;
-
-/** @returns the bytes of the last file */
-function writeUntil(log: AuditLog, directory: string, isSo: (lastBytes: number) => boolean): number {
-  for (;;) {
-    const { size } = statSync(auditFiles(directory).at(-1)!);
-    if (isSo(size)) return size;
-    log.append('operation', { client: 'edge' });
-    log.flush();
-  }
-}
-
-for (const code of ['EMFILE', 'ENFILE']) {
-  test(`a log that gets no descriptor for its next file goes on with the one it has (${code})`, async () => {
-    const directory = folder();
-    const log = open(directory, { maxFileBytes: MAX_FILE_BYTES });
-    const allow = refuseFiles(code);
-    let refused = 0;
-    try {
-      writeUntil(log, directory, (bytes) => bytes > 1.5 * MAX_FILE_BYTES);
-    } finally {
-      refused = allow();
-    }
-    assert.ok(refused > 1 && refused <= 16, `tried ${refused} times`);
-    writeUntil(log, directory, () => auditFiles(directory).length === 2);
-    const [first] = auditFiles(directory) as [string];
-    assert.ok(statSync(first).size < 1.6 * MAX_FILE_BYTES, 'soon after it can');
-    writeUntil(log, directory, () => auditFiles(directory).length === 3);
-    const [, second] = auditFiles(directory) as [string, string];
-    assert.ok(statSync(second).size < 1.1 * MAX_FILE_BYTES, 'the next one is as long as any');
-    log.close();
-    assert.equal((await verifyAudit(directory)).bad, undefined);
-  });
-}
-
-test('it goes on up to twice its size', () => {
-  const directory = folder();
-  const failures: Error[] = [];
-  const onFailure = (error: Error) => failures.push(error);
-  const log = open(directory, { maxFileBytes: MAX_FILE_BYTES, onFailure });
-  const allow = refuseFiles('EMFILE');
-  try {
-    const bytes = writeUntil(log, directory, () => failures.length > 0);
-    assert.ok(bytes >= 2 * MAX_FILE_BYTES && bytes < 2.1 * MAX_FILE_BYTES, `${bytes} bytes`);
-  } finally {
-    allow();
-  }
-  assert.match(failures[0]!.message, /cannot be written: EMFILE/);
-});
-
-test('the head of a log that could not be written is that of a record which is in it', async () => {
-  const directory = folder();
-  const failures: Error[] = [];
-  const log = open(directory, { onFailure: (error) => failures.push(error) });
-  const before = log.head;
-  const makeRoom = fillDisk(300);
-  try {
-    for (let at = 0; at < 5; at += 1) log.append('operation', { client: 'edge', at });
-    assert.deepEqual(log.head, before);
-    log.close();
-    assert.deepEqual([failures.length, log.head], [1, before]);
-    assert.ok((await verifyAudit(directory, before.digest)).hasHead);
-    assert.throws(() => open(directory), { code: 'ERR_KEYLESS_AUDIT', message: /cannot be written: ENOSPC/ });
-  } finally {
-    makeRoom();
-  }
-  const next = open(directory);
-  const { bad, hasHead, head } = await verifyAudit(directory, before.digest);
-  assert.deepEqual([bad, hasHead, head], [undefined, true, next.head.digest]);
-  next.close();
+  openAuditLog(directory).close();
 });
 
 test('its directory is made with those above it, or it says why not', () => {
-  const directory = folder();
-  open(join(directory, 'a', 'b', 'c')).close();
+  const directory = auditFolder();
+  openAuditLog(join(directory, 'a', 'b', 'c')).close();
   assert.equal(statSync(join(directory, 'a', 'b')).mode & 0o777, 0o700);
-  open(join(directory, 'a', 'b')).close();
+  openAuditLog(join(directory, 'a', 'b')).close();
   writeFileSync(join(directory, 'file'), '');
-  assert.throws(() => open(join(directory, 'file', 'log')), { code: 'ENOTDIR' });
-  assert.throws(() => open(join(directory, 'file')), { code: 'ENOTDIR' });
+  assert.throws(() => openAuditLog(join(directory, 'file', 'log')), { code: 'ENOTDIR' });
+  assert.throws(() => openAuditLog(join(directory, 'file')), { code: 'ENOTDIR' });
   // Where nothing can be made, it is as if what is above were not there.
   const made = mock.method(fs, 'mkdirSync', () => {
     throw Object.assign(new Error('ENOENT: no such file or directory'), { code: 'ENOENT' });
   });
   syncBuiltinESMExports();
   try {
-    assert.throws(() => open(join(directory, 'x')), { code: 'ENOENT' });
-    assert.throws(() => open(join(directory, 'x', 'y')), { code: 'ENOENT' });
+    assert.throws(() => openAuditLog(join(directory, 'x')), { code: 'ENOENT' });
+    assert.throws(() => openAuditLog(join(directory, 'x', 'y')), { code: 'ENOENT' });
   } finally {
     made.mock.restore();
     syncBuiltinESMExports();
