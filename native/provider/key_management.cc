@@ -93,10 +93,11 @@ bool SetGroup(const ProviderKey& key, OSSL_PARAM params[]) {
          OSSL_PARAM_set_utf8_string(param, name) == 1;
 }
 
-// Read once by EVP_PKEY and cached there. A size of 0 keeps libssl from choosing RSA-PSS with this key.
+// Read once by EVP_PKEY and cached there. A size that is too small for any padding keeps libssl from choosing RSA-PSS with this
+// key; one of 0 would be an error of EVP_PKEY_get_size since OpenSSL 3.5, which stays in the queue.
 int MaxSize(const ProviderKey& key) {
   const bool without_pss = key.type == KeyType::kRsa && key.record != nullptr && !key.record->abilities.pss;
-  return without_pss ? 0 : EVP_PKEY_get_size(key.public_key());
+  return without_pss ? 1 : EVP_PKEY_get_size(key.public_key());
 }
 
 int Decrypts(const ProviderKey& key) { return key.record != nullptr && key.record->abilities.decrypts ? 1 : 0; }

@@ -66,6 +66,20 @@ function ending(socket: TLSSocket): void {
 }
 
 describe('a key with few schemes', () => {
+  it("fails as keys that cannot do more, with OpenSSL's reason for them", async () => {
+    const reason = async (server: nodeTls.Server) => {
+      const failed = once(server, 'tlsClientError');
+      await handshake(await listen(server), { minVersion: 'TLSv1.3', sigalgs: 'RSA-PSS+SHA256' });
+      await close(server);
+      return ((await failed) as [NodeJS.ErrnoException])[0].code;
+    };
+    const { certPem, keyPem } = certificate('p256');
+    const native = await reason(nodeTls.createServer({ cert: certPem, key: keyPem }));
+    const cert = [certificate('rsa').certPem, certPem];
+    const key = [limitedKey('rsa', ['rsa_pkcs1_sha256']), keyPem];
+    assert.equal(await reason(createServer({ cert, key })), native);
+  });
+
   it('is offered only what it can', async () => {
     const used: string[] = [];
     const key = limitedKey('rsa', ['rsa_pkcs1_sha512', 'rsa_pss_rsae_sha384'], used);
