@@ -75,18 +75,27 @@ class Verification {
 /** More than any record has. */
 const MAX_LINE_BYTES = 65_536;
 
+/** Where one look at a log ends: whoever writes it goes on. */
+interface End {
+  readonly file: string;
+  /** Of whole lines. */
+  readonly bytes: number;
+  readonly tornBytes: number;
+}
+
 /**
- * @returns bytes after the last line end, which a crash may have left: of a record, and no more than one. A record with something else than
- *   its line end is none.
+ * After the last line end there is what a crash may have left, or what is being written: of a record, and no more than one. A record with
+ * something else than its line end is none.
  */
-async function tornBytesOf(path: string): Promise<number> {
+async function endOf(path: string): Promise<End> {
   const file = await open(path);
   try {
     const { size } = await file.stat();
     const end = Buffer.alloc(Math.min(size, MAX_LINE_BYTES));
     await file.read(end, 0, end.length, size - end.length);
     const torn = end.subarray(end.lastIndexOf(0x0a) + 1);
-    return parseLine(torn.subarray(0, -1).toString('utf8')) === undefined ? torn.length : 0;
+    const tornBytes = parseLine(torn.subarray(0, -1).toString('utf8')) === undefined ? torn.length : 0;
+    return { file: path, bytes: size - tornBytes, tornBytes };
   } finally {
     await file.close();
   }
@@ -104,11 +113,11 @@ async function* linesOf(file: string, bytes: number): AsyncIterable<string | und
   if (rest !== '') yield* [rest, undefined];
 }
 
-/** @param tornBytes at the end of the last file, which are not looked at; `undefined`: another file follows, so that this one is whole */
-async function firstBadLine(file: string, tornBytes: number | undefined, verification: Verification) {
-  const bytes = statSync(file).size - (tornBytes ?? 0);
-  if (bytes === 0)
-    return tornBytes === undefined ? { file, line: 1, reason: 'its records are missing' } : undefined;
+/** A file that another one follows is whole. */
+async function firstBadLine(file: string, end: End, verification: Verification) {
+  const isLast = file === end.file;
+  const bytes = isLast ? end.bytes : statSync(file).size;
+  if (bytes === 0) return isLast ? undefined : { file, line: 1, reason: 'its records are missing' };
   let line = 0;
   for await (const text of linesOf(file, bytes)) {
     if (text !== undefined) line += 1;
@@ -128,14 +137,14 @@ export async function verifyAudit(directory: string, noted?: string): Promise<Au
   if (files.length === 0)
     throw new KeylessError('ERR_KEYLESS_AUDIT', `There is no audit log in ${directory}.`);
   const verification = new Verification(noted);
-  const tornBytes = await tornBytesOf(files.at(-1)!);
+  const end = await endOf(files.at(-1)!);
   let bad: AuditVerdict['bad'];
   for (const file of files) {
-    bad = await firstBadLine(file, file === files.at(-1) ? tornBytes : undefined, verification);
+    bad = await firstBadLine(file, end, verification);
     if (bad !== undefined) break;
   }
   const { seq: lastSeq, head, records, firstSeq, hasHead } = verification;
   const { refusedMore, connectedMore, tornBefore } = verification;
   const found = { records, firstSeq, lastSeq, head: head.toString('hex'), hasHead };
-  return { ...found, refusedMore, connectedMore, tornBytes, tornBefore, bad };
+  return { ...found, refusedMore, connectedMore, tornBytes: end.tornBytes, tornBefore, bad };
 }
