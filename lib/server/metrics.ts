@@ -11,6 +11,7 @@ import {
   serverOperation,
 } from './channels.ts';
 import type { KeyServer } from './key-server.ts';
+import { metricsText } from './metrics-text.ts';
 import { operationMetrics } from './operation-metrics.ts';
 
 export interface ServerMetrics {
@@ -51,7 +52,7 @@ function makeGauges(server: KeyServer, registry: Registry): void {
 export function serverMetrics(server: KeyServer): ServerMetrics {
   const registry = new Registry();
   makeGauges(server, registry);
-  const count = operationMetrics(registry);
+  const { families, count } = operationMetrics();
   const refused = new Counter({
     name: 'keyless_tls_server_connections_refused_total',
     help: 'Connections that were not taken, by reason.',
@@ -67,7 +68,7 @@ export function serverMetrics(server: KeyServer): ServerMetrics {
   ] as const;
   for (const [name, listener] of listeners) subscribe(name, listener);
   return {
-    render: () => registry.metrics(),
+    render: async () => (await registry.metrics()) + (await metricsText(families)),
     contentType: registry.contentType,
     close() {
       for (const [name, listener] of listeners) unsubscribe(name, listener);
