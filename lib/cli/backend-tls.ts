@@ -3,9 +3,8 @@
  * otherwise be told as what is wrong with a backend, request by request.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
 import { KeylessError } from '../errors.ts';
-import type { BackendTls } from '../proxy/backend.ts';
+import type { BackendCredentials, BackendTls } from '../proxy/backend-tls.ts';
 import { certificateBlocks, requireCertificate } from '../server/credentials.ts';
 import { readStub } from '../wrap/stub.ts';
 import { UsageError } from './command.ts';
@@ -37,7 +36,7 @@ function checkPair(cert: Buffer, key: Buffer): void {
     throw new UsageError('The key of --backend-key is not that of the certificate of --backend-cert.', HINT);
 }
 
-function readPair(values: Values): BackendTls {
+function readPair(values: Values): BackendCredentials {
   if ((values['backend-cert'] === undefined) !== (values['backend-key'] === undefined))
     throw new UsageError('--backend-cert and --backend-key belong together.', HINT);
   if (values['backend-cert'] === undefined) return {};
@@ -54,7 +53,7 @@ function readPair(values: Values): BackendTls {
 }
 
 /** @throws UsageError */
-export function readBackendTls(values: Values): BackendTls {
+export function readBackendCredentials(values: Values): BackendCredentials {
   const pair = readPair(values);
   if (values['backend-ca'] === undefined) return pair;
   const ca = readOption(
@@ -68,7 +67,7 @@ export function readBackendTls(values: Values): BackendTls {
 }
 
 /** Whether the key is on a key server. */
-export function hasStub({ key }: BackendTls): boolean {
+export function hasStub({ credentials: { key } }: BackendTls): boolean {
   return key !== undefined && stubIn(key) !== undefined;
 }
 
@@ -79,7 +78,8 @@ export function hasStub({ key }: BackendTls): boolean {
  */
 export function tryBackendTls(tls: BackendTls): void {
   try {
-    if (tls.ca !== undefined || tls.cert !== undefined) createSecureContext(tls);
+    const { ca, cert } = tls.credentials;
+    if (ca !== undefined || cert !== undefined) tls.context();
   } catch (error) {
     if (error instanceof KeylessError) throw error;
     const { message } = error as Error;

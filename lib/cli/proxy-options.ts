@@ -1,8 +1,9 @@
 /** What `keyless-tls proxy` was given, checked. */
 import { BlockList, isIP, isIPv6 } from 'node:net';
-import { type Backend, type BackendTls, parseBackend } from '../proxy/backend.ts';
+import { type Backend, parseBackend } from '../proxy/backend.ts';
+import { BackendTls } from '../proxy/backend-tls.ts';
 import type { Host } from '../proxy/host-folder.ts';
-import { readBackendTls } from './backend-tls.ts';
+import { readBackendCredentials } from './backend-tls.ts';
 import { parseOptions, UsageError } from './command.ts';
 
 const HINT = 'keyless-tls proxy --help';
@@ -92,7 +93,7 @@ export interface Backends {
 
 /** `--backend URL` is for every host without one of its own, `--backend NAME=URL` for one. @throws UsageError */
 export function parseBackends(values: ProxyValues): Backends {
-  const tls = readBackendTls(values);
+  const tls = new BackendTls(readBackendCredentials(values));
   const byName = new Map<string, Backend>();
   for (const text of values.backend ?? []) {
     const { name, url } = splitBackend(text);

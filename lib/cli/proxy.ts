@@ -85,11 +85,9 @@ interface CreatedProxy {
 }
 
 /** @throws UsageError; KeylessError: a key is on a key server, and no configuration says on which */
-async function prepareBackends(values: ProxyValues): Promise<Backends> {
-  const backends = parseBackends(values);
-  if (hasStub(backends.tls)) await prepareStubs();
-  tryBackendTls(backends.tls);
-  return backends;
+async function prepareBackends({ tls }: Backends): Promise<void> {
+  if (hasStub(tls)) await prepareStubs();
+  tryBackendTls(tls);
 }
 
 function createProxy(
@@ -147,17 +145,23 @@ interface KeysWarning extends Error {
   readonly lostKeys?: number;
 }
 
-function restoreKeys(hosts: ServedHosts): void {
+function restoreKeys(hosts: ServedHosts, { tls }: Backends): void {
   process.on('warning', ({ code, lostKeys = 0 }: KeysWarning) => {
-    if (code === 'KEYLESS_KEY_PROCESS_ENDED' && lostKeys > 0) hosts.keysLost();
+    if (code !== 'KEYLESS_KEY_PROCESS_ENDED' || lostKeys === 0) return;
+    hosts.keysLost();
+    tls.renew();
   });
 }
 
-async function runProxy(values: ProxyValues & { hosts: string }, print: Print): Promise<void> {
+async function runProxy(
+  values: ProxyValues & { hosts: string },
+  backends: Backends,
+  print: Print,
+): Promise<void> {
   if (values.isolate) await import('../wrap/isolate.ts');
   const registry = new Registry();
   let observe: ProxyEvents['onRecord'] = () => undefined;
-  const backends = await prepareBackends(values);
+  await prepareBackends(backends);
   const { proxy, filesNeeded } = createProxy(values, backends, print, (record) => observe(record));
   ({ observe } = proxyMetrics(proxy.stats, () => proxy.open, registry));
   if (cluster.isWorker) {
@@ -167,7 +171,7 @@ async function runProxy(values: ProxyValues & { hosts: string }, print: Print): 
   const ending = cluster.isWorker ? workerEnding() : endingSignal(['SIGINT', 'SIGTERM']);
   const hosts = await serveHosts(values.hosts, proxy, print);
   process.on('SIGHUP', () => hosts.reload());
-  if (values.isolate) restoreKeys(hosts);
+  if (values.isolate) restoreKeys(hosts, backends);
   for (const { option, name } of unknownNames(values, hosts.hosts))
     print('option-problem', { option, name, reason: 'no host has this name, now' });
   if (hosts.hasStubs() || hasStub(backends.tls)) await addKeyServerMetrics(registry);
@@ -203,12 +207,12 @@ async function runAll(values: ProxyValues, args: readonly string[], print: Print
 async function run(args: readonly string[]): Promise<number> {
   const values = parseProxy(args);
   parseListen('proxy', values.listen, LOOPBACK);
-  parseBackends(values);
+  const backends = parseBackends(values);
   parseTrusted(values.trust);
   const lines = eventLines(values.json, undefined, ACCESS_LOG);
   try {
     if (cluster.isPrimary && numberOf(values, 'workers') > 1) return await runAll(values, args, lines.print);
-    await runProxy(values, lines.print);
+    await runProxy(values, backends, lines.print);
     return 0;
   } finally {
     await lines.end();

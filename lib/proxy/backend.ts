@@ -2,21 +2,13 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type SecureContext } from 'node:tls';
 import { KeylessError } from '../errors.ts';
+import { BackendTls } from './backend-tls.ts';
 import { quiet } from './quiet.ts';
 
 /** `http` and `h2c`: HTTP/1.1 and HTTP/2 in clear; `https` and `h2`: over TLS; `tcp` and `tls`: bytes, whatever they are. */
 export type BackendProtocol = 'http' | 'https' | 'h2c' | 'h2' | 'tcp' | 'tls';
-
-/** How backends over TLS are spoken to. */
-export interface BackendTls {
-  /** Authorities that sign backends' certificates, PEM; `undefined`: those Node.js trusts. */
-  readonly ca?: Buffer;
-  /** This proxy's certificate towards them, PEM, and its key: a PEM, or a stub under `register`. */
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-}
 
 export interface Backend {
   readonly protocol: BackendProtocol;
@@ -58,15 +50,19 @@ function agentFor(protocol: BackendProtocol): Backend['agent'] {
  * Options of node:tls towards a backend. The name is the backend's own, never the one that a client asks for: an empty one
  * keeps node:https from taking it from the `Host`.
  */
-export function tlsOptions({ host, tls }: Backend): BackendTls & { readonly servername?: string } {
-  return tls === undefined ? {} : { ...tls, servername: isIP(host) ? '' : host };
+export function tlsOptions({ host, tls }: Backend): {
+  readonly secureContext?: SecureContext;
+  readonly servername?: string;
+} {
+  if (tls === undefined) return {};
+  return { secureContext: tls.context(), servername: isIP(host) ? '' : host };
 }
 
 /**
  * @param url `protocol://host[:port]`
  * @throws ERR_KEYLESS_INVALID_ARGUMENT if it is none
  */
-export function parseBackend(url: string, tls: BackendTls = {}): Backend {
+export function parseBackend(url: string, tls = new BackendTls()): Backend {
   const { protocol: name = '', six, host: four, port } = BACKEND.exec(url)?.groups ?? {};
   const protocol = name as BackendProtocol;
   const number = port === undefined ? PORTS[protocol] : Number(port);
