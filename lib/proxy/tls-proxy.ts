@@ -21,7 +21,7 @@ import type { ProxyEvents, ProxyStats, Refusal } from './events.ts';
 import { BackendTimeout, faultText, reasonOf } from './failure.ts';
 import type { Client } from './headers.ts';
 import { commonOptions, type Host } from './host-folder.ts';
-import { HostNames } from './host-names.ts';
+import type { HostNames } from './host-names.ts';
 import { HttpFront, type Visit } from './http-front.ts';
 import { type Endpoint, encodeProxyHeader, readProxyHeader } from './proxy-protocol.ts';
 import { pump } from './pump.ts';
@@ -46,6 +46,9 @@ export interface ProxyOptions {
   readonly backendStock: number;
   readonly events: ProxyEvents;
 }
+
+/** The host of a name that a client has sent, or of those that send none. */
+type HostChoice = (name: string | undefined) => Host | undefined;
 
 /** A connection after TLS. */
 interface Guest {
@@ -94,8 +97,8 @@ export class TlsProxy {
   readonly #tcp: Server;
   readonly #tls: TlsServer;
   readonly #front: HttpFront;
-  #hosts = new HostNames<Host>();
-  #byLabel: ReadonlyMap<string, Host> = new Map();
+  /** Another function when the hosts are others: a connection keeps the one it began with. */
+  #hostFor: HostChoice = () => undefined;
   #ticketKeys: Buffer = randomBytes(TICKET_KEYS_BYTES);
   /** Of sockets below TLS: also when they are closed, which is when Node.js tells of a client that left in its handshake. */
   readonly #introductions = new WeakMap<Socket, Introduction>();
@@ -126,10 +129,10 @@ export class TlsProxy {
 
   /** Takes effect for new connections; those that are open keep what they have. */
   setHosts(index: HostNames<Host>, all: readonly Host[]): void {
-    this.#hosts = index;
-    this.#byLabel = new Map(all.map((host) => [host.label, host]));
+    const other = all.find(({ label }) => label === this.#options.defaultHost);
+    this.#hostFor = (name) => (name ? index.find(name) : undefined) ?? other;
     // Clients without a name get what the server has of its own: nothing, or the default host's.
-    const { secrets } = this.#defaultHost ?? {};
+    const { secrets } = other ?? {};
     const context = { ...commonOptions(), ...secrets, ticketKeys: this.#ticketKeys };
     // Those of a connection are of the context that it begins with, whatever host it is for.
     withPeerLimits(CERTIFICATE_BYTES, () => this.#tls.setSecureContext(context));
@@ -184,15 +187,6 @@ export class TlsProxy {
       socket.destroy();
     });
     return server;
-  }
-
-  get #defaultHost(): Host | undefined {
-    const { defaultHost } = this.#options;
-    return defaultHost === undefined ? undefined : this.#byLabel.get(defaultHost);
-  }
-
-  #hostFor(name: string | undefined): Host | undefined {
-    return (name ? this.#hosts.find(name) : undefined) ?? this.#defaultHost;
   }
 
   #contextFor(socket: TLSSocket, name: string): SecureContext | undefined {
@@ -277,10 +271,11 @@ export class TlsProxy {
   }
 
   #visitOf(socket: TLSSocket, { host, backend, client }: Guest): Visit {
+    const hostFor = this.#hostFor;
     return {
       addressed: socket.servername || authorityOfAddress(socket.localAddress ?? ''),
       ...{ host: host.label, backend, client },
-      mayAskFor: (name) => this.#hostFor(name)?.label === host.label,
+      mayAskFor: (name) => hostFor(name) === host,
       contain: (work) => this.#contain(socket, work),
     };
   }
