@@ -53,7 +53,8 @@ export const NODE_CONTEXT: KeylessContext = { entries: [], limits: NO_LIMITS, nu
 
 type ContextOptions = tls.SecureContextOptions & { readonly key?: unknown };
 
-function leafCertificates(cert: unknown): X509Certificate[] {
+/** @param cert the option */
+export function leafCertificates(cert: unknown): X509Certificate[] {
   const list = Array.isArray(cert) ? cert : [cert];
   return list.filter(Boolean).map((pem: string | Buffer) => new X509Certificate(pem));
 }

@@ -89,7 +89,15 @@ export interface TlsSocketInternals {
 
 /** The fields of a tls.Server that lib/_tls_wrap.js keeps; `setSecureContext` replaces them. */
 export interface TlsServerInternals {
-  _sharedCreds?: { context?: { setSessionIdContext(context: string): void } };
+  _sharedCreds?: {
+    context?: {
+      setSessionIdContext(context: string): void;
+      /** DER of the one that is current. */
+      getCertificate(): Buffer | null;
+    };
+  };
+  cert?: unknown;
+  pfx?: unknown;
   ca?: unknown;
   crl?: unknown;
   requestCert?: boolean;

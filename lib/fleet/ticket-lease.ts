@@ -8,7 +8,7 @@
 import type { Server } from 'node:tls';
 import { backOffMs } from '../client/back-off.ts';
 import { type Alarm, type Clock, systemClock } from '../clock.ts';
-import { setTicketKeys } from '../engine/ticket-keys.ts';
+import { noteContext, setTicketKeys } from '../engine/ticket-keys.ts';
 import { KeylessError } from '../errors.ts';
 import { decodeTicketKeys } from '../protocol/ticket-keys.ts';
 import { type FleetLease, fleetLease } from './channels.ts';
@@ -97,7 +97,7 @@ class TicketLease {
   }
 
   /**
-   * From here on the server's tickets are the fleet's, also after `setSecureContext`, and when it closes and listens again. A lease
+   * From here on the server's tickets are the fleet's, also after `setSecureContext` (with whatever key), and when it closes and listens again. A lease
    * that it used before has nothing to do with it any more.
    *
    * @throws ERR_KEYLESS_INVALID_ARGUMENT if the server has no keyless key; ERR_KEYLESS_CLOSED
@@ -290,7 +290,7 @@ class TicketLease {
 function followContexts(server: Server, onContext: () => void): void {
   const { setSecureContext } = server;
   const value = (options: unknown) => {
-    Reflect.apply(setSecureContext, server, [options]);
+    noteContext(server, () => Reflect.apply(setSecureContext, server, [options]));
     onContext();
   };
   Object.defineProperty(server, 'setSecureContext', { value, configurable: true, writable: true });

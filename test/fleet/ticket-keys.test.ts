@@ -14,6 +14,7 @@ import {
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, listen } from '../helpers/connections.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
+import { makePfx } from '../helpers/pfx.ts';
 import { comeBack, firstVisit, type Return, type Returned } from '../helpers/returning-client.ts';
 import { isIssuedIn, TicketSource } from '../helpers/ticket-source.ts';
 
@@ -161,14 +162,32 @@ for (const version of VERSIONS) {
       const options = { cert: issued.certPem, key: localKey(issued.keyPem) };
       two.server.setSecureContext(options as never);
       assert.equal((await goBetween(one, two, version)).reused, true);
-      two.server.setSecureContext({ cert: issued.certPem, key: issued.keyPem });
-      two.clock.advance(1);
-      assert.equal(
-        (await goBetween(one, two, version)).reused,
-        false,
-        "Node's own context, with its own key",
-      );
-      assert.equal((await goBetween(two, two, version)).reused, true);
+    });
+
+    it("stay with the server also where its next context has keys of Node's own", async () => {
+      const source = new TicketSource();
+      const [keyless, one, two, elsewhere] = [
+        await edge(source),
+        await edge(source),
+        await edge(source),
+        await edge(source),
+      ];
+      const { certPem: cert, keyPem: key } = issued;
+      one.server.setSecureContext({ cert, key });
+      two.server.setSecureContext({ pfx: makePfx(issued, 'secret'), passphrase: 'secret' });
+      elsewhere.server.setSecureContext({ cert: other.certPem, key: other.keyPem });
+      for (const to of [keyless, one, two])
+        assert.equal((await goBetween(one, to, version)).reused, true, 'the same key, wherever it is');
+      assert.equal((await goBetween(one, elsewhere, version)).reused, false, 'another key');
+      source.epoch = 11;
+      one.clock.advance(400);
+      await turn();
+      const session = await firstVisit(goal(one));
+      assert.ok(isIssuedIn(11, session), 'the keys change');
+      one.lease.close();
+      assert.equal((await comeBack(goal(one, session))).reused, false, 'and go with the lease');
+      const after = await firstVisit(goal(one));
+      assert.equal((await comeBack(goal(one, after))).reused, false, "no keys of Node's");
     });
 
     it('are those of the lease that was used last, whichever is closed', async () => {
