@@ -111,6 +111,7 @@ function notServed(identity: PeerIdentity | undefined): KeylessError {
 const MAX_CERTIFICATE_BYTES = 16_384;
 /** Before the end of `close()`: thousands of answers leave in it, across the world. */
 const LAST_WORDS_MS = 1000;
+const CLOSED = 'The key server was closed, and listens no more: make another one.';
 const TOO_MANY = 'Too many connections.';
 const EXPIRED = 'The certificate of the client, or of an authority of it, has expired since it connected.';
 
@@ -130,8 +131,8 @@ class KeyServer {
   #refused = 0;
   /** Of connections that have ended. */
   #before = { answered: 0, unfinished: 0 };
-  #lastSessionEnded: (() => void) | undefined;
   #closing = false;
+  #ended: Promise<void> | undefined;
 
   constructor(options: KeyServerOptions) {
     requireOptions(options);
@@ -161,8 +162,10 @@ class KeyServer {
    *
    * @param port 0 to 65,535, 0: any free one; default 2407
    * @param host address to bind; default loopback only
+   * @throws (rejects) ERR_KEYLESS_CLOSED after {@link close} or {@link destroy}
    */
   listen(port: number = DEFAULT_PORT, host = '127.0.0.1'): Promise<AddressInfo> {
+    if (this.#closing) return Promise.reject(new KeylessError('ERR_KEYLESS_CLOSED', CLOSED));
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen({ port, host }, () => {
@@ -228,9 +231,14 @@ class KeyServer {
 
   /**
    * Takes no more connections and requests, lets the answers leave, ends. Shortly before its time is over, what has not begun
-   * is told to go elsewhere, then what is not done, and then whoever does not read that is disconnected.
+   * is told to go elsewhere, then what is not done, and then whoever does not read that is disconnected. Called again, it is the same end.
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  async #end(): Promise<void> {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const { closeTimeoutMs } = this.#numbers;
@@ -243,7 +251,8 @@ class KeyServer {
     for (const alarm of alarms) alarm.ref();
     for (const session of this.#sessions) session.close();
     await closed;
-    await this.#noSession();
+    // Node calls a server closed before its last connection has said so; who closes wants to have heard of all.
+    await this.#sessions.whenNone();
     for (const alarm of alarms) alarm.cancel();
   }
 
@@ -338,7 +347,6 @@ class KeyServer {
       this.#sessions.delete(session);
       this.#before.answered += session.answered;
       this.#before.unfinished += session.unfinished;
-      if (this.#sessions.size === 0) this.#lastSessionEnded?.();
     });
     if (serverConnection.hasSubscribers) serverConnection.publish({ peer });
     // It was on its way when close() was called, or when there was another CA, of whose clients it may be no more.
@@ -365,14 +373,6 @@ class KeyServer {
   #refuse(reason: RefusedConnection, error: Error, address: string): void {
     this.#refused += 1;
     if (serverConnectionRefused.hasSubscribers) serverConnectionRefused.publish({ address, reason, error });
-  }
-
-  /** Node calls a server closed before its last connection has said so; who closes wants to have heard of all. */
-  #noSession(): Promise<void> {
-    if (this.#sessions.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#lastSessionEnded = resolve;
-    });
   }
 
   #giveUpAll(): void {

@@ -39,6 +39,7 @@ export class Sessions {
   /** By what the authority has signed of its certificate: the rest its holder can write in another way. */
   readonly #clients = new Map<string, Client>();
   #size = 0;
+  #onNone: (() => void) | undefined;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -79,6 +80,15 @@ export class Sessions {
     const client = this.#clients.get(signedDigest);
     if (client?.sessions.has(session)) this.#remove(client, session);
     this.#forget(signedDigest);
+    if (this.#size === 0) this.#onNone?.();
+  }
+
+  /** For one who waits. */
+  whenNone(): Promise<void> {
+    if (this.#size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onNone = resolve;
+    });
   }
 
   #remove({ sessions }: Client, session: Session): void {

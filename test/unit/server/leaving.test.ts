@@ -1,9 +1,11 @@
-/** Peers that leave, or stay, before they are through TLS: neither keeps a key server from its end. */
+/** A key server's end: peers that leave, or stay, before they are through TLS do not keep it from that. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { before, test } from 'node:test';
+import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { connectPeer } from '../../helpers/wire-peer.ts';
 
 /** Longer than the runner's own time-out. */
 const NEVER_MS = 600_000;
@@ -36,4 +38,30 @@ test('who stays in its TLS handshake does not keep the key server from its end',
   const ended = once(peer, 'close');
   await server.close();
   await ended;
+});
+
+for (const profile of ['ours', 'field'] as const) {
+  test(`close() that is called again, by a signal and a block that is left, is the same end (${profile})`, async () => {
+    const server = await setup.start();
+    const peer = await connectPeer(server.port, setup.edgeOptions, profile);
+    await peer.ask(pingRequest());
+    const calls = [server.close(), server.close()];
+    await new Promise(setImmediate);
+    calls.push(server[Symbol.asyncDispose]());
+    peer.close();
+    await Promise.all(calls);
+    assert.equal(server.stats().connections, 0);
+    await server.close();
+  });
+}
+
+test('a key server that was closed, or is to end, listens no more', async () => {
+  const [ended, gone] = [await setup.start(), await setup.start()];
+  const ending = ended.close();
+  await assert.rejects(ended.listen(0), { code: 'ERR_KEYLESS_CLOSED', message: /make another one/ });
+  await ending;
+  await assert.rejects(ended.listen(0), { code: 'ERR_KEYLESS_CLOSED' });
+  gone.destroy();
+  await assert.rejects(gone.listen(0), { code: 'ERR_KEYLESS_CLOSED' });
+  await gone.close();
 });
