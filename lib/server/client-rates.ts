@@ -34,9 +34,10 @@ export class ClientRates {
     return this.#all?.take() !== false;
   }
 
-  /** As {@link take}, with a key. @param keyId 40 hexadecimal digits */
+  /** As {@link take}, with a key: what one of the two rates refuses takes nothing from the other. @param keyId 40 hexadecimal digits */
   takeWith(keyId: string): boolean {
-    return this.take() && this.#ofKey(keyId)?.take() !== false;
+    const ofKey = this.#ofKey(keyId);
+    return ofKey?.mayTake !== false && this.take() && ofKey?.take() !== false;
   }
 
   #ofKey(keyId: string): TokenBucket | undefined {

@@ -28,9 +28,14 @@ export class TokenBucket {
     this.#tokens = Math.min(this.#burst, before.#refill());
   }
 
+  /** It may happen now. */
+  get mayTake(): boolean {
+    return this.#refill() >= 1;
+  }
+
   /** @returns whether it may happen now; then it counts */
   take(): boolean {
-    if (this.#refill() < 1) return false;
+    if (!this.mayTake) return false;
     this.#tokens -= 1;
     return true;
   }

@@ -128,6 +128,17 @@ test('each key has its own rate where there is one for each', () => {
   assert.equal(grant.count(OTHER_KEY), undefined);
 });
 
+test('what the rate of a key refuses takes nothing from that of all, nor the other way round', () => {
+  const clock = new ManualClock();
+  const rates = { rate: { perSecond: 1, burst: 5 }, ratePerKey: { perSecond: 0.001, burst: 3 } };
+  const grant = grantOf(rates, clock)!;
+  const count = (keyId: string, times: number) =>
+    Array.from({ length: times }, () => grant.count(keyId)).filter((refusal) => refusal === undefined).length;
+  assert.deepEqual([count(KEY, 30), count(OTHER_KEY, 30)], [3, 2]);
+  clock.advance(2000);
+  assert.equal(count(OTHER_KEY, 30), 1, 'the third one with that key');
+});
+
 test('a new policy gives a client no new rate: what it has taken is not there again', () => {
   const clock = new ManualClock();
   const rates = { rate: { perSecond: 1, burst: 4 }, ratePerKey: { perSecond: 1, burst: 2 } };
@@ -139,7 +150,8 @@ test('a new policy gives a client no new rate: what it has taken is not there ag
     grants = new Grants({ clients: [{ ...client, ...more }] }, clock);
     grants.continueFrom(before);
   };
-  assert.deepEqual([count(), count(), count(), count(OTHER_KEY)], [undefined, undefined, 'rate', undefined]);
+  const other = [OTHER_KEY, OTHER_KEY].map(count);
+  assert.deepEqual([count(), count(), count(), ...other], [undefined, undefined, 'rate', undefined, undefined]);
   change();
   assert.deepEqual([count(), count(OTHER_KEY)], ['rate', 'rate']);
   clock.advance(2000);
