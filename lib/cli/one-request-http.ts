@@ -4,6 +4,7 @@
  * whether anybody reads the answers (20 to 26).
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import { HalfOpen } from '../server/half-open.ts';
 
 export interface PageAnswer {
   readonly status: '200 OK' | '404 Not Found' | '500 Internal Server Error';
@@ -11,7 +12,7 @@ export interface PageAnswer {
   readonly body: Buffer;
 }
 
-/** Connections at once. */
+/** Connections at once; where one more comes, the oldest of the address that has the most makes way. */
 const MAX_CONNECTIONS = 16;
 const MAX_HEAD_BYTES = 16_384;
 /** To ask, from the connection on; and again to read the answer. */
@@ -19,7 +20,9 @@ const PATIENCE_MS = 5000;
 
 /** @param answer must not reject; it gets the target as it was sent, `undefined` for another method than GET */
 export function oneRequestServer(answer: (target: string | undefined) => Promise<PageAnswer>): Server {
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const places = new HalfOpen(MAX_CONNECTIONS);
+  return createServer({ allowHalfOpen: true }, (socket) => {
+    places.add(socket);
     const end = () => socket.destroy();
     const hasAsked = endInTime(socket);
     readHead(socket.on('error', end).on('end', end), async (head) => {
@@ -31,8 +34,6 @@ export function oneRequestServer(answer: (target: string | undefined) => Promise
       socket.end(bytesOf(page), end);
     });
   });
-  server.maxConnections = MAX_CONNECTIONS;
-  return server;
 }
 
 /** @returns takes the limit away */

@@ -1,5 +1,5 @@
 /**
- * Connections that are not through TLS: anybody who reaches the port can make them, and say nothing. There are only so
+ * Connections that are not through TLS, or ask for metrics: anybody who reaches the port can make them, and say nothing. There are only so
  * many; where one more comes, the oldest of the address that has the most makes way for it. Whoever comes from elsewhere
  * has all the time that the handshake's time-out gives.
  */

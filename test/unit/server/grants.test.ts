@@ -151,7 +151,10 @@ test('a new policy gives a client no new rate: what it has taken is not there ag
     grants.continueFrom(before);
   };
   const other = [OTHER_KEY, OTHER_KEY].map(count);
-  assert.deepEqual([count(), count(), count(), ...other], [undefined, undefined, 'rate', undefined, undefined]);
+  assert.deepEqual(
+    [count(), count(), count(), ...other],
+    [undefined, undefined, 'rate', undefined, undefined],
+  );
   change();
   assert.deepEqual([count(), count(OTHER_KEY)], ['rate', 'rate']);
   clock.advance(2000);
