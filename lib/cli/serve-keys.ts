@@ -3,7 +3,7 @@ import { readGuarded } from '../server/guarded-file.ts';
 import type { LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import type { KeyProblem } from '../server/pem-directory.ts';
 import { ReloadingDirectory } from '../server/reloading-directory.ts';
-import type { WatchedFile } from '../wrap/watched-file.ts';
+import { type SeenFiles, type WatchedFile, watchedFiles } from '../wrap/watched-file.ts';
 import { UsageError } from './command.ts';
 import type { Print } from './event-lines.ts';
 
@@ -105,4 +105,23 @@ export function polled(look: () => void, everyMs: number): WatchedFile {
 /** The key of a file that cannot be used any more stays as it was. */
 export function watchKeys(path: string, directory: ReloadingDirectory, print: Print): WatchedFile {
   return polled(reloading(path, directory, directory.problems, print), POLL_MS);
+}
+
+/**
+ * A passphrase that cannot be read is told of, and the one before stays.
+ *
+ * @param seen the passphrase's file, before it was read; @param keys of the directory: they are looked at when there is another passphrase
+ */
+export function watchPassphrase(
+  seen: SeenFiles,
+  directory: ReloadingDirectory,
+  keys: WatchedFile,
+  print: Print,
+): WatchedFile {
+  const [file] = seen.paths;
+  const read = () => {
+    directory.passphrase = readSecretLine('--passphrase-file', file!);
+    keys.reload();
+  };
+  return watchedFiles(seen, read, ({ message: reason }) => tellProblems([{ file: file!, reason }], print));
 }

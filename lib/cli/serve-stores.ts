@@ -20,6 +20,7 @@ import {
   tellKeys,
   tellProblems,
   watchKeys,
+  watchPassphrase,
 } from './serve-keys.ts';
 
 const HINT = 'keyless-tls serve --help';
@@ -87,6 +88,13 @@ function served(store: LiveKeyStore, watch: () => WatchedFile): ServedKeys {
   };
 }
 
+function watchedTogether(watched: readonly WatchedFile[]): WatchedFile {
+  return {
+    reload: () => watched.forEach((each) => void each.reload()),
+    close: () => watched.forEach((each) => void each.close()),
+  };
+}
+
 function passphraseOf(values: StoreValues): Promise<string> | string | undefined {
   const file = values['passphrase-file'];
   if (values['ask-passphrase'] === true) return askPassphrase('Passphrase of the keys: ');
@@ -94,13 +102,19 @@ function passphraseOf(values: StoreValues): Promise<string> | string | undefined
 }
 
 async function openDirectory(path: string, values: StoreValues, print: Print): Promise<ServedKeys> {
+  const file = values['passphrase-file'];
+  const seen = file === undefined ? undefined : seeFiles([file]);
   const directory = loadKeys(path, await passphraseOf(values), print);
+  const watch = () => {
+    const keys = watchKeys(path, directory, print);
+    return seen === undefined ? keys : watchedTogether([watchPassphrase(seen, directory, keys, print), keys]);
+  };
   return {
     get keys() {
       return directory.keys;
     },
     find: (selector) => directory.find(selector),
-    watch: () => watchKeys(path, directory, print),
+    watch,
     close: () => undefined,
   };
 }
@@ -226,13 +240,7 @@ function together(stores: readonly ServedKeys[]): ServedKeys {
       for (const store of stores) key ??= store.find(selector);
       return key;
     },
-    watch() {
-      const watched = stores.map((store) => store.watch());
-      return {
-        reload: () => watched.forEach((each) => void each.reload()),
-        close: () => watched.forEach((each) => void each.close()),
-      };
-    },
+    watch: () => watchedTogether(stores.map((store) => store.watch())),
     close: () => stores.forEach((store) => void store.close()),
   };
 }

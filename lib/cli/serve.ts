@@ -71,8 +71,8 @@ Usage: keyless-tls serve --cert FILE --key FILE --ca FILE --keys DIRECTORY [opti
   --json                one JSON object a line instead of text
   --quiet               do not print each operation
 
-The files of --keys, --cert, --key, --ca, --crl and --policy are watched: a change takes effect at once, also by SIGHUP; one that
-cannot be used is told of, and what there was stays. --keys, --pkcs11 and --ssh-agent may be given together.
+The files of --keys, --passphrase-file, --cert, --key, --ca, --crl and --policy are watched: a change takes effect at once, also by
+SIGHUP; one that cannot be used is told of, and what there was stays. --keys, --pkcs11 and --ssh-agent may be given together.
 
 Prints a line for each key, connection, refusal and operation; never a secret, never what was signed. SIGTERM and SIGINT
 end it when the answers under way have left, within 5 s: what cannot be done by then is told to go elsewhere, and counted

@@ -64,6 +64,14 @@ export interface KeyFile {
   readonly key: StoredKey | undefined;
   /** `undefined`: none. */
   readonly problem: string | undefined;
+  /** With which it was read; another one may fit where that did not. */
+  readonly passphrase: string | undefined;
+}
+
+/** Reading it again would come to the same. */
+function isKnown(file: KeyFile, seen: SeenFile | undefined, passphrase: string | undefined): boolean {
+  if (seen === undefined || !isAsItWas(seen, file.seen)) return false;
+  return file.problem === undefined || file.passphrase === passphrase;
 }
 
 /** Looking at one file takes 5 µs, reading a key 100 and more. */
@@ -87,12 +95,13 @@ function read(
   let seen: SeenFile | undefined;
   try {
     seen = seeAt(path, before?.seen);
-    if (before !== undefined && seen !== undefined && isAsItWas(seen, before.seen)) return before;
-    return { seen, key: loadKey(path, file, passphrase), problem: undefined };
+    if (before !== undefined && isKnown(before, seen, passphrase)) return before;
+    return { seen, key: loadKey(path, file, passphrase), problem: undefined, passphrase };
   } catch (error) {
     // What the system has not let be read is another file than the one with that stamp, for all that is known of it.
     const { syscall } = error as NodeJS.ErrnoException;
-    return { seen: syscall === undefined ? seen : undefined, key: before?.key, problem: reasonOf(error) };
+    const known = syscall === undefined ? seen : undefined;
+    return { seen: known, key: before?.key, problem: reasonOf(error), passphrase };
   }
 }
 

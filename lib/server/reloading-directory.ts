@@ -16,7 +16,7 @@ import { KeySet } from './stores/key-set.ts';
 
 export class ReloadingDirectory implements KeyStore {
   readonly #path: string;
-  readonly #options: PemDirectoryOptions;
+  #options: PemDirectoryOptions;
   #files: ReadonlyMap<string, KeyFile>;
   readonly #set: KeySet;
 
@@ -39,6 +39,11 @@ export class ReloadingDirectory implements KeyStore {
 
   find(selector: KeySelector): StoredKey | undefined {
     return this.#set.find(selector);
+  }
+
+  /** Counts from the next look on, also for files that are as they were, where the one before did not fit. */
+  set passphrase(passphrase: string) {
+    this.#options = { ...this.#options, passphrase };
   }
 
   /**

@@ -330,7 +330,8 @@ test('encrypted keys need the passphrase of a file, which hides no other key whe
   writeFileSync(passphrase, 'right\n', { mode: 0o600 });
   const served = start('--keys', keys, '--passphrase-file', passphrase);
   assert.equal((await sign(await connectPeer(await served.port(), setup.edgeOptions))).kind, 'result');
-  writeFileSync(`${keys}/b.key`, setup.sites.p256!.keyPem, { mode: 0o600 });
+  const another = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
+  writeFileSync(`${keys}/b.key`, another, { mode: 0o600 });
   writeFileSync(passphrase, 'wrong\n', { mode: 0o600 });
   const wrong = start('--keys', keys, '--passphrase-file', passphrase);
   await wrong.port();
@@ -341,6 +342,12 @@ test('encrypted keys need the passphrase of a file, which hides no other key whe
   assert.equal(await open.ended, 2);
   assert.match(open.stderr, /--passphrase-file/);
   assert.doesNotMatch(open.stderr + JSON.stringify(wrong.events), /right|wrong/);
+  // Another mode: the running one is told of it, and goes on. Then its contents: the key that it fits is there.
+  assert.match(String((await wrong.event('key-problem', ({ file }) => file === passphrase)).reason), /0644/);
+  writeFileSync(passphrase, 'right\n');
+  chmodSync(passphrase, 0o600);
+  const told = await wrong.event('key', ({ file }) => file === 'a.key');
+  assert.match(String(told.id), /^[0-9a-f]{40}$/);
 });
 
 test('metrics count operations by client and result, refusals by reason', async () => {

@@ -182,3 +182,24 @@ test('a look gives way to the event loop, and what it finds takes effect all at 
   await directory.reload();
   assert.ok((await turnsDuring(directory.reload())) >= 3, 'where nothing has changed, too');
 });
+
+test('with another passphrase, files that are as they were are read again, those that it did not fit', async (t) => {
+  const { folder, at, put } = folderOf(t);
+  const [locked, open] = [newKey(), newKey()];
+  const cipher = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc' } as const;
+  writeFileSync(at('locked.key'), locked.export({ ...cipher, passphrase: 'second' }), { mode: 0o600 });
+  put('open.key', open);
+  settle(t);
+  const directory = new ReloadingDirectory(folder, { passphrase: 'first' });
+  const before = directory.find(idOf(open));
+  assert.deepEqual(
+    [directory.find(idOf(locked)), directory.problems],
+    [undefined, [{ file: 'locked.key', reason: 'the passphrase does not fit' }]],
+  );
+  await directory.reload();
+  assert.equal(directory.problems.length, 1);
+  directory.passphrase = 'second';
+  const { added, problems } = await directory.reload();
+  assert.deepEqual([labels(added), problems], [['locked.key'], []]);
+  assert.equal(directory.find(idOf(open)), before, 'the same object: it was not read again');
+});
