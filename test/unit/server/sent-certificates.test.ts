@@ -1,5 +1,6 @@
 /** What a client sends beside its own certificate: whoever is let in through TLS chooses it freely. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, before, type TestContext, test } from 'node:test';
@@ -159,11 +160,23 @@ for (const [what, [why, make]] of Object.entries(STRANGERS)) {
   });
 }
 
-test('what OpenSSL has a name for and Node has none is told of by that', async () => {
-  const more = ['1.2.3.4=critical,DER:05:00'];
-  const { certPem, keyPem } = await setup.authority.issue({ type: 'p256', usage: 'client', more });
-  assert.deepEqual(await refusalOf(certPem, keyPem), { ...ENDED, why: 'UNHANDLED_CRITICAL_EXTENSION' });
-});
+/** A P-256 key that has the curve in numbers, not by its name (RFC 5480 forbids it). */
+function explicitKey(): string {
+  const options = ['-name', 'prime256v1', '-param_enc', 'explicit', '-genkey', '-noout'];
+  return execFileSync('openssl', ['ecparam', ...options], { encoding: 'utf8' });
+}
+
+const issued = (more: string) => () => setup.authority.issue({ type: 'p256', usage: 'client', more: [more] });
+
+for (const [why, make] of [
+  ['UNHANDLED_CRITICAL_EXTENSION', issued('1.2.3.4=critical,DER:05:00')],
+  ['EC_KEY_EXPLICIT_PARAMS', () => setup.authority.issueFor(explicitKey())],
+] as const) {
+  test(`what OpenSSL has a name for and Node has none is told of by that: ${why}`, async () => {
+    const { certPem, keyPem } = await make();
+    assert.deepEqual(await refusalOf(certPem, keyPem), { ...ENDED, why });
+  });
+}
 
 test('revocation lists are looked at for clients of the authority, not for strangers', async () => {
   const north = await setup.authority.subordinate('North');
