@@ -45,12 +45,26 @@ function issue(
   return authority.issue({ commonName: edge, dnsNames, usage: 'client', keyType: 'ec', days });
 }
 
-function withEdge(policy: PolicyDraft, edge: string): PolicyDraft {
+/** @returns `undefined`: another client has its name */
+function withEdge(policy: PolicyDraft, edge: string): PolicyDraft | undefined {
   const identity = `DNS:${edge}`;
   const same = (each: string) => comparableIdentity(each) === comparableIdentity(identity);
   if (policy.clients.some(({ identities }) => identities.some(same))) return policy;
+  if (policy.clients.some(({ name }) => name === edge)) return undefined;
   const client = { name: edge, identities: [identity], tickets: { group: TICKET_GROUP } };
   return { ...policy, clients: [...policy.clients, client] };
+}
+
+/** Puts a new edge into the changes, or why there is none. */
+function add(changes: Changes, authority: CertificateAuthority, plan: EdgesPlan, edge: string): void {
+  const policy = withEdge(changes.policy, edge);
+  if (policy === undefined) {
+    const why = `${plan.policy} has another client of that name`;
+    changes.refused.push(`edges/${edge} is not made: ${why}. Give the edge, or that client, another one.`);
+    return;
+  }
+  changes.policy = policy;
+  changes.issued.push([edge, issue(authority, edge, [edge], plan.days)]);
 }
 
 function withIdentity(policy: PolicyDraft, client: ClientOptions, identity: string): PolicyDraft {
@@ -100,8 +114,7 @@ function changesOf(
   for (const edge of plan.edges) {
     const name = `edges/${edge}/edge.crt`;
     if (!files.has(name)) {
-      changes.policy = withEdge(changes.policy, edge);
-      changes.issued.push([edge, issue(authority, edge, [edge], plan.days)]);
+      add(changes, authority, plan, edge);
       continue;
     }
     const certificate = new X509Certificate(files.read(name));

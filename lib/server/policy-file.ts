@@ -42,8 +42,13 @@ const key = z.strictObject({
   uses: z.array(z.enum(KEY_USES)).min(1).optional(),
 });
 
+/** It would be chance whom metrics mean: they call the clients beyond 500 so. */
+const clientName = label.refine((name) => name !== 'other', {
+  error: 'must not be "other", which metrics call all clients beyond 500',
+});
+
 const client = z.strictObject({
-  name: label,
+  name: clientName,
   identities: z.array(identity).min(1),
   keys: z.array(keyId).optional(),
   servernames: z
@@ -71,12 +76,17 @@ export function isIdentity(text: string): boolean {
   return [NAME, PIN, FINGERPRINT].some((form) => form.test(text));
 }
 
-/** Two clients of one identity: it would be chance which of them counts. */
+/** Two clients of one identity: it would be chance which of them counts. One client that has it twice was meant to have another. */
 function repeatedIdentity({ clients }: z.infer<typeof policy>): string | undefined {
-  const seen = new Set<string>();
-  for (const each of clients.flatMap(({ identities }) => identities)) {
-    if (seen.has(comparableIdentity(each))) return each;
-    seen.add(comparableIdentity(each));
+  const owners = new Map<string, string>();
+  for (const { name, identities } of clients) {
+    for (const identity of identities) {
+      const owner = owners.get(comparableIdentity(identity));
+      const quoted = JSON.stringify(identity);
+      if (owner === name) return `the client ${JSON.stringify(name)} has the identity ${quoted} twice.`;
+      if (owner !== undefined) return `two clients have the identity ${quoted}.`;
+      owners.set(comparableIdentity(identity), name);
+    }
   }
   return undefined;
 }
@@ -121,10 +131,10 @@ export function parsePolicy(text: string): GrantsOptions {
     const [issue] = error.issues;
     throw invalid(`${issue?.path.join('.') || 'the file'}: ${issue?.message}.`, error);
   }
-  const repeated = repeatedIdentity(data);
-  if (repeated !== undefined) throw invalid(`two clients have the identity ${JSON.stringify(repeated)}.`);
   const client = repeatedName(data);
   if (client !== undefined) throw invalid(`two clients have the name ${JSON.stringify(client)}.`);
+  const repeated = repeatedIdentity(data);
+  if (repeated !== undefined) throw invalid(repeated);
   const key = repeatedKey(data);
   if (key !== undefined) throw invalid(`the key ${JSON.stringify(key)} is there twice.`);
   return data;

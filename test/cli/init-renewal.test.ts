@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -101,6 +110,20 @@ test('an edge that the policy knows by its key gets its new key into the same pl
     policy().clients.map(({ name }) => name),
     ['pinned', 'e2', 'any'],
   );
+});
+
+test('a new edge whose name another client has is not made, and what to do is said; the others are', () => {
+  writePolicy([...policy().clients, { name: 'e3', identities: ['DNS:elsewhere.internal'] }]);
+  const before = policy();
+  const { status, stderr } = cli('init', pki, '--edge', 'e3', '--edge', 'e4');
+  assert.equal(status, 1);
+  assert.match(
+    stderr,
+    /edges\/e3 is not made: .*policy\.json has another client of that name\. Give the edge/,
+  );
+  assert.equal(existsSync(at('edges/e3')), false);
+  assert.deepEqual(policy().clients.slice(0, -1), before.clients);
+  assert.equal(clientOf('e4')?.name, 'e4');
 });
 
 test('files that are replaced keep their permissions', () => {

@@ -77,11 +77,24 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
   ],
   ['has a rate of nothing', policy({}, { rate: { perSecond: 0 } }), /rate\.perSecond/],
   ['has tickets without a group', policy({}, { tickets: {} }), /clients\.0\.tickets/],
+  [
+    'has a client with the name of the rest',
+    policy({}, { name: 'other' }),
+    /clients\.0\.name: must not be "other"/,
+  ],
+  [
+    'names one identity twice in one client',
+    policy({}, { identities: ['DNS:a', 'DNS:A'] }),
+    /the client "edge-1" has the identity "DNS:A" twice/,
+  ],
   ['has a name with a newline', policy({}, { name: 'a\nb' }), /clients\.0\.name/],
   [
     'names one identity twice, spelt differently',
-    JSON.stringify({ version: 1, clients: [CLIENT, { ...CLIENT, identities: ['DNS:EDGE-1.internal'] }] }),
-    /two clients/,
+    JSON.stringify({
+      version: 1,
+      clients: [CLIENT, { name: 'edge-2', identities: ['DNS:EDGE-1.internal'] }],
+    }),
+    /two clients have the identity "DNS:EDGE-1\.internal"/,
   ],
   [
     'gives two clients one name',
