@@ -1,9 +1,11 @@
 /**
  * `npm run bench:gate`: fails when a remote handshake costs its edge more than its budget.
  *
- * A ratio of CPU times, each the lower quartile of rounds in turn, and the best of three tries: a busy machine makes both sides
- * slower, and not three times in a row one of them alone. `-- --canary` slows the remote side down by 30 % of itself, and succeeds
- * where the edge keeps its budget before and not then, in one of three attempts: a gate that cannot fail is none.
+ * A ratio of CPU times, each the lower quartile of rounds in turn, and the best of three tries, each with processes of its own. A
+ * busy machine makes one side dearer than the other, and three times in a row: a try in which others had the cores decides
+ * nothing and is made again, and where that goes on "not decided" is said, which is no failure. `-- --canary` slows the remote
+ * side down by 30 % of itself, and succeeds where the edge keeps its budget before and not then, in one of three attempts: a gate
+ * that cannot fail is none.
  */
 import { parseArgs } from 'node:util';
 import { nameOf, roundOf } from '../lib/cli/bench/comparison.ts';
@@ -12,8 +14,19 @@ import { CONCURRENT } from '../lib/cli/bench/scale.ts';
 import { inWorkshop } from '../lib/cli/bench/session.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
 import { BUDGETS, type Budget, SCALE, UNIT } from './budgets.ts';
-import { keeps, type Measured, measuredIn, SLOWDOWN, type Subject, sings, TRIES } from './gate-check.ts';
+import {
+  keeps,
+  type Measured,
+  measuredIn,
+  SLOWDOWN,
+  type Subject,
+  sings,
+  TRIES,
+  Undecided,
+} from './gate-check.ts';
 import { script, usage } from './script.ts';
+
+const SIDES = ['native', 'remote'] as const;
 
 async function measure(workshop: Workshop, budget: Budget): Promise<Measured> {
   const { native, remote } = await interleave(
@@ -23,10 +36,12 @@ async function measure(workshop: Workshop, budget: Budget): Promise<Measured> {
     },
     workshop.scale.rounds,
   );
-  const { nativeMs, remoteMs, cost } = measuredIn(native, remote);
+  const { nativeMs, ...measured } = measuredIn(native, remote);
+  const { remoteMs, cost, disturbed } = measured;
   const figures = `remote ${remoteMs.toFixed(3)} ms, native with ${nameOf(UNIT)} ${nativeMs.toFixed(3)} ms`;
-  console.log(`${nameOf(budget)}: ${figures}: ${cost.toFixed(2)}, at most ${budget.most}`);
-  return { remoteMs, cost };
+  const counts = disturbed.length === 0 ? '' : ' (disturbed: does not count)';
+  console.log(`${nameOf(budget)}: ${figures}: ${cost.toFixed(2)}, at most ${budget.most}${counts}`);
+  return measured;
 }
 
 const subjectOf = (workshop: Workshop, budget: Budget): Subject => ({
@@ -35,26 +50,41 @@ const subjectOf = (workshop: Workshop, budget: Budget): Subject => ({
     if (burnMs > 0) console.log(`now with ${SLOWDOWN * 100} % more`);
     await (await workshop.edge('remote')).figures({ burnMs });
   },
+  renew: () => workshop.renew(SIDES),
 });
 
-async function gate(workshop: Workshop, budget: Budget): Promise<boolean> {
-  if (await keeps(subjectOf(workshop, budget), budget)) return true;
-  const limit = `more than ${budget.most} in ${TRIES} tries`;
-  console.error(`${nameOf(budget)}: ${limit}. The budget (bench/budgets.ts): ${budget.because}.`);
-  return false;
+interface Check {
+  readonly holds: (subject: Subject, budget: Budget) => Promise<boolean>;
+  /** Where it does not. */
+  readonly words: (budget: Budget) => string;
 }
 
-async function canary(workshop: Workshop, budget: Budget): Promise<boolean> {
-  if (await sings(subjectOf(workshop, budget), budget)) return true;
-  const what = `there was no attempt of ${TRIES} in which the edge kept its budget, and not when it was ${SLOWDOWN * 100} % slower`;
-  console.error(`${nameOf(budget)}: ${what}.`);
-  return false;
+const GATE: Check = {
+  holds: keeps,
+  words: ({ most, because }) =>
+    `more than ${most} in ${TRIES} tries. The budget (bench/budgets.ts): ${because}.`,
+};
+
+const CANARY: Check = {
+  holds: sings,
+  words: () =>
+    `there was no attempt of ${TRIES} in which the edge kept its budget, and not when it was ${SLOWDOWN * 100} % slower.`,
+};
+
+async function check(workshop: Workshop, budget: Budget, { holds, words }: Check): Promise<void> {
+  try {
+    if (await holds(subjectOf(workshop, budget), budget)) return;
+    console.error(`${nameOf(budget)}: ${words(budget)}`);
+    process.exitCode = 1;
+  } catch (error) {
+    if (!(error instanceof Undecided)) throw error;
+    console.log(`${nameOf(budget)}: ${error.message}`);
+  }
 }
 
 await script('npm run bench:gate -- --canary', async () => {
   const { values } = usage(() => parseArgs({ options: { canary: { type: 'boolean', default: false } } }));
-  const check = values.canary ? canary : gate;
   await inWorkshop(SCALE, async (workshop) => {
-    for (const budget of BUDGETS) if (!(await check(workshop, budget))) process.exitCode = 1;
+    for (const budget of BUDGETS) await check(workshop, budget, values.canary ? CANARY : GATE);
   });
 });

@@ -3,9 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BUDGETS } from '../../../../bench/budgets.ts';
-import { keeps, measuredIn, type Subject, sings } from '../../../../bench/gate-check.ts';
+import {
+  keeps,
+  MOST_DISTURBED,
+  measuredIn,
+  type Subject,
+  sings,
+  Undecided,
+} from '../../../../bench/gate-check.ts';
 import { oneOf } from '../../../../bench/tries.ts';
-import { samplesWith } from '../../../helpers/bench.ts';
+import { QUIET, samplesWith } from '../../../helpers/bench.ts';
+import type { Pretended } from '../../../helpers/pretended-gate.ts';
 import { run } from '../../../helpers/programs.ts';
 import { readSource } from '../../house/source-tree.ts';
 
@@ -31,45 +39,92 @@ test('a measurement that fails is no bad try: it ends the gate', async () => {
   );
 });
 
-/** An edge that costs so much, and in proportion more when it wastes time. */
-function subject(
-  cost: number,
-  blind = false,
-): Subject & { readonly measured: number; readonly wasted: number[] } {
-  const wasted: number[] = [];
-  let measured = 0;
+interface Pretender extends Subject {
+  /** What was done, in turn: measured, renewed, or so much wasted. */
+  readonly done: (string | number)[];
+}
+
+/**
+ * An edge that costs so much, and in proportion more when it wastes time.
+ *
+ * @param quiet of each measurement, whether nobody disturbed it; of those that are not named nobody did
+ */
+function subject(cost: number, quiet: readonly boolean[] = [], blind = false): Pretender {
+  const done: (string | number)[] = [];
+  let [wasted, measured] = [0, 0];
   return {
-    wasted,
-    get measured() {
-      return measured;
+    done,
+    waste: async (ms) => {
+      wasted = ms;
+      done.push(ms);
     },
-    waste: async (ms) => void wasted.push(ms),
+    renew: () => {
+      wasted = 0;
+      done.push('renew');
+    },
     measure: async () => {
-      measured += 1;
-      return { remoteMs: 2, cost: blind ? cost : cost * (1 + (wasted.at(-1) ?? 0) / 2) };
+      done.push('measure');
+      const disturbed = (quiet[measured++] ?? true) ? [] : ['Others were there.'];
+      return { remoteMs: 2, cost: blind ? cost : cost * (1 + wasted / 2), disturbed };
     },
   };
 }
 
+const times = (count: number, ...what: readonly (string | number)[]) => Array(count).fill(what).flat();
+
 test('the gate is passed within its budget, and after three tries beyond it not', async () => {
   const [good, bad] = [subject(1.5), subject(1.7)];
-  assert.deepEqual([await keeps(good, { most: 1.6 }), good.measured], [true, 1]);
-  assert.deepEqual([await keeps(bad, { most: 1.6 }), bad.measured], [false, 3]);
+  assert.deepEqual([await keeps(good, { most: 1.6 }), good.done], [true, ['measure']]);
+  // Each with processes of its own.
+  const all = ['measure', ...times(2, 'renew', 'measure')];
+  assert.deepEqual([await keeps(bad, { most: 1.6 }), bad.done], [false, all]);
+});
+
+test('what others disturbed neither passes the gate nor fails it: it is measured again', async () => {
+  for (const [cost, kept, tries] of [
+    [1.5, true, 1],
+    [1.7, false, 3],
+  ] as const) {
+    const edge = subject(cost, [false, false]);
+    assert.equal(await keeps(edge, { most: 1.6 }), kept);
+    assert.equal(edge.done.filter((each) => each === 'measure').length, 2 + tries);
+    // By the same processes: nothing is known of them yet.
+    assert.deepEqual(edge.done.slice(0, 3), times(3, 'measure'));
+  }
+});
+
+test('where others are there for good nothing is decided, after so many measurements of each budget', async () => {
+  const never: readonly boolean[] = Array(1000).fill(false);
+  for (const check of [keeps, sings]) {
+    for (const cost of [1.5, 1.7]) {
+      const edge = subject(cost, never);
+      await assert.rejects(check(edge, { most: 1.6 }), Undecided);
+      assert.equal(edge.done.filter((each) => each === 'measure').length, MOST_DISTURBED);
+    }
+    // Two that nobody disturbed are no three; that the canary's slowdown is seen takes four.
+    const edge = subject(1.7, [true, true, ...never]);
+    await assert.rejects(
+      keeps(edge, { most: 1.6 }),
+      /^Error: not decided: 8 times others .*: Others were there\.$/,
+    );
+  }
+  await assert.rejects(sings(subject(1.3, [true, true, true, ...never]), { most: 1.6 }), Undecided);
 });
 
 test('the canary wastes 30 % of what the edge spends, and sings when the gate sees that', async () => {
   const edge = subject(1.3);
   assert.ok(await sings(edge, { most: 1.6 }));
-  assert.deepEqual([edge.wasted, edge.measured], [[0, 0.3 * 2], 1 + 3]);
+  // The same processes: nothing else has changed.
+  assert.deepEqual(edge.done, [0, 'measure', 0.3 * 2, ...times(3, 'measure')]);
 });
 
 test('no canary sings where the gate sees nothing, or the budget is left without it', async () => {
-  assert.ok(!(await sings(subject(1.3, true), { most: 1.6 })));
+  assert.ok(!(await sings(subject(1.3, [], true), { most: 1.6 })));
   assert.ok(!(await sings(subject(1.2), { most: 1.6 })));
   const broken = subject(1.62);
   assert.ok(!(await sings(broken, { most: 1.6 })));
   // It was never slowed down: nothing would have been proven.
-  assert.deepEqual(broken.wasted, [0, 0, 0]);
+  assert.deepEqual(broken.done, [0, 'measure', ...times(2, 'renew', 0, 'measure')]);
 });
 
 test('what the gate measures is of the quieter rounds, and of full handshakes', () => {
@@ -77,7 +132,15 @@ test('what the gate measures is of the quieter rounds, and of full handshakes', 
   const rounds = (...costs: readonly number[]) => costs.map((edgeCpuMs) => ({ ...quiet!, edgeCpuMs }));
   // Half of them, and more, beside another program; the cheapest is not it either.
   const [native, remote] = [rounds(3, 1, 0.9, 3, 3), rounds(0.6, 9, 0.5, 9, 9)];
-  assert.deepEqual(measuredIn(native, remote), { nativeMs: 1, remoteMs: 0.6, cost: 0.6 });
+  const figures = { nativeMs: 1, remoteMs: 0.6, cost: 0.6 };
+  assert.deepEqual(measuredIn(native, remote), { ...figures, disturbed: [] });
+  const waits = { ...QUIET, edge: 0.06 };
+  const { disturbed, ...same } = measuredIn(
+    native,
+    remote.map((each) => ({ ...each, waits })),
+  );
+  assert.deepEqual(same, figures);
+  assert.match(disturbed.join(), /^Other programs disturbed this: the edge waited for its core .*remote 6 %/);
   for (const operations of [0, 0.99, 1.01]) {
     const other = { ...remote[0]!, operations };
     assert.throws(() => measuredIn(native, [...remote.slice(1), other]), /had not one operation/);
@@ -96,31 +159,54 @@ test('every budget has its reason, and is narrow enough for the canary', () => {
   }
 });
 
-const BENCH = new URL('../../../../bench/', import.meta.url);
+const GATE = fileURLToPath(new URL('../../../../bench/gate.js', import.meta.url));
+const HOOK = new URL('../../../helpers/pretended-gate.js', import.meta.url).href;
 
-/** Of a short form: what it measures means nothing, and every cost is more than 0. @param most of every budget */
-function gateWith(most: number, ...options: readonly string[]) {
-  const budgets = new URL('budgets.js', BENCH).href;
-  const change =
-    `import { BUDGETS, SCALE } from '${budgets}';` +
-    `for (const each of BUDGETS) each.most = ${most};` +
-    'Object.assign(SCALE, { rounds: 2, roundMs: 30, warmUpMs: 200 });';
-  const words = ['--import', `data:text/javascript,${encodeURIComponent(change)}`];
-  return run(process.execPath, [...words, fileURLToPath(new URL('gate.js', BENCH)), ...options]);
+/** With edges that are none. */
+function gateOf(pretended: Pretended, ...options: readonly string[]) {
+  const env = { ...process.env, PRETENDED: JSON.stringify(pretended) };
+  return run(process.execPath, ['--import', HOOK, GATE, ...options], { env });
 }
 
-test('the gate fails with a budget that is not kept, and not with one that is', async () => {
-  const broken = await gateWith(0);
-  assert.equal(broken.code, 1, broken.stderr);
-  for (const { site } of BUDGETS)
-    assert.match(broken.stderr, new RegExp(`^${site}, TLS 1\\.3: more than 0 in 3 tries\\. The budget`, 'm'));
-  const kept = await gateWith(1e9);
-  assert.equal(kept.code, 0, kept.stderr);
+const LINES = BUDGETS.map(({ site }) => site);
+const triesIn = (text: string) => text.split('\n').filter((line) => / remote .* at most /.test(line)).length;
+
+test('the gate passes with a budget that is kept, and fails with one that is not', async () => {
+  const kept = await gateOf({ costs: [1.4] });
+  assert.deepEqual([kept.code, kept.stderr, triesIn(kept.stdout)], [0, '', LINES.length]);
+  const broken = await gateOf({ costs: [1.7] });
+  assert.deepEqual([broken.code, triesIn(broken.stdout)], [1, 3 * LINES.length]);
+  for (const [index, { site, most }] of BUDGETS.entries()) {
+    const line = broken.stderr.split('\n')[index]!;
+    assert.ok(line.startsWith(`${site}, TLS 1.3: more than ${most} in 3 tries. The budget`), broken.stderr);
+  }
 });
 
-test('the canary fails where the slowdown leaves the budget kept', async () => {
-  const blind = await gateWith(1e9, '--canary');
-  assert.equal(blind.code, 1, blind.stderr);
+test('a try that is beyond the budget is made again by other processes', async () => {
+  const { code, stdout } = await gateOf({ costs: [1.7, 1.7, 1.4] });
+  assert.deepEqual([code, triesIn(stdout)], [0, 3 + 1]);
+});
+
+test('where others have the cores the gate decides nothing, says so, and does not fail', async () => {
+  for (const options of [[], ['--canary']]) {
+    const { code, stdout, stderr } = await gateOf({ costs: [1.7], waiting: 0.2 }, ...options);
+    assert.deepEqual([code, stderr, triesIn(stdout)], [0, '', 8 * LINES.length]);
+    for (const site of LINES)
+      assert.match(
+        stdout,
+        new RegExp(
+          `^${site}, TLS 1\\.3: not decided: 8 times others had the cores\\. .*waited for its core.* remote 20 %`,
+          'm',
+        ),
+      );
+  }
+});
+
+test('the canary sings with the real budgets, and fails where the slowdown is not seen', async () => {
+  const seen = await gateOf({ costs: [1.3] }, '--canary');
+  assert.deepEqual([seen.code, seen.stderr, triesIn(seen.stdout)], [0, '', 4 * LINES.length]);
+  const blind = await gateOf({ costs: [1.3], blind: true }, '--canary');
+  assert.equal(blind.code, 1, blind.stdout);
   assert.match(blind.stderr, /there was no attempt of 3/);
 });
 
