@@ -3,10 +3,7 @@
  * with a reason: nobody waits for what it would have said. None is left when the work is over.
  */
 import type { ChildProcess } from 'node:child_process';
-import { setTimeout as pause } from 'node:timers/promises';
-
-/** Of a connection that breaks the work hears before it hears of the end that broke it. */
-const HEARD_MS = 1000;
+import { orTheirEnd } from '../lib/cli/bench/reason.ts';
 
 /** Those that are to go on, and when each is over. */
 const running = new Map<ChildProcess, Promise<void>>();
@@ -43,11 +40,7 @@ export function owned(child: ChildProcess, what: string, said = () => ''): void 
 
 /** @throws (rejects) that one has ended that was to go on, or else what the work throws */
 export function besideChildren(work: Promise<void>): Promise<void> {
-  const failing = work.catch(async (error: unknown) => {
-    if (running.size > 0) await Promise.race([broken, pause(HEARD_MS)]);
-    throw error;
-  });
-  return Promise.race([failing, broken]);
+  return Promise.race([orTheirEnd(work, broken), broken]);
 }
 
 /** Ends one, and waits for that. */

@@ -54,7 +54,7 @@ function chosen(names: readonly string[], all: readonly Question[]): readonly Qu
   return names.length === 0 ? all : QUESTIONS.filter(({ name }) => names.includes(name));
 }
 
-/** Processes that were being started end with this one. */
+/** What was being measured may hold the process. */
 function endIfInterrupted(error: unknown): never {
   if (!(error instanceof Interrupted)) throw error;
   process.stderr.write(`keyless-tls: ${error.message}\n`);

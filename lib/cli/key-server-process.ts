@@ -92,12 +92,15 @@ function spawnKeyServer(folder: string, env: NodeJS.ProcessEnv): ChildProcess {
   });
 }
 
-/** @param files of {@link makeFiles}; @param env of the process */
+/** @param files of {@link makeFiles}; @param env of the process; @param over ends it while it is being started, at once */
 export async function startKeyServer(
   { folder }: Pick<Files, 'folder'>,
   env: NodeJS.ProcessEnv = process.env,
+  over?: AbortSignal,
 ): Promise<KeyServerProcess> {
   const child = spawnKeyServer(folder, env);
+  const end = () => void child.kill('SIGKILL');
+  over?.addEventListener('abort', end, { once: true });
   let said = 'it said nothing';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = text.trim();
@@ -106,9 +109,12 @@ export async function startKeyServer(
   const started = once(child, 'message') as Promise<[{ port: number }]>;
   const heard = watchStandstill(0, (seconds) => {
     said = `it stands still, for ${seconds} s`;
-    child.kill('SIGKILL');
+    end();
   });
-  const first = await Promise.race([started, ended]).finally(heard);
+  const first = await Promise.race([started, ended]).finally(() => {
+    heard();
+    over?.removeEventListener('abort', end);
+  });
   if (typeof first === 'string') {
     throw new KeylessError('ERR_KEYLESS_NO_KEY_SERVER', `The key server did not start: ${first}`);
   }

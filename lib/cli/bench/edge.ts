@@ -13,12 +13,15 @@ export const WITH_MAP = '--perf-basic-prof';
 export class Edge {
   /** Resolves when it has ended, for whatever reason, and has left nothing. */
   readonly gone: Promise<void>;
+  /** Rejects when it ends, and nobody has told it to. */
+  readonly lost: Promise<never>;
   readonly #child: ChildModule;
   #role: Role;
   #ports: EdgePorts = {};
   #asks = false;
   #isPinned = false;
   #isGone = false;
+  #isToEnd = false;
 
   /** @param execArgv options of node, such as `--expose-gc` */
   constructor(execArgv: readonly string[] = [], role: Role = 'edge') {
@@ -29,6 +32,10 @@ export class Edge {
       this.#isGone = true;
       if (hasMap) rmSync(mapOf(pid), { force: true });
     });
+    this.lost = new Promise((_, reject) => {
+      this.#child.gone.catch((error) => !this.#isToEnd && reject(error));
+    });
+    this.lost.catch(() => undefined);
   }
 
   /** @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION: it ends instead of listening; it has said why */
@@ -75,6 +82,7 @@ export class Edge {
   }
 
   end(): void {
+    this.#isToEnd = true;
     this.#child.end();
   }
 }

@@ -100,6 +100,17 @@ export function swappedOf(pid: number): number | undefined {
 /** @returns the ids of the processes that a process started */
 export function childrenOf(pid: number): number[] {
   try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    const lists = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'));
+    return lists.flatMap((list) => list.split(' ').filter(Boolean)).map(Number);
+  } catch {
+    return allWithParent(pid);
+  }
+}
+
+/** Where the kernel keeps no lists of children; looks at every process there is. */
+function allWithParent(pid: number): number[] {
+  try {
     return readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
       .map(Number)

@@ -53,7 +53,7 @@ async function asked(
   workshop: Workshop,
 ): Promise<Answered> {
   workshop.forgetEnded();
-  const answered = await Promise.race([answer(workshop), workshop.broken]);
+  const answered = await workshop.during(answer(workshop));
   const { scale } = workshop;
   const counts = { rounds: rounds(scale), mostRounds: mostRounds?.(scale) };
   return { name, title, failed: false, ...counts, ...concluded(answered) };

@@ -59,7 +59,10 @@ export function inWorkshops<T>(
   );
 }
 
-/** The same with one that is open. */
+/** The same with one that is open. @throws (rejects) also that something of it has ended which the work needs */
 export function inWorkshop<T>(scale: Scale, work: (workshop: Workshop) => Promise<T>): Promise<T> {
-  return inWorkshops(scale, async (workshops) => work(await workshops.current()));
+  return inWorkshops(scale, async (workshops) => {
+    const workshop = await workshops.current();
+    return workshop.during(work(workshop));
+  });
 }

@@ -10,6 +10,7 @@ import { environmentForChildren } from './environment.ts';
 import { Link } from './link.ts';
 import { cpuMsOf } from './process-figures.ts';
 import { Program } from './program.ts';
+import { orTheirEnd } from './reason.ts';
 import { CONCURRENT, type Scale } from './scale.ts';
 import { keyPemOf, makeSiteFiles, type Site, type SiteFiles } from './sites.ts';
 import { momentOf, type Own, type Waits, waitsBetween, watchOwnStandstill } from './waits.ts';
@@ -36,8 +37,10 @@ export class Workshop {
   readonly files: SiteFiles;
   readonly keyServer: KeyServerProcess;
   readonly clients = new Crew();
-  /** Rejects when something that every question needs has ended: nothing would be measured here any more. */
-  readonly broken: Promise<never>;
+  /** Rejects when something that all work needs has ended: nothing would be measured here any more. */
+  readonly #broken: Promise<never>;
+  /** Is told that an edge has ended that was not told to. */
+  #tellLost: (error: unknown) => void = () => undefined;
   readonly #owned = new Set<Owned>();
   readonly #edges = new Map<EdgeName, Edge>();
   readonly #say: (what: string) => void;
@@ -57,19 +60,32 @@ export class Workshop {
     const isPinned = pin(pid, 'key server');
     this.#own({ pid, role: 'key server', isPinned, end: () => keyServer.child.kill('SIGKILL') });
     for (const each of this.clients.members) this.#own(each);
-    this.broken = Promise.race([keyServerGone(keyServer), this.clients.gone]);
-    this.broken.catch(() => undefined);
+    this.#broken = Promise.race([keyServerGone(keyServer), this.clients.gone]);
+    this.#broken.catch(() => undefined);
   }
 
-  /** @param say is told what happens now, in a few words */
-  static async open(scale: Scale, say: (what: string) => void = () => undefined): Promise<Workshop> {
+  /** @param say is told what happens now, in a few words; @param over ends what is being started, and this rejects then */
+  static async open(
+    scale: Scale,
+    say: (what: string) => void = () => undefined,
+    over?: AbortSignal,
+  ): Promise<Workshop> {
     const files = makeSiteFiles();
     try {
-      return new Workshop(scale, files, await startKeyServer(files, environmentForChildren()), say);
+      return new Workshop(scale, files, await startKeyServer(files, environmentForChildren(), over), say);
     } catch (error) {
       rmSync(files.folder, { recursive: true, force: true });
       throw error;
     }
+  }
+
+  /**
+   * @param work that is done here; it goes on where this rejects
+   * @throws (rejects) at once that something has ended that all work needs; what the work throws, or that an edge has ended, if one has
+   */
+  during<T>(work: Promise<T>): Promise<T> {
+    const lost = new Promise<never>((_, reject) => (this.#tellLost = reject));
+    return Promise.race([orTheirEnd(work, Promise.race([this.#broken, lost])), this.#broken]);
   }
 
   say(what: string): void {
@@ -139,6 +155,7 @@ export class Workshop {
   /** An edge of the caller's own, cold. @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION if it does not listen */
   async startEdge(plan: EdgePlan, execArgv: readonly string[] = [], role: Role = 'edge'): Promise<Edge> {
     const edge = this.#own(new Edge(execArgv, role));
+    edge.lost.catch((error: unknown) => this.#tellLost(error));
     await edge.listen(plan);
     this.#everyPin &&= edge.isPinned;
     return edge;

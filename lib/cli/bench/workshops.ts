@@ -9,7 +9,7 @@ export class Workshops {
   #opening: Promise<Workshop> | undefined;
   #closed = Promise.resolve();
   #last: Workshop | undefined;
-  #isOver = false;
+  readonly #over = new AbortController();
 
   /** @param say is told what happens now, in a few words */
   constructor(scale: Scale, say?: (what: string) => void) {
@@ -38,16 +38,16 @@ export class Workshops {
     return this.#closed;
   }
 
-  /** What is being opened is open a moment later, and closed then. */
+  /** What is being opened ends as well, also where it stands still. */
   end(): Promise<void> {
-    this.#isOver = true;
+    this.#over.abort();
     return this.discard();
   }
 
   /** Work that goes on after the end, until its process ends, makes nothing any more. */
   async #open(): Promise<Workshop> {
-    if (this.#isOver) throw new Error('The benchmark is over.');
-    this.#last = await Workshop.open(this.#scale, this.#say);
+    if (this.#over.signal.aborted) throw new Error('The benchmark is over.');
+    this.#last = await Workshop.open(this.#scale, this.#say, this.#over.signal);
     return this.#last;
   }
 }

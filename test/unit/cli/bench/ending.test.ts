@@ -58,21 +58,19 @@ async function child(program: Program, word: string): Promise<number> {
   }
 }
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) {
-  test(`${signal} ends bench with its processes, and removes the keys it made`, async () => {
-    const program = startCommand(['bench', 'handshakes'], { env });
-    await program.prints(/1 of 1, about/);
-    // Key server, clients, and by then perhaps an edge.
-    const processes = await children(program, 2);
-    assert.equal((await readdir(temporary)).length, 1);
-    const { code, stdout, stderr } = await program.end(signal);
-    assert.equal(code, 1);
-    assert.equal(stdout, '');
-    assert.match(stderr, new RegExp(`keyless-tls: ${signal}: the benchmark was ended`));
-    await Promise.all(processes.map(gone));
-    assert.deepEqual(await readdir(temporary), []);
-  });
-}
+test('a signal ends bench with its processes, and removes the keys it made', async () => {
+  const program = startCommand(['bench', 'handshakes'], { env });
+  await program.prints(/1 of 1, about/);
+  // Key server, clients, and by then perhaps an edge.
+  const processes = await children(program, 2);
+  assert.equal((await readdir(temporary)).length, 1);
+  const { code, stdout, stderr } = await program.end('SIGTERM');
+  assert.equal(code, 1);
+  assert.equal(stdout, '');
+  assert.match(stderr, /keyless-tls: SIGTERM: the benchmark was ended/);
+  await Promise.all(processes.map(gone));
+  assert.deepEqual(await readdir(temporary), []);
+});
 
 test('signals that follow each other end it no otherwise: the keys are removed before one of them does', async () => {
   const program = startCommand(['bench', 'handshakes'], { env });
@@ -109,10 +107,10 @@ for (const [what, code] of Object.entries(LATE)) {
     );
     const script = `const [lib, bench] = ${JSON.stringify([lib, bench])};${code}
       await work().catch(({ message }) => { console.error(message); });`;
-    const { signal, stderr } = await run(process.execPath, ['--input-type=module', '-e', script], { env });
-    assert.equal(signal, null, stderr);
+    const ended = await run(process.execPath, ['--input-type=module', '-e', script], { env });
+    assert.deepEqual([ended.code, ended.signal], [0, null], ended.stderr);
     // One that is heard while the last things of the process are done ends it no earlier.
-    if (what === 'a workshop') assert.match(stderr, INTERRUPTED);
+    if (what === 'a workshop') assert.match(ended.stderr, INTERRUPTED);
     assert.deepEqual(await readdir(temporary), []);
   });
 }
@@ -165,6 +163,17 @@ for (const [what, script, words, victim, reason] of [
     assert.deepEqual(await readdir(temporary), []);
   });
 }
+
+test('a script of bench/ with edges whose key server ends says so, and leaves nothing', async () => {
+  const program = start(process.execPath, [join(BENCH, 'handshake.js')], { env });
+  const edge = await child(program, 'edge-process.js');
+  process.kill(await child(program, 'serve'), 'SIGKILL');
+  const { code, stdout, stderr } = await program.ended;
+  assert.deepEqual([code, stdout], [1, ''], stderr);
+  assert.match(stderr, /^The key server of the benchmark has ended: /m);
+  await gone(edge);
+  assert.deepEqual(await readdir(temporary), []);
+});
 
 test('what a child ends with it says, and not what came of it', async () => {
   const url = new URL('../../../../bench/', import.meta.url).href;

@@ -7,6 +7,25 @@ import { Interrupted, unlessInterrupted } from '../../../../lib/cli/bench/sessio
 const FAILED = new Error('a child has ended');
 const failing = () => Promise.reject(FAILED);
 
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const) {
+  test(`${signal} ends what goes on, once it is cleaned up`, async () => {
+    let goesOn: NodeJS.Timeout | undefined;
+    const interrupted = unlessInterrupted(
+      () => {
+        goesOn = setInterval(() => undefined, 1000);
+        process.kill(process.pid, signal);
+        return new Promise(() => undefined);
+      },
+      () => {
+        clearInterval(goesOn);
+        goesOn = undefined;
+      },
+    );
+    await assert.rejects(interrupted, { message: new RegExp(`^${signal}: the benchmark was ended`) });
+    assert.equal(goesOn, undefined);
+  });
+}
+
 test('what fails before its signal is heard has ended by that signal', async () => {
   const told = pause(100).then(() => process.kill(process.pid, 'SIGINT'));
   await assert.rejects(

@@ -1,9 +1,10 @@
 /** A process of the benchmark that stands still is not waited for for ever: its question has no figures, and the others have. */
 import assert from 'node:assert/strict';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Asker } from '../../../../lib/cli/bench/asker.ts';
+import { childrenOf } from '../../../../lib/cli/bench/process-figures.ts';
 import { Program } from '../../../../lib/cli/bench/program.ts';
 import type { Answer, Question } from '../../../../lib/cli/bench/question.ts';
 import { askAll } from '../../../../lib/cli/bench/run.ts';
@@ -70,9 +71,9 @@ test('whoever stands still, its question is not measured, with the reason, and t
       // It is ended at once, whatever comes afterwards.
       await outlasts(t, link.delay(1)).finally(() => gone(link.pid));
     }),
-    question('a key server, which ends', async ({ keyServer, broken }) => {
+    question('a key server, which ends', async ({ keyServer }) => {
       keyServer.child.kill('SIGKILL');
-      await broken;
+      await new Promise(() => undefined);
     }),
     question('nobody', async (workshop) => {
       const edge = await workshop.edge('remote');
@@ -138,6 +139,20 @@ test('a key server that does not come is ended', async (t) => {
   } finally {
     rmSync(files.folder, { recursive: true });
   }
+});
+
+test('the end does not wait for a key server that stands still while it starts', async () => {
+  const workshops = new Workshops(SCALE);
+  const opening = workshops.current();
+  opening.catch(() => undefined);
+  // Its certificates are made in this turn, and it is started.
+  await turn();
+  const isKeyServer = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('\0serve\0');
+  const pid = childrenOf(process.pid).find(isKeyServer)!;
+  process.kill(pid, 'SIGSTOP');
+  await workshops.end();
+  await assert.rejects(opening, { message: 'The key server did not start: it said nothing' });
+  await gone(pid);
 });
 
 test('a workshop after another leaves nothing, and after the end there is none', async () => {
