@@ -97,8 +97,9 @@ async function answer(workshop: Workshop): Promise<Answer> {
   ];
   const ratio = median(cpu(remote)) / median(cpu(native));
   return {
-    words: [...rateInWords(sides), generationsInWords(scale)],
+    words: [generationsInWords(scale)],
     conclusions: [
+      ...rateInWords(sides),
       `After the handshake no key takes part, and a byte costs ${times(ratio)} the CPU of native.`,
     ],
     tables: [

@@ -81,17 +81,18 @@ function comparedInWords({ batch, one }: Result): string {
   return `One process of clients makes ${perSecond(alone)} handshakes a second, ${batch[0]?.clientProcesses} make ${perSecond(all)}: ${times(all / alone)}.`;
 }
 
-/** They follow from what was measured. */
-export function wordsOf(result: Result, isPlaced: boolean): string[] {
-  const { batch, alone, sTimeCpuMs } = result;
+/** How busy each was, as far as the clients, the edge and the kernel say. */
+export function wordsOf({ batch }: Result, isPlaced: boolean): string[] {
   const [own, kernel] = [medianOf(batch, 'clientUtilisation'), medianOf(batch, 'clientUtilisationByKernel')];
   return [
     `With the native edge (P-256, TLS 1.3), the busiest process of clients uses ${share(own)} of a core, the kernel says ${share(kernel)}, and the edge ${share(edgeUtilisation(batch))} of ${isPlaced ? 'its own' : 'one'}.`,
-    ...(sTimeCpuMs.length === 0
-      ? []
-      : [
-          `A handshake with openssl s_time costs the edge ${ms(median(sTimeCpuMs))} ms of CPU, one with these clients ${ms(medianOf(alone, 'edgeCpuMs'))} ms.`,
-        ]),
+  ];
+}
+
+function otherClientInWords({ alone, sTimeCpuMs }: Result): string[] {
+  if (sTimeCpuMs.length === 0) return [];
+  return [
+    `A handshake with openssl s_time costs the edge ${ms(median(sTimeCpuMs))} ms of CPU, one with these clients ${ms(medianOf(alone, 'edgeCpuMs'))} ms.`,
   ];
 }
 
@@ -116,6 +117,7 @@ export function doubts({ batch, one, alone, sTimeCpuMs }: Result): Doubts {
 export const conclusionsOf = (result: Result, isPlaced: boolean): string[] => [
   comparedInWords(result),
   limitInWords(result, isPlaced),
+  ...otherClientInWords(result),
 ];
 
 async function answer(workshop: Workshop): Promise<Answer> {

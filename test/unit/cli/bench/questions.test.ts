@@ -5,6 +5,7 @@ import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { nameOf } from '../../../../lib/cli/bench/comparison.ts';
+import type { Edge } from '../../../../lib/cli/bench/edge.ts';
 import { eachGeneration, generationsOf } from '../../../../lib/cli/bench/generations.ts';
 import { page } from '../../../../lib/cli/bench/page.ts';
 import type { Answer, Question } from '../../../../lib/cli/bench/question.ts';
@@ -47,7 +48,8 @@ for (const question of QUESTIONS) {
     const isYardstick = ['handshakes', 'shim', 'load', 'clients'].includes(name);
     assert.equal((answer.natively?.['P-256, TLS 1.3'] ?? 0) > 0, isYardstick);
     // What compares is said only where nothing disturbed it.
-    assert.doesNotMatch(answer.words.join(), / × |\b(more|less|fewer) than\b|\badds\b/);
+    const comparing = / × |\b(more|less|fewer) than\b|\badds\b| ms\b.* ms\b|\d % and \d/m;
+    assert.doesNotMatch(answer.words.join('\n'), comparing);
     assert.match(JSON.stringify(answer.raw), /\d/);
     const [rounds, most] = [question.rounds(TINY), question.mostRounds?.(TINY) ?? question.rounds(TINY)];
     const all = roundsIn(answer.raw);
@@ -151,6 +153,20 @@ test('an edge that ends takes the question with it that it is asked in, and none
     answers.map(({ warnings }) => warnings.join()),
     ['This was not measured: A process of the benchmark (./edge-process.js) has ended: SIGKILL.', '', ''],
   );
+});
+
+test('work that fails because an edge has ended says so, and not what came of it; an edge that was told to end is no reason', async () => {
+  const failing = async (end: (edge: Edge) => void) => {
+    const edge = await workshop.startEdge(workshop.planOf('native'));
+    const plan = { version: 'TLSv1.3', ports: [edge.ports['P-256']!], concurrent: 4, ms: 300 } as const;
+    const ran = workshop.clients.run({ ...plan, kind: 'closed' });
+    end(edge);
+    await ran;
+  };
+  const lost = failing(({ pid }) => process.kill(pid, 'SIGKILL'));
+  await assert.rejects(workshop.during(lost), /edge-process.js\) has ended: SIGKILL\.$/);
+  const told = failing((edge) => edge.end());
+  await assert.rejects(workshop.during(told), /connections of the benchmark failed/);
 });
 
 test('a question that fails has no figures, says why, and takes no other one with it', async () => {
