@@ -10,7 +10,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,12 +19,12 @@ import { createKeyServer } from '../lib/server/key-server.ts';
 import { keyStoreOf } from '../lib/server/pem-directory.ts';
 import { pemKey } from '../lib/server/pem-key.ts';
 import { type Issued, makeAuthority } from '../test/helpers/certificates.ts';
+import { cpuOf, residentOf } from './child-figures.ts';
 import { end, owned } from './children.ts';
 import { cleaningUp, script, wholeNumber, wordsOf } from './script.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
-const TICKS_PER_SECOND = 100;
 const WINDOW = 96;
 /** A key server runs for months: what is measured is code that V8 has compiled. RSA comes too seldom for less. */
 const WARM_SECONDS = 8;
@@ -54,15 +54,6 @@ async function serve({ ca, server, keys }: Setup): Promise<void> {
   const { port } = await keyServer.listen(0, '127.0.0.1');
   process.send?.(port);
   process.once('disconnect', () => process.exit());
-}
-
-function cpuOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-function residentMegabytes(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }
 
 /** An edge that asks for one kind of signature, with so many requests in the air. */
@@ -179,7 +170,7 @@ async function speeds(
   return speed;
 }
 
-/** Many clients that ask for more than can be signed: what is left of the speed. */
+/** Connections of one client that ask for more than can be signed: what is left of the speed. */
 async function flooded(
   port: number,
   pid: number,
@@ -197,7 +188,7 @@ async function flooded(
     const rate = (sum() - answered) / (cpuOf(pid) - cpu);
     for (const asker of flood) asker.close();
     console.log(
-      `${kind} for 4 clients with 1,000 requests each in the air: ${(rate / speed[kind]).toFixed(2)} of that; resident ${residentMegabytes(pid).toFixed(0)} MB`,
+      `${kind} over 4 connections of one client with 1,000 requests in the air on each: ${(rate / speed[kind]).toFixed(2)} of that; resident ${residentOf(pid).toFixed(0)} MB`,
     );
     await pause(1);
   }
@@ -211,7 +202,7 @@ async function residentUnderFlood({ port, pid }: Serving, setup: Setup, seconds:
   const resident: string[] = [];
   for (let part = 0; part < 5; part += 1) {
     await pause(seconds * 4);
-    resident.push(residentMegabytes(pid).toFixed(0));
+    resident.push(residentOf(pid).toFixed(0));
   }
   const answered = flood.reduce((sum, asker) => sum + asker.answered, 0);
   for (const asker of flood) asker.close();
@@ -250,14 +241,14 @@ async function beside(
   for (const asker of [...flood, ecdsa]) asker.start();
   await pause(1);
   ecdsa.latencies = [];
-  const before = residentMegabytes(pid);
+  const before = residentOf(pid);
   const [answered, startedAt] = [flood.reduce((sum, each) => sum + each.answered, 0), performance.now()];
   await pause(seconds * 3);
   const rate =
     (flood.reduce((sum, each) => sum + each.answered, 0) - answered) / (performance.now() - startedAt);
   const [median, p99] = [percentile(ecdsa.latencies, 0.5), percentile(ecdsa.latencies, 0.99)];
   console.log(
-    `ECDSA beside ${connections} connections with ${window} RSA requests each in the air: median ${median.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms; RSA ${(rate * 1000).toFixed(0)}/s; resident ${before.toFixed(0)} -> ${residentMegabytes(pid).toFixed(0)} MB`,
+    `ECDSA beside ${connections} connections with ${window} RSA requests each in the air: median ${median.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms; RSA ${(rate * 1000).toFixed(0)}/s; resident ${before.toFixed(0)} -> ${residentOf(pid).toFixed(0)} MB`,
   );
   for (const asker of [...flood, ecdsa]) asker.close();
   await pause(1);

@@ -10,7 +10,6 @@ import { type HostsFolder, ProxyProcess } from '../test/helpers/proxying.ts';
 import { owned } from './children.ts';
 
 const SELF = fileURLToPath(import.meta.url);
-const TICKS_PER_SECOND = 100;
 const CHUNK_BYTES = 65_536;
 
 export interface Running {
@@ -21,17 +20,6 @@ export interface Terminator extends Running {
   readonly name: string;
   readonly pid: number;
   readonly port: number;
-}
-
-/** User and system time of a process, seconds (proc(5)). */
-export function cpuOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-/** Megabytes. */
-export function residentOf(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }
 
 /** Forks a file of the bench in a role. @param what it is, in words; @returns it, and its first message */

@@ -1,14 +1,17 @@
 /** Many connections to a proxy on which nothing happens, held by a process of their own. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import { mostConnections, raiseLimit } from '../lib/cli/bench/open-files.ts';
 import { type Running, startRole } from './proxies.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const BATCH = 100;
-/** What a proxy has open beside its connections, and to spare. */
-const OTHER_FILES = 100;
+/** With fewer, what is shared would count. */
+const FEWEST = 100;
+/** Open for each connection: with bytes for a backend there are two. */
+const FILES = { tcp: 2, http: 1 } as const;
+export const PROTOCOLS = ['tcp', 'http'] as const;
 
 export interface Crowd extends Running {
   readonly held: number;
@@ -21,18 +24,29 @@ interface Plan {
   readonly count: number;
 }
 
-/** How many connections the limit of open files leaves a proxy: with bytes for a backend, each is two (proc(5)). */
-export function mostIdle(protocol: Plan['protocol']): number {
-  const limits = readFileSync('/proc/self/limits', 'utf8');
-  const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity) - OTHER_FILES;
-  return protocol === 'tcp' ? Math.floor(files / 2) : files;
+/**
+ * @returns as many as are wanted, or as the limit of open files leaves a proxy
+ * @throws that it leaves too few, and what to do
+ */
+export function idleCount(protocol: Plan['protocol'], wanted: number): number {
+  const files = FILES[protocol];
+  const count = Math.min(wanted, Math.floor(mostConnections() / files));
+  if (count >= Math.min(wanted, FEWEST)) return count;
+  throw new Error(
+    `The limit of open files leaves no room for ${FEWEST} idle connections over ${protocol}: ${raiseLimit(wanted * files)}`,
+  );
 }
 
-/** Resolves when all are connected: over HTTP, when each was answered once. */
+/**
+ * Resolves when all are connected: over HTTP, when each was answered once.
+ *
+ * @throws (rejects) that none is
+ */
 export async function holdIdle(port: number, protocol: Plan['protocol'], count: number): Promise<Crowd> {
   const plan = { port, protocol, count };
   const what = 'The crowd of idle connections';
   const { child, told } = await startRole<{ held: number; lost: number }>(SELF, '--crowd', what, plan);
+  if (told.held === 0) throw new Error(`None of ${count} idle connections got through.`);
   return { child, ...told };
 }
 

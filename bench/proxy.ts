@@ -5,17 +5,10 @@
  * Both proxies run at once in processes of their own, in front of the same backend, and are measured in turn (A B, B A …).
  */
 import { HostsFolder } from '../test/helpers/proxying.ts';
+import { cpuOf, residentOf } from './child-figures.ts';
 import { end } from './children.ts';
-import {
-  cpuOf,
-  type Running,
-  residentOf,
-  startBackend,
-  startHandWritten,
-  startOwn,
-  type Terminator,
-} from './proxies.ts';
-import { holdIdle, mostIdle } from './proxy-crowd.ts';
+import { type Running, startBackend, startHandWritten, startOwn, type Terminator } from './proxies.ts';
+import { holdIdle, idleCount, PROTOCOLS } from './proxy-crowd.ts';
 import { cleaningUp, script, wholeNumber, wordsOf } from './script.ts';
 import { download } from './transfer.ts';
 
@@ -58,8 +51,8 @@ async function passBytes(folder: HostsFolder, rounds: number, megabytes: number)
 
 /** Each proxy by itself, and each crowd in a process of its own, which has a limit of open files of its own. */
 async function beIdle(folder: HostsFolder, wanted: number): Promise<void> {
-  for (const protocol of ['tcp', 'http'] as const) {
-    const count = Math.min(wanted, mostIdle(protocol));
+  for (const protocol of PROTOCOLS) {
+    const count = idleCount(protocol, wanted);
     if (count < wanted)
       console.log(`over ${protocol}, the limit of open files of this machine leaves room for ${count}`);
     const backend = await startBackend(protocol === 'tcp' ? 'quiet' : 'http');
@@ -86,6 +79,8 @@ await script('npm run bench:proxy -- 7 400 10000', async () => {
     wholeNumber('Megabytes of a round'),
     wholeNumber('Idle connections', 0),
   );
+  // Before the rounds, which take their time.
+  for (const protocol of PROTOCOLS) idleCount(protocol, connections);
   await cleaningUp(async () => {
     const folder = await HostsFolder.make();
     await folder.add('www', ['localhost']);

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { number, spread } from '../lib/cli/bench/figures-in-words.ts';
+import { number, signed, spread } from '../lib/cli/bench/figures-in-words.ts';
 import { makeSiteFiles, type Site, type SiteFiles } from '../lib/cli/bench/sites.ts';
 import { median } from '../lib/cli/bench/statistics.ts';
 import { UsageError } from '../lib/cli/command.ts';
@@ -111,7 +111,7 @@ async function compare(
     if (Number.isNaN(native)) continue;
     for (const [side, figures] of starts) {
       const all = figures.map((each) => each[moment]);
-      console.log(`${name}, ${moment}, ms: ${side} ${spread(all, number)}, +${number(median(all) - native)}`);
+      console.log(`${name}, ${moment}, ms: ${side} ${spread(all, number)}, ${signed(median(all) - native)}`);
     }
   }
 }

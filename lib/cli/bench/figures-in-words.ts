@@ -9,6 +9,9 @@ export function number(value: number): string {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
+/** As {@link number}, of a difference. */
+export const signed = (value: number) => `${value < 0 ? '-' : '+'}${number(Math.abs(value))}`;
+
 const MOST_DIGITS = 9;
 
 /** As {@link number}, with as many digits as it takes to be seen on its side of these limits. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { signed } from '../../../../lib/cli/bench/figures-in-words.ts';
 import { run } from '../../../helpers/programs.ts';
 
 const BENCH = fileURLToPath(new URL('../../../../bench/', import.meta.url));
@@ -28,3 +29,35 @@ for (const [script, word] of [
     assert.doesNotMatch(stderr, /^\s+at /m);
   });
 }
+
+test('with few open files bench:proxy measures no memory of idle connections, and says what to do', async () => {
+  const proxy = (limit: number, ...words: readonly string[]) =>
+    run('sh', [
+      '-c',
+      `ulimit -n ${limit}; exec "$0" "$@"`,
+      process.execPath,
+      join(BENCH, 'proxy.js'),
+      ...words,
+    ]);
+  for (const [limit, wanted, reason] of [
+    [90, 100, /no room for 100 idle connections over tcp: ulimit -n 300$/m],
+    [101, 1, /over tcp: ulimit -n 102$/m],
+    [299, 5000, /over tcp: ulimit -n 10100$/m],
+  ] as const) {
+    const { code, stdout, stderr } = await proxy(limit, '1', '1', String(wanted));
+    assert.deepEqual([code, stdout], [1, ''], stderr);
+    assert.match(stderr, reason);
+  }
+});
+
+test('bench:proxy knows the CPU of small rounds, which take less than the 10 ms that the kernel counts in', async () => {
+  const { code, stdout, stderr } = await run(process.execPath, [join(BENCH, 'proxy.js'), '1', '1', '0']);
+  assert.equal(code, 0, stderr);
+  const found = [...stdout.matchAll(/: (\d+\.\d\d) s CPU for a gigabyte/g)].map(([, value]) => Number(value));
+  assert.equal(found.length, 2, stdout);
+  assert.ok(found.every((value) => value > 0) && found.some((value) => value % 10 !== 0), stdout);
+});
+
+test('a difference has its sign', () => {
+  assert.deepEqual([16.6, 0, -16.6].map(signed), ['+16.6', '+0.000', '-16.6']);
+});
