@@ -59,7 +59,7 @@ export function choose<T extends Candidate>(
 }
 
 /**
- * Who else is asked what one does not answer: nobody is asked a third time, so rather somebody who answers than one of whom nothing
+ * Who else is asked what one does not answer: there are few attempts, so rather somebody who answers than one of whom nothing
  * is known, however cheap that makes it. See {@link choose}.
  */
 export function chooseOther<T extends TriedCandidate>(

@@ -10,49 +10,14 @@ import { type Deadlines, hasOverslept, type Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
 import type { Answer } from '../protocol/answers.ts';
 import { waitItem } from '../protocol/request-encoder.ts';
-import type { Items } from '../protocol/tags.ts';
 import { type ClientOperation, clientOperation } from './channels.ts';
-import type { Connection, Profile } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { CancelListener, ErrandRequest } from './errand-request.ts';
 import { isFault, isRefusal, unanswered, waitedInVain, wireError } from './errors.ts';
 import type { Hedgeable } from './hedging.ts';
 import type { KnownServer } from './known-server.ts';
-import type { LaneName } from './lane.ts';
 import { subjectOf } from './refusals.ts';
 import type { Waiting } from './waiting-line.ts';
-
-export interface ErrandRequest {
-  readonly kind: ClientOperation['kind'];
-  readonly lane: LaneName;
-  /** The scheme of a signature, or otherwise what is to be done. */
-  readonly method: string;
-  /** `undefined`: it is for no key. */
-  readonly keyId: Uint8Array | undefined;
-  /** The custom function that it is to a key server of the profile; `undefined`: none. Default: none. */
-  readonly functionFor?: ((profile: Profile) => string | undefined) | undefined;
-  /** Only key servers of this profile are asked a second time while the first is still asked; default: all. */
-  readonly hedgedAt?: Profile | undefined;
-  /** The request in the words of either profile. @throws what makes it impossible there */
-  items(profile: Profile): Items;
-  /** Milliseconds on the clock. */
-  readonly deadline: number;
-  /** `undefined`: cannot be cancelled. */
-  readonly signal: CancelSignal | undefined;
-  /** Key servers that are not asked; default none. */
-  readonly avoid?: readonly KnownServer[] | undefined;
-}
-
-/** The part of an AbortSignal that matters here. */
-export interface CancelSignal {
-  readonly aborted: boolean;
-  readonly reason: unknown;
-  addEventListener(type: 'abort', listener: CancelListener, options: { once: true }): void;
-  removeEventListener(type: 'abort', listener: CancelListener): void;
-}
-
-/** An object: a function would be a closure for each operation. */
-export interface CancelListener {
-  handleEvent(): void;
-}
 
 export type ErrandResult = Uint8Array | KeylessError;
 
@@ -66,8 +31,8 @@ export interface ErrandEvents {
   onFailed(errand: Errand, error: KeylessError, lost: boolean): boolean;
   /** @returns whether somebody else is there than those that it avoids */
   hasOthers(errand: Errand): boolean;
-  /** @returns why no key server is there; `undefined`: one is */
-  whyNobody(): KeylessError | undefined;
+  /** @returns why no key server is there that it may go to; `undefined`: one is */
+  whyNobody(errand: Errand): KeylessError | undefined;
   onSettled(errand: Errand, result: ErrandResult): void;
 }
 
@@ -83,11 +48,11 @@ interface Attempt {
 }
 
 /**
- * How often a request is sent at once when connections die under it or key servers fail. Key servers that end together are
+ * How often a request is sent when connections die under it, key servers fail or take long. Key servers that end together are
  * noticed connection by connection: one more attempt is made where somebody has shown since that he is there. No more: it may
  * be the request that they end by.
  */
-const ATTEMPTS_AT_ONCE = 3;
+const MOST_ATTEMPTS = 3;
 /** A time-out after less was the operation's, which had little time left, and not the key server's. */
 const BLAMED_FROM_MS = 1000;
 const NOBODY: readonly KnownServer[] = [];
@@ -110,9 +75,11 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   readonly startedAt: number;
   private first: Attempt | undefined;
   private second: Attempt | undefined;
-  /** The key server that it waits for. */
-  server: KnownServer | undefined;
+  /** Who was asked last. */
+  private lastAsked: KnownServer | undefined;
   private attempts = 0;
+  /** How often it may be sent in all, be it because an attempt failed or because one takes long. */
+  private mostAttempts = MOST_ATTEMPTS;
   private firstError: KeylessError | undefined;
   /** Key servers that answered with an error which need not be that of others. */
   private refusedBy: readonly KnownServer[] = NOBODY;
@@ -123,7 +90,6 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   provenSince = Number.NEGATIVE_INFINITY;
   /** It waits for a key server that is being restarted. */
   awaitsReturn = false;
-  sentAt = 0;
   settled = false;
   /** Was sent again because it had to be; hedging does not count. */
   retried = false;
@@ -167,6 +133,11 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     );
   }
 
+  /** It has been asked, and may still answer. */
+  isAsking(server: KnownServer): boolean {
+    return this.first?.server === server || this.second?.server === server;
+  }
+
   /** @returns a connection to the key server that is good for it; `undefined`: there is none */
   connectionAt(server: KnownServer): Connection | undefined {
     if (this.isRefusedBy(server)) return undefined;
@@ -191,8 +162,27 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     return hedgedAt === undefined || hedgedAt === profile;
   }
 
-  get isOut(): boolean {
-    return this.first !== undefined;
+  get mayBeHedged(): boolean {
+    const { first, second } = this;
+    if (first === undefined || second !== undefined || !this.mayBeSent) return false;
+    return this.mayBeHedgedAt(first.server);
+  }
+
+  /** Who is asked and may still answer: of two, who was asked first. */
+  get asked(): KnownServer | undefined {
+    return this.first?.server;
+  }
+
+  get sentAt(): number {
+    return this.first?.sentAt ?? 0;
+  }
+
+  get wasSent(): boolean {
+    return this.attempts > 0;
+  }
+
+  private get mayBeSent(): boolean {
+    return this.attempts < this.mostAttempts;
   }
 
   standsStill(now: number): boolean {
@@ -202,8 +192,9 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
   /** @param server has a connection that is good for it */
   send(server: KnownServer): void {
     this.attempts += 1;
-    this.retried ||= this.firstError !== undefined;
-    this.server = server;
+    this.awaitsReturn = false;
+    this.retried ||= this.first === undefined && this.firstError !== undefined;
+    this.lastAsked = server;
     const sentAt = this.clock.now();
     const { lane } = this.request;
     const connection = this.connectionAt(server)!;
@@ -221,7 +212,6 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     server.begin(lane, sentAt);
     if (this.first === undefined) this.first = attempt;
     else this.second = attempt;
-    this.sentAt = sentAt;
   }
 
   /** @param server who answered; `undefined`: nobody did */
@@ -298,19 +288,22 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     // What one connection has lost the next one may bring; what two have lost, or an error denies, no connection will.
     const mayBring = lost && !this.failedAt.has(server);
     this.failedAt.set(server, mayBring ? this.clock.now() : Number.POSITIVE_INFINITY);
+    if (!mayRepeat) this.mostAttempts = 0;
+    else if (lost) this.allowProven();
+    // Whoever is still asked may answer; if he takes long, or has long, somebody else is asked too, as at first.
     if (this.first !== undefined) return;
-    if (mayRepeat && this.mayTryAgain(lost)) {
+    if (this.mayBeSent) {
       if (this.events.onFailed(this, error, lost)) return;
     } else if (this.events.hasOthers(this)) this.remember(this.clock.now());
     this.settle(this.isRepetition(error) ? this.firstError : error, server);
   }
 
-  private mayTryAgain(lost: boolean): boolean {
-    if (this.attempts < ATTEMPTS_AT_ONCE) return true;
-    if (!lost || this.provenSince > Number.NEGATIVE_INFINITY) return false;
+  /** An attempt was lost: if there is none left, one more is made where somebody has shown since that he is there. */
+  private allowProven(): void {
+    if (this.mayBeSent || this.mostAttempts !== MOST_ATTEMPTS) return;
+    this.mostAttempts += 1;
     this.provenSince = this.clock.now();
     this.forgive();
-    return true;
   }
 
   /** It is not asked, or not again, whoever else is there. */
@@ -327,7 +320,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     const waited = Math.round(this.clock.now() - this.startedAt);
     const error =
       this.first === undefined
-        ? waitedInVain(waited, this.events.whyNobody(), this.firstError)
+        ? waitedInVain(waited, this.events.whyNobody(this), this.firstError)
         : unanswered(this.first.server.name, waited, this.firstError);
     this.giveUp(error, true);
   }
@@ -344,7 +337,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
 
   private giveUp(error: KeylessError, isTimeOut: boolean): void {
     const now = this.clock.now();
-    const server = this.first?.server;
+    const server = this.asked;
     if (isTimeOut) {
       for (const attempt of [this.first, this.second]) {
         if (attempt === undefined) continue;
@@ -374,7 +367,7 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
 
   private publish(result: ErrandResult, server: KnownServer | undefined): void {
     const message: ClientOperation = {
-      server: (server ?? this.server)?.name,
+      server: (server ?? this.lastAsked)?.name,
       kind: this.request.kind,
       attempts: this.attempts,
       durationMs: this.clock.now() - this.startedAt,

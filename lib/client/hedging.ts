@@ -11,9 +11,9 @@ import { STANDSTILL_MS } from './lane.ts';
 
 export interface Hedgeable {
   readonly settled: boolean;
-  /** A key server has been asked and may still answer; otherwise it waits for one. */
-  readonly isOut: boolean;
-  /** Milliseconds on the clock. */
+  /** One key server has been asked and may still answer, and another one may be asked, too. */
+  readonly mayBeHedged: boolean;
+  /** When the key server was asked that may still answer, milliseconds on the clock. */
   readonly sentAt: number;
   /** Milliseconds on the clock. */
   readonly deadline: number;
@@ -39,8 +39,8 @@ const PER_OPERATION = 0.05;
 /** What is saved up for a bad moment. */
 const MOST = 10;
 /**
- * How often those are looked at again for whom there was no budget, or who wait for a key server; and how late it is noticed
- * that second requests go out sooner now.
+ * How often those are looked at again for whom there was no budget or nobody else, or whose second request may have come to
+ * nothing; and how late it is noticed that second requests go out sooner now.
  */
 const SECOND_LOOK_MS = 100;
 /** What takes so many times as long as that after which a second request goes out is not merely slow. */
@@ -58,7 +58,8 @@ export class Hedging<T extends Hedgeable, Server> {
   readonly #settings: HedgingSettings<T, Server>;
   #queue: T[] = [];
   #head = 0;
-  #starved: T[] = [];
+  /** Those that have waited for so long: until they settle, as a second request may come to nothing. */
+  #late: T[] = [];
   #budget = MOST;
   #alarm: Alarm | undefined;
   /** Second requests so far. */
@@ -80,7 +81,7 @@ export class Hedging<T extends Hedgeable, Server> {
     this.#alarm = undefined;
     this.#queue = [];
     this.#head = 0;
-    this.#starved = [];
+    this.#late = [];
   }
 
   #wait(ms: number): void {
@@ -93,9 +94,8 @@ export class Hedging<T extends Hedgeable, Server> {
     this.#alarm = undefined;
     const now = this.#settings.clock.now();
     const delayMs = this.#settings.delayMs();
-    this.#starved = this.#starved.filter(
-      (operation) => !operation.settled && !this.#hedge(operation, now, delayMs),
-    );
+    this.#late = this.#late.filter(({ settled }) => !settled);
+    for (const operation of this.#late) this.#consider(operation, now, delayMs);
     while (this.#head < this.#queue.length) {
       const operation = this.#queue[this.#head]!;
       const waitMs = Math.min(delayMs, STANDSTILL_MS) - (now - operation.sentAt);
@@ -104,29 +104,30 @@ export class Hedging<T extends Hedgeable, Server> {
         break;
       }
       this.#head += 1;
-      if (!operation.settled && !this.#hedge(operation, now, delayMs)) this.#starved.push(operation);
+      if (operation.settled) continue;
+      this.#consider(operation, now, delayMs);
+      this.#late.push(operation);
     }
     this.#compact();
-    if (this.#alarm === undefined && this.#starved.length > 0) this.#wait(SECOND_LOOK_MS);
+    if (this.#alarm === undefined && this.#late.length > 0) this.#wait(SECOND_LOOK_MS);
   }
 
-  /** @returns whether it is taken care of */
-  #hedge(operation: T, now: number, delayMs: number): boolean {
+  #consider(operation: T, now: number, delayMs: number): void {
+    if (operation.settled || !operation.mayBeHedged) return;
+    // Its first attempt may have failed: it was sent again in its turn, and has as long as any.
     const waitedMs = now - operation.sentAt;
-    // Its first attempt may have failed: it is sent again in its turn, and then has as long as any.
-    if (!operation.isOut || waitedMs < Math.min(delayMs, STANDSTILL_MS)) return false;
+    if (waitedMs < Math.min(delayMs, STANDSTILL_MS)) return;
     const isUrgent = operation.standsStill(now) || isAtRisk(operation, now);
     const isPaid = waitedMs >= delayMs && this.#budget >= 1;
-    if (!isUrgent && !isPaid) return false;
+    if (!isUrgent && !isPaid) return;
     const mayBeLost = isUrgent || waitedMs > Math.max(STANDSTILL_MS, LOST_AFTER_DELAYS * delayMs);
     const other = this.#settings.otherFor(operation, mayBeLost);
-    if (other === undefined) return false;
+    if (other === undefined) return;
     const isFree = isUrgent && this.#settings.answers(other, now);
-    if (!isFree && !isPaid) return false;
+    if (!isFree && !isPaid) return;
     this.#settings.hedge(operation, other);
     this.sent += 1;
     if (!isFree) this.#budget -= 1;
-    return true;
   }
 
   #compact(): void {

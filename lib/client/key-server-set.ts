@@ -10,13 +10,8 @@ import type { Clock } from '../clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import { KeylessError, type KeylessErrorCode } from '../errors.ts';
 import { clientHedge } from './channels.ts';
-import {
-  Errand,
-  type ErrandRequest,
-  type ErrandResult,
-  type OnSettled,
-  type Surroundings,
-} from './errand.ts';
+import { Errand, type ErrandResult, type OnSettled, type Surroundings } from './errand.ts';
+import type { ErrandRequest } from './errand-request.ts';
 import { closedError, lineFull, noKeyServer } from './errors.ts';
 import { Hedging } from './hedging.ts';
 import { KnownServer, type ServerSettings } from './known-server.ts';
@@ -93,7 +88,7 @@ export class KeyServerSet {
       deadlines: new Deadlines(settings.clock),
       events: {
         onFailed: (errand, error, lost) => this.#onFailed(errand, error, lost),
-        whyNobody: () => (this.isAnyThere ? undefined : this.#nobody()),
+        whyNobody: (errand) => (this.#selection.isPossible(errand) ? undefined : this.#nobody()),
         hasOthers: (errand) => this.#selection.isPossible(errand),
         onSettled: (errand, result) => this.#count(errand, result),
       },
@@ -209,11 +204,9 @@ export class KeyServerSet {
   }
 
   #send(errand: Errand, server: KnownServer): void {
-    const isFirst = errand.server === undefined;
+    // Also where there is no other one: it may come while this one does not answer.
+    if (!errand.wasSent) this.#hedging[errand.request.lane].watch(errand);
     errand.send(server);
-    const { lane } = errand.request;
-    if (isFirst && this.#servers.length > 1 && errand.mayBeHedgedAt(server))
-      this.#hedging[lane].watch(errand);
   }
 
   #park(errand: Errand): void {
@@ -278,14 +271,20 @@ export class KeyServerSet {
     return new Hedging({
       clock: this.#clock,
       delayMs: () => this.#selection.delayMs(lane),
-      otherFor: (errand, mayBeLost) => this.#selection.otherFor(errand, mayBeLost),
+      otherFor: (errand, mayBeLost) => this.#otherFor(errand, mayBeLost),
       answers: (server, now) => server.answers(lane, now),
       hedge: (errand, other) => this.#hedge(errand, other),
     });
   }
 
+  #otherFor(errand: Errand, mayBeLost: boolean): KnownServer | undefined {
+    const other = this.#selection.otherFor(errand, mayBeLost);
+    if (other === undefined) this.#askWhoIsThere(errand);
+    return other;
+  }
+
   #hedge(errand: Errand, other: KnownServer): void {
-    const slow = errand.server!;
+    const slow = errand.asked!;
     slow.hedges += 1;
     const waitedMs = this.#clock.now() - errand.sentAt;
     if (clientHedge.hasSubscribers) clientHedge.publish({ slow: slow.name, other: other.name, waitedMs });

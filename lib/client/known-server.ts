@@ -9,7 +9,7 @@ import { Breaker, type BreakerState } from './breaker.ts';
 import { clientBreaker } from './channels.ts';
 import type { TriedCandidate } from './choice.ts';
 import type { Connection, ConnectionSettings, Profile } from './connection.ts';
-import type { ErrandRequest } from './errand.ts';
+import type { ErrandRequest } from './errand-request.ts';
 import { Lane, type LaneName } from './lane.ts';
 import { Latency } from './latency.ts';
 import { Link } from './link.ts';

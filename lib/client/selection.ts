@@ -72,7 +72,8 @@ export class Selection {
   otherFor(errand: Errand, mayBeLost: boolean): KnownServer | undefined {
     const now = this.#clock.now();
     const { lane } = errand.request;
-    const never = this.#servers.filter((each) => each === errand.server || !errand.mayBeHedgedAt(each));
+    if (mayBeLost && this.#trusted.some((each) => !errand.isAsking(each))) this.forgive(errand);
+    const never = this.#servers.filter((each) => errand.isAsking(each) || !errand.mayBeHedgedAt(each));
     const avoid = [...this.#unfit(errand, now), ...never];
     let left = this.#trusted;
     let other: KnownServer | undefined;
@@ -119,7 +120,8 @@ export class Selection {
   /** What failed somewhere is asked there again, rather than waiting for others of which none is there and does well. */
   forgive(errand: Errand): void {
     if (!errand.isChoosy || errand.awaitsReturn) return;
-    if (!this.#others(this.#impossible(errand)).some(({ sound }) => sound)) errand.forgive();
+    const others = this.#others(this.#impossible(errand));
+    if (!others.some((server) => server.sound && !errand.isAsking(server))) errand.forgive();
   }
 
   /** Those that it cannot be sent to, and, unless nobody else is there, those that are known not to do it. */

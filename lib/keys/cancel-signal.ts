@@ -2,7 +2,7 @@
  * What an AbortSignal says to those of ours that wait for one: an EventTarget for each handshake costs several
  * microseconds and a kilobyte, so operations have one only when somebody reads `operation.signal`.
  */
-import type { CancelListener, CancelSignal } from '../client/errand.ts';
+import type { CancelListener, CancelSignal } from '../client/errand-request.ts';
 
 export type { CancelListener, CancelSignal };
 

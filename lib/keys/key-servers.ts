@@ -1,6 +1,7 @@
 /** A PrivateKey whose private half is on key servers: for every certificate of which they hold the key. */
 import type { Profile } from '../client/connection.ts';
-import type { ErrandRequest, ErrandResult } from '../client/errand.ts';
+import type { ErrandResult } from '../client/errand.ts';
+import type { ErrandRequest } from '../client/errand-request.ts';
 import type { KeyServerSet, SetStats } from '../client/key-server-set.ts';
 import type { KnownServer } from '../client/known-server.ts';
 import { laneOf } from '../client/lane.ts';

@@ -72,8 +72,8 @@ class SimulatedOperation implements Hedgeable {
     this.startedAt = startedAt;
   }
 
-  get isOut(): boolean {
-    return this.attempts.size > 0;
+  get mayBeHedged(): boolean {
+    return this.attempts.size === 1;
   }
 
   standsStill(now: number): boolean {
@@ -96,8 +96,7 @@ export class SimulatedFleet {
     this.#hedging = new Hedging({
       clock: this.#clock,
       delayMs: () => hedgeDelayMs(this.#servers, LANE, this.#clock.now()),
-      otherFor: ({ attempts }) =>
-        attempts.size > 1 ? undefined : this.#choose(chooseOther, [...attempts.keys()]),
+      otherFor: ({ attempts }) => this.#choose(chooseOther, [...attempts.keys()]),
       answers: ({ lane }, now) => lane.answers(now),
       hedge: (operation, other) => this.#ask(operation, other),
     });
@@ -148,7 +147,7 @@ export class SimulatedFleet {
 
   #ask(operation: SimulatedOperation, server: SimulatedServer): void {
     const now = this.#clock.now();
-    if (!operation.isOut) operation.sentAt = now;
+    if (operation.attempts.size === 0) operation.sentAt = now;
     operation.attempts.set(server, now);
     this.#clock.after(server.ask(now), () => this.#answer(operation, server, now));
   }

@@ -6,7 +6,7 @@ import type { KeyServers } from '../../../lib/keys/key-servers.ts';
 import { encodeError } from '../../../lib/protocol/answers.ts';
 import { CountingClock } from '../../helpers/counting-clock.ts';
 import { until } from '../../helpers/edge.ts';
-import { answer, RudeEdges, sign } from '../../helpers/rude-edges.ts';
+import { RudeEdges, sign } from '../../helpers/rude-edges.ts';
 import type { OnRequest, RudeKeyServer } from '../../helpers/rude-key-server.ts';
 
 let edges: RudeEdges;
@@ -103,14 +103,14 @@ for (const [name, { manner, act }] of Object.entries(SCENES)) {
   });
 }
 
-/** An edge whose SRV record has just lost the first key server, with operations under way there. */
-async function leaving(count: number) {
+/** An edge whose SRV record has just lost the first key server, with operations under way there. @param onRequest of the next one */
+async function leaving(count: number, onRequest?: OnRequest) {
   const clock = new CountingClock();
   let asked = 0;
   const gone = await edges.rude(() => {
     asked += 1;
   });
-  const next = await edges.rude(answer);
+  const next = await edges.rude(onRequest);
   const recordOf = ({ port }: RudeKeyServer) => ({ name: '127.0.0.1', port, priority: 0 });
   let record = recordOf(gone);
   const keys = edges.edge([], {
@@ -129,7 +129,7 @@ async function leaving(count: number) {
 }
 
 test('close() ends what is pending at a key server that has left the SRV record', async () => {
-  const { clock, gone, keys, pending } = await leaving(3);
+  const { clock, gone, keys, pending } = await leaving(3, () => undefined);
   assert.ok(gone.sockets.size > 0);
   keys.close();
   for (const each of pending) await assert.rejects(each, { code: 'ERR_KEYLESS_CLOSED' });

@@ -216,7 +216,7 @@ test('a new connection is as good as a ping', () => {
 
 class Slow implements Hedgeable {
   settled = false;
-  isOut = true;
+  mayBeHedged = true;
   sentAt: number;
   deadline = Number.POSITIVE_INFINITY;
   still = false;
@@ -243,7 +243,10 @@ function hedging(others = true) {
       return others ? other : undefined;
     },
     answers: ({ answers }) => answers,
-    hedge: (operation) => void hedged.push(operation),
+    hedge: (operation) => {
+      operation.mayBeHedged = false;
+      hedged.push(operation);
+    },
   });
   const send = () => {
     const operation = new Slow(clock.now());
@@ -265,23 +268,35 @@ test('who is slower than the delay is asked for elsewhere, once; who is settled 
   assert.deepEqual(hedged, [slow, later]);
   clock.advance(1000);
   assert.equal(it.sent, 2);
+  slow.settled = true;
+  later.settled = true;
+  clock.advance(100);
   assert.equal(clock.pending, 0, 'no timer without operations');
+});
+
+test('whose second request came to nothing is asked for again', () => {
+  const { clock, hedged, send } = hedging();
+  const operation = send();
+  clock.advance(200);
+  assert.deepEqual(hedged, [operation]);
+  operation.mayBeHedged = true;
+  clock.advance(100);
+  assert.deepEqual(hedged, [operation, operation]);
 });
 
 test('who waits for a key server is asked for nowhere else, and has its time again once it is sent', () => {
   const { clock, hedged, it, send } = hedging();
   const operation = send();
-  operation.isOut = false;
+  operation.mayBeHedged = false;
   clock.advance(500);
   assert.deepEqual(hedged, []);
-  operation.isOut = true;
+  operation.mayBeHedged = true;
   operation.sentAt = clock.now() + 95;
   clock.advance(100);
   assert.deepEqual(hedged, []);
   clock.advance(100);
   assert.deepEqual(hedged, [operation]);
   assert.equal(it.sent, 1);
-  assert.equal(clock.pending, 0);
 });
 
 test('second requests keep to their budget: ten, and one for every twenty operations', () => {
