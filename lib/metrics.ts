@@ -15,6 +15,8 @@ interface Metric {
   readonly name: string;
   readonly help: string;
   readonly labels: readonly string[];
+  /** What prom-client makes of several workers' values; default: their sum. */
+  readonly aggregator?: 'max';
   samples(stats: KeyServersStats): readonly Sample[];
 }
 
@@ -45,12 +47,14 @@ const GAUGES: readonly Metric[] = [
     name: 'key_server_breaker_open',
     help: '1: it failed too often and is left alone; 0.5: it is being tried; 0: it is trusted.',
     labels: ['server'],
+    aggregator: 'max',
     samples: forEachServer(({ breaker }) => ({ open: 1, 'half-open': 0.5, closed: 0 })[breaker]),
   },
   {
     name: 'key_server_latency_seconds',
     help: 'From request to answer, also where another came first, or to a time-out longer than usual, over the last 10 to 20 s.',
     labels: ['server', 'quantile'],
+    aggregator: 'max',
     samples: ({ servers }) =>
       servers.flatMap(({ server, latencyMs }) =>
         latencyMs === undefined
@@ -158,6 +162,7 @@ function addGauge(metric: Metric, keys: EdgeMetricsSource, registry: Registry): 
     name: PREFIX + metric.name,
     help: metric.help,
     labelNames: metric.labels,
+    aggregator: metric.aggregator ?? 'sum',
     registers: [registry],
     collect() {
       // Key servers come and go.

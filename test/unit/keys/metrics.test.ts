@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Registry } from 'prom-client';
-import { edgeMetrics } from '../../../lib/metrics.ts';
+import { AggregatorRegistry, Registry } from 'prom-client';
+import { type EdgeMetricsSource, edgeMetrics } from '../../../lib/metrics.ts';
 import { startBadKeyServer } from '../../helpers/bad-key-server.ts';
 import { startEdge, until } from '../../helpers/edge.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
@@ -91,4 +91,34 @@ test('what happened is what Prometheus reads, and nothing of it after close()', 
   assert.equal(text, await registry.metrics(), 'reading changes nothing');
   metrics.close();
   assert.equal((await registry.metrics()).trim(), '');
+});
+
+test('of several workers there is the latency and the breaker of the one that fares worst, and the sum of the rest', async () => {
+  const server = await startBadKeyServer(setup);
+  const edge = await startEdge(setup, setup.sites.p256!, [server.address]);
+  open.push(edge, server);
+  await until(() => edge.keys.stats().servers[0]!.ready === 2);
+  const latencies = [
+    { p50: 1, p95: 20, p99: 300 },
+    { p50: 2, p95: 10, p99: 400 },
+  ];
+  const parts = latencies.map((latencyMs) => {
+    const stats = edge.keys.stats();
+    const servers = [{ ...stats.servers[0]!, breaker: 'half-open' as const, latencyMs }];
+    const worker: EdgeMetricsSource = { stats: () => ({ ...stats, servers }) };
+    const registry = new Registry();
+    edgeMetrics(worker, registry);
+    return registry.getMetricsAsJSON();
+  });
+  const lines = (await AggregatorRegistry.aggregate(await Promise.all(parts)).metrics()).split('\n');
+  const labels = `server="${server.address}"`;
+  for (const line of [
+    `key_server_latency_seconds{${labels},quantile="0.5"} 0.002`,
+    `key_server_latency_seconds{${labels},quantile="0.95"} 0.02`,
+    `key_server_latency_seconds{${labels},quantile="0.99"} 0.4`,
+    `key_server_breaker_open{${labels}} 0.5`,
+    `key_server_connections{${labels}} 4`,
+  ]) {
+    assert.ok(lines.includes(`keyless_tls_edge_${line}`), line);
+  }
 });
