@@ -83,12 +83,14 @@ function isTls13(session: Buffer): boolean {
   return readElement(readElement(content, INTEGER).rest, INTEGER).content.equals(TLS_1_3);
 }
 
+/** Where a server's sessions lie: in the store that has used it last. */
+const storeOf = new WeakMap<Server, SessionStore>();
+
 class SessionStore {
   readonly #lease: TicketLease;
   readonly #backend: SessionBackend;
   readonly #timeoutMs: number;
   readonly #clock: Clock;
-  readonly #servers = new WeakSet<Server>();
   readonly #silence = new Silence();
   #stored = 0;
   #found = 0;
@@ -104,24 +106,29 @@ class SessionStore {
   }
 
   /**
-   * From here on the server's sessions lie in the store; its tickets are the lease's.
+   * From here on the server's sessions lie in the store; its tickets are the lease's. A store and a lease that it used before have
+   * nothing to do with it any more.
    *
    * @throws ERR_KEYLESS_INVALID_ARGUMENT if the server has no keyless key; ERR_KEYLESS_CLOSED
    */
   use(server: Server): void {
     this.#lease.use(server);
-    if (this.#servers.has(server)) return;
-    this.#servers.add(server);
+    const isFirst = !storeOf.has(server);
+    storeOf.set(server, this);
+    if (!isFirst) return;
     asksByIdentity(server);
     server.on('newSession', (id: Buffer, session: Buffer, done: () => void) => {
-      const stored = this.#store(server, id, session);
+      const stored = storeOf.get(server)!.#store(server, id, session);
       // A TLS 1.3 server has said that it is connected by now. What it ends with is lost, and the tickets, where a session
       // waits (Node 20 and 22); and a client that is faster than the store has a full handshake.
       if (isTls13(session)) done();
       else void stored.then(() => done());
     });
     server.on('resumeSession', (id: Buffer, done: (error: Error | null, session: Buffer | null) => void) => {
-      void this.#find(id).then((session) => done(null, session ?? null));
+      void storeOf
+        .get(server)!
+        .#find(id)
+        .then((session) => done(null, session ?? null));
     });
   }
 

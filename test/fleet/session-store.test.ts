@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createClientPool } from 'redis';
-import { type RedisClient, type SessionStore, sessionStore } from '../../lib/index.ts';
+import { leaseTicketKeys, type RedisClient, type SessionStore, sessionStore } from '../../lib/index.ts';
 import { until } from '../helpers/edge.ts';
 import { FaultProxy } from '../helpers/fault-proxy.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 import { comeBack, firstVisit } from '../helpers/returning-client.ts';
 import { resumes, SessionEdges } from '../helpers/session-edges.ts';
+import { TicketSource } from '../helpers/ticket-source.ts';
 
 let edges: SessionEdges;
 
@@ -181,6 +182,26 @@ describe('TLS 1.3 sessions that lie on the servers', () => {
     assert.ok(!session.includes(asked[0]!));
   });
 });
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a store that a server uses takes the place of the one before, and of its lease (${version})`, async () => {
+    const edge = await edges.edge();
+    const goal = { ...edge.goal, version };
+    const before = await firstVisit(goal);
+    const lease = leaseTicketKeys(new TicketSource());
+    await lease.ready();
+    const sessions = sessionStore({ lease });
+    sessions.use(edge.server);
+    edge.lease.close();
+    const { found, missed } = edge.sessions.stats();
+    assert.equal((await comeBack({ ...goal, session: before })).reused, false);
+    const session = await firstVisit(goal);
+    await until(() => sessions.stats().stored > 0);
+    assert.equal((await comeBack({ ...goal, session })).reused, true);
+    assert.deepEqual([edge.sessions.stats().found, edge.sessions.stats().missed], [found, missed]);
+    lease.close();
+  });
+}
 
 test('options that are wrong are refused', async () => {
   const { lease } = await edges.edge();
