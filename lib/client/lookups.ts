@@ -29,13 +29,24 @@ const MOST_AT_ONCE = 4;
 /** Names change, where an SRV record tells them: what is forgotten is looked up as if for the first time. */
 const MOST_REMEMBERED = 256;
 
-/** Whoever resolves may throw, too: that is a lookup that fails. */
+/** Whoever resolves may throw or reject, too: that is a lookup that fails. What he says after his first answer is nothing. */
 export function guarded(lookup: LookupFunction): LookupFunction {
   return (hostname, options, callback) => {
+    let isAnswered = false;
+    const answer: Callback = (...said) => {
+      if (isAnswered) return;
+      isAnswered = true;
+      callback(...said);
+    };
+    const fail = (error: unknown) => {
+      nextTick(answer, error instanceof Error ? error : new Error(wordsOf(error)), []);
+    };
     try {
-      lookup(hostname, options, callback);
+      // An async function has the type, too.
+      const returned: unknown = lookup(hostname, options, answer);
+      Promise.resolve(returned).catch(fail);
     } catch (error) {
-      nextTick(callback, error instanceof Error ? error : new Error(wordsOf(error)), []);
+      fail(error);
     }
   };
 }

@@ -227,5 +227,10 @@ export type { KeyServers };
  * @throws ERR_KEYLESS_INVALID_ARGUMENT for options that are missing or wrong; what node:tls throws for bad PEM
  */
 export function connectKeyServers(options: KeyServersOptions): KeyServers {
+  if (Object(options) !== options)
+    throw new KeylessError(
+      'ERR_KEYLESS_INVALID_ARGUMENT',
+      'connectKeyServers() needs options: "servers" or "srv", and "cert", "key" and "ca".',
+    );
   return new KeyServers(options);
 }

@@ -33,4 +33,6 @@ test('wrong options are told at once', () => {
       JSON.stringify(options),
     );
   }
+  for (const none of [undefined, null, 'keys'])
+    assert.throws(() => connectKeyServers(none as never), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
 });

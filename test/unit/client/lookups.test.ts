@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { LookupFunction } from 'node:net';
 import test from 'node:test';
-import { Lookups } from '../../../lib/client/lookups.ts';
+import { guarded, Lookups } from '../../../lib/client/lookups.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 
 const SILENCE_MS = 10_000;
@@ -135,4 +135,21 @@ test('whoever looks up and throws, or answers twice, has failed, or answered onc
   assert.equal(await answerOf('throws'), 'no resolver today');
   assert.equal(await answerOf('twice'), '127.0.0.1');
   assert.equal(await answerOf('throws'), 'no resolver today');
+});
+
+test('a lookup that rejects has failed, and what one of our users says after its first answer is nothing', async () => {
+  const answersOf = async (lookup: unknown) => {
+    const got: unknown[] = [];
+    guarded(lookup as LookupFunction)('keys-1', {}, (error, address) => got.push(error?.message ?? address));
+    await new Promise((resolve) => setImmediate(resolve));
+    return got;
+  };
+  const rejecting = async () => Promise.reject(new Error('no resolver today'));
+  assert.deepEqual(await answersOf(rejecting), ['no resolver today']);
+  const twice: LookupFunction = (_hostname, _options, callback) => {
+    callback(null, '127.0.0.1', 4);
+    callback(null, '127.0.0.2', 4);
+    throw new Error('no resolver today');
+  };
+  assert.deepEqual(await answersOf(twice), ['127.0.0.1']);
 });
