@@ -5,6 +5,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Server } from 'node:tls';
 import { isUint8Array } from 'node:util/types';
 import { addon } from './addon.ts';
+import { authoritiesOf } from './authorities.ts';
 import { isAnotherCopys, type KeylessContext, keylessContext, leafCertificates } from './contexts.ts';
 import { serverInternals, type TlsServerInternals } from './tls-handle.ts';
 
@@ -56,7 +57,7 @@ function sessionContext(server: Server, context: KeylessContext | undefined, lab
   const { requestCert, rejectUnauthorized, ca, crl } = fields;
   const keyIds = context?.entries.map(({ keyId }) => keyId) ?? nativeKeyIds(fields);
   const hash = createHash('sha256');
-  update(hash, [label, requestCert === true, rejectUnauthorized !== false, ca, crl]);
+  update(hash, [label, requestCert === true, rejectUnauthorized !== false, authoritiesOf(ca), crl]);
   update(hash, keyIds.map((keyId) => keyId?.toString('hex')).sort());
   return hash.digest('hex').slice(0, SESSION_CONTEXT_DIGITS);
 }

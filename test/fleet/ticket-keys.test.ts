@@ -244,6 +244,16 @@ for (const version of VERSIONS) {
       assert.equal((await goBetween(listed, listedToo, version, more)).reused, true, 'the same list');
     });
 
+    it('join servers that trust the same authorities, in whatever form the options name them', async () => {
+      const source = new TicketSource();
+      const text = authority.certPem + other.certPem;
+      const one = await edge(source, { requestCert: true, ca: text, crl });
+      const list = [Buffer.from(other.certPem), `# ours\n${authority.certPem}`];
+      const two = await edge(source, { requestCert: true, ca: list, crl });
+      const more = { cert: visitor.certPem, key: visitor.keyPem };
+      assert.equal((await goBetween(one, two, version, more)).reused, true);
+    });
+
     it('do not join servers with other labels or other keys', async () => {
       const source = new TicketSource();
       const [one, labelled] = [await edge(source), await edge(source, {}, 'admin')];
