@@ -130,6 +130,13 @@ Napi::Value DecidePsk(const Napi::CallbackInfo& info) {
   return State(info, state);
 }
 
+// goOn(id): see Handshake::GoOn.
+Napi::Value GoOn(const Napi::CallbackInfo& info) {
+  const auto handshake = Environment::Of(info)->Find(IdArgument(info));
+  if (handshake == nullptr || !handshake->awaits_telling()) return Gone(info);
+  return State(info, handshake->GoOn());
+}
+
 constexpr size_t kScratchIds = Environment::kScratchBytes / sizeof(uint32_t);
 
 Napi::Value WriteIds(const Napi::CallbackInfo& info, const std::vector<uint32_t>& ids) {
@@ -309,6 +316,7 @@ void ExportHandshakes(const CopyFunctions& functions) {
   functions.Add("decideAlpn", DecideAlpn);
   functions.Add("pskQuestion", PskQuestion);
   functions.Add("decidePsk", DecidePsk);
+  functions.Add("goOn", GoOn);
   functions.Add("takeParked", TakeParked);
   functions.Add("takeFlooded", TakeFlooded);
   functions.Add("drive", Drive);

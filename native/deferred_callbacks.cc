@@ -125,13 +125,15 @@ int DeferredCallbacks::OnNewSession(SSL* ssl, SSL_SESSION* session) {
   return node_new_session.load()(ssl, session);
 }
 
-// A client's tells JavaScript of the server's OCSP response and accepts it whatever JavaScript does; a server's hands
-// OpenSSL the response Node has ready, without JavaScript.
+// A client's tells JavaScript of the server's OCSP response and accepts it whatever JavaScript does, but whoever is told may
+// end the connection: so it is told before the key is asked. A server's hands OpenSSL the response Node has ready, without
+// JavaScript.
 int DeferredCallbacks::OnStatus(SSL* ssl, void*) {
   constexpr int kAccepted = 1;
-  DeferredCallbacks* queue = QueueOf(ssl);
-  if (queue != nullptr && OnJobStack() && !SSL_is_server(ssl)) {
-    queue->calls_.push_back({Kind::kOcspResponse, 0, 0, {}, nullptr});
+  Handshake* const handshake = Handshake::Of(ssl);
+  if (handshake != nullptr && OnJobStack() && !SSL_is_server(ssl)) {
+    handshake->deferred().calls_.push_back({Kind::kOcspResponse, 0, 0, {}, nullptr});
+    handshake->AwaitTelling();
     return kAccepted;
   }
   return node_status.load()(ssl, nullptr);

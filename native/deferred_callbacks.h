@@ -1,5 +1,6 @@
 // Callbacks of Node's that enter JavaScript, kept off a job's stack: V8 aborts the process when it is entered there.
-// While a job runs, what OpenSSL reports is queued; when the job has yielded, it is replayed in order on the main stack.
+// While a job runs, what OpenSSL reports is queued; when the job has yielded, it is replayed in order on the main stack. For an
+// OCSP response it yields at once.
 //
 // The callbacks are Node's own, read back with OpenSSL's getters (SSL_get_info_callback, SSL_CTX_get_keylog_callback,
 // SSL_CTX_sess_get_new_cb, SSL_CTX_get_tlsext_status_cb), and replaced by ours, which call them at once whenever no job runs.

@@ -156,7 +156,7 @@ void Environment::TakeTurn(Turn turn) {
   const auto handshake = Find(turn.id);
   if (handshake == nullptr) return;
   const Napi::HandleScope scope(env_);
-  while (turn.kind == TurnKind::kTell && handshake->ReplayNext()) {
+  while (turn.kind != TurnKind::kTellInOneGo && handshake->ReplayNext()) {
   }
   handshake->TakeTurn();
   reader_.reset();

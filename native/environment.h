@@ -31,7 +31,8 @@ enum class TurnKind : int {
   kTell = 0,
   // `take_turn` sees to all of that.
   kTellInOneGo = 1,
-  // `take_turn` asks a callback of the user's; `end_turn` is told, when what that has put off is done, whether nothing was thrown.
+  // Node is told as in kTell, `take_turn` asks a callback of the user's if there is one to ask, and `end_turn` is told, when what all
+  // of that has put off is done, whether `take_turn` has thrown nothing.
   kAsk = 2,
 };
 

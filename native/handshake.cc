@@ -225,6 +225,11 @@ HandshakeState Handshake::DecidePsk(const std::string& identity, const uint8_t* 
   return Step();
 }
 
+HandshakeState Handshake::GoOn() {
+  awaits_telling_ = false;
+  return Step();
+}
+
 HandshakeState Handshake::Refuse() {
   refused_ = true;
   cancelled_ = true;
@@ -267,13 +272,16 @@ HandshakeState Handshake::RunJob() {
   return StateAfter(value);
 }
 
-bool Handshake::WaitsForUs() const { return operation_ != nullptr || alpn_.pending() || psk_.pending(); }
+bool Handshake::WaitsForUs() const {
+  return operation_ != nullptr || alpn_.pending() || psk_.pending() || awaits_telling_;
+}
 
 HandshakeState Handshake::StateAfter(int value) {
   if (SSL_waiting_for_async(ssl_)) {
     HoldSsl();
     if (alpn_.pending()) return HandshakeState::kWantAlpn;
     if (psk_.pending()) return HandshakeState::kWantPsk;
+    if (awaits_telling_) return HandshakeState::kWantTelling;
     return operation_->kind == OperationKind::kSign ? HandshakeState::kWantSign : HandshakeState::kWantDecrypt;
   }
   SSL_clear_mode(ssl_, SSL_MODE_ASYNC);
@@ -314,6 +322,13 @@ bool Handshake::Await(Operation operation) {
   operated_ = true;
   last_ = std::move(operation_);
   return last_->state == Operation::State::kSucceeded;
+}
+
+void Handshake::AwaitTelling() {
+  awaits_telling_ = !cancelled_;
+  while (awaits_telling_) {
+    if (ASYNC_pause_job() != 1) awaits_telling_ = false;
+  }
 }
 
 const Operation* Handshake::pending() const {
@@ -367,6 +382,7 @@ void Handshake::Abandon() {
   SSL_set_msg_callback(ssl_, nullptr);  // a trace of Node's, into a BIO that goes with that object
   if (operation_ != nullptr) operation_->state = Operation::State::kFailed;
   alpn_.Decide(-1);
+  awaits_telling_ = false;
   if (psk_.pending()) psk_.Decide({}, nullptr, 0);
   if (user_callbacks_.psk) PskDecision::Impose(ssl_);  // nobody puts them back; an ALPN callback is its context's
   driving_ = true;  // what the peer has sent meanwhile is not read any more

@@ -34,6 +34,7 @@ enum class HandshakeState : int {
   kFailed = 5,
   kWantAlpn = 6,
   kWantPsk = 7,
+  kWantTelling = 8,
 };
 
 class Handshake;
@@ -109,6 +110,8 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   HandshakeState DecideAlpn(int offset);
   // Says which key is shared, in kWantPsk, and goes on; see PskDecision::Decide.
   HandshakeState DecidePsk(const std::string& identity, const uint8_t* psk, size_t psk_size);
+  // What has been reported was replayed, in kWantTelling: goes on.
+  HandshakeState GoOn();
   // Hands the pending operation its result and goes on. It must have passed CheckShape.
   HandshakeState Supply(std::vector<uint8_t> result);
   // Ends the pending operation without a result and goes on.
@@ -132,6 +135,10 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   // Provider side, on the job's stack: waits for the operation's result. `operation` is kept as `last()`.
   // @return whether it succeeded
   bool Await(Operation operation);
+
+  // On the job's stack: pauses, in kWantTelling, until Node has been told of what is queued.
+  void AwaitTelling();
+  bool awaits_telling() const { return awaits_telling_; }
 
   // nullptr: no operation waits.
   const Operation* pending() const;
@@ -196,6 +203,7 @@ class Handshake : public std::enable_shared_from_this<Handshake> {
   bool failed_ = false;
   bool put_off_ = false;
   bool driving_ = false;
+  bool awaits_telling_ = false;
   bool awaits_answer_ = false;  // this handshake's first flight of ours is out, and its operation not done
   bool gate_closed_ = false;  // the peer's next bytes lead to an operation: they are for a job
   bool reads_in_job_ = false;

@@ -19,6 +19,7 @@ export const HandshakeStep = {
   FAILED: 5,
   WANT_ALPN: 6,
   WANT_PSK: 7,
+  WANT_TELLING: 8,
 } as const;
 
 /** What a handshake's turn is for (native/environment.h, TurnKind). */
@@ -128,6 +129,7 @@ export interface Addon {
   decideAlpn(id: number, offset: number): number;
   pskQuestion(id: number): PskQuestion | undefined;
   decidePsk(id: number, identity: string, psk: Uint8Array): number;
+  goOn(id: number): number;
   takeParked(): number;
   takeFlooded(): number;
   drive(id: number, asksForAlpn: boolean, asksForPsk: boolean): number;
@@ -151,7 +153,7 @@ export interface Addon {
   takeReason(): string | undefined;
   createEndpoint(options: RawEndpointOptions): number | undefined;
   startEndpoint(id: number): number | undefined;
-  feed(id: number, bytes: Uint8Array): void;
+  feed(id: number, bytes: Uint8Array): boolean;
   drain(id: number): Buffer;
   pendingOutput(id: number): number;
   read(id: number, into: Uint8Array): number;
@@ -209,6 +211,7 @@ const FUNCTIONS = [
   'decideAlpn',
   'pskQuestion',
   'decidePsk',
+  'goOn',
   'takeParked',
   'takeFlooded',
   'drive',

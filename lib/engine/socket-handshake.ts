@@ -216,8 +216,8 @@ export class SocketHandshake implements ScopedOrigin, Told {
   }
 
   /**
-   * The job has paused for a callback of the user's. What that puts off (ticks, microtasks) is done before OpenSSL goes on, but not
-   * where natively there is JavaScript below.
+   * The job has paused for a callback of the user's, before which comes what OpenSSL has reported. What all of that puts off (ticks,
+   * microtasks) is done before OpenSSL goes on, but not where natively there is JavaScript below.
    */
   private ask(question: UserQuestion): void {
     if (!this.telling.isOneGo && addon().putOff(this.id, TurnKind.ASK)) {
@@ -226,6 +226,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
       return;
     }
     let isAnswered = false;
+    this.telling.replay();
     try {
       question.ask();
       isAnswered = true;
@@ -255,7 +256,7 @@ export class SocketHandshake implements ScopedOrigin, Told {
 
   private after(step: number): void {
     if (this.isDisposed || step < 0) return;
-    const question = userQuestion(step, this.id, this.handle);
+    const question = userQuestion(step, this);
     if (question !== undefined) this.ask(question);
     else if (step === HandshakeStep.WANT_SIGN || step === HandshakeStep.WANT_DECRYPT) {
       this.queuesPaused = !this.admitted;

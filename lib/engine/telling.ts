@@ -149,8 +149,8 @@ export class Telling {
     }
   }
 
-  /** However the user's handlers behave. */
-  private replay(): void {
+  /** Hands Node what OpenSSL has reported, however the user's handlers behave. */
+  replay(): void {
     let more = true;
     while (more && !this.told.disposed) {
       try {
