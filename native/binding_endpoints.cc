@@ -65,11 +65,11 @@ Napi::Value StartEndpoint(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), handshake->id());
 }
 
+// feed(id, bytes): false: they were not taken, see Endpoint::Feed and takeReason().
 Napi::Value Feed(const Napi::CallbackInfo& info) {
   Endpoint* endpoint = Environment::Of(info)->FindEndpoint(IdArgument(info));
   const auto bytes = info[1].As<Napi::Uint8Array>();
-  if (endpoint != nullptr) endpoint->Feed(bytes.Data(), bytes.ByteLength());
-  return info.Env().Undefined();
+  return Napi::Boolean::New(info.Env(), endpoint != nullptr && endpoint->Feed(bytes.Data(), bytes.ByteLength()));
 }
 
 Napi::Value Drain(const Napi::CallbackInfo& info) {

@@ -4,6 +4,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <climits>
 #include <utility>
 
 namespace keyless {
@@ -126,8 +127,11 @@ int Endpoint::OnAlpn(SSL*, const unsigned char** out, unsigned char* out_size, c
   return status == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-void Endpoint::Feed(const uint8_t* data, size_t size) {
-  BIO_write(SSL_get_rbio(ssl_.get()), data, static_cast<int>(size));
+bool Endpoint::Feed(const uint8_t* data, size_t size) {
+  ERR_clear_error();
+  if (size == 0) return true;
+  size_t written = 0;
+  return BIO_write_ex(SSL_get_rbio(ssl_.get()), data, size, &written) == 1 && written == size;
 }
 
 std::vector<uint8_t> Endpoint::Drain() {
@@ -146,6 +150,10 @@ int Endpoint::Read(uint8_t* data, size_t size) {
 
 bool Endpoint::Write(const uint8_t* data, size_t size) {
   ERR_clear_error();
+  if (size > INT_MAX) {
+    ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
+    return false;
+  }
   return SSL_write(ssl_.get(), data, static_cast<int>(size)) > 0;
 }
 

@@ -40,7 +40,8 @@ class Endpoint {
   void set_handshake(std::shared_ptr<Handshake> handshake) { handshake_ = std::move(handshake); }
   Handshake* handshake() const { return handshake_.get(); }
 
-  void Feed(const uint8_t* data, size_t size);
+  // All of it or nothing. @return false: OpenSSL keeps no more of what is not read yet (some 1.6 GB)
+  bool Feed(const uint8_t* data, size_t size);
   // What is to be sent to the peer.
   std::vector<uint8_t> Drain();
   // Application data, after the handshake. @return bytes, 0 at the peer's close_notify, negative: none now, or failed

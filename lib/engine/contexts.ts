@@ -5,7 +5,7 @@ import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
 import { addon, KeyProblem } from './addon.ts';
 import { isOfACopy, type Recipe, tellEveryCopy } from './copies.ts';
-import { type KeyEntry, type KeyOwner, makeKeyEntry, rememberKey } from './key-entry.ts';
+import { checkPrivateKey, type KeyEntry, type KeyOwner, makeKeyEntry, rememberKey } from './key-entry.ts';
 import { readKeyOption, withKey } from './key-option.ts';
 import { type NativeKey, withNativeKeys } from './native-keys.ts';
 import type { ContextMaker } from './patches.ts';
@@ -139,13 +139,14 @@ function giveKey(key: PrivateKey, certificate: KeyOwner, isLast: boolean): KeyEn
  * Gives the last SSL_CTX made on this thread its keyless keys.
  *
  * @param lastIsNative Node has loaded its own keys, and would have loaded one of them last
- * @throws KeylessError ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY
+ * @throws KeylessError ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY, ERR_KEYLESS_INVALID_ARGUMENT
  */
 export function giveKeys(
   keys: readonly unknown[],
   certificates: readonly X509Certificate[],
   lastIsNative: boolean,
 ): KeyEntry[] {
+  keys.filter(isPrivateKey).forEach(checkPrivateKey);
   return pairs(keys, certificates).map(([key, certificate]) => giveKey(key, certificate, !lastIsNative));
 }
 
@@ -243,7 +244,7 @@ function makeNodes(options: NodeOptions, make: Make): tls.SecureContext {
  *
  * @param make as of {@link makeByNode}
  * @throws KeylessError ERR_KEYLESS_NO_CERTIFICATE, ERR_KEYLESS_KEY_MISMATCH, ERR_KEYLESS_UNSUPPORTED_KEY,
- *   ERR_KEYLESS_PLATFORM, and whatever Node throws
+ *   ERR_KEYLESS_INVALID_ARGUMENT, ERR_KEYLESS_PLATFORM, and whatever Node throws
  */
 function makeContext(options: ContextOptions, keys: readonly unknown[], make: Make): tls.SecureContext {
   const native = keys.filter((key) => !isPrivateKey(key));

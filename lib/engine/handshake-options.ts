@@ -67,6 +67,27 @@ function chains({ cert = [], key }: HandshakeOptions): readonly string[] {
   throw new KeylessError('ERR_KEYLESS_NO_CERTIFICATE', '"key" needs its certificate (PEM) in "cert".');
 }
 
+/** Certificates, as OpenSSL knows them: by lines of their own, behind which may be spaces. */
+const CERTIFICATE =
+  /^-----BEGIN ((?:X509 )?CERTIFICATE)-----[ \t]*\r?\n[\s\S]*?^-----END \1-----[ \t]*\r?$/gm;
+/** The first or last line of one, where none is. */
+const REMNANT = /-(BEGIN|END) [A-Z0-9 ]*CERTIFICATE-/;
+
+/**
+ * Of what OpenSSL has taken: it passes over one whose first line is damaged, and over a TRUSTED CERTIFICATE, in silence.
+ *
+ * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT
+ */
+export function checkCertificates({ certificateChains, ca }: RawEndpointOptions): void {
+  for (const [name, pem = ''] of [...certificateChains.map((chain) => ['cert', chain]), ['ca', ca]]) {
+    if (REMNANT.test(pem.replace(CERTIFICATE, '')))
+      throw invalid(
+        `"${name}" has a certificate that OpenSSL would leave out: the lines around it must be ` +
+          '-----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----.',
+      );
+  }
+}
+
 /** ProtocolNameList of RFC 7301 §3.1, without its length. */
 function encodeAlpn(protocols: unknown = []): Buffer {
   const known = Array.isArray(protocols) && protocols.every((name) => typeof name === 'string');

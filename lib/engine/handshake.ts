@@ -13,7 +13,12 @@ import { KeylessError } from '../errors.ts';
 import type { Operation, PrivateKey, VerifyPolicy } from '../keys/private-key.ts';
 import { addon, HandshakeStep, pendingOperation } from './addon.ts';
 import { contextLimits, giveKeys } from './contexts.ts';
-import { checkBytes, endpointOptions, type HandshakeOptions } from './handshake-options.ts';
+import {
+  checkBytes,
+  checkCertificates,
+  endpointOptions,
+  type HandshakeOptions,
+} from './handshake-options.ts';
 import type { KeyEntry } from './key-entry.ts';
 import { badResult, OperationView, operationFailed } from './operation.ts';
 import { resultError } from './result-error.ts';
@@ -93,11 +98,15 @@ export class Handshake {
     return addon().describe(this.#endpoint);
   }
 
-  /** Takes bytes from the peer, in pieces of any size, and goes on with the handshake where that is possible. */
+  /**
+   * Takes bytes from the peer, in pieces of any size, and goes on with the handshake where that is possible.
+   *
+   * @throws KeylessError ERR_KEYLESS_HANDSHAKE where more than OpenSSL keeps (some 1.6 GB) waits to be read; none of them is taken
+   */
   feed(bytes: Uint8Array): HandshakeState {
     this.#checkOpen();
     checkBytes('bytes', bytes);
-    addon().feed(this.#endpoint, bytes);
+    if (!addon().feed(this.#endpoint, bytes)) throw refused('take these bytes');
     if (this.#state === 'WANT_READ' || this.#state === 'WANT_WRITE')
       this.#take(addon().drive(this.#id, false, false));
     return this.#state;
@@ -283,9 +292,10 @@ function createEndpoint(options: HandshakeOptions): { endpoint: number; entries:
   addon().beginContext();
   const endpoint = addon().createEndpoint(raw);
   if (endpoint === undefined) throw refused('take these options');
-  const { key } = options;
-  if (key === undefined) return { endpoint, entries: [] };
   return orRemove(endpoint, () => {
+    checkCertificates(raw);
+    const { key } = options;
+    if (key === undefined) return { endpoint, entries: [] };
     const certificates = raw.certificateChains.map((chain) => new X509Certificate(chain));
     return { endpoint, entries: giveKeys([callersKey(key)], certificates, false) };
   });

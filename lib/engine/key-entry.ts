@@ -1,5 +1,6 @@
 /** The PrivateKey objects that contexts hold, found again by the number OpenSSL's key carries. */
 import type { X509Certificate } from 'node:crypto';
+import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey, SignatureScheme, VerifyPolicy } from '../keys/private-key.ts';
 import { addon } from './addon.ts';
@@ -38,6 +39,25 @@ const POLICIES: readonly unknown[] = ['always', 'rsa', 'never'];
 
 function invalid(what: string): KeylessError {
   return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `A PrivateKey's ${what}.`);
+}
+
+/** Beside `sign`, by which a PrivateKey is known. */
+const METHODS = ['decrypt', 'signAgain', 'onRefused'] as const;
+
+/**
+ * Before the key is paired with a certificate. What is not there is left out or `undefined`: a `decrypt` that is `false`, taken for
+ * one that is there, would have RSA key exchange offered.
+ *
+ * @throws KeylessError ERR_KEYLESS_INVALID_ARGUMENT
+ */
+export function checkPrivateKey(key: PrivateKey): void {
+  for (const name of METHODS) {
+    const method: unknown = key[name];
+    if (method !== undefined && typeof method !== 'function')
+      throw invalid(`"${name}" must be a function; leave it out where there is none`);
+  }
+  if (key.publicKey !== undefined && !isUint8Array(key.publicKey))
+    throw invalid('"publicKey" must be a Uint8Array: the DER of its subjectPublicKeyInfo');
 }
 
 function checkedTimeout(value: unknown): number {

@@ -102,7 +102,7 @@ export interface PrivateKey {
    * refused a signature that was not checked before, or left in place of taking it, and it does not verify. The handshake has failed.
    */
   readonly onRefused?: ((operation: Operation, refused: KeylessError) => void) | undefined;
-  /** Without it, RSA key exchange is not offered. */
+  /** Left out, or `undefined`: RSA key exchange is not offered. */
   readonly decrypt?: ((operation: DecryptOperation) => OperationResult) | undefined;
   /** What it can sign; `undefined`: all that the certificate's key can. The handshake offers only those. */
   readonly schemes?: readonly SignatureScheme[] | undefined;

@@ -58,6 +58,12 @@ describe('options', () => {
       { schemes: [] },
       { schemes: ['rot13'] },
       { schemes: ['ed25519', 'ecdsa_secp256r1_sha256', 'rsa_pss_pss_sha256'] },
+      ...[null, false, 'x'].flatMap((value) => [
+        { decrypt: value },
+        { signAgain: value },
+        { onRefused: value },
+      ]),
+      ...[null, '', 'PEM', 5, {}, [], true, new ArrayBuffer(8)].map((publicKey) => ({ publicKey })),
     ]) {
       const options = { cert, key: { ...key, ...bad } as PrivateKey };
       assert.equal(

@@ -1,5 +1,6 @@
 /** The socketless Handshake, called at the wrong time or with the wrong things: an error with a code, and it still works. */
 import assert from 'node:assert/strict';
+import { constants } from 'node:buffer';
 import { afterEach, before, describe, it } from 'node:test';
 import { engineStats, Handshake, type HandshakeOptions, KeylessError } from '../../../lib/index.ts';
 import { type Authority, type Issued, makeAuthority } from '../../helpers/certificates.ts';
@@ -209,5 +210,30 @@ describe('a Handshake that is closed', () => {
     ];
     for (const call of calls) assert.throws(call, STATE, String(call));
     assert.equal(client.state, 'WANT_READ');
+  });
+});
+
+describe('more bytes than OpenSSL keeps', () => {
+  // Nothing of it is touched, and so it takes no memory.
+  const many = (size: number) => Buffer.alloc(Math.min(size, constants.MAX_LENGTH));
+  const refused = { name: 'KeylessError', code: 'ERR_KEYLESS_HANDSHAKE' };
+
+  it('are not taken, and that is said', () => {
+    const { server, client } = waiting(p256);
+    for (const size of [1.7 * 2 ** 30, 2 ** 31 + 10, 2 ** 32 + 5])
+      assert.throws(() => client.feed(many(size)), refused);
+    server.supply(answerTo(server.operation, p256.keyPem));
+    client.feed(server.drain());
+    assert.equal(client.state, 'DONE');
+  });
+
+  it('are not written', () => {
+    const both = pair(p256);
+    both.finish({ server: p256.keyPem });
+    for (const size of [2 ** 31 + 10, 2 ** 32 + 5])
+      assert.throws(() => both.client.write(many(size)), { ...refused, message: /bad length/ });
+    both.client.write(Buffer.from('ping'));
+    both.settle();
+    assert.equal(String(both.server.read()), 'ping');
   });
 });

@@ -57,10 +57,18 @@ it('certificates are whole, and a `ca` has some, whatever stands between them', 
     refuses({ role: 'server', cert: certPem + broken, key: {} }, 'ERR_KEYLESS_HANDSHAKE');
     refuses({ role: 'client', ca: certPem + broken }, 'ERR_KEYLESS_HANDSHAKE');
   }
+  // OpenSSL passes over these.
+  const damaged = certPem.replace('-----BEGIN', '----BEGIN');
+  for (const passedOver of [damaged, certPem.replaceAll('CERT', 'TRUSTED CERT'), ` ${certPem}`]) {
+    refuses({ role: 'server', cert: certPem + passedOver, key: {} }, 'ERR_KEYLESS_INVALID_ARGUMENT');
+    refuses({ role: 'client', ca: certPem + passedOver }, 'ERR_KEYLESS_INVALID_ARGUMENT');
+  }
   refuses({ role: 'client', ca: 'no certificate' }, 'ERR_KEYLESS_HANDSHAKE');
   const text = `# first\n${certPem}\n# second\n${certPem}# end`;
   make({ role: 'client', ca: text }).close();
   make({ role: 'server', cert: text, key: {} }).close();
+  const windows = certPem.replaceAll('\n', ' \r\n').replaceAll(' CERT', ' X509 CERT');
+  make({ role: 'server', cert: certPem + issued.keyPem + windows, key: {} }).close();
 });
 
 it('versions, protocols and the request for a certificate have their types', () => {
