@@ -59,7 +59,7 @@ const NO_ERROR = 0x0;
 /** RFC 9113 §6.8: whatever is on its way is still taken. */
 const ANY_STREAM = 2 ** 31 - 1;
 /** While it ends: for what is on its way from clients that it has told so, or could not tell. */
-const LAST_HEADS_MS = 2000;
+export const LAST_HEADS_MS = 2000;
 const REQUEST_TIMEOUT = 408;
 /** RFC 9110 §10.1.1: nothing but `100-continue`. */
 const EXPECTATION_FAILED = 417;

@@ -22,7 +22,7 @@ import { BackendTimeout, faultText, reasonOf } from './failure.ts';
 import type { Client } from './headers.ts';
 import { commonOptions, type Host } from './host-folder.ts';
 import type { HostNames } from './host-names.ts';
-import { HttpFront, type Visit } from './http-front.ts';
+import { HttpFront, LAST_HEADS_MS, type Visit } from './http-front.ts';
 import { type Endpoint, encodeProxyHeader, readProxyHeader } from './proxy-protocol.ts';
 import { pump } from './pump.ts';
 import { quiet } from './quiet.ts';
@@ -105,6 +105,8 @@ export class TlsProxy {
   /** Of connections that are in their handshakes. */
   readonly #asked = new WeakMap<Socket, Host>();
   readonly #open = new Set<Socket>();
+  /** Of connections that have not said whom they are for. */
+  readonly #unheard = new Set<Socket>();
   readonly #streams = new Set<Promise<void>>();
   readonly stats: ProxyStats = { connections: 0, accepted: 0, refused: 0, requests: 0, backendErrors: 0 };
 
@@ -168,8 +170,12 @@ export class TlsProxy {
     const alarm = setTimeout(() => {
       for (const socket of this.#open) socket.destroy();
     }, withinMs);
+    // A handshake is under way from its ClientHello on.
+    const lastHellos = setTimeout(() => {
+      for (const socket of this.#unheard) socket.destroy();
+    }, LAST_HEADS_MS);
     await closed;
-    clearTimeout(alarm);
+    for (const timer of [alarm, lastHellos]) clearTimeout(timer);
     await Promise.all(this.#streams);
     this.#front.close();
   }
@@ -190,6 +196,7 @@ export class TlsProxy {
   }
 
   #contextFor(socket: TLSSocket, name: string): SecureContext | undefined {
+    this.#unheard.delete(rawOf(socket));
     const host = this.#hostFor(name);
     if (host === undefined) this.#options.events.onUnknownHost(escapePeerText(name));
     else this.#asked.set(socket, host);
@@ -212,8 +219,12 @@ export class TlsProxy {
   async #accept(socket: Socket): Promise<void> {
     this.stats.connections += 1;
     this.#open.add(socket);
+    this.#unheard.add(socket);
     quiet(socket);
-    socket.on('close', () => this.#open.delete(socket));
+    socket.on('close', () => {
+      this.#open.delete(socket);
+      this.#unheard.delete(socket);
+    });
     if (isTrusted(this.#options.trusted, socket.remoteAddress ?? '')) {
       try {
         const source = await readProxyHeader(socket, this.#options.handshakeTimeoutMs);
@@ -252,6 +263,7 @@ export class TlsProxy {
 
   #welcome(socket: TLSSocket): void {
     quiet(socket);
+    this.#unheard.delete(rawOf(socket));
     const host = this.#hostFor(socket.servername || undefined);
     const backend = host && this.#options.backendOf(host);
     if (host === undefined || backend === undefined) {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
+import { Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { after, before, beforeEach, test } from 'node:test';
 import tls from 'node:tls';
@@ -24,7 +25,7 @@ before(async () => {
   url = `http://127.0.0.1:${await portOf(backend)}`;
 });
 beforeEach(async () => {
-  proxy = new ProxyProcess(folder, ['--backend', url]);
+  proxy = new ProxyProcess(folder, ['--backend', url, '--handshake-timeout', '60000']);
   port = await proxy.port();
 });
 after(() => {
@@ -185,3 +186,43 @@ test('so is one that asks for nothing, and its connection is closed, also if it 
   assert.equal(wentAway(await framesTo(socket, PREFACE))[0], http2.constants.NGHTTP2_NO_ERROR);
   assert.equal(await ended, 0, proxy.stderr);
 });
+
+/** RFC 8446 §5.1: a record of the handshake, of 512 bytes, and of those the first. */
+const HALF_HELLO = Buffer.from([22, 3, 1, 2, 0, 1]);
+
+test(
+  'connections that have not said whom they are for are closed, and a handshake goes on',
+  SOON,
+  async () => {
+    const below = net.connect(port, '127.0.0.1');
+    const between = new Duplex({
+      read: () => undefined,
+      write: (chunk, _, done) => void below.write(chunk, () => done()),
+    });
+    const trust = { servername: 'localhost', ca: folder.authority.certPem };
+    const socket = tls.connect({ socket: between, ...trust });
+    // Held back until the others are gone.
+    const [flight] = await once(below, 'data');
+    below.pause();
+    const unheard = [Buffer.alloc(0), HALF_HELLO].map((bytes) => {
+      const connection = net.connect(port, '127.0.0.1');
+      connection.write(bytes);
+      return connection;
+    });
+    await Promise.all(unheard.map((connection) => once(connection, 'connect')));
+    await another();
+    const { ended } = await drain();
+    await Promise.all(unheard.map((connection) => once(connection.resume(), 'close')));
+    between.push(flight);
+    below
+      .on('data', (bytes) => between.push(bytes))
+      .on('end', () => between.push(null))
+      .resume();
+    const asked = once(backend, 'request');
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const [, response] = await asked;
+    response.end('last');
+    assert.match(await text(socket), /last/);
+    assert.equal(await ended, 0, proxy.stderr);
+  },
+);
