@@ -3,6 +3,7 @@
  * otherwise be told as what is wrong with a backend, request by request.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { KeylessError } from '../errors.ts';
 import type { BackendCredentials, BackendTls } from '../proxy/backend-tls.ts';
 import { certificateBlocks, requireCertificate } from '../server/credentials.ts';
@@ -25,6 +26,16 @@ function stubIn(key: Buffer) {
   return readStub(key.toString('latin1'));
 }
 
+function checkKey(pem: Buffer): void {
+  let stub: ReturnType<typeof readStub>;
+  try {
+    stub = stubIn(pem);
+  } catch (error) {
+    throw new UsageError(`The file of --backend-key cannot be used. ${(error as Error).message}`, HINT);
+  }
+  if (stub === undefined) createPrivateKey(pem);
+}
+
 function checkPair(cert: Buffer, key: Buffer): void {
   const certificate = new X509Certificate(cert);
   const stub = stubIn(key);
@@ -41,13 +52,7 @@ function readPair(values: Values): BackendCredentials {
     throw new UsageError('--backend-cert and --backend-key belong together.', HINT);
   if (values['backend-cert'] === undefined) return {};
   const cert = certificateOption('proxy', values, 'backend-cert');
-  const key = readOption(
-    'proxy',
-    values,
-    'backend-key',
-    KEY_FORMS,
-    (pem) => stubIn(pem) ?? createPrivateKey(pem),
-  );
+  const key = readOption('proxy', values, 'backend-key', KEY_FORMS, checkKey);
   checkPair(cert, key);
   return { cert, key };
 }
@@ -64,6 +69,15 @@ export function readBackendCredentials(values: Values): BackendCredentials {
     checkAuthorities,
   );
   return { ca, ...pair };
+}
+
+/** For processes that read them again, each for itself. @throws UsageError for a pipe, which has nothing for a second one */
+export function demandFiles(values: Values): void {
+  for (const name of ['backend-ca', 'backend-cert', 'backend-key'] as const) {
+    const path = values[name];
+    if (path !== undefined && !statSync(path).isFile())
+      throw new UsageError(`--${name} is a pipe, and each of --workers reads it: give a file.`, HINT);
+  }
 }
 
 /** Whether the key is on a key server. */

@@ -13,7 +13,7 @@ export function requiredOption(command: string, values: Values, name: string): s
 }
 
 /**
- * @param what it must hold, as the error says it; @param check throws if it does not
+ * @param what it must hold, as the error says it; @param check throws if it does not; a UsageError says more than that
  * @throws UsageError
  */
 export function readOption(
@@ -35,7 +35,8 @@ export function readOption(
   }
   try {
     check(pem);
-  } catch {
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`The file of --${name}, ${JSON.stringify(path)}, holds no ${what} in PEM.`, hint);
   }
   return pem;

@@ -5,7 +5,7 @@ import { edgeMetrics } from '../metrics.ts';
 import type { ProxyEvents } from '../proxy/events.ts';
 import { proxyMetrics } from '../proxy/metrics.ts';
 import { TlsProxy } from '../proxy/tls-proxy.ts';
-import { hasStub, tryBackendTls } from './backend-tls.ts';
+import { demandFiles, hasStub, tryBackendTls } from './backend-tls.ts';
 import { type Command, endingSignal, explainListening, parseListen } from './command.ts';
 import { eventLines, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
@@ -35,7 +35,7 @@ Usage: keyless-tls proxy --hosts FOLDER --backend [NAME=]URL [options]
   --default-host NAME   the file's name of the host for clients that send no name, or an unknown one; else they are refused
   --backend-ca FILE     the authority of backends over TLS; default: those Node.js trusts
   --backend-cert FILE, --backend-key FILE   a client certificate for them, and its key: a private key or a stub. These and
-                        --backend-ca are read once, at the start
+                        --backend-ca are read once, at the start, and by each of --workers
   --alpn NAME           a protocol of tcp:// and tls:// backends, the best first; default: whatever the client prefers
   --send-proxy          the PROXY protocol, version 2, towards tcp:// and tls:// backends
   --trust RANGE         neighbours (address or address/prefix) that must send it, and whose X-Forwarded-For is believed
@@ -209,9 +209,11 @@ async function run(args: readonly string[]): Promise<number> {
   parseListen('proxy', values.listen, LOOPBACK);
   const backends = parseBackends(values);
   parseTrusted(values.trust);
+  const isFirstOfMany = cluster.isPrimary && numberOf(values, 'workers') > 1;
+  if (isFirstOfMany) demandFiles(values);
   const lines = eventLines(values.json, undefined, ACCESS_LOG);
   try {
-    if (cluster.isPrimary && numberOf(values, 'workers') > 1) return await runAll(values, args, lines.print);
+    if (isFirstOfMany) return await runAll(values, args, lines.print);
     await runProxy(values, backends, lines.print);
     return 0;
   } finally {

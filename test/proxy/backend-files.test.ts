@@ -1,5 +1,6 @@
 /** `--backend-ca`, `--backend-cert` and `--backend-key`: looked at when the proxy starts; a stub for the key. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -9,9 +10,12 @@ import { after, before, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { makeStub } from '../../lib/wrap/stub.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
-import { runCommand } from '../helpers/programs.ts';
+import { Program, runCommand } from '../helpers/programs.ts';
 import { fingerprint, HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 import { type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-process.ts';
+
+/** A pipe that is read again is waited for without end. */
+const SOON = { timeout: 60_000 };
 
 let folder: HostsFolder;
 let setup: KeyServerSetup;
@@ -21,6 +25,7 @@ before(async () => {
   await folder.add('own', ['own.test']);
   files = serveFiles(setup);
   const { p256, rsa } = setup.sites;
+  const stub = makeStub(new X509Certificate(p256!.certPem));
   const weak = generateKeyPairSync('rsa', { modulusLength: 768 }).privateKey;
   const pkcs8 = { type: 'pkcs8', format: 'pem' } as const;
   const locked = createPrivateKey(p256!.keyPem).export({ ...pkcs8, cipher: 'aes-256-cbc', passphrase: 'x' });
@@ -28,8 +33,10 @@ before(async () => {
   for (const [name, pem] of Object.entries({
     'p256.crt': p256!.certPem,
     'p256.key': p256!.keyPem,
-    'p256.stub': makeStub(new X509Certificate(p256!.certPem)),
+    'p256.stub': stub,
     'locked.key': locked,
+    'cut.stub': stub.slice(0, -40),
+    'other.stub': stub.replace(/^Key-Id: ./m, 'Key-Id: x'),
     'rsa.key': rsa!.keyPem,
     'rsa.stub': makeStub(new X509Certificate(rsa!.certPem)),
     'weak.crt': weakCertificate,
@@ -68,6 +75,8 @@ test('files that cannot be used end the start, and it is said which', async () =
   const cases: [args: string[], message: RegExp][] = [
     [pair('p256.crt', 'words.txt'), NO_KEY],
     [pair('p256.crt', 'locked.key'), NO_KEY],
+    [pair('p256.crt', 'cut.stub'), /of --backend-key cannot be used\. .*: it is cut off\./],
+    [pair('p256.crt', 'other.stub'), /of --backend-key cannot be used\. .*: its key id is not that/],
     [pair('p256.crt', 'none'), /of --backend-key cannot be read/],
     [pair('words.txt', 'p256.key'), /of --backend-cert, ".*", holds no certificate in PEM/],
     [pair('p256.crt', 'rsa.key'), /key of --backend-key is not that of the certificate of --backend-cert/],
@@ -127,4 +136,27 @@ test('a stub is the key towards backends also where no host has one; with startu
   backend.close();
   serve.child.kill('SIGTERM');
   await serve.ended;
+});
+
+/** Files for words that are none: pipes, each with the file's bytes in it, once. */
+function throughPipes(words: readonly string[]): string[] {
+  return words.map((word) => {
+    if (word.startsWith('--')) return word;
+    const pipe = `${word}.pipe`;
+    execFileSync('mkfifo', ['-m', '600', pipe]);
+    new Program('sh', ['-c', 'cat "$1" > "$2"', 'sh', word, pipe], {});
+    return pipe;
+  });
+}
+
+test('pipes are read once, and are nothing for several processes', SOON, async () => {
+  const backend = ['--backend', 'https://127.0.0.1:1'];
+  const words = [...pair('p256.crt', 'p256.key'), '--backend-ca', files.path('ca.crt')];
+  const proxy = new ProxyProcess(folder, [...backend, ...throughPipes(words)]);
+  await proxy.port();
+  assert.equal(await proxy.end(), 0);
+  const pipe = throughPipes(['--backend-ca', files.path('edge.crt')]);
+  const workers = new ProxyProcess(folder, [...backend, ...pipe, '--workers', '2']);
+  assert.equal(await workers.ended, 2);
+  assert.match(workers.stderr, /--backend-ca is a pipe/);
 });
