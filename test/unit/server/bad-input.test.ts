@@ -7,8 +7,16 @@ import { CertificateAuthority } from '../../../lib/cli/certificate-authority.ts'
 import { encodeFrame } from '../../../lib/protocol/frame-encoder.ts';
 import { pingRequest, signRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { Items } from '../../../lib/protocol/tags.ts';
-import type { ServerConnectionRefused, ServerOperation } from '../../../lib/server/channels.ts';
-import { serverConnectionRefused, serverOperation } from '../../../lib/server/channels.ts';
+import type {
+  ServerConnectionEnd,
+  ServerConnectionRefused,
+  ServerOperation,
+} from '../../../lib/server/channels.ts';
+import {
+  serverConnectionEnd,
+  serverConnectionRefused,
+  serverOperation,
+} from '../../../lib/server/channels.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
 import { makeAuthority } from '../../helpers/certificates.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
@@ -137,10 +145,14 @@ test('requests that came in one piece with a broken frame behind them are answer
   });
 });
 
-test('a peer that goes on after a broken frame has nothing signed, and is disconnected', async () => {
+test('a peer that goes on after a broken frame has nothing signed, and is disconnected, with the reason', async () => {
   const clock = new ManualClock();
+  const ends: ServerConnectionEnd[] = [];
+  const listener = (message: unknown) => void ends.push(message as ServerConnectionEnd);
+  serverConnectionEnd.subscribe(listener);
   await withServer({ clock }, async (server) => {
     const peer = await connectPeer(server.port, setup.edgeOptions, 'ours', HALF_OPEN);
+    const own = `127.0.0.1 port ${peer.socket.localPort}`;
     peer.socket.write(Buffer.concat([encodeFrame(1, pingRequest()), BROKEN]));
     await once(peer.socket, 'end');
     assert.equal((await peer.answer(1)).kind, 'pong');
@@ -150,6 +162,12 @@ test('a peer that goes on after a broken frame has nothing signed, and is discon
       await new Promise(setImmediate);
     }
     assert.ok(clock.now() < 5000, `${clock.now()} ms`);
+    serverConnectionEnd.unsubscribe(listener);
+    const [end, ...more] = ends.filter(({ peer: { address } }) => address === own);
+    assert.deepEqual(
+      [(end?.error as NodeJS.ErrnoException | undefined)?.code, more],
+      ['ERR_KEYLESS_PROTOCOL', []],
+    );
     peer.close();
     assert.equal(server.stats().answered, 1);
   });
