@@ -57,6 +57,7 @@ export function loadKeys(path: string, passphrase: string | undefined, print: Pr
  * What was added or removed is told of, and what cannot be used, once.
  *
  * @param file how lines call the store
+ * @param looked called after each look
  * @returns looks again: at once, or when the look that is under way has ended
  */
 export function reloading(
@@ -64,6 +65,7 @@ export function reloading(
   store: Pick<LiveKeyStore, 'reload'>,
   told: readonly KeyProblem[],
   print: Print,
+  looked: () => void,
 ): () => void {
   let toldText = JSON.stringify(told);
   let [looking, changed] = [false, false];
@@ -79,6 +81,7 @@ export function reloading(
       tellOnce(problems);
       tellKeys('key', added, print);
       tellKeys('key-removed', removed, print);
+      looked();
     } catch (error) {
       tellOnce([{ file, reason: (error as Error).message }]);
     }
@@ -103,8 +106,13 @@ export function polled(look: () => void, everyMs: number): WatchedFile {
 }
 
 /** The key of a file that cannot be used any more stays as it was. */
-export function watchKeys(path: string, directory: ReloadingDirectory, print: Print): WatchedFile {
-  return polled(reloading(path, directory, directory.problems, print), POLL_MS);
+export function watchKeys(
+  path: string,
+  directory: ReloadingDirectory,
+  print: Print,
+  looked: () => void,
+): WatchedFile {
+  return polled(reloading(path, directory, directory.problems, print, looked), POLL_MS);
 }
 
 /**

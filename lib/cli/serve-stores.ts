@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import type { ServerKeyFailed } from '../server/channels.ts';
-import { ambiguousLabel, idOf } from '../server/key-names.ts';
+import { asKeyId, decryptingIds } from '../server/key-names.ts';
 import type { KeyProblem, KeyStore, LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import { pkcs11Token } from '../server/stores/pkcs11-token.ts';
 import { sshAgent } from '../server/stores/ssh-agent.ts';
@@ -52,12 +52,14 @@ export interface StoreValues {
   readonly policy?: string | undefined;
 }
 
-export interface ServedKeys extends KeyStore {
-  /** Those that there are now. */
-  readonly keys: readonly StoredKey[];
-  /** Looks again when the keys change, and when it is told to. */
-  watch(): WatchedFile;
+interface WatchedKeys extends Required<KeyStore> {
+  /** Looks again when the keys change, and when it is told to. @param looked called after each look */
+  watch(looked: () => void): WatchedFile;
   close(): void;
+}
+
+export interface ServedKeys extends WatchedKeys {
+  watch(): WatchedFile;
 }
 
 type Opened = LiveKeyStore & { readonly problems: readonly KeyProblem[] };
@@ -77,12 +79,10 @@ async function openStore(option: string, opening: Promise<Opened>, print: Print)
   throw new UsageError(`${option} has no usable key.${why}`, HINT);
 }
 
-function served(store: LiveKeyStore, watch: () => WatchedFile): ServedKeys {
+function served(store: LiveKeyStore, watch: WatchedKeys['watch']): WatchedKeys {
   return {
-    get keys() {
-      return store.keys;
-    },
     find: (selector) => store.find(selector),
+    named: (label) => store.named?.(label) ?? [],
     watch,
     close: () => store.close(),
   };
@@ -101,25 +101,23 @@ function passphraseOf(values: StoreValues): Promise<string> | string | undefined
   return file === undefined ? undefined : readSecretLine('--passphrase-file', file);
 }
 
-async function openDirectory(path: string, values: StoreValues, print: Print): Promise<ServedKeys> {
+async function openDirectory(path: string, values: StoreValues, print: Print): Promise<WatchedKeys> {
   const file = values['passphrase-file'];
   const seen = file === undefined ? undefined : seeFiles([file]);
   const directory = loadKeys(path, await passphraseOf(values), print);
-  const watch = () => {
-    const keys = watchKeys(path, directory, print);
+  const watch = (looked: () => void) => {
+    const keys = watchKeys(path, directory, print, looked);
     return seen === undefined ? keys : watchedTogether([watchPassphrase(seen, directory, keys, print), keys]);
   };
   return {
-    get keys() {
-      return directory.keys;
-    },
     find: (selector) => directory.find(selector),
+    named: (label) => directory.named(label),
     watch,
     close: () => undefined,
   };
 }
 
-async function openAgent(path: string, print: Print): Promise<ServedKeys> {
+async function openAgent(path: string, print: Print): Promise<WatchedKeys> {
   if (path === '') {
     throw new UsageError(
       '--ssh-agent is empty: is SSH_AUTH_SOCK set? It is the path of a Unix socket.',
@@ -127,14 +125,15 @@ async function openAgent(path: string, print: Print): Promise<ServedKeys> {
     );
   }
   const agent = await openStore('--ssh-agent', sshAgent({ path }), print);
-  const watch = () => polled(reloading('ssh-agent', agent, agent.problems, print), AGENT_POLL_MS);
+  const watch = (looked: () => void) =>
+    polled(reloading('ssh-agent', agent, agent.problems, print, looked), AGENT_POLL_MS);
   return served(agent, watch);
 }
 
 /** How lines call it. */
 const TOKEN = 'pkcs11';
 
-async function openToken(library: string, values: StoreValues, print: Print): Promise<ServedKeys> {
+async function openToken(library: string, values: StoreValues, print: Print): Promise<WatchedKeys> {
   const pinFile = values['pin-file'];
   const pin = pinFile === undefined ? undefined : () => readSecretLine('--pin-file', pinFile);
   const seen = seeFiles(pinFile === undefined ? [] : [pinFile]);
@@ -148,8 +147,8 @@ async function openToken(library: string, values: StoreValues, print: Print): Pr
     print,
   );
   // A token is not asked again and again, for the sake of its PIN: only when that may be another.
-  const watch = () => {
-    const list = reloading(TOKEN, token, token.problems, print);
+  const watch = (looked: () => void) => {
+    const list = reloading(TOKEN, token, token.problems, print, looked);
     const read = () => {
       pin?.();
       list();
@@ -193,20 +192,37 @@ function requireCompanion(values: StoreValues): void {
   }
 }
 
-/** A key may come later. Until then, whoever has mistyped its name would wonder why nothing is decrypted. */
-function tellUndecrypting(names: readonly string[], keys: readonly StoredKey[], print: Print): void {
-  for (const name of names) {
-    const named = keys.filter(
-      ({ keyId, label }) => label === name || Buffer.from(keyId).toString('hex') === name.toLowerCase(),
-    );
-    if (named.some(({ decryptRaw }) => decryptRaw !== undefined)) continue;
-    const isAmbiguous = keys.some((key) => key.label === ambiguousLabel(name, idOf(key)));
-    const none = isAmbiguous
-      ? 'several keys that decrypt have that label: give the id of one'
-      : 'there is no such key now';
-    const why = named.length === 0 ? none : 'it does not decrypt, which RSA keys of --keys and --pkcs11 do';
-    print('key-problem', { file: name, reason: `--allow-decrypt names it, and ${why}` });
-  }
+/** Why what `--allow-decrypt` names does not decrypt; `undefined`: it does. */
+function whyNotDecrypting(name: string, store: WatchedKeys): string | undefined {
+  const id = asKeyId(name);
+  const ids = id === undefined ? decryptingIds(store, name) : [id];
+  if (ids.length > 1) return 'several keys that decrypt have that label: give the id of one';
+  const served = ids.map((each) =>
+    store.find({ keyId: Buffer.from(each, 'hex'), certificateDigest: undefined }),
+  );
+  if (served[0]?.decryptRaw !== undefined) return undefined;
+  const isThere = served[0] !== undefined || store.named(name).length > 0;
+  return isThere
+    ? 'it does not decrypt, which RSA keys of --keys and --pkcs11 do'
+    : 'there is no such key now';
+}
+
+/**
+ * A key may come later, go, or share its label with another one. Nobody would know why nothing is decrypted.
+ *
+ * @returns tells of what is otherwise than it was
+ */
+function undecryptingTeller(names: readonly string[], store: WatchedKeys, print: Print): () => void {
+  const told = new Map<string, string | undefined>();
+  return () => {
+    for (const name of names) {
+      const why = whyNotDecrypting(name, store);
+      const isKnown = told.get(name) === why;
+      told.set(name, why);
+      if (why === undefined || isKnown) continue;
+      print('key-problem', { file: name, reason: `--allow-decrypt names it, and ${why}` });
+    }
+  };
 }
 
 /** @throws UsageError if there is no place for keys, or none has a usable key */
@@ -214,7 +230,7 @@ export async function openKeys(values: StoreValues, print: Print): Promise<Serve
   const { keys, pkcs11, 'ssh-agent': agent } = values;
   requireCompanion(values);
   if (pkcs11 === undefined && agent === undefined) requiredOption('serve', { keys }, 'keys');
-  const stores: ServedKeys[] = [];
+  const stores: WatchedKeys[] = [];
   try {
     if (keys !== undefined) stores.push(await openDirectory(keys, values, print));
     if (agent !== undefined) stores.push(await openAgent(agent, print));
@@ -225,22 +241,21 @@ export async function openKeys(values: StoreValues, print: Print): Promise<Serve
   }
   tellFailures(print);
   const all = together(stores);
-  tellUndecrypting(values['allow-decrypt'] ?? [], all.keys, print);
-  return all;
+  const tellUndecrypting = undecryptingTeller(values['allow-decrypt'] ?? [], all, print);
+  tellUndecrypting();
+  return { ...all, watch: () => all.watch(tellUndecrypting) };
 }
 
 /** Where two have a key, the first one's is used. */
-function together(stores: readonly ServedKeys[]): ServedKeys {
+function together(stores: readonly WatchedKeys[]): WatchedKeys {
   return {
-    get keys() {
-      return stores.flatMap(({ keys }) => keys);
-    },
     find(selector) {
       let key: StoredKey | undefined;
       for (const store of stores) key ??= store.find(selector);
       return key;
     },
-    watch: () => watchedTogether(stores.map((store) => store.watch())),
+    named: (label) => stores.flatMap((store) => store.named(label)),
+    watch: (looked) => watchedTogether(stores.map((store) => store.watch(looked))),
     close: () => stores.forEach((store) => void store.close()),
   };
 }

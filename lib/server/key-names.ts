@@ -1,5 +1,5 @@
 /** What keys are called, in hexadecimal: made of each key once, for it is asked for with each operation. */
-import type { StoredKey } from './key-store.ts';
+import type { KeyStore, StoredKey } from './key-store.ts';
 
 export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
@@ -22,7 +22,20 @@ export function idOf(key: StoredKey): string {
   return namesOf(key)[0];
 }
 
-/** What a key is called whose label is that of others, too: nobody who names the label alone means it. */
-export function ambiguousLabel(label: string, keyId: string): string {
-  return `${label} (${keyId})`;
+/**
+ * A label is somebody's to give, and to give again: one that several keys have which decrypt names none of them for that. Several files of
+ * one key are one key.
+ *
+ * @returns the ids of those that decrypt and have the label now
+ */
+export function decryptingIds(store: Pick<KeyStore, 'named'>, label: string): readonly string[] {
+  const keys = store.named?.(label) ?? [];
+  return [...new Set(keys.filter(({ decryptRaw }) => decryptRaw !== undefined).map(idOf))];
+}
+
+const KEY_ID = /^[0-9a-f]{40}$/i;
+
+/** @returns of an id that it is one, in lower case; `undefined`: it can be a label */
+export function asKeyId(name: string): string | undefined {
+  return KEY_ID.test(name) ? name.toLowerCase() : undefined;
 }

@@ -5,7 +5,8 @@
 import { fitsContext, type RecognisedContext } from '../protocol/handshake-message.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
 import type { Scope } from './grants.ts';
-import type { StoredKey } from './key-store.ts';
+import { asKeyId, decryptingIds } from './key-names.ts';
+import type { KeyStore } from './key-store.ts';
 import type { AllowedContext, Policy } from './policy.ts';
 import type { Refusal } from './refusals.ts';
 
@@ -37,8 +38,6 @@ export function contextOf({ message, context }: SignRequest): RecognisedContext 
   return message === undefined ? 'digest' : context;
 }
 
-const KEY_ID = /^[0-9a-f]{40}$/;
-
 /** Without contexts of its own, a client may what the keys may. */
 function isWithin(context: AllowedContext, { contexts }: Scope): boolean {
   return contexts === undefined || (context !== 'tls12-client' && contexts.has(context));
@@ -50,19 +49,21 @@ export class KeyRules {
   readonly #rules: ReadonlyMap<string, Rule>;
   readonly #contexts = new WeakMap<Scope, ReadonlySet<AllowedContext>>();
   readonly #decrypts = new WeakMap<Scope, boolean>();
-  /** Whether a key may be named by its label, which it may get later. */
-  readonly #namesLabels: boolean;
+  readonly #store: KeyStore;
+  /** By which keys are named: these may be others later. */
+  readonly #labels: readonly string[];
   /** Whether any key may decrypt. */
   readonly decrypts: boolean;
   /** Whether any key may sign bare digests. */
   readonly signsDigests: boolean;
 
-  constructor(policy: Policy, keys: KeysOptions = {}) {
+  constructor(policy: Policy, store: KeyStore, keys: KeysOptions = {}) {
     this.#policy = policy;
+    this.#store = store;
     this.#rules = new Map(Object.entries(keys).map(([id, options]) => [id.toLowerCase(), ruleOf(options)]));
     const named = policy.allowDecrypt === 'every-key' || policy.allowDecrypt.size > 0;
-    this.#namesLabels =
-      policy.allowDecrypt !== 'every-key' && [...policy.allowDecrypt].some((name) => !KEY_ID.test(name));
+    const names = policy.allowDecrypt === 'every-key' ? [] : [...policy.allowDecrypt];
+    this.#labels = names.filter((name) => asKeyId(name) === undefined);
     this.signsDigests =
       policy.contexts.has('digest') ||
       [...this.#rules.values()].some(({ contexts }) => contexts?.has('digest'));
@@ -90,28 +91,29 @@ export class KeyRules {
     return [...this.#policy.contexts, ...[...this.#rules.values()].flatMap(contextsOf)];
   }
 
-  /**
-   * Whether a client may have anything decrypted, as {@link contextsFor}.
-   *
-   * @param labelOf a key of this id; `undefined`: there is none
-   */
-  decryptsFor(scope: Scope, labelOf: (keyId: string) => string | undefined): boolean {
+  /** Whether a client may have anything decrypted, as {@link contextsFor}. */
+  decryptsFor(scope: Scope): boolean {
     if (!this.decrypts || !scope.decrypts) return false;
     if (scope.keys === undefined) return true;
     const known = this.#decrypts.get(scope);
     if (known !== undefined) return known;
-    const label = this.#namesLabels ? labelOf : () => undefined;
-    const decrypts = [...scope.keys].some((keyId) => this.#mayDecrypt(keyId, label(keyId)));
-    if (decrypts || !this.#namesLabels) this.#decrypts.set(scope, decrypts);
+    const labelled = this.#labelled();
+    const decrypts = [...scope.keys].some((keyId) => this.#mayDecrypt(keyId, labelled));
+    if (this.#labels.length === 0) this.#decrypts.set(scope, decrypts);
     return decrypts;
   }
 
-  #mayDecrypt(keyId: string, label: string | undefined): boolean {
+  /** The ids of the keys that are named by their labels now. */
+  #labelled(): ReadonlySet<string> {
+    const ids = this.#labels.map((label) => decryptingIds(this.#store, label));
+    return new Set(ids.flatMap((named) => (named.length === 1 ? named : [])));
+  }
+
+  #mayDecrypt(keyId: string, labelled: ReadonlySet<string>): boolean {
     const { uses } = this.#rules.get(keyId) ?? {};
     if (uses !== undefined) return uses.has('decrypt');
     const { allowDecrypt } = this.#policy;
-    if (allowDecrypt === 'every-key' || allowDecrypt.has(keyId)) return true;
-    return label !== undefined && allowDecrypt.has(label);
+    return allowDecrypt === 'every-key' || allowDecrypt.has(keyId) || labelled.has(keyId);
   }
 
   /** @param keyId of the key, 40 hexadecimal digits; @returns why not; `undefined`: it is for that */
@@ -126,7 +128,7 @@ export class KeyRules {
   }
 
   /** As {@link refuseSign}, for the other use. */
-  refuseDecrypt(keyId: string, { label }: StoredKey): Refusal | undefined {
-    return this.#mayDecrypt(keyId, label) ? undefined : 'use-not-allowed';
+  refuseDecrypt(keyId: string): Refusal | undefined {
+    return this.#mayDecrypt(keyId, this.#labelled()) ? undefined : 'use-not-allowed';
   }
 }

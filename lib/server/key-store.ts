@@ -35,8 +35,7 @@ export interface StoredKey {
   readonly certificateDigest?: Uint8Array | undefined;
   readonly kind: KeyKind;
   /**
-   * For people: a file name, a label. Not a secret, and escaped where it is somebody else's text. `allowDecrypt` may name it: MUST be no other
-   * key's that decrypts.
+   * For people: a file name, a label. Not a secret, and escaped where it is somebody else's text. See {@link KeyStore.named}.
    */
   readonly label: string;
   /** Whether it can sign so; without it, by every method that fits `kind`. MUST answer at once. */
@@ -76,6 +75,8 @@ export interface StoredKey {
  */
 export interface KeyStore {
   find(selector: KeySelector): StoredKey | undefined;
+  /** All keys with that label. `allowDecrypt` names a key by it; without it, by ids only. */
+  named?(label: string): readonly StoredKey[];
 }
 
 /** Something that gives no key, and why. */

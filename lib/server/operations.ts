@@ -154,7 +154,7 @@ export class Operations {
 
   /** What each key is for, from here on. @param keys `undefined`: what the policy says of all */
   setKeys(keys: KeysOptions | undefined): void {
-    this.#rules = new KeyRules(this.#policy, keys);
+    this.#rules = new KeyRules(this.#policy, this.#keys, keys);
     this.#bareHashes = bareHashes(this.#rules.signsDigests, this.#policy.allowLegacyHashes);
   }
 
@@ -165,7 +165,7 @@ export class Operations {
       ([, method]) => allowLegacyHashes || !isLegacy(method),
     );
     const functions: string[] = [CustomFunction.CAPABILITIES, ...SIGNING_FUNCTIONS];
-    if (this.#decryptsFor(grant)) functions.push(CustomFunction.RSA_PREMASTER);
+    if (this.#rules.decryptsFor(grant.scope)) functions.push(CustomFunction.RSA_PREMASTER);
     if (this.#tickets !== undefined && grant.ticketGroup !== undefined)
       functions.push(CustomFunction.TICKET_KEYS);
     return encodeCapabilities({
@@ -230,7 +230,7 @@ export class Operations {
     const keyId = idOf(key);
     const servername = textOf(request.servername);
     const asked = { kind: 'decrypt', keyId, servername, context: undefined } as const;
-    const refuse = (now: Grant) => this.#rules.refuseDecrypt(keyId, key) ?? now.deny(asked);
+    const refuse = (now: Grant) => this.#rules.refuseDecrypt(keyId) ?? now.deny(asked);
     const grant = asking.grant();
     const denied = refuse(grant) ?? grant.count(keyId) ?? unfitToDecrypt(key);
     if (denied !== undefined) return this.#refusalFor(grant, denied);
@@ -247,7 +247,7 @@ export class Operations {
 
   /** To whom nothing may be decrypted, nothing is; a key that somebody else's decryption is granted for is no exception. */
   #refusalFor(grant: Grant, denied: Refusal): Refusal {
-    return this.#decryptsFor(grant) ? denied : 'decryption-not-granted';
+    return this.#rules.decryptsFor(grant.scope) ? denied : 'decryption-not-granted';
   }
 
   /** What has waited is looked at again: by now there may be another policy, and no such key. */
@@ -266,12 +266,5 @@ export class Operations {
     );
     waited = true;
     return outcome;
-  }
-
-  #decryptsFor({ scope }: Grant): boolean {
-    return this.#rules.decryptsFor(
-      scope,
-      (keyId) => this.#keys.find({ keyId: Buffer.from(keyId, 'hex'), certificateDigest: undefined })?.label,
-    );
   }
 }

@@ -168,10 +168,22 @@ function indexOf(keys: readonly StoredKey[]): ReadonlyMap<string, StoredKey> {
   return index;
 }
 
+function labelsOf(keys: readonly StoredKey[]): ReadonlyMap<string, readonly StoredKey[]> {
+  const labels = new Map<string, StoredKey[]>();
+  for (const key of keys) {
+    const others = labels.get(key.label);
+    if (others === undefined) labels.set(key.label, [key]);
+    else others.push(key);
+  }
+  return labels;
+}
+
 /** A key store over keys that are already loaded. */
-export function keyStoreOf(keys: readonly StoredKey[]): KeyStore {
+export function keyStoreOf(keys: readonly StoredKey[]): Required<KeyStore> {
   const index = indexOf(keys);
+  const labels = labelsOf(keys);
   return {
+    named: (label) => labels.get(label) ?? [],
     find({ keyId, certificateDigest }: KeySelector) {
       const selector = keyId ?? certificateDigest;
       return selector === undefined ? undefined : index.get(hex(selector));

@@ -3,6 +3,7 @@ import { KeylessError } from '../errors.ts';
 import { digestOf } from '../protocol/digests.ts';
 import { fitsContext, SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
+import { asKeyId } from './key-names.ts';
 import type { Refusal } from './refusals.ts';
 import { isLegacy } from './signed-digests.ts';
 
@@ -14,7 +15,7 @@ export interface PolicyOptions {
   readonly contexts?: readonly AllowedContext[] | undefined;
   /**
    * The keys that decrypt the premaster of RSA key exchange (48 bytes, never raw) although they sign: key ids (40 hexadecimal
-   * digits) or labels. Default none.
+   * digits) or labels, each of one key that decrypts, now or later. Default none.
    */
   readonly allowDecrypt?: readonly string[] | 'every-key' | undefined;
   /** Hand out raw blocks of keys that decrypt to edges in the field (never to our own). It is a decryption oracle. Default false. */
@@ -45,10 +46,8 @@ function contextsOf(contexts: readonly AllowedContext[]): ReadonlySet<AllowedCon
   );
 }
 
-const KEY_ID = /^[0-9a-f]{40}$/i;
-
 function nameOf(key: string): string {
-  return KEY_ID.test(key) ? key.toLowerCase() : key;
+  return asKeyId(key) ?? key;
 }
 
 function namesOf(keys: readonly string[] | 'every-key'): Policy['allowDecrypt'] {

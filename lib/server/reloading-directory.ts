@@ -41,6 +41,10 @@ export class ReloadingDirectory implements KeyStore {
     return this.#set.find(selector);
   }
 
+  named(label: string): readonly StoredKey[] {
+    return this.#set.named(label);
+  }
+
   /** Counts from the next look on, also for files that are as they were, where the one before did not fit. */
   set passphrase(passphrase: string) {
     this.#options = { ...this.#options, passphrase };

@@ -1,19 +1,13 @@
 /** `keyless-tls serve` as an operator runs it: policy, audit log, metrics, revocation, signals. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import {
-  constants,
-  createPrivateKey,
-  generateKeyPairSync,
-  publicEncrypt,
-  X509Certificate,
-} from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { subjectKeyId } from '../../lib/protocol/key-id.ts';
-import { premasterRequest, signRequest } from '../../lib/protocol/request-encoder.ts';
+import { signRequest } from '../../lib/protocol/request-encoder.ts';
 import { auditFiles } from '../../lib/server/audit-files.ts';
 import { identityOf } from '../../lib/server/peer-identity.ts';
 import { certificateVerify } from '../helpers/handshake-messages.ts';
@@ -279,45 +273,6 @@ test('keys that come, change and go while it runs are served, and a file that ca
   serve.child.kill('SIGHUP');
   assert.equal((await serve.event('key-removed')).id, id);
   assert.deepEqual([await ask(), (await sign(peer)).kind], [{ kind: 'error', code: 2 }, 'result']);
-});
-
-test('--allow-decrypt says which of its keys decrypt nothing; one that comes later does', async () => {
-  const named = [
-    'p256.key',
-    'later.key',
-    'nosuch.key',
-    setup.sites.p256!.keyId.toString('hex').toUpperCase(),
-  ];
-  const serve = start(...named.flatMap((name) => ['--allow-decrypt', name]));
-  const port = await serve.port();
-  const problems = serve.events.filter(({ event }) => event === 'key-problem');
-  assert.deepEqual(
-    problems.map(({ file }) => file),
-    named,
-  );
-  for (const [at, says] of [
-    /does not decrypt/,
-    /no such key now/,
-    /no such key now/,
-    /does not decrypt/,
-  ].entries()) {
-    assert.match(String(problems[at]!.reason), says);
-  }
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
-  writeFileSync(files.path('keys/later.key'), pem, { mode: 0o600 });
-  await serve.event('key', ({ file }) => file === 'later.key');
-  const peer = await connectPeer(port, setup.edgeOptions);
-  const keyId = subjectKeyId(publicKey.export({ type: 'spki', format: 'der' }));
-  const premaster = Buffer.concat([Buffer.from([3, 3]), Buffer.alloc(46, 7)]);
-  const padding = constants.RSA_PKCS1_PADDING;
-  const ciphertext = publicEncrypt({ key: publicKey, padding }, premaster);
-  const answer = await peer.ask(premasterRequest(ciphertext, 0x0303, { keyId }));
-  rmSync(files.path('keys/later.key'));
-  assert.deepEqual(
-    [answer.kind, answer.kind === 'result' && premaster.equals(answer.payload)],
-    ['result', true],
-  );
 });
 
 test('encrypted keys need the passphrase of a file, which hides no other key when it is wrong', async () => {

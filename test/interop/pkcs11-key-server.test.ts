@@ -132,8 +132,8 @@ test('a label that several keys have which decrypt names none of them, now or la
     await keys.reload();
     assert.deepEqual([await ask(first!), await ask(second!)], [2, 2]);
     assert.deepEqual(
-      keys.keys.map(({ label }) => label).sort(),
-      ['pkcs11 twin', ...[first!, second!].map((key) => `pkcs11 twin (${idOf(key).toString('hex')})`)].sort(),
+      keys.keys.map(({ label }) => label),
+      ['pkcs11 twin', 'pkcs11 twin', 'pkcs11 twin'],
     );
   } finally {
     peer.close();

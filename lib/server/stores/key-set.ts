@@ -5,7 +5,7 @@ import { keyStoreOf } from '../pem-directory.ts';
 
 export class KeySet implements KeyStore {
   #keys: readonly StoredKey[];
-  #store: KeyStore;
+  #store: Required<KeyStore>;
 
   constructor(keys: readonly StoredKey[] = []) {
     this.#keys = keys;
@@ -18,6 +18,10 @@ export class KeySet implements KeyStore {
 
   find(selector: KeySelector): StoredKey | undefined {
     return this.#store.find(selector);
+  }
+
+  named(label: string): readonly StoredKey[] {
+    return this.#store.named(label);
   }
 
   /** Operations under way keep the keys that they have. */

@@ -15,7 +15,6 @@ import type { SigningMethod } from '../../protocol/schemes.ts';
 import { canSign, type KeyKind, keyKindOf } from '../../signing/key-kind.ts';
 import { digestInfo, modulusOf, requireBelowModulus } from '../../signing/raw-rsa.ts';
 import { verifyInPool } from '../../signing/sign-message.ts';
-import { ambiguousLabel, idOf } from '../key-names.ts';
 import type { KeyChange, KeyProblem, KeySelector, LiveKeyStore, StoredKey, Workplace } from '../key-store.ts';
 import { KeySet } from './key-set.ts';
 import { TokenPool } from './token-pool.ts';
@@ -65,7 +64,7 @@ class TokenHeldKey implements StoredKey {
   readonly keyId: Uint8Array;
   readonly certificateDigest: Uint8Array | undefined;
   readonly kind: KeyKind;
-  label: string;
+  readonly label: string;
   readonly decryptRaw?: (ciphertext: Uint8Array) => Promise<Uint8Array>;
   readonly workplace: Workplace;
   readonly #pool: TokenPool;
@@ -144,18 +143,6 @@ class TokenHeldKey implements StoredKey {
   }
 }
 
-/**
- * A label is somebody's to give, and to give again; and by its label a key may be named for decryption. One that several keys which
- * decrypt have is none of theirs alone.
- */
-function tellApart(keys: readonly TokenHeldKey[]): void {
-  const ids = new Map<string, Set<string>>();
-  const decrypting = keys.filter(({ decryptRaw }) => decryptRaw !== undefined);
-  for (const key of decrypting) ids.set(key.label, (ids.get(key.label) ?? new Set()).add(idOf(key)));
-  for (const key of decrypting)
-    if (ids.get(key.label)!.size > 1) key.label = ambiguousLabel(key.label, idOf(key));
-}
-
 /** As the option `keys` names it. */
 function isWanted({ label, id }: TokenKey, wanted: readonly string[] | undefined): boolean {
   return (
@@ -196,6 +183,10 @@ class Pkcs11Token implements LiveKeyStore {
     return this.#set.find(selector);
   }
 
+  named(label: string): readonly StoredKey[] {
+    return this.#set.named(label);
+  }
+
   async reload(): Promise<KeyChange> {
     const { pool } = this.#token;
     pool.forgive();
@@ -204,7 +195,6 @@ class Pkcs11Token implements LiveKeyStore {
     const problems: KeyProblem[] = [];
     const wanted = (listed as readonly TokenKey[]).filter((key) => isWanted(key, this.#wanted));
     const keys = wanted.flatMap((key) => this.#keyOf(key, problems) ?? []);
-    tellApart(keys);
     return { ...this.#set.replace(keys), problems };
   }
 

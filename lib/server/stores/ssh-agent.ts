@@ -163,6 +163,10 @@ class SshAgent implements LiveKeyStore {
     return this.#set.find(selector);
   }
 
+  named(label: string): readonly StoredKey[] {
+    return this.#set.named(label);
+  }
+
   async reload(): Promise<KeyChange> {
     const identities = await this.#agent.connection.ask(encodeIdentitiesRequest(), decodeIdentities);
     if (identities === undefined) throw problem(`The SSH agent at ${this.#path} does not list its keys.`);

@@ -11,7 +11,11 @@ test('what changes while a store is looked at is looked at afterwards, once', as
     new Promise<typeof NOTHING>((resolve) => {
       ends.push(() => resolve(NOTHING));
     });
-  const look = reloading('store', { reload }, [], () => undefined);
+  let looks = 0;
+  const looked = () => {
+    looks += 1;
+  };
+  const look = reloading('store', { reload }, [], () => undefined, looked);
   look();
   look();
   look();
@@ -21,7 +25,7 @@ test('what changes while a store is looked at is looked at afterwards, once', as
   assert.equal(ends.length, 2);
   ends[1]!();
   await new Promise(setImmediate);
-  assert.equal(ends.length, 2);
+  assert.deepEqual([ends.length, looks], [2, 2]);
   look();
   assert.equal(ends.length, 3);
 });
