@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import type { ServerKeyFailed } from '../server/channels.ts';
-import { asKeyId, decryptingIds } from '../server/key-names.ts';
+import { asKeyId, namedIds } from '../server/key-names.ts';
 import type { KeyProblem, KeyStore, LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import { pkcs11Token } from '../server/stores/pkcs11-token.ts';
 import { sshAgent } from '../server/stores/ssh-agent.ts';
@@ -195,14 +195,13 @@ function requireCompanion(values: StoreValues): void {
 /** Why what `--allow-decrypt` names does not decrypt; `undefined`: it does. */
 function whyNotDecrypting(name: string, store: WatchedKeys): string | undefined {
   const id = asKeyId(name);
-  const ids = id === undefined ? decryptingIds(store, name) : [id];
-  if (ids.length > 1) return 'several keys that decrypt have that label: give the id of one';
-  const served = ids.map((each) =>
+  const ids = id === undefined ? namedIds(store, name) : [id];
+  const keys = ids.map((each) =>
     store.find({ keyId: Buffer.from(each, 'hex'), certificateDigest: undefined }),
   );
-  if (served[0]?.decryptRaw !== undefined) return undefined;
-  const isThere = served[0] !== undefined || store.named(name).length > 0;
-  return isThere
+  if (keys.some((key) => key?.decryptRaw !== undefined))
+    return ids.length > 1 ? 'several keys that decrypt have that label: give the id of one' : undefined;
+  return keys.some((key) => key !== undefined)
     ? 'it does not decrypt, which RSA keys of --keys and --pkcs11 do'
     : 'there is no such key now';
 }

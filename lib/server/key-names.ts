@@ -26,11 +26,12 @@ export function idOf(key: StoredKey): string {
  * A label is somebody's to give, and to give again: one that several keys have which decrypt names none of them for that. Several files of
  * one key are one key.
  *
- * @returns the ids of those that decrypt and have the label now
+ * @returns the ids of those that have the label now, without those that do not decrypt beside one that does
  */
-export function decryptingIds(store: Pick<KeyStore, 'named'>, label: string): readonly string[] {
+export function namedIds(store: Pick<KeyStore, 'named'>, label: string): readonly string[] {
   const keys = store.named?.(label) ?? [];
-  return [...new Set(keys.filter(({ decryptRaw }) => decryptRaw !== undefined).map(idOf))];
+  const decrypting = keys.filter(({ decryptRaw }) => decryptRaw !== undefined);
+  return [...new Set((decrypting.length > 0 ? decrypting : keys).map(idOf))];
 }
 
 const KEY_ID = /^[0-9a-f]{40}$/i;

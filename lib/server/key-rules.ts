@@ -5,7 +5,7 @@
 import { fitsContext, type RecognisedContext } from '../protocol/handshake-message.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
 import type { Scope } from './grants.ts';
-import { asKeyId, decryptingIds } from './key-names.ts';
+import { asKeyId, namedIds } from './key-names.ts';
 import type { KeyStore } from './key-store.ts';
 import type { AllowedContext, Policy } from './policy.ts';
 import type { Refusal } from './refusals.ts';
@@ -105,7 +105,7 @@ export class KeyRules {
 
   /** The ids of the keys that are named by their labels now. */
   #labelled(): ReadonlySet<string> {
-    const ids = this.#labels.map((label) => decryptingIds(this.#store, label));
+    const ids = this.#labels.map((label) => namedIds(this.#store, label));
     return new Set(ids.flatMap((named) => (named.length === 1 ? named : [])));
   }
 

@@ -68,6 +68,8 @@ test('a label that another key which decrypts has as well names neither, until i
   assert.deepEqual([await decrypt(ours), await decrypt(theirs)], [2, 2]);
   keys.replace([pemKey(ours, 'named'), signing]);
   assert.deepEqual([await decrypt(ours), await decrypt(theirs)], [0, 2]);
+  keys.replace([pemKey(ours, 'named'), pemKey(ours, 'named')]);
+  assert.equal(await decrypt(ours), 0, 'the same key twice is one');
 });
 
 test('a label that is made to look like the name of another key opens nothing', async () => {
