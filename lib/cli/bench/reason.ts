@@ -1,12 +1,12 @@
-/** Why work has failed that needs other processes: one of them may have ended. */
+/** Why work has failed: a process that it needs may have ended, or a signal has come to all of them. */
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Of a connection that breaks the work hears before it hears of the end that broke it. */
+/** Of a connection that breaks the work hears before it hears of the end that broke it; and of a terminal's signal, perhaps, after its children's ends. */
 const HEARD_MS = 1000;
 
 /**
- * @param ended rejects where a process has ended that the work may need
- * @throws (rejects) what the work throws, or that one has ended, where that is heard of soon
+ * @param ended rejects where the work has ended, or what it needs
+ * @throws (rejects) what the work throws, or what `ended` rejects with, where that is heard of soon
  */
 export async function orTheirEnd<T>(work: Promise<T>, ended: Promise<never>): Promise<T> {
   // When the work is done they are ended, and nobody listens.
@@ -14,7 +14,9 @@ export async function orTheirEnd<T>(work: Promise<T>, ended: Promise<never>): Pr
   try {
     return await work;
   } catch (error) {
-    await Promise.race([ended, pause(HEARD_MS)]);
+    const heard = new AbortController();
+    const { signal } = heard;
+    await Promise.race([ended, pause(HEARD_MS, undefined, { signal })]).finally(() => heard.abort());
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** Work that a signal may end: what it started ends with it, and the private keys it made are removed. */
-import { setTimeout as pause } from 'node:timers/promises';
 import { endingSignal } from '../command.ts';
+import { orTheirEnd } from './reason.ts';
 import type { Scale } from './scale.ts';
 import type { Workshop } from './workshop.ts';
 import { Workshops } from './workshops.ts';
@@ -11,12 +11,6 @@ export class Interrupted extends Error {
     super(`${signal}: the benchmark was ended before its time, and nothing is reported.`);
   }
 }
-
-/**
- * A terminal tells all its processes at once, and which is heard of first, the signal or a child that it has ended, is chance: a
- * failure waits this long for the signal that may be its reason.
- */
-const SIGNAL_HEARD_MS = 1000;
 
 /**
  * @param cleanUp removes what the work leaves behind, however it ends: no signal ends the process before that is done
@@ -35,12 +29,11 @@ export async function unlessInterrupted<T>(
   });
   interrupted.catch(() => undefined);
   try {
-    const done = await Promise.race([work(), interrupted]).finally(cleanUp);
+    const done = await Promise.race([orTheirEnd(work(), interrupted), interrupted]).finally(cleanUp);
     // One that came while the work was cleaned up is heard as well.
     return signal === undefined ? done : await interrupted;
   } catch (error) {
-    await Promise.race([interrupted, pause(SIGNAL_HEARD_MS, undefined, { signal: over.signal })]);
-    throw error;
+    throw signal === undefined ? error : new Interrupted(signal);
   } finally {
     over.abort();
   }
