@@ -13,7 +13,7 @@ import { waitItem } from '../protocol/request-encoder.ts';
 import { type ClientOperation, clientOperation } from './channels.ts';
 import type { Connection } from './connection.ts';
 import type { CancelListener, ErrandRequest } from './errand-request.ts';
-import { isFault, isRefusal, unanswered, waitedInVain, wireError } from './errors.ts';
+import { cancelledError, isFault, isRefusal, unanswered, waitedInVain, wireError } from './errors.ts';
 import type { Hedgeable } from './hedging.ts';
 import type { KnownServer } from './known-server.ts';
 import { subjectOf } from './refusals.ts';
@@ -325,14 +325,12 @@ export class Errand implements Hedgeable, Waiting, Timed, CancelListener {
     this.giveUp(error, true);
   }
 
-  /** Its signal fires. */
+  /** Its signal fires. The alarm of whoever waits for it may come a little before ours. */
   handleEvent(): void {
     const { reason } = this.request.signal!;
-    const error =
-      reason instanceof KeylessError
-        ? reason
-        : new KeylessError('ERR_KEYLESS_ABORTED', 'The operation was cancelled.', { cause: reason });
-    this.giveUp(error, error.code === 'ERR_KEYLESS_TIMEOUT');
+    const isOurs = reason instanceof KeylessError;
+    if (isOurs && reason.code === 'ERR_KEYLESS_TIMEOUT') this.timeOut();
+    else this.giveUp(isOurs ? reason : cancelledError(reason), false);
   }
 
   private giveUp(error: KeylessError, isTimeOut: boolean): void {

@@ -168,3 +168,8 @@ export function goingError(server: string): KeylessError {
 export function closedError(): KeylessError {
   return new KeylessError('ERR_KEYLESS_CLOSED', 'The connections to the key servers were closed by close().');
 }
+
+/** @param cause the reason of its signal, which is whatever somebody has aborted it with */
+export function cancelledError(cause: unknown): KeylessError {
+  return new KeylessError('ERR_KEYLESS_ABORTED', 'The operation was cancelled.', { cause });
+}

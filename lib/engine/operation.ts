@@ -1,7 +1,7 @@
 /**
  * The life of one operation: the PrivateKey is called once, and whatever it does, the operation settles once.
  *
- * States, one way: pending -> settled. An answer that comes later is ignored.
+ * States, one way: pending -> settled, or pending -> overdue -> settled. An answer that comes later is ignored.
  */
 import type { AsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
@@ -18,6 +18,7 @@ import type {
   SignatureScheme,
   SignOperation,
 } from '../keys/private-key.ts';
+import { setImmediate } from '../timers.ts';
 import type { RawOperation } from './addon.ts';
 import { operationEnd, operationStart } from './channels.ts';
 import type { KeyEntry } from './key-entry.ts';
@@ -103,8 +104,9 @@ export class OperationView {
     return this.#cancelSignal;
   }
 
+  /** The first reason stands. */
   abort(reason: KeylessError): void {
-    this.#aborted = reason;
+    this.#aborted ??= reason;
     this.#cancelSignal?.abort(reason);
     this.#controller?.abort(reason);
   }
@@ -155,6 +157,10 @@ export function operationFailed(cause: unknown): KeylessError {
   });
 }
 
+function isTimeOut(result: Uint8Array | KeylessError): boolean {
+  return !isUint8Array(result) && result.code === 'ERR_KEYLESS_TIMEOUT';
+}
+
 /** Whether an operation holds the process depends on its socket: lib/engine/process-hold.ts. */
 const deadlines = new Deadlines<PendingOperation>(systemClock, { holdsProcess: false });
 
@@ -166,6 +172,8 @@ export class PendingOperation implements Timed {
   private readonly onSettled: OnSettled;
   private readonly startedAt: number;
   private settled = false;
+  /** Its time is over; until the end of this turn of the loop the PrivateKey may say what it waited for. */
+  private isOverdue = false;
   private repeats = 0;
 
   /** @param onSettled is called once, in {@link start} or later */
@@ -296,25 +304,31 @@ export class PendingOperation implements Timed {
     this.scope.runInAsyncScope(this.giveUp, this);
   }
 
+  /**
+   * The PrivateKey's own alarm is for the same moment, and may come after ours: who was asked, and what he failed with, the key
+   * knows, and says when its signal fires.
+   */
   private giveUp(): void {
     const waited = Math.round(performance.now() - this.startedAt);
     const error = new KeylessError(
       'ERR_KEYLESS_TIMEOUT',
       `The PrivateKey did not answer within ${waited} ms. Is its key server reachable, and "timeoutMs" long enough?`,
     );
-    this.settle(error, () => this.view.abort(error));
+    this.isOverdue = true;
+    deadlines.remove(this);
+    setImmediate(() => this.settle(error));
+    this.view.abort(error);
   }
 
   private take(value: unknown): void {
     this.settle(isUint8Array(value) ? value : badResult(value));
   }
 
-  private settle(result: Uint8Array | KeylessError, tellKey?: () => void): void {
-    if (this.settled) return;
+  private settle(result: Uint8Array | KeylessError): void {
+    if (this.settled || (this.isOverdue && !isTimeOut(result))) return;
     this.settled = true;
     deadlines.remove(this);
     this.publishEnd(isUint8Array(result) ? undefined : result);
-    tellKey?.();
     this.onSettled(result);
   }
 
