@@ -11,6 +11,7 @@ import { Deadlines, type Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
 import { type Answerer, kAnsweredBy } from '../keys/answered-by.ts';
 import { type CancelSignal, kCancelSignal, OperationCancelSignal } from '../keys/cancel-signal.ts';
+import { kOriginal } from '../keys/original-operation.ts';
 import type {
   DecryptOperation,
   Operation,
@@ -42,63 +43,65 @@ export interface ScopedOrigin extends OperationOrigin {
 /** Takes the result, or why there is none. Called once. */
 export type OnSettled = (result: Uint8Array | KeylessError) => void;
 
-/** The operation as the PrivateKey sees it. Its addresses and its signal cost nothing until they are read. */
+/**
+ * The operation as the PrivateKey sees it. Its addresses and its signal cost nothing until they are read; the rest is its own, so that
+ * a copy has it, too. Behind an object that inherits from it, or a Proxy, it finds itself by {@link kOriginal}.
+ */
 export class OperationView {
   readonly kind: 'sign' | 'decrypt';
   readonly scheme: SignatureScheme | undefined;
+  readonly message: Buffer | undefined;
+  readonly ciphertext: Buffer | undefined;
   readonly clientVersion: number;
   readonly deadline: number;
+  readonly keyId: Buffer;
+  readonly certificate: Buffer;
+  readonly role: 'server' | 'client';
+  readonly servername: string | undefined;
   /** Key servers note here which of them it was. */
   [kAnsweredBy]: Answerer | undefined = undefined;
-  readonly #input: Buffer;
-  readonly #name: Buffer | undefined;
-  readonly #entry: KeyEntry;
+  readonly [kOriginal]: this = this;
   readonly #origin: OperationOrigin;
   #controller: AbortController | undefined;
   #cancelSignal: OperationCancelSignal | undefined;
   #aborted: KeylessError | undefined;
 
   constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, deadline: number) {
-    this.kind = raw.scheme === 0 ? 'decrypt' : 'sign';
-    this.scheme = raw.scheme === 0 ? undefined : schemeName(raw.scheme, entry.curve);
-    this.#name = raw.name;
+    const isDecrypt = raw.scheme === 0;
+    this.kind = isDecrypt ? 'decrypt' : 'sign';
+    this.scheme = isDecrypt ? undefined : schemeName(raw.scheme, entry.curve);
+    this.message = isDecrypt ? undefined : raw.input;
+    this.ciphertext = isDecrypt ? raw.input : undefined;
     this.clientVersion = raw.clientVersion;
     this.deadline = deadline;
-    this.#input = raw.input;
-    this.#entry = entry;
+    this.keyId = entry.keyId;
+    this.certificate = entry.certificate;
+    this.role = origin.role;
+    this.servername = raw.name?.toString('latin1');
     this.#origin = origin;
   }
 
-  get servername(): string | undefined {
-    return this.#name?.toString('latin1');
-  }
-  get message(): Buffer {
-    return this.#input;
-  }
-  get ciphertext(): Buffer {
-    return this.#input;
-  }
-  get keyId(): Buffer {
-    return this.#entry.keyId;
-  }
-  get certificate(): Buffer {
-    return this.#entry.certificate;
-  }
-  get role(): 'server' | 'client' {
-    return this.#origin.role;
-  }
   get peerAddress(): string | undefined {
-    return this.#origin.peerAddress;
+    return this[kOriginal].#origin.peerAddress;
   }
   get localAddress(): string | undefined {
-    return this.#origin.localAddress;
+    return this[kOriginal].#origin.localAddress;
   }
   get signal(): AbortSignal {
+    return this[kOriginal].#signal();
+  }
+  /** Whoever inherits from it may have another signal. */
+  get [kCancelSignal](): CancelSignal | undefined {
+    return this === this[kOriginal] ? this.#cheaperSignal() : undefined;
+  }
+
+  #signal(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
     return this.#controller.signal;
   }
-  get [kCancelSignal](): CancelSignal {
+
+  #cheaperSignal(): CancelSignal {
     this.#cancelSignal ??= new OperationCancelSignal();
     if (this.#aborted !== undefined) this.#cancelSignal.abort(this.#aborted);
     return this.#cancelSignal;

@@ -36,7 +36,7 @@ export class OperationCancelSignal implements CancelSignal {
 /** @returns the cheaper signal of an operation, where it has one */
 export function cancelSignalOf(operation: {
   readonly signal?: AbortSignal;
-  readonly [kCancelSignal]?: CancelSignal;
+  readonly [kCancelSignal]?: CancelSignal | undefined;
 }): CancelSignal | undefined {
   return operation[kCancelSignal] ?? operation.signal;
 }

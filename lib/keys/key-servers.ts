@@ -30,6 +30,7 @@ import {
   secureContextOf,
   watchSrv,
 } from './key-servers-options.ts';
+import { originalOf, usableOperation } from './original-operation.ts';
 import type { DecryptOperation, Operation, PrivateKey, SignOperation } from './private-key.ts';
 import { requestContext } from './request-context.ts';
 
@@ -68,20 +69,16 @@ class KeyServers implements PrivateKey {
   }
 
   sign(operation: SignOperation): Promise<Uint8Array> {
-    const { scheme } = operation;
-    if (!Object.hasOwn(SIGNING_METHODS, scheme)) {
-      const error = `The protocol of key servers does not know ${String(scheme)}.`;
-      return Promise.reject(new KeylessError('ERR_KEYLESS_UNSUPPORTED_SCHEME', error));
-    }
     return this.#sign(operation);
   }
 
   /** RSA results are verified before use, and all are looked at: a key server that answers wrongly is not the only one. */
   signAgain(operation: SignOperation, refused: KeylessError): Promise<Uint8Array> | undefined {
-    const wrong = (operation as NotedOperation)[kAnsweredBy];
+    const original: NotedOperation = originalOf(operation);
+    const wrong = original[kAnsweredBy];
     if (wrong === undefined) return undefined;
-    const avoid = [...(this.#wrong.get(operation) ?? []), wrong];
-    this.#wrong.set(operation, avoid);
+    const avoid = [...(this.#wrong.get(original) ?? []), wrong];
+    this.#wrong.set(original, avoid);
     const isOver = !this.#set.mayAskOthers(avoid);
     this.#set.takeBack(wrong, subjectOf(operation.scheme, operation.keyId), refused.code, isOver);
     return isOver ? undefined : this.#sign(operation, avoid);
@@ -89,14 +86,20 @@ class KeyServers implements PrivateKey {
 
   /** The handshake has failed by it; the next ones need not. */
   onRefused(operation: Operation, refused: KeylessError): void {
-    const wrong = (operation as NotedOperation)[kAnsweredBy];
+    const wrong = (originalOf(operation) as NotedOperation)[kAnsweredBy];
     if (wrong === undefined) return;
     const method = operation.kind === 'sign' ? operation.scheme : operation.kind;
     this.#set.takeBack(wrong, subjectOf(method, operation.keyId), refused.code, true);
   }
 
-  #sign(operation: SignOperation, avoid?: readonly KnownServer[]): Promise<Uint8Array> {
+  #sign(given: SignOperation, avoid?: readonly KnownServer[]): Promise<Uint8Array> {
+    const operation = usableOperation(given, 'message');
+    if (operation instanceof KeylessError) return Promise.reject(operation);
     const { scheme, message } = operation;
+    if (!Object.hasOwn(SIGNING_METHODS, scheme)) {
+      const error = `The protocol of key servers does not know ${String(scheme)}.`;
+      return Promise.reject(new KeylessError('ERR_KEYLESS_UNSUPPORTED_SCHEME', error));
+    }
     const items = (profile: Profile) => signRequest(scheme, message, this.#context(operation, profile));
     const functionFor =
       SIGNING_METHODS[scheme].opcode === undefined ? () => functionOfScheme(scheme) : undefined;
@@ -120,7 +123,9 @@ class KeyServers implements PrivateKey {
    * Ours all answer the same, whatever the ciphertext holds, and may be asked at once. Of the field one may answer what is
    * badly padded with an error: to wait for another one's answer then would take time, by which a client could tell.
    */
-  #decrypt(operation: DecryptOperation): Promise<Uint8Array> {
+  #decrypt(given: DecryptOperation): Promise<Uint8Array> {
+    const operation = usableOperation(given, 'ciphertext');
+    if (operation instanceof KeylessError) return Promise.reject(operation);
     const { ciphertext, clientVersion } = operation;
     const items = (profile: Profile) => {
       const context = this.#context(operation, profile);
@@ -202,7 +207,10 @@ class KeyServers implements PrivateKey {
     const latest = this.#clock.now() + this.timeoutMs;
     const deadline = Math.min(operation.deadline ?? latest, latest);
     const { keyId } = operation;
-    return this.#request({ ...what, keyId, deadline, signal: cancelSignalOf(operation) }, operation);
+    return this.#request(
+      { ...what, keyId, deadline, signal: cancelSignalOf(operation) },
+      originalOf(operation),
+    );
   }
 
   #request(request: ErrandRequest, operation?: NotedOperation): Promise<Uint8Array> {

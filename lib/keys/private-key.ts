@@ -32,7 +32,12 @@ export type SignatureScheme =
   | 'ed25519'
   | 'ed448';
 
-/** What every operation says about the handshake it belongs to. */
+/**
+ * What every operation says about the handshake it belongs to.
+ *
+ * A PrivateKey that wraps another one hands it on, or a copy, `{ ...operation, deadline }`. A copy has all but `peerAddress`,
+ * `localAddress` and `signal`, which cost something and are made when they are read; keys of `connectKeyServers` find them for a copy.
+ */
 export interface OperationContext {
   /** SHA-1 over the content of the subjectPublicKey bit string (RFC 5280 §4.2.1.2 method 1), 20 bytes. */
   readonly keyId: Buffer;
