@@ -106,8 +106,7 @@ class TicketLease {
     if (this.#closed) throw closedError();
     if (this.#servers.has(server)) return;
     if (!this.#install(server, this.keys())) {
-      throw new KeylessError(
-        'ERR_KEYLESS_INVALID_ARGUMENT',
+      throw invalid(
         'Leased ticket keys are for servers with a PrivateKey object in "key", made by "keyless-tls", ' +
           '"keyless-tls/https" or "keyless-tls/http2".',
       );
@@ -300,6 +299,10 @@ function closedError(): KeylessError {
   return new KeylessError('ERR_KEYLESS_CLOSED', 'The lease of the ticket keys was closed by close().');
 }
 
+function invalid(what: string): KeylessError {
+  return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', what);
+}
+
 export type { TicketLease };
 
 /**
@@ -307,12 +310,14 @@ export type { TicketLease };
  * keep the process alive.
  *
  * @param keys `connectKeyServers(…)`, whose key servers give ticket keys to this edge (`tickets` in their policy)
+ * @throws ERR_KEYLESS_INVALID_ARGUMENT
  */
 export function leaseTicketKeys(keys: TicketKeySource, options: TicketLeaseOptions = {}): TicketLease {
-  if (typeof (keys as TicketKeySource | undefined)?.ticketKeys === 'function')
-    return new TicketLease(keys, options);
-  throw new KeylessError(
-    'ERR_KEYLESS_INVALID_ARGUMENT',
-    'leaseTicketKeys() needs the keys of connectKeyServers() first.',
-  );
+  if (typeof (keys as TicketKeySource | undefined)?.ticketKeys !== 'function')
+    throw invalid('leaseTicketKeys() needs the keys of connectKeyServers() first.');
+  if (Object(options) !== options)
+    throw invalid('leaseTicketKeys() takes options as an object, such as { label: "shop" }.');
+  if (options.label !== undefined && typeof options.label !== 'string')
+    throw invalid(`"label" must be a string, not ${typeof options.label}.`);
+  return new TicketLease(keys, options);
 }

@@ -9,6 +9,7 @@ import { type ResolveSrv, type SrvSettings, SrvWatch } from '../client/srv-watch
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import { groupsOfEdge } from '../protocol/key-exchange.ts';
+import { SIGNING_METHODS } from '../protocol/schemes.ts';
 import type { PrivateKey, SignatureScheme } from './private-key.ts';
 
 /** By what an edge and its key servers know each other. */
@@ -94,9 +95,28 @@ function count(
   );
 }
 
-function ofType<T>(name: string, value: T, type: 'string' | 'function'): T {
+export function ofType<T>(name: string, value: T, type: 'string' | 'function' | 'boolean'): T {
   if (value === undefined || typeof value === type) return value;
   throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `"${name}" must be a ${type}, not ${typeof value}.`);
+}
+
+/** @throws ERR_KEYLESS_INVALID_ARGUMENT */
+export function schemesOf({ schemes }: KeyServersOptions): KeyServersOptions['schemes'] {
+  if (schemes === undefined) return undefined;
+  const isScheme = (name: unknown) => typeof name === 'string' && Object.hasOwn(SIGNING_METHODS, name);
+  if (Array.isArray(schemes) && schemes.length > 0 && schemes.every(isScheme)) return schemes;
+  throw new KeylessError(
+    'ERR_KEYLESS_INVALID_ARGUMENT',
+    '"schemes" must be an array of signature schemes by their names in RFC 8446, section 4.2.3.',
+  );
+}
+
+const POLICIES: readonly unknown[] = [undefined, 'always', 'rsa', 'never'];
+
+/** @throws ERR_KEYLESS_INVALID_ARGUMENT */
+export function verifyOf({ verify }: KeyServersOptions): PrivateKey['verify'] {
+  if (POLICIES.includes(verify)) return verify;
+  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"verify" must be "always", "rsa" or "never".');
 }
 
 function startupOf({ startup = 'fail' }: KeyServersOptions): 'wait' | 'fail' {

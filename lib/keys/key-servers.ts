@@ -26,8 +26,11 @@ import {
   type KeyServersOptions,
   MAX_INTEGER,
   milliseconds,
+  ofType,
   openSet,
+  schemesOf,
   secureContextOf,
+  verifyOf,
   watchSrv,
 } from './key-servers-options.ts';
 import { originalOf, usableOperation } from './original-operation.ts';
@@ -58,14 +61,15 @@ class KeyServers implements PrivateKey {
 
   constructor(options: KeyServersOptions) {
     this.timeoutMs = milliseconds('timeoutMs', options.timeoutMs, DEFAULT_TIMEOUT_MS);
-    this.schemes = options.schemes;
-    this.verify = options.verify;
+    this.schemes = schemesOf(options);
+    this.verify = verifyOf(options);
     this.#clock = options.clock ?? systemClock;
-    this.#sendAddresses = options.sendAddresses === true;
+    this.#sendAddresses = ofType('sendAddresses', options.sendAddresses, 'boolean') === true;
+    const decrypts = ofType('decrypt', options.decrypt, 'boolean') !== false;
     milliseconds('srvIntervalMs', options.srvIntervalMs, 30_000);
     this.#set = openSet(options, () => this.#srv?.hurry());
     this.#srv = watchSrv(options, this.#set);
-    if (options.decrypt !== false) this.decrypt = (operation) => this.#decrypt(operation);
+    if (decrypts) this.decrypt = (operation) => this.#decrypt(operation);
   }
 
   sign(operation: SignOperation): Promise<Uint8Array> {

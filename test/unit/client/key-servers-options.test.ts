@@ -24,6 +24,16 @@ test('wrong options are told at once', () => {
     { servername: 5, servers: undefined, srv: 'keys' },
     { lookup: 'dns' },
     { resolveSrv: 5, servers: undefined, srv: 'keys' },
+    { schemes: 'ed25519' },
+    { schemes: [] },
+    { schemes: ['rot13'] },
+    { schemes: [['ed25519']] },
+    { schemes: null },
+    { verify: 'sometimes' },
+    { verify: true },
+    { decrypt: 'no' },
+    { decrypt: null },
+    { sendAddresses: 1 },
   ];
   for (const options of wrong) {
     const all = { servers: ['127.0.0.1:1'], ...setup.edgeOptions, ...options } as KeyServersOptions;

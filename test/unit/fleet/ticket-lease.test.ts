@@ -181,3 +181,10 @@ test('without keys of key servers there is no lease', () => {
     assert.throws(() => leaseTicketKeys(nothing as never), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
   }
 });
+
+test('wrong options of a lease are told at once', () => {
+  const source = { ticketKeys: () => assert.fail('asked') };
+  for (const wrong of [null, 5, 'label', { label: 5 }, { label: null }]) {
+    assert.throws(() => leaseTicketKeys(source, wrong as never), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
+  }
+});
