@@ -87,6 +87,13 @@ function onerror(this: TlsHandle, error: Error): void {
   handshake.nodeOnError.call(this, handshake.explain(error));
 }
 
+function onhandshakedone(this: TlsHandle): void {
+  const handshake = handshakeOf(this)!;
+  handshake.used = undefined;
+  this.onhandshakedone = handshake.nodeOnHandshakeDone!;
+  this.onhandshakedone();
+}
+
 /**
  * Whether the peer takes the answer, a server knows once its handshake is over; a client's is over before the server has
  * looked at it.
@@ -97,13 +104,9 @@ export function keepUntilVerdict(
   operation: PendingOperation,
 ): void {
   handshake.used = operation;
-  if (handshake.role === 'client') return;
-  const { onhandshakedone } = handle;
-  handle.onhandshakedone = () => {
-    handshake.used = undefined;
-    handle.onhandshakedone = onhandshakedone;
-    onhandshakedone.call(handle);
-  };
+  if (handshake.role === 'client' || handle.onhandshakedone === onhandshakedone) return;
+  handshake.nodeOnHandshakeDone = handle.onhandshakedone;
+  handle.onhandshakedone = onhandshakedone;
 }
 
 /**

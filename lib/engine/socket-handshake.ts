@@ -47,6 +47,8 @@ export class SocketHandshake implements ScopedOrigin, Told {
   readonly role: 'server' | 'client';
   /** What Node had put where ours stands now. */
   readonly nodeOnError: TlsHandle['onerror'];
+  /** The same, while the verdict on an answer is awaited. */
+  nodeOnHandshakeDone: TlsHandle['onhandshakedone'] | undefined;
   private operation: PendingOperation | undefined;
   /** Whose answer was used last, for whoever wants to know if it was wrong. */
   used: PendingOperation | undefined;

@@ -107,14 +107,18 @@ class KeyServers implements PrivateKey {
     const items = (profile: Profile) => signRequest(scheme, message, this.#context(operation, profile));
     const functionFor =
       SIGNING_METHODS[scheme].opcode === undefined ? () => functionOfScheme(scheme) : undefined;
-    return this.#ask(operation, {
+    const request = {
       kind: 'sign',
       method: scheme,
+      keyId: operation.keyId,
       lane: laneOf(scheme),
       functionFor,
       items,
+      deadline: this.#deadline(operation),
+      signal: cancelSignalOf(operation),
       avoid,
-    });
+    } as const;
+    return this.#request(request, originalOf(operation));
   }
 
   #context(operation: Operation, profile: Profile): RequestContext {
@@ -136,14 +140,18 @@ class KeyServers implements PrivateKey {
       if (profile === 'ours') return premasterRequest(ciphertext, clientVersion, context);
       return rawDecryptRequest(ciphertext, context);
     };
-    return this.#ask(operation, {
+    const request = {
       kind: 'decrypt',
       method: 'decrypt',
+      keyId: operation.keyId,
       lane: 'slow',
-      functionFor: (profile) => (profile === 'ours' ? CustomFunction.RSA_PREMASTER : undefined),
+      functionFor: (profile: Profile) => (profile === 'ours' ? CustomFunction.RSA_PREMASTER : undefined),
       hedgedAt: 'ours',
       items,
-    });
+      deadline: this.#deadline(operation),
+      signal: cancelSignalOf(operation),
+    } as const;
+    return this.#request(request, originalOf(operation));
   }
 
   /**
@@ -204,17 +212,10 @@ class KeyServers implements PrivateKey {
     this.close();
   }
 
-  #ask(
-    operation: Operation,
-    what: Pick<ErrandRequest, 'kind' | 'method' | 'lane' | 'functionFor' | 'hedgedAt' | 'items' | 'avoid'>,
-  ): Promise<Uint8Array> {
+  /** Of the clock. */
+  #deadline({ deadline }: Operation): number {
     const latest = this.#clock.now() + this.timeoutMs;
-    const deadline = Math.min(operation.deadline ?? latest, latest);
-    const { keyId } = operation;
-    return this.#request(
-      { ...what, keyId, deadline, signal: cancelSignalOf(operation) },
-      originalOf(operation),
-    );
+    return Math.min(deadline ?? latest, latest);
   }
 
   #request(request: ErrandRequest, operation?: NotedOperation): Promise<Uint8Array> {

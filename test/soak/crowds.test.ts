@@ -11,10 +11,15 @@ import { type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-proc
 const CROWD = 10_000;
 const KIB = 1024;
 /**
+ * Whom the key server keeps waiting holds a job with its stack, which OpenSSL keeps for the next: the slower the machine, the more
+ * of them there are at a time.
+ */
+const MOST_OVER_NATIVE_KIB = 16;
+/**
  * Node's connection and OpenSSL's (16 KiB buffers of either, 3.5 also an ML-KEM key exchange), the job with its stack, 6 KiB of
  * JavaScript. A native handshake after the server's flight takes 58 to 106 KiB on OpenSSL 3.0, 76 to 129 on 3.5.
  */
-const MOST_PENDING_KIB = process.versions.openssl.startsWith('3.0.') ? 84 : 116;
+const MOST_PENDING_KIB = process.versions.openssl.startsWith('3.0.') ? 88 : 116;
 const PATIENT = { timeoutMs: 600_000, handshakeTimeoutMs: 600_000 };
 /** V8 sizes its young generation, and glibc its arenas, by what they see; that growth is not what is looked for. */
 const STEADY = {
@@ -105,7 +110,7 @@ test('row 19: 10,000 half-open handshakes cost hardly more than natively, and th
   for (const [name, { each, probeMs: ms }] of Object.entries({ natively, keylessly })) {
     context.diagnostic(`${name}: ${(each / KIB).toFixed(1)} KiB each, a probe takes ${ms.toFixed(1)} ms`);
   }
-  assert.ok(keylessly.each <= natively.each + 8 * KIB);
+  assert.ok(keylessly.each <= natively.each + MOST_OVER_NATIVE_KIB * KIB);
   assert.ok(keylessly.probeMs <= 2 * natively.probeMs + 2);
 });
 
