@@ -1,4 +1,5 @@
 /** `keyless-tls proxy --hosts`: the folder, read at the start and whenever it changes. */
+import type { KeyServers } from '../keys/key-servers.ts';
 import {
   type Host,
   type HostFolder,
@@ -28,6 +29,11 @@ export async function prepareStubs(): Promise<void> {
   // A stub that comes later, without key servers, is one host that fails, and no reason to end the others.
   loaded.takeStart();
   register = loaded;
+}
+
+/** For their metrics; `undefined`: no stub has needed them yet. */
+export function usedKeyServers(): KeyServers | undefined {
+  return register?.registeredKeyServers();
 }
 
 /** What is told of hosts, each problem once. */
@@ -146,8 +152,6 @@ export interface ServedHosts extends WatchedFile {
   keysLost(): void;
   /** Now. */
   readonly hosts: readonly Host[];
-  /** Whether a key is on a key server. */
-  hasStubs(): boolean;
 }
 
 const NO_FILES: HostFolder['files'] = new Map();
@@ -164,9 +168,15 @@ function differs(before: HostFolder['files'], { files }: HostFolder): boolean {
 /**
  * Loads the hosts, and again what changes in the folder: what is there then takes effect for new connections.
  *
+ * @param onHosts is called whenever the hosts, or what is wrong with them, have become others
  * @throws UsageError if there is no usable host; KeylessError if no key server can be reached, and `startup` is `fail`
  */
-export async function serveHosts(path: string, proxy: TlsProxy, print: Print): Promise<ServedHosts> {
+export async function serveHosts(
+  path: string,
+  proxy: TlsProxy,
+  print: Print,
+  onHosts: () => void,
+): Promise<ServedHosts> {
   const lines = new HostLines(print);
   let folder = await firstLook(path);
   let problems: readonly HostProblem[] = [];
@@ -180,6 +190,7 @@ export async function serveHosts(path: string, proxy: TlsProxy, print: Print): P
     [folder, problems] = [found, indexed.problems];
     lines.problems(problems);
     lines.changes(before, found);
+    onHosts();
   };
   take(folder, NO_FILES);
   await register?.startedUp();
@@ -216,6 +227,5 @@ export async function serveHosts(path: string, proxy: TlsProxy, print: Print): P
       void look();
     },
     close: () => clearInterval(timer),
-    hasStubs: () => [...folder.files.values()].some(({ isStub }) => isStub),
   };
 }

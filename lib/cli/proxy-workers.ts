@@ -22,6 +22,14 @@ interface TicketKeysMessage {
 /** What a worker asks for when it can take it: messages that come before anybody listens are lost. */
 const WANT_TICKET_KEYS = 'keyless-tls:ticket-keys';
 
+/** What a worker says when no ticket of before is to be taken any more, by any of them. */
+const END_TICKET_KEYS = 'keyless-tls:end-ticket-keys';
+
+/** In a worker: all get other ticket keys. Each asks for itself: until it does, it may issue tickets that are to end. */
+export function endTicketKeys(): void {
+  if (process.connected) process.send?.(END_TICKET_KEYS);
+}
+
 /** In a worker: resolves when it has the ticket keys; they come again whenever they change. */
 export function takeTicketKeys(take: (keys: Buffer) => void): Promise<void> {
   return new Promise((resolve) => {
@@ -97,6 +105,7 @@ class Workers {
     });
     worker.on('message', (message) => {
       if (message === WANT_TICKET_KEYS) this.#tellKeys(worker);
+      if (message === END_TICKET_KEYS) this.#rotate();
     });
     worker.on('error', () => undefined);
     worker.on('exit', (code, signal) => {

@@ -11,7 +11,7 @@ import { eventLines, type Print } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
 import { tellOfFewFiles } from './open-files.ts';
 import { filesOf } from './proxy-files.ts';
-import { prepareStubs, type ServedHosts, serveHosts } from './proxy-hosts.ts';
+import { prepareStubs, type ServedHosts, serveHosts, usedKeyServers } from './proxy-hosts.ts';
 import {
   type Backends,
   numberOf,
@@ -21,7 +21,14 @@ import {
   parseTrusted,
   unknownNames,
 } from './proxy-options.ts';
-import { runWorkers, shareMetrics, takeTicketKeys, workerEnding, workersMetrics } from './proxy-workers.ts';
+import {
+  endTicketKeys,
+  runWorkers,
+  shareMetrics,
+  takeTicketKeys,
+  workerEnding,
+  workersMetrics,
+} from './proxy-workers.ts';
 
 const USAGE = `keyless-tls proxy: terminates TLS for any backend, with keys that are elsewhere
 
@@ -108,6 +115,7 @@ function createProxy(
     handshakeTimeoutMs: numberOf(values, 'handshake-timeout'),
     backendTimeoutMs: numberOf(values, 'backend-timeout'),
     idleTimeoutMs: numberOf(values, 'idle-timeout'),
+    onOwnTicketKeys: cluster.isWorker ? endTicketKeys : undefined,
     events: eventsFor(values, print, observe),
   });
   return { proxy, filesNeeded };
@@ -124,10 +132,15 @@ async function startOwnMetrics(values: ProxyValues, registry: Registry, print: P
   return startMetrics('proxy', values.metrics, source, print);
 }
 
-async function addKeyServerMetrics(registry: Registry): Promise<void> {
-  const { registeredKeyServers } = await import('../wrap/register.ts');
-  const keys = registeredKeyServers();
-  if (keys !== undefined) edgeMetrics(keys, registry);
+/** @returns adds those of the key servers, once there are any: a first stub may come at any time */
+function keyServerMetrics(registry: Registry): () => void {
+  let isAdded = false;
+  return () => {
+    const keys = usedKeyServers();
+    if (isAdded || keys === undefined) return;
+    isAdded = true;
+    edgeMetrics(keys, registry);
+  };
 }
 
 async function listen(proxy: TlsProxy, text: string, print: Print): Promise<void> {
@@ -169,12 +182,13 @@ async function runProxy(
     await takeTicketKeys((keys) => proxy.setTicketKeys(keys));
   }
   const ending = cluster.isWorker ? workerEnding() : endingSignal(['SIGINT', 'SIGTERM']);
-  const hosts = await serveHosts(values.hosts, proxy, print);
+  const addKeyServers = keyServerMetrics(registry);
+  addKeyServers();
+  const hosts = await serveHosts(values.hosts, proxy, print, addKeyServers);
   process.on('SIGHUP', () => hosts.reload());
   if (values.isolate) restoreKeys(hosts, backends);
   for (const { option, name } of unknownNames(values, hosts.hosts))
     print('option-problem', { option, name, reason: 'no host has this name, now' });
-  if (hosts.hasStubs() || hasStub(backends.tls)) await addKeyServerMetrics(registry);
   const endMetrics = await startOwnMetrics(values, registry, print);
   tellOfFewFiles(filesNeeded, print);
   await listen(proxy, values.listen, print);

@@ -44,6 +44,8 @@ export interface ProxyOptions {
   readonly maxConnections: number;
   /** Connections of HTTP/1.1 to backends, beyond one for each connection of a client. */
   readonly backendStock: number;
+  /** The proxy has taken ticket keys of its own: other processes that shared those before are to have others, too. */
+  readonly onOwnTicketKeys?: (() => void) | undefined;
   readonly events: ProxyEvents;
 }
 
@@ -100,6 +102,7 @@ export class TlsProxy {
   /** Another function when the hosts are others: a connection keeps the one it began with. */
   #hostFor: HostChoice = () => undefined;
   #ticketKeys: Buffer = randomBytes(TICKET_KEYS_BYTES);
+  #names: ReadonlySet<string> = new Set();
   /** Of sockets below TLS: also when they are closed, which is when Node.js tells of a client that left in its handshake. */
   readonly #introductions = new WeakMap<Socket, Introduction>();
   /** Of connections that are in their handshakes. */
@@ -135,9 +138,23 @@ export class TlsProxy {
     this.#hostFor = (name) => (name ? index.find(name) : undefined) ?? other;
     // Clients without a name get what the server has of its own: nothing, or the default host's.
     const { secrets } = other ?? {};
+    this.#endTicketsOfGone(all);
     const context = { ...commonOptions(), ...secrets, ticketKeys: this.#ticketKeys };
     // Those of a connection are of the context that it begins with, whatever host it is for.
     withPeerLimits(CERTIFICATE_BYTES, () => this.#tls.setSecureContext(context));
+  }
+
+  /**
+   * Whose ticket it takes OpenSSL asks nobody, and no ticket says which host it is of: those of a name that is gone end with all others.
+   * A client would get in with one, and be cut off, or be the default host's with the name of another.
+   */
+  #endTicketsOfGone(all: readonly Host[]): void {
+    const names = new Set(all.flatMap((host) => host.names));
+    const isGone = [...this.#names].some((name) => !names.has(name));
+    this.#names = names;
+    if (!isGone) return;
+    this.#ticketKeys = randomBytes(TICKET_KEYS_BYTES);
+    this.#options.onOwnTicketKeys?.();
   }
 
   /** The same for all processes of one proxy, 48 bytes. */

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { createServer, type Server } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import tls from 'node:tls';
 import { makeStub } from '../../lib/wrap/stub.ts';
@@ -33,8 +35,8 @@ function addStub(): void {
   folder.put('stub', { certPem: stubbed.certPem, keyPem: makeStub(new X509Certificate(stubbed.certPem)) });
 }
 
-function start(startup: 'wait' | 'fail'): ProxyProcess {
-  return new ProxyProcess(folder, backend, {
+function start(startup: 'wait' | 'fail', more: readonly string[] = []): ProxyProcess {
+  return new ProxyProcess(folder, [...backend, ...more], {
     ...process.env,
     KEYLESS_TLS_SERVERS: '127.0.0.1:1',
     KEYLESS_TLS_CERT: folder.file('edge.crt'),
@@ -96,4 +98,19 @@ test('a first stub that comes when it runs ends nothing, whatever the startup', 
   addStub();
   await proxy.event('host', ({ host }) => host === 'stub');
   await servesItsOwn(proxy, port);
+});
+
+test('the metrics of the key servers are there from the first stub on, also where that comes when it runs', async () => {
+  const proxy = start('wait', ['--metrics', '0']);
+  const { port } = await proxy.event('metrics');
+  const page = async () => {
+    const [response] = await once(get({ port: port as number, path: '/metrics' }), 'response');
+    return text(response);
+  };
+  await proxy.port();
+  assert.doesNotMatch(await page(), /keyless_tls_edge_/);
+  addStub();
+  await proxy.event('host', ({ host }) => host === 'stub');
+  assert.match(await page(), /keyless_tls_edge_key_server_connections\{server="127\.0\.0\.1:1"\} 0\n/);
+  assert.equal(await proxy.end(), 0);
 });
