@@ -14,7 +14,7 @@ export interface Budget extends Case {
 /**
  * What a native edge spends on it in the same rounds is the unit, of every budget: Node.js and the kernel make a handshake of it,
  * as they make a request, and hosts on which they are slower are as much slower at both. How fast a machine computes is little of either
- * (docs/benchmarks.md, "Where the microseconds go"): the unit has a P-256 signature, 30 of 476 µs, and a remote RSA-2048 handshake the
+ * (docs/benchmarks.md, "Where the microseconds go"): the unit has a P-256 signature, 14 of 476 µs, and a remote RSA-2048 handshake the
  * check of one, 17 of 572 µs.
  */
 export const UNIT: Case = { site: 'P-256', version: 'TLSv1.3' };

@@ -2,12 +2,13 @@
  * What does a full handshake cost the edge, with its key on a key server? CPU of the server for each handshake (TLS 1.3),
  * native and remote in turn in one run, medians: `npm run bench:handshake`, or `-- 15` for so many rounds of either.
  */
-import { type Case, compare, nameOf } from '../lib/cli/bench/comparison.ts';
+import { type Case, compareWithSignature, nameOf } from '../lib/cli/bench/comparison.ts';
+import { disturbanceOf } from '../lib/cli/bench/doubts.ts';
 import { spread } from '../lib/cli/bench/figures-in-words.ts';
 import { figuresIn, medianOf, ratioOf } from '../lib/cli/bench/rounds.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
 import { inWorkshop } from '../lib/cli/bench/session.ts';
-import { signatureCpuMs } from '../lib/cli/bench/sites.ts';
+import { signatureMs } from '../lib/cli/bench/signature.ts';
 import { TARGETS } from '../lib/cli/bench/targets.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
 import { script, wholeNumber, wordsOf } from './script.ts';
@@ -26,15 +27,16 @@ const WARM_UP_MS = 12_000;
 const SIDES = ['native', 'remote'] as const;
 
 async function measure(workshop: Workshop, goal: Goal): Promise<void> {
-  const signatureMs = signatureCpuMs(workshop.files, goal.site);
-  const { native, remote } = await compare(workshop, SIDES, goal, CONCURRENT);
+  const { edges, signature } = await compareWithSignature(workshop, SIDES, goal, CONCURRENT);
+  const { native, remote } = edges;
   const ratio = ratioOf(remote, native);
-  const floor = 1 - signatureMs / medianOf(native, 'edgeCpuMs');
+  const floor = 1 - signatureMs(signature) / medianOf(native, 'edgeCpuMs');
   console.log(
     `${nameOf(goal)}: native ${spread(figuresIn(native, 'edgeCpuMs'))} ms, remote ${spread(figuresIn(remote, 'edgeCpuMs'))} ms, ` +
       `${ratio.toFixed(3)} x, goal ${goal.most}; ${floor.toFixed(2)} x if asking cost nothing; ` +
       `key server ${spread(figuresIn(remote, 'keyServerCpuMs'))} ms`,
   );
+  for (const warning of disturbanceOf({ native, remote, signature }).warnings) console.log(`! ${warning}`);
   if (remote.some(({ operations }) => operations !== 1)) throw new Error('Not all were full handshakes.');
 }
 

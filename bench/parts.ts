@@ -3,12 +3,14 @@
  * thing more than another, in turn in one run, medians: `npm run bench:parts`, or `-- RSA-2048 15` for another key and so many
  * rounds of each.
  */
-import { type Case, compare, nameOf } from '../lib/cli/bench/comparison.ts';
+import { type Case, compareWithSignature, nameOf } from '../lib/cli/bench/comparison.ts';
+import { disturbanceOf } from '../lib/cli/bench/doubts.ts';
 import { medianOf } from '../lib/cli/bench/rounds.ts';
 import { type Sample, takeSample } from '../lib/cli/bench/sample.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
 import { inWorkshop } from '../lib/cli/bench/session.ts';
-import { type Site, signatureCpuMs } from '../lib/cli/bench/sites.ts';
+import { signatureMs } from '../lib/cli/bench/signature.ts';
+import type { Site } from '../lib/cli/bench/sites.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
 import { script, site as siteWord, wholeNumber, wordsOf } from './script.ts';
 
@@ -41,9 +43,8 @@ async function warmUp(
 
 async function measure(workshop: Workshop, site: Site): Promise<void> {
   const which = { site, version: 'TLSv1.3' } as const;
-  const signature = signatureCpuMs(workshop.files, which.site);
   for (const name of SIDES) await warmUp(workshop, name, which);
-  const samples = await compare(workshop, SIDES, which, CONCURRENT);
+  const { edges: samples, signature } = await compareWithSignature(workshop, SIDES, which, CONCURRENT);
   for (const name of SIDES.slice(1))
     if (!areFull(samples[name])) throw new Error(`Of the edge "${name}" not each handshake asked once.`);
   const cpu = (name: (typeof SIDES)[number]) => medianOf(samples[name], 'edgeCpuMs');
@@ -51,10 +52,11 @@ async function measure(workshop: Workshop, site: Site): Promise<void> {
   const shim = cpu('unverified') - native;
   const check = site.startsWith('RSA') ? cpu('local') - cpu('unverified') : 0;
   const asking = cpu('pinging') - native;
-  const floor = native - signature;
+  const signed = signatureMs(signature);
+  const floor = native - signed;
   const rows: readonly (readonly [what: string, ms: number])[] = [
     ['native handshake', native],
-    ['its signature, which is made elsewhere', -signature],
+    ['its signature, which is made elsewhere', -signed],
     ['**the floor, if asking cost nothing**', floor],
     ["a request written and an answer read, by Node.js's TLS alone", asking],
     ['**the floor of asking with Node.js**', floor + asking],
@@ -63,6 +65,7 @@ async function measure(workshop: Workshop, site: Site): Promise<void> {
     ['choice, deadlines, encoding and all else of the client', remote - floor - asking - shim - check],
     ['**remote handshake**', remote],
   ];
+  for (const warning of disturbanceOf({ ...samples, signature }).warnings) console.log(`! ${warning}`);
   console.log(`| ${nameOf(which)} | µs | of native |\n| --- | --- | --- |`);
   for (const [what, ms] of rows)
     console.log(`| ${what} | ${(ms * 1000).toFixed(0)} | ${(ms / native).toFixed(2)} × |`);

@@ -4,6 +4,7 @@ import { eachGeneration, joined, roundsInEach } from './generations.ts';
 import { interleave, medianOf } from './rounds.ts';
 import { type Sample, takeSample } from './sample.ts';
 import { CONCURRENT } from './scale.ts';
+import { type SignatureSample, signatureRounds } from './signature.ts';
 import type { Site } from './sites.ts';
 import { type EdgeName, WARM_UP_SITES, WARM_UP_VERSION, type Workshop } from './workshop.ts';
 
@@ -43,6 +44,20 @@ export async function roundOf(
   return takeSample(workshop, [edge], { ...dial, ports: [edge.ports[site]!], concurrent, ms });
 }
 
+async function contestantsOf<Name extends EdgeName>(
+  workshop: Workshop,
+  sides: readonly Name[],
+  which: Case,
+  concurrent: number,
+  ms: number,
+): Promise<Record<Name, () => Promise<Sample>>> {
+  const round = (name: Name) => roundOf(workshop, name, which, concurrent, ms);
+  // The first handshakes of other cases are not counted: their code is new to V8.
+  if (!isWarm(which)) for (const name of sides) await round(name);
+  const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name)]));
+  return contestants as Record<Name, () => Promise<Sample>>;
+}
+
 /** @param sides edges to compare; both are measured in turn */
 export async function compare<Name extends EdgeName>(
   workshop: Workshop,
@@ -52,11 +67,23 @@ export async function compare<Name extends EdgeName>(
   ms = workshop.scale.roundMs,
   rounds = workshop.scale.rounds,
 ): Promise<Record<Name, Sample[]>> {
-  const round = (name: Name) => roundOf(workshop, name, which, concurrent, ms);
-  // The first handshakes of other cases are not counted: their code is new to V8.
-  if (!isWarm(which)) for (const name of sides) await round(name);
-  const contestants = Object.fromEntries(sides.map((name) => [name, () => round(name)]));
-  return interleave(contestants as Record<Name, () => Promise<Sample>>, rounds);
+  return interleave(await contestantsOf(workshop, sides, which, concurrent, ms), rounds);
+}
+
+/** The same, with rounds of the signature alone among those of the edges. */
+export async function compareWithSignature<Name extends EdgeName>(
+  workshop: Workshop,
+  sides: readonly Name[],
+  which: Case,
+  concurrent: number,
+  ms = workshop.scale.roundMs,
+): Promise<{ readonly edges: Record<Name, Sample[]>; readonly signature: SignatureSample[] }> {
+  const contestants = {
+    ...(await contestantsOf(workshop, sides, which, concurrent, ms)),
+    signature: signatureRounds(workshop, which.site),
+  };
+  const { signature, ...edges } = await interleave(contestants, workshop.scale.rounds);
+  return { signature: signature as SignatureSample[], edges: edges as unknown as Record<Name, Sample[]> };
 }
 
 /**

@@ -191,8 +191,8 @@ export class Workshop {
     }
   }
 
-  /** @param edges that are measured; @returns what the work gives, and what kept the benchmark from running meanwhile */
-  async watched<T>(edges: readonly Edge[], work: () => Promise<T>): Promise<[T, Waits]> {
+  /** @param edges processes that are measured; @returns what the work gives, and what kept the benchmark from running meanwhile */
+  async watched<T>(edges: readonly { readonly pid: number }[], work: () => Promise<T>): Promise<[T, Waits]> {
     const own: readonly Own[] = [...this.#owned, { pid: process.pid, role: 'anywhere' }];
     const [before, standstill] = [momentOf(own), watchOwnStandstill()];
     try {

@@ -2,6 +2,7 @@
 import type { Case } from '../comparison.ts';
 import { medianOf } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
+import type { SignatureSample } from '../signature.ts';
 
 type Sides = Readonly<Record<'native' | 'remote', readonly Sample[]>>;
 
@@ -12,8 +13,8 @@ export interface Result extends Case {
   readonly batch: Sides;
   /** One after the other. */
   readonly alone: Sides;
-  /** Of one signature, by node:crypto. */
-  readonly signatureCpuMs: number;
+  /** Of OpenSSL alone, in turn with {@link alone}. */
+  readonly signature: readonly SignatureSample[];
 }
 
 /** CPU milliseconds of edge, key server and clients for one handshake. */

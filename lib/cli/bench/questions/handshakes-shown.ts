@@ -4,6 +4,7 @@ import { number, perSecond, share, spread, times } from '../figures-in-words.ts'
 import type { Plot, Table } from '../question.ts';
 import { type Figure, figuresIn, medianOf, ratioOf } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
+import { signatureMs } from '../signature.ts';
 import { spreadOf } from '../statistics.ts';
 import { type Result, sumOf } from './handshakes-result.ts';
 
@@ -94,19 +95,19 @@ export function splitPlot(results: readonly Result[]): Plot {
     groups: results.map((result) => {
       const native = medianOf(result.batch.native, 'edgeCpuMs');
       const keyServer = medianOf(result.batch.remote, 'keyServerCpuMs');
-      const signature = Math.min(result.signatureCpuMs, native);
+      const signature = Math.min(signatureMs(result.signature), native);
+      const natively = Number.isFinite(signature)
+        ? [
+            { name: 'edge', value: native - signature },
+            { name: 'signature, on the edge', value: signature },
+          ]
+        : [{ name: 'edge', value: native }];
       const remote = [{ name: 'edge', value: medianOf(result.batch.remote, 'edgeCpuMs') }];
       if (Number.isFinite(keyServer)) remote.push({ name: 'key server', value: keyServer });
       return {
         label: nameOf(result),
         bars: [
-          {
-            label: 'native',
-            parts: [
-              { name: 'edge', value: native - signature },
-              { name: 'signature, on the edge', value: signature },
-            ],
-          },
+          { label: 'native', parts: natively },
           { label: 'remote', parts: remote },
         ],
       };

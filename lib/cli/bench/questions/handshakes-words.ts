@@ -6,6 +6,7 @@ import { share, times } from '../figures-in-words.ts';
 import type { Measured } from '../question.ts';
 import { estimateOf, medianOf, ratioOf } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
+import { signatureMs } from '../signature.ts';
 import type { Site } from '../sites.ts';
 import { type Result, sumOf } from './handshakes-result.ts';
 
@@ -14,8 +15,9 @@ const TOLERANCE = 0.05;
 
 const gainOf = ({ batch }: Result) => ratioOf(batch.native, batch.remote);
 const totalOf = ({ batch }: Result) => sumOf(batch.remote, false) / sumOf(batch.native, true);
-const signatureShare = ({ batch, signatureCpuMs }: Result) =>
-  signatureCpuMs / medianOf(batch.native, 'edgeCpuMs');
+/** NaN: something disturbed all rounds of the signature. */
+const signatureShare = ({ batch, signature }: Result) =>
+  signatureMs(signature) / medianOf(batch.native, 'edgeCpuMs');
 const costEstimate = ({ batch, generations }: Result) => estimateOf(batch.remote, batch.native, generations);
 const isPlain = ({ version, group }: Result) => version === 'TLSv1.3' && group === undefined;
 
@@ -27,10 +29,10 @@ export function isImpossible(result: Result): boolean {
 
 function costOf(result: Result): string {
   const { native, remote } = result.batch;
-  const total = totalOf(result);
+  const [total, signature] = [totalOf(result), signatureShare(result)];
   return (
     `${nameOf(result)}: remote, the edge spends ${times(ratioOf(remote, native))} the CPU of native (one at a time ${times(ratioOf(result.alone.remote, result.alone.native))}), ` +
-    `${times(gainOf(result))} the handshakes for each edge core; of native, the signature is ${share(signatureShare(result))}.` +
+    `${times(gainOf(result))} the handshakes for each edge core${Number.isFinite(signature) ? `; of native, the signature is ${share(signature)}` : ''}.` +
     `${Number.isFinite(total) ? ` Edge, key server and clients together spend ${times(total)}.` : ''}`
   );
 }
@@ -111,6 +113,14 @@ function groupsOf(results: readonly Result[]) {
   return Object.fromEntries(groups);
 }
 
+function unknownSignatures(results: readonly Result[]): string[] {
+  const unknown = results.filter(({ signature }) => Number.isNaN(signatureMs(signature)));
+  if (unknown.length === 0) return [];
+  return [
+    `What the signature alone takes is not known, and whether the edge saves more than that: something disturbed all its rounds (${list(unknown)}).`,
+  ];
+}
+
 export function doubts(results: readonly Result[]): Doubts {
   const impossible = results
     .filter(isImpossible)
@@ -119,5 +129,5 @@ export function doubts(results: readonly Result[]): Doubts {
         `${nameOf(each)}: remote saves the edge ${share(1 - 1 / gainOf(each))} of native's CPU, where the signature is ${share(signatureShare(each))}, and all together spend ${times(totalOf(each))}. That cannot be: something disturbed it.`,
     );
   // Of what cannot be only that case is disowned.
-  return withMore(doubtsOf(groupsOf(results)), ...impossible);
+  return withMore(doubtsOf(groupsOf(results)), ...impossible, ...unknownSignatures(results));
 }

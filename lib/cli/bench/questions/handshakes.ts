@@ -1,9 +1,8 @@
 /** What does a full handshake cost, with its key native and on a key server? */
-import { type Case, compare, compareEach, nameOf, nativelyIn } from '../comparison.ts';
+import { type Case, compare, compareEach, compareWithSignature, nameOf, nativelyIn } from '../comparison.ts';
 import { generationsInWords, generationsOf, renewalMs, roundsInEach, roundsOfAll } from '../generations.ts';
 import type { Answer, Question } from '../question.ts';
 import { CONCURRENT, type Scale } from '../scale.ts';
-import { signatureCpuMs } from '../sites.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Result } from './handshakes-result.ts';
 import { aloneTable, cpuTable, ratesPlot, splitPlot } from './handshakes-shown.ts';
@@ -37,20 +36,21 @@ export function casesOf({ quick }: Scale): readonly Case[] {
   return [...JUDGED, ...MORE_CASES, ...(hasPostQuantum() ? [postQuantum] : [])];
 }
 
-/** What was measured of a case with sixteen at once, and what is measured of it one at a time. */
+/** What was measured of a case with sixteen at once, and what is measured of it one at a time, and of its signature. */
 async function withAlone(
   workshop: Workshop,
   which: Case,
   batch: Result['batch'],
   generations: number,
 ): Promise<Result> {
-  return {
-    ...which,
-    signatureCpuMs: signatureCpuMs(workshop.files, which.site),
-    generations,
-    batch,
-    alone: await compare(workshop, SIDES, which, 1, workshop.scale.roundMs / 2),
-  };
+  const { edges, signature } = await compareWithSignature(
+    workshop,
+    SIDES,
+    which,
+    1,
+    workshop.scale.roundMs / 2,
+  );
+  return { ...which, generations, batch, alone: edges, signature };
 }
 
 async function measure(workshop: Workshop): Promise<Result[]> {

@@ -6,7 +6,7 @@ import { linePlot } from '../../../../lib/cli/bench/line-plot.ts';
 import type { BarPlot, LinePlot } from '../../../../lib/cli/bench/question.ts';
 import { splitPlot } from '../../../../lib/cli/bench/questions/handshakes-shown.ts';
 import { coloursOf } from '../../../../lib/cli/bench/svg.ts';
-import { samplesWith } from '../../../helpers/bench.ts';
+import { QUIET, samplesWith } from '../../../helpers/bench.ts';
 
 type Points = LinePlot['lines'][number]['points'];
 
@@ -123,7 +123,14 @@ test('the smallest and the largest round are drawn', () => {
 test('no two names of a plot have the same colour', () => {
   const batch = { native: samplesWith({}), remote: samplesWith({ edgeCpuMs: 0.5 }) };
   const plot = splitPlot([
-    { site: 'P-256', version: 'TLSv1.3', signatureCpuMs: 0.4, generations: 1, batch, alone: batch },
+    {
+      site: 'P-256',
+      version: 'TLSv1.3',
+      signature: [{ cpuMs: 0.4, waits: QUIET }],
+      generations: 1,
+      batch,
+      alone: batch,
+    },
   ]);
   assert.equal(plot.kind, 'bars');
   const names =

@@ -22,13 +22,16 @@ import type { Site } from '../../../../lib/cli/bench/sites.ts';
 import { type State, verdictsOf } from '../../../../lib/cli/bench/verdicts.ts';
 import { NATIVELY, QUIET, RESUMED, reportWith, samplesWith } from '../../../helpers/bench.ts';
 
+const DISTURBED = { cpuMs: 1, waits: { ...QUIET, edge: 0.5 } };
+
 /** CPU of the edge, milliseconds. */
 function handshake(site: Site, native: number, remote: number, signatureCpuMs: number): Result {
   const sides = {
     native: samplesWith({ edgeCpuMs: native, ...NATIVELY }),
     remote: samplesWith({ edgeCpuMs: remote, keyServerCpuMs: signatureCpuMs * 1.2 + 0.05 }),
   };
-  return { site, version: 'TLSv1.3', generations: 1, batch: sides, alone: sides, signatureCpuMs };
+  const signature = [{ cpuMs: signatureCpuMs, waits: QUIET }];
+  return { site, version: 'TLSv1.3', generations: 1, batch: sides, alone: sides, signature };
 }
 
 test('a ratio is of the first to the second, and so are the targets', () => {
@@ -97,7 +100,7 @@ test('of whom the rounds do not tell, it is not said that he gains or loses', ()
 
 test('an edge that saves more than its signature is a doubt, not a fact, and its target is not met', () => {
   const impossible = handshake('P-256', 1, 0.85, 0.03);
-  assert.ok(handshakes.isImpossible(impossible));
+  assert.ok(handshakes.isImpossible({ ...impossible, signature: [DISTURBED, ...impossible.signature] }));
   assert.deepEqual(handshakes.conclusionsOf([impossible]), []);
   assert.match(
     handshakes.doubts([impossible]).warnings.join(),
@@ -105,6 +108,16 @@ test('an edge that saves more than its signature is a doubt, not a fact, and its
   );
   assert.equal(handshakes.measuredOf([impossible])[0]?.doubtful, true);
   assert.ok(!handshakes.isImpossible(handshake('RSA-3072', 1.8, 0.57, 1.4)));
+});
+
+test('of a signature that something disturbed in every round neither a share nor an impossible saving is said', () => {
+  const unknown = { ...handshake('RSA-2048', 1, 0.5, 0.6), signature: [DISTURBED] };
+  assert.ok(!handshakes.isImpossible(unknown));
+  assert.match(handshakes.conclusionsOf([unknown]).join('\n'), /the handshakes for each edge core\. Edge,/);
+  assert.match(
+    handshakes.doubts([unknown]).warnings.join(),
+    /^What the signature alone takes is not known.* \(RSA-2048, TLS 1\.3\)\.$/,
+  );
 });
 
 /** Of an answer with these: would it be met or not without the doubts, and with them? */
