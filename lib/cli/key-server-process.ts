@@ -77,6 +77,7 @@ export const DEMO_SITES = { rsa: 'rsa', ecdsa: 'ec' } as const;
 export interface KeyServerProcess {
   readonly child: ChildProcess;
   readonly port: number;
+  /** How: its signal or exit code, and what it said last. */
   readonly ended: Promise<string>;
 }
 
@@ -92,6 +93,13 @@ function spawnKeyServer(folder: string, env: NodeJS.ProcessEnv): ChildProcess {
   });
 }
 
+/** @param said what it said last; empty: nothing */
+async function howItEnds(child: ChildProcess, said: () => string): Promise<string> {
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  const how = signal ?? `exit code ${code}`;
+  return said() === '' ? how : `${how}: ${said()}`;
+}
+
 /** @param files of {@link makeFiles}; @param env of the process; @param over ends it while it is being started, at once */
 export async function startKeyServer(
   { folder }: Pick<Files, 'folder'>,
@@ -101,14 +109,14 @@ export async function startKeyServer(
   const child = spawnKeyServer(folder, env);
   const end = () => void child.kill('SIGKILL');
   over?.addEventListener('abort', end, { once: true });
-  let said = 'it said nothing';
+  let [said, stillness]: [string, string | undefined] = ['', undefined];
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = text.trim();
   });
-  const ended = once(child, 'exit').then(() => said);
+  const ended = howItEnds(child, () => said).then((how) => stillness ?? how);
   const started = once(child, 'message') as Promise<[{ port: number }]>;
   const heard = watchStandstill(0, (seconds) => {
-    said = `it stands still, for ${seconds} s`;
+    stillness = `it stands still, for ${seconds} s`;
     end();
   });
   const first = await Promise.race([started, ended]).finally(() => {

@@ -1,6 +1,7 @@
 /** A process of the benchmark that stands still is not waited for for ever: its question has no figures, and the others have. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Asker } from '../../../../lib/cli/bench/asker.ts';
@@ -90,7 +91,7 @@ test('whoever stands still, its question is not measured, with the reason, and t
       [true, reasonOf('edge-process')],
       [true, reasonOf('client-process')],
       [true, reasonOf('link-process')],
-      [true, 'This was not measured: The key server of the benchmark has ended: it said nothing.'],
+      [true, 'This was not measured: The key server of the benchmark has ended: SIGKILL.'],
       [false, ''],
     ],
   );
@@ -141,6 +142,17 @@ test('a key server that does not come is ended', async (t) => {
   }
 });
 
+test('a key server that ends before it listens is told of with its exit code and what it said', async () => {
+  const files = makeSiteFiles();
+  try {
+    rmSync(join(files.folder, 'server.pem'));
+    const message = /^The key server did not start: exit code \d+: .*server\.pem/;
+    await assert.rejects(startKeyServer(files), { message });
+  } finally {
+    rmSync(files.folder, { recursive: true });
+  }
+});
+
 test('the end does not wait for a key server that stands still while it starts', async () => {
   const workshops = new Workshops(SCALE);
   const opening = workshops.current();
@@ -151,7 +163,7 @@ test('the end does not wait for a key server that stands still while it starts',
   const pid = childrenOf(process.pid).find(isKeyServer)!;
   process.kill(pid, 'SIGSTOP');
   await workshops.end();
-  await assert.rejects(opening, { message: 'The key server did not start: it said nothing' });
+  await assert.rejects(opening, { message: 'The key server did not start: SIGKILL' });
   await gone(pid);
 });
 
