@@ -10,6 +10,7 @@ import type { Waits } from '../../lib/cli/bench/waits.ts';
 
 const MACHINE: Machine = {
   ...{ version: '0.0.0', node: 'v0', openssl: '3', opensslCommand: null, cpu: 'a processor', cores: 2 },
+  ...{ code: { javascript: '0123456789abcdef'.repeat(4), addon: null } },
   ...{ platform: 'linux-x64', kernel: '6', load: [0, 0, 0] },
 };
 

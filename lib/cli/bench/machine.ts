@@ -2,10 +2,12 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release } from 'node:os';
+import { type Code, thisCode } from './code.ts';
 
 export interface Machine {
   /** Of keyless-tls. */
   readonly version: string;
+  readonly code: Code;
   readonly node: string;
   /** Node's own. */
   readonly openssl: string;
@@ -35,6 +37,7 @@ export function thisMachine(): Machine {
   const manifest = readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8');
   return {
     version: (JSON.parse(manifest) as { version: string }).version,
+    code: thisCode(),
     node: process.version,
     openssl: process.versions.openssl,
     opensslCommand: opensslCommand(),

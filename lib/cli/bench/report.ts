@@ -1,4 +1,5 @@
 /** What a run of the benchmark found, and how it is written for terminals. */
+import { shortOf } from './code.ts';
 import { type Environment, givenInWords } from './environment.ts';
 import { ONE_PAIR } from './estimate.ts';
 import { apart } from './figures-in-words.ts';
@@ -55,11 +56,11 @@ function verdictTable(verdicts: readonly Verdict[]): Table {
 }
 
 export function aboutMachine({ machine, time, seconds, settings, placement }: Report): string {
-  const { cpu, cores, platform, kernel, node, openssl, version } = machine;
+  const { cpu, cores, platform, kernel, node, openssl, version, code } = machine;
   const other = otherOpenssl(machine.opensslCommand, openssl);
   const command = other === undefined ? '' : `, the openssl command ${other}`;
   return (
-    `keyless-tls ${version}, ${cpu}, ${cores} core${cores === 1 ? '' : 's'}, ${platform}, kernel ${kernel}, Node.js ${node}, OpenSSL ${openssl}${command}; ` +
+    `keyless-tls ${version} (code ${shortOf(code)}), ${cpu}, ${cores} core${cores === 1 ? '' : 's'}, ${platform}, kernel ${kernel}, Node.js ${node}, OpenSSL ${openssl}${command}; ` +
     `${placement}; ${time}, ${Math.round(seconds)} s${settings.quick ? ', --quick: short rounds after a short warm-up' : ''}${givenInWords(settings.environment)}`
   );
 }
