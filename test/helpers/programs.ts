@@ -17,6 +17,8 @@ export interface ProgramOptions {
   readonly cwd?: string;
   /** Written to its standard input, which then ends; `undefined`: it stays open until {@link Program.write}. */
   readonly input?: string;
+  /** In a session of its own, without a terminal that it could ask at; default false. */
+  readonly detached?: boolean;
 }
 
 const running = new Set<Program>();
@@ -33,8 +35,9 @@ export class Program {
   #stdout = '';
   #stderr = '';
 
-  constructor(command: string, values: readonly string[], { env = process.env, cwd, input }: ProgramOptions) {
-    const child = spawn(command, values, { env, cwd, stdio: 'pipe' });
+  constructor(command: string, values: readonly string[], options: ProgramOptions) {
+    const { env = process.env, cwd, input, detached } = options;
+    const child = spawn(command, values, { env, cwd, detached, stdio: 'pipe' });
     this.#child = child;
     this.pid = child.pid ?? 0;
     running.add(this);

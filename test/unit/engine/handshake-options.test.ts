@@ -7,6 +7,7 @@ import { engineStats, Handshake, type HandshakeOptions, type KeylessErrorCode } 
 import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { close, listen } from '../../helpers/connections.ts';
 import { Pair } from '../../helpers/endpoints.ts';
+import { run } from '../../helpers/programs.ts';
 
 let issued: Issued;
 
@@ -46,14 +47,11 @@ it('certificates are PEM', () => {
   }
 });
 
+const block = (body: string) => `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
+
 it('certificates are whole, and a `ca` has some, whatever stands between them', () => {
   const { certPem } = issued;
-  const block = (body: string) => `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
-  // OpenSSL by itself asks at the terminal for the passphrase of what it is told is encrypted.
-  const encrypted = block(
-    'Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\nAAAA',
-  );
-  for (const broken of [block('MIID@@@@'), block('AAAA'), encrypted, certPem.slice(0, certPem.length / 2)]) {
+  for (const broken of [block('MIID@@@@'), block('AAAA'), certPem.slice(0, certPem.length / 2)]) {
     refuses({ role: 'server', cert: certPem + broken, key: {} }, 'ERR_KEYLESS_HANDSHAKE');
     refuses({ role: 'client', ca: certPem + broken }, 'ERR_KEYLESS_HANDSHAKE');
   }
@@ -69,6 +67,32 @@ it('certificates are whole, and a `ca` has some, whatever stands between them', 
   make({ role: 'server', cert: text, key: {} }).close();
   const windows = certPem.replaceAll('\n', ' \r\n').replaceAll(' CERT', ' X509 CERT');
   make({ role: 'server', cert: certPem + issued.keyPem + windows, key: {} }).close();
+});
+
+const TRY_ALL = `
+  import { Handshake } from ${JSON.stringify(new URL('../../../lib/index.js', import.meta.url).href)};
+  for (const options of JSON.parse(process.env.OPTIONS)) {
+    try {
+      new Handshake(options);
+    } catch ({ code }) {
+      console.log(code);
+    }
+  }
+`;
+
+// OpenSSL by itself asks for the passphrase of what it is told is encrypted: at the terminal, or as here, where there is none, elsewhere.
+it('what says that it is encrypted is refused, and nobody is asked for a passphrase', async () => {
+  const header = 'Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF';
+  const broken = issued.certPem + block(`${header}\n\nAAAA`);
+  const all = [
+    { role: 'server', cert: broken, key: {} },
+    { role: 'client', ca: broken },
+  ];
+  const env = { ...process.env, OPTIONS: JSON.stringify(all) };
+  const values = ['--input-type=module', '--eval', TRY_ALL];
+  const { stdout, stderr } = await run(process.execPath, values, { env, detached: true });
+  assert.equal(stdout, 'ERR_KEYLESS_HANDSHAKE\nERR_KEYLESS_HANDSHAKE\n');
+  assert.doesNotMatch(stderr, /pass ?phrase/i);
 });
 
 it('versions, protocols and the request for a certificate have their types', () => {
