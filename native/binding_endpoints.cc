@@ -31,6 +31,7 @@ EndpointOptions ReadOptions(const Napi::Object& options) {
   result.sigalgs = Text(options, "sigalgs");
   result.groups = Text(options, "groups");
   result.servername = Text(options, "servername");
+  result.certificate_name = Text(options, "certificateName");
   result.min_version = Number(options, "minVersion");
   result.max_version = Number(options, "maxVersion");
   result.request_certificate = options.Get("requestCert").ToBoolean();

@@ -114,9 +114,10 @@ bool Endpoint::Start() {
                                                     static_cast<unsigned int>(options_.alpn.size())) != 0) {
     return false;
   }
-  if (options_.servername.empty()) return true;
-  return SSL_set_tlsext_host_name(ssl_.get(), options_.servername.c_str()) == 1 &&
-         SSL_set1_host(ssl_.get(), options_.servername.c_str()) == 1;
+  const std::string& sent = options_.servername;
+  const std::string& checked = options_.certificate_name;
+  return (sent.empty() || SSL_set_tlsext_host_name(ssl_.get(), sent.c_str()) == 1) &&
+         (checked.empty() || SSL_set1_host(ssl_.get(), checked.c_str()) == 1);
 }
 
 int Endpoint::OnAlpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,

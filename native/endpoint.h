@@ -20,8 +20,9 @@ struct EndpointOptions {
   std::string cipher_suites;                    // of TLS 1.3; empty: OpenSSL's default
   std::string sigalgs;
   std::string groups;
-  std::string servername;  // clients: sent, and checked against the certificate
-  std::vector<uint8_t> alpn;  // ProtocolNameList without its length
+  std::string servername;        // clients: sent
+  std::string certificate_name;  // clients: the host name or IP address that the server's certificate must be for
+  std::vector<uint8_t> alpn;     // ProtocolNameList without its length
   int min_version = 0;
   int max_version = 0;
   bool request_certificate = false;

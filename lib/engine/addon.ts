@@ -62,7 +62,10 @@ export interface RawEndpointOptions {
   readonly cipherSuites: string | undefined;
   readonly sigalgs: string | undefined;
   readonly groups: string | undefined;
+  /** What a client sends. */
   readonly servername: string | undefined;
+  /** What the server's certificate must be for: a host name or an IP address. */
+  readonly certificateName: string | undefined;
   readonly alpn: Uint8Array;
   readonly minVersion: number | undefined;
   readonly maxVersion: number | undefined;

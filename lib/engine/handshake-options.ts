@@ -1,4 +1,5 @@
 /** The options of a Handshake, checked here: the addon aborts the process, or looks away, where a type is not its own. */
+import { isIP } from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey } from '../keys/private-key.ts';
@@ -19,7 +20,7 @@ export interface HandshakeOptions {
   readonly key?: Partial<PrivateKey> | undefined;
   /** PEM; without it the peer's certificate is not verified. */
   readonly ca?: string | undefined;
-  /** Clients: sent, and checked against the certificate. */
+  /** Clients: checked against the certificate where there is `ca`, and sent, if it is no IP address (RFC 6066 §3). */
   readonly servername?: string | undefined;
   readonly ALPNProtocols?: readonly string[] | undefined;
   readonly ciphers?: string | undefined;
@@ -62,6 +63,9 @@ function chains({ cert = [], key }: HandshakeOptions): readonly string[] {
   }
   if (key !== undefined && (typeof key !== 'object' || key === null)) {
     throw invalid('"key" must be an object that says what the key can do.');
+  }
+  if (key === undefined && list.length > 0) {
+    throw invalid('"cert" needs "key": an object, perhaps empty, that says what its key can do.');
   }
   if (key === undefined || list.length > 0) return list;
   throw new KeylessError('ERR_KEYLESS_NO_CERTIFICATE', '"key" needs its certificate (PEM) in "cert".');
@@ -129,6 +133,12 @@ function cipherOptions(
   };
 }
 
+function nameOptions(options: HandshakeOptions): Pick<RawEndpointOptions, 'servername' | 'certificateName'> {
+  const certificateName = text(options, 'servername');
+  const isSent = certificateName !== undefined && isIP(certificateName) === 0;
+  return { servername: isSent ? certificateName : undefined, certificateName };
+}
+
 function requests(requestCert: unknown): boolean {
   if (requestCert === undefined || typeof requestCert === 'boolean') return requestCert === true;
   throw invalid('"requestCert" must be true or false.');
@@ -149,7 +159,7 @@ export function endpointOptions(options: HandshakeOptions): RawEndpointOptions {
     ...cipherOptions(options),
     sigalgs: text(options, 'sigalgs'),
     groups: options.ecdhCurve === 'auto' ? undefined : text(options, 'ecdhCurve'),
-    servername: text(options, 'servername'),
+    ...nameOptions(options),
     alpn: encodeAlpn(options.ALPNProtocols),
     requestCert: requests(options.requestCert),
   };

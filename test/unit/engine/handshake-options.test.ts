@@ -125,6 +125,8 @@ it('a key has its certificate, and options in their range', () => {
   const of = (key: unknown) => ({ role: 'server', cert: issued.certPem, key });
   refuses({ role: 'server', key: {} }, 'ERR_KEYLESS_NO_CERTIFICATE');
   refuses({ role: 'server', cert: [], key: {} }, 'ERR_KEYLESS_NO_CERTIFICATE');
+  for (const role of ['server', 'client'])
+    refuses({ role, cert: issued.certPem }, 'ERR_KEYLESS_INVALID_ARGUMENT');
   for (const key of [null, 5, issued.keyPem]) refuses(of(key), 'ERR_KEYLESS_INVALID_ARGUMENT');
   for (const key of [{ schemes: [] }, { schemes: ['md5'] }, { timeoutMs: 0 }, { verify: 'sometimes' }]) {
     refuses(of(key), 'ERR_KEYLESS_INVALID_ARGUMENT');

@@ -157,6 +157,15 @@ describe('a Handshake', () => {
     assert.deepEqual(both.client.info, both.server.info);
   });
 
+  it('is with an IP address, which is checked and not sent (RFC 6066 §3)', () => {
+    const right = pair({}, { servername: '127.0.0.1' });
+    right.finish({ server: rsa.keyPem });
+    assert.deepEqual([right.client.state, right.server.info.servername], ['DONE', undefined]);
+    const wrong = pair({}, { servername: '127.0.0.2' });
+    wrong.finish({ server: rsa.keyPem });
+    assert.equal(wrong.client.state, 'FAILED');
+  });
+
   it('signs with the schemes of its key', () => {
     const both = pair({ key: { schemes: ['rsa_pss_rsae_sha512'] } });
     const [operation] = both.finish({ server: rsa.keyPem });
