@@ -11,6 +11,7 @@
 #include "process_signals.h"
 #include "program.h"
 #include "same_name.h"
+#include "tether.h"
 
 namespace keyless {
 
@@ -95,6 +96,11 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), TryLockFile(info[0].As<Napi::Number>().Int32Value()));
 }
 
+// tieTo(descriptor): see TieOrEnd().
+Napi::Value Tie(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), TieOrEnd(info[0].As<Napi::Number>().Int32Value()));
+}
+
 // chainLines(lines, ends, count, head): see ChainLines().
 Napi::Value Chain(const Napi::CallbackInfo& info) {
   auto lines = info[0].As<Napi::Uint8Array>();
@@ -150,6 +156,7 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   functions.Add("startChildProgram", StartChildProgram);
   functions.Add("endChildProgram", EndChildProgram);
   functions.Add("lockFile", LockFile);
+  functions.Add("tieTo", Tie);
   functions.Add("chainLines", Chain);
   functions.Add("isSameName", SameName);
   functions.Add("stats", Stats);

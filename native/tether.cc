@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -27,6 +28,14 @@ bool TieTo(int tied) {
   return BecomeOwner(tied) && fcntl(tied, F_SETSIG, SIGKILL) == 0 && fcntl(tied, F_SETFL, O_ASYNC) == 0;
 }
 
+// The kernel tells of an end that comes, and not of one that was there.
+bool TieOrEnd(int tied) {
+  if (!TieTo(tied)) return false;
+  pollfd end = {tied, POLLIN, 0};
+  if (poll(&end, 1, 0) > 0) kill(getpid(), SIGKILL);
+  return true;
+}
+
 bool TieAgain() { return fcntl(kTether, F_GETSIG) != SIGKILL || BecomeOwner(kTether); }
 
 }  // namespace keyless
@@ -37,6 +46,7 @@ namespace keyless {
 
 int OpenTether(Tether*) { return 0; }
 bool TieTo(int) { return true; }
+bool TieOrEnd(int) { return true; }
 bool TieAgain() { return true; }
 
 }  // namespace keyless

@@ -1,4 +1,4 @@
-// What ties a process to another one: a pipe that nobody writes to. When its one end is closed, however that comes about, the
+// What ties a process to another one: a pipe, or a socket pair, that nobody writes to. When its one end is closed, however that comes about, the
 // kernel kills whoever holds the other: also a process that is stopped or hangs, and whoever the two have become meanwhile.
 // A signal of the parent's end (PR_SET_PDEATHSIG) has the parent's rights, and a parent that was root may have given them up.
 #ifndef NATIVE_TETHER_H_
@@ -19,6 +19,8 @@ struct Tether {
 int OpenTether(Tether* tether);
 // This process is killed when the last copy of the other end is closed. System calls only. False: errno says why.
 bool TieTo(int tied);
+// The same for a process that was started with its end alone, whose parent may have ended before: then it does not return.
+bool TieOrEnd(int tied);
 // For a process that has become another user, in whose name the kernel is to kill it. True where it was never tied.
 bool TieAgain();
 

@@ -114,6 +114,7 @@ export interface Addon {
   ): readonly [pid: number, channel: number] | number;
   endChildProgram(pid: number): number | undefined;
   lockFile(descriptor: number): number;
+  tieTo(descriptor: number): boolean;
   chainLines(lines: Uint8Array, ends: Uint32Array, count: number, head: Uint8Array): boolean;
   isSameName(one: Uint8Array, other: Uint8Array): boolean;
   keyId(certificate: Uint8Array): Buffer | undefined;
@@ -196,6 +197,7 @@ const FUNCTIONS = [
   'startChildProgram',
   'endChildProgram',
   'lockFile',
+  'tieTo',
   'chainLines',
   'isSameName',
   'keyId',

@@ -1,7 +1,8 @@
 /**
- * The process that talks to a token: one task after the other, each blocks it. It ends with its parent, and when
- * the parent says so; it reads no file and no argument, and prints nothing.
+ * The process that talks to a token: one task after the other, each blocks it. It ends with its parent, also in a call of the
+ * module that does not return, and when the parent says so; it reads no file and no argument, and prints nothing.
  */
+import { tieTo } from '../../engine/tether.ts';
 import { openToken } from './token-library.ts';
 import { TokenSession } from './token-session.ts';
 import {
@@ -11,6 +12,9 @@ import {
   type TokenResult,
   type TokenTask,
 } from './token-tasks.ts';
+
+/** The contract with token-process.ts. */
+const TETHER = 4;
 
 let session: TokenSession | undefined;
 
@@ -30,6 +34,8 @@ function failureOf(error: unknown): TokenFailure {
   return { reason: error.reason, message: error.message };
 }
 
+// Before the module is there: in a call of it that hangs, nothing of JavaScript sees the parent's end.
+tieTo(TETHER);
 process.on('message', (task: TokenTask) => {
   const reply = (answer: TokenReply) => void process.send?.(answer);
   perform(task).then(

@@ -3,9 +3,10 @@
  *
  * A process and not a thread: a call of a PKCS#11 module that hangs cannot be interrupted. A thread in it would keep the key server
  * from ending (measured: `process.exit` waits for it), and the module's locks and its login belong to the whole process.
- * A process can be killed, and the next one begins with a fresh module; one that crashes takes no key server along.
+ * A process can be killed, ends with its parent whatever it hangs in, and the next one begins with a fresh module; one that crashes takes no key server along.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { TokenError, type TokenReply, type TokenResult, type TokenTask } from './token-tasks.ts';
 
@@ -28,6 +29,7 @@ function environment(): NodeJS.ProcessEnv {
 
 export class TokenProcess {
   readonly #child: ChildProcess;
+  readonly #tether: Socket;
   #asked: Asked | undefined;
   #gone = false;
   /** Whether it has done anything since it was opened. */
@@ -39,8 +41,11 @@ export class TokenProcess {
       execArgv: [],
       env: environment(),
       serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      // The last one is its tether: nothing is ever said there.
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc', 'pipe'],
     });
+    this.#tether = this.#child.stdio[4] as Socket;
+    this.#tether.unref();
     this.#child.on('message', (reply: TokenReply) => this.#settle(reply));
     const ended = () => {
       if (this.#gone) return;
@@ -67,6 +72,7 @@ export class TokenProcess {
   kill(): void {
     this.#gone = true;
     this.#child.kill('SIGKILL');
+    this.#tether.destroy();
     if (this.#child.connected) this.#child.disconnect();
     this.#child.unref();
     this.#settle({ failure: { reason: 'lost', message: 'The process of the token has ended' } });
