@@ -20,6 +20,8 @@ export interface EdgesPlan {
   readonly days: number;
   /** Also those that there are. */
   readonly renew: boolean;
+  /** The edges were found, not named. */
+  readonly due: boolean;
   /** Path of the policy file, which is made if it is not there. */
   readonly policy: string;
 }
@@ -28,12 +30,19 @@ export interface EdgesPlan {
 const TICKET_GROUP = 'edges';
 const NO_CLIENTS: PolicyDraft = { version: 1, clients: [] };
 
+/** What did not come about and could have been meant to. */
+export interface Refusal {
+  /** A sentence. */
+  readonly why: string;
+  /** Whoever has named it, or sees to the machine, is to know by the exit code. */
+  readonly isFailure: boolean;
+}
+
 /** What is to be written: nothing has been yet. */
 interface Changes {
   policy: PolicyDraft;
   readonly issued: [edge: string, credentials: Credentials][];
-  /** Edges that do not get what they could have been meant to get, a sentence each. */
-  readonly refused: string[];
+  readonly refused: Refusal[];
 }
 
 function issue(
@@ -60,7 +69,10 @@ function add(changes: Changes, authority: CertificateAuthority, plan: EdgesPlan,
   const policy = withEdge(changes.policy, edge);
   if (policy === undefined) {
     const why = `${plan.policy} has another client of that name`;
-    changes.refused.push(`edges/${edge} is not made: ${why}. Give the edge, or that client, another one.`);
+    changes.refused.push({
+      why: `edges/${edge} is not made: ${why}. Give the edge, or that client, another one.`,
+      isFailure: true,
+    });
     return;
   }
   changes.policy = policy;
@@ -84,12 +96,16 @@ function dnsNamesOf(names: readonly string[]): string[] | undefined {
 function renew(
   changes: Changes,
   authority: CertificateAuthority,
-  { days, policy: path }: EdgesPlan,
+  { days, policy: path, due }: EdgesPlan,
   edge: string,
   certificate: X509Certificate,
 ): void {
   const refuse = (why: string) =>
-    changes.refused.push(`edges/${edge} is not renewed: ${why}. Take that folder away if the edge is gone.`);
+    changes.refused.push({
+      why: `edges/${edge} is not renewed: ${why}. Take that folder away if the edge is gone.`,
+      // A timer goes on with the edges that were renewed; whoever named one wants to know.
+      isFailure: !due,
+    });
   const was = identityOf(certificate);
   const clients = new Clients(changes.policy);
   if (clients.isRevoked(was)) return void refuse(`it is revoked in ${path}`);
@@ -104,6 +120,23 @@ function renew(
   if (clients.find(is) !== client) changes.policy = withIdentity(changes.policy, client, is.pin);
 }
 
+/** Of an edge that there is. */
+function renewOrKeep(
+  changes: Changes,
+  authority: CertificateAuthority,
+  plan: EdgesPlan,
+  edge: string,
+  certificate: X509Certificate,
+): void {
+  if (plan.renew) {
+    renew(changes, authority, plan, edge, certificate);
+    return;
+  }
+  if (new Clients(changes.policy).find(identityOf(certificate)) !== undefined) return;
+  const why = `edges/${edge} is there, but ${plan.policy} does not name it, or it is revoked.`;
+  changes.refused.push({ why, isFailure: false });
+}
+
 function changesOf(
   files: NewFiles,
   authority: CertificateAuthority,
@@ -113,14 +146,12 @@ function changesOf(
   const changes: Changes = { policy, issued: [], refused: [] };
   for (const edge of plan.edges) {
     const name = `edges/${edge}/edge.crt`;
-    if (!files.has(name)) {
-      add(changes, authority, plan, edge);
-      continue;
-    }
-    const certificate = new X509Certificate(files.read(name));
-    if (plan.renew) renew(changes, authority, plan, edge, certificate);
-    else if (new Clients(policy).find(identityOf(certificate)) === undefined) {
-      changes.refused.push(`edges/${edge} is there, but ${plan.policy} does not name it, or it is revoked.`);
+    const found = files.certificate(name);
+    if (found === undefined) add(changes, authority, plan, edge);
+    else if (found instanceof X509Certificate) renewOrKeep(changes, authority, plan, edge, found);
+    else {
+      const what = 'Put it back; or take that folder away, and make the edge anew with --edge.';
+      changes.refused.push({ why: `${name} cannot be used: ${found.message}. ${what}`, isFailure: true });
     }
   }
   return changes;
@@ -139,13 +170,13 @@ function writeEdges(files: NewFiles, authority: CertificateAuthority, { issued }
 /**
  * The policy first: an edge with a new key that it does not name would be turned away.
  *
- * @returns which edges did not get what they could have been meant to get, a sentence each
+ * @returns which edges did not get what they could have been meant to get
  */
 export async function makeEdges(
   files: NewFiles,
   authority: CertificateAuthority,
   plan: EdgesPlan,
-): Promise<readonly string[]> {
+): Promise<readonly Refusal[]> {
   const { policy: path } = plan;
   const make = (policy: PolicyDraft, write: (next: PolicyDraft) => void) => {
     const changes = changesOf(files, authority, plan, policy);

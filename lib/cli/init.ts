@@ -1,12 +1,12 @@
 /** `keyless-tls init`: a private authority, and what key server and edges need to know each other. */
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { alternativeNames } from '../protocol/alternative-names.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
-import { type EdgesPlan, makeEdges } from './init-edges.ts';
+import { type EdgesPlan, makeEdges, type Refusal } from './init-edges.ts';
 import { NewFiles } from './new-files.ts';
 import { print } from './standard-output.ts';
 
@@ -45,13 +45,12 @@ const AUTHORITY_DAYS = 3650;
 const MAX_DAYS = 825;
 const EXIT_FAILED = 1;
 const TICKET_SECRET_BYTES = 32;
+const SERVER_CERTIFICATE = 'server/server.crt';
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i;
 
 interface Plan extends EdgesPlan {
   readonly directory: string;
   readonly servers: readonly string[];
-  /** The certificates were found, not named. */
-  readonly due: boolean;
 }
 
 function namesOf(option: string, values: readonly string[]): readonly string[] {
@@ -62,14 +61,20 @@ function namesOf(option: string, values: readonly string[]): readonly string[] {
 
 const DAY_MS = 86_400_000;
 
-/** Names of the certificate, if it is due; `undefined`: it is not, or there is none. */
-function dueNames(path: string, dueMs: number): readonly string[] | undefined {
-  if (!existsSync(path)) return undefined;
-  const certificate = new X509Certificate(readFileSync(path));
-  if (Date.parse(certificate.validTo) - Date.now() >= dueMs) return undefined;
-  return [...(alternativeNames(certificate) ?? '').matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(
-    ([, name]) => name!,
-  );
+/** One that cannot be read is: whoever renews it says so. */
+function isDue(certificate: ReturnType<NewFiles['certificate']>, dueMs: number): boolean {
+  if (!(certificate instanceof X509Certificate)) return certificate !== undefined;
+  return Date.parse(certificate.validTo) - Date.now() < dueMs;
+}
+
+function namesIn(certificate: X509Certificate): string[] {
+  const names = (alternativeNames(certificate) ?? '').matchAll(/(?:DNS|IP Address):([^,\s]+)/g);
+  return [...names].map(([, name]) => name!);
+}
+
+/** @returns the names that a server's certificate which is due has; none: it is not, or cannot be read */
+function dueServers(certificate: ReturnType<NewFiles['certificate']>, dueMs: number): string[] {
+  return certificate instanceof X509Certificate && isDue(certificate, dueMs) ? namesIn(certificate) : [];
 }
 
 function policyOf(directory: string, { policy }: { policy?: string }): string {
@@ -94,11 +99,12 @@ function duePlan(
   if (!existsSync(join(directory, 'ca/ca.key'))) {
     throw new UsageError(`${JSON.stringify(directory)} has no ca/ca.key: it was not made by init.`, HINT);
   }
+  const files = new NewFiles(directory);
   const edges = existsSync(join(directory, 'edges')) ? readdirSync(join(directory, 'edges')).sort() : [];
   return {
     directory,
-    servers: dueNames(join(directory, 'server/server.crt'), due * DAY_MS) ?? [],
-    edges: edges.filter((edge) => dueNames(join(directory, 'edges', edge, 'edge.crt'), due * DAY_MS)),
+    servers: dueServers(files.certificate(SERVER_CERTIFICATE), due * DAY_MS),
+    edges: edges.filter((edge) => isDue(files.certificate(`edges/${edge}/edge.crt`), due * DAY_MS)),
     days,
     renew: true,
     due: true,
@@ -147,7 +153,7 @@ function newTicketSecret(): string {
 
 function writeServer(files: NewFiles, authority: CertificateAuthority, { servers, days, renew }: Plan): void {
   files.folder('server/keys');
-  if (servers.length > 0 && (renew || !files.has('server/server.crt'))) {
+  if (servers.length > 0 && (renew || !files.has(SERVER_CERTIFICATE))) {
     const ipv4Addresses = servers.filter((name) => isIPv4(name));
     const dnsNames = servers.filter((name) => !isIPv4(name));
     const { certPem, keyPem } = authority.issue({
@@ -159,18 +165,29 @@ function writeServer(files: NewFiles, authority: CertificateAuthority, { servers
       days,
     });
     files.write('server/server.pem', keyPem);
-    files.write('server/server.crt', certPem);
+    files.write(SERVER_CERTIFICATE, certPem);
   }
   if (!files.has('server/ca.crt')) files.write('server/ca.crt', authority.certPem);
   // Never replaced by --renew: every key server of the fleet has the same.
   if (!files.has('server/ticket.secret')) files.write('server/ticket.secret', newTicketSecret());
 }
 
-function nextSteps({ directory, servers, edges, days, policy }: Plan): string {
+/** Without --server, a renewal cannot know what names a certificate had that cannot be read. */
+function serverRefusals(files: NewFiles): Refusal[] {
+  const found = files.certificate(SERVER_CERTIFICATE);
+  if (!(found instanceof Error)) return [];
+  const what = 'Put it back, or make another with --renew and --server NAME.';
+  return [{ why: `${SERVER_CERTIFICATE} cannot be used: ${found.message}. ${what}`, isFailure: true }];
+}
+
+function nextSteps({ directory, servers, edges, days, policy }: Plan, files: NewFiles): string {
   const server = join(directory, 'server');
   if (servers[0] === undefined || edges[0] === undefined) return '';
+  const certificate = files.certificate(`edges/${edges[0]}/edge.crt`);
+  // That of an edge which is not made, or is damaged: it has been said.
+  if (!(certificate instanceof X509Certificate)) return '';
   const edge = join(directory, 'edges', edges[0]);
-  const until = new X509Certificate(readFileSync(join(edge, 'edge.crt'))).validTo;
+  const until = certificate.validTo;
   return `
 Put the sites' private keys into ${join(server, 'keys')} (files named *.key, readable by their owner only), then:
 
@@ -187,11 +204,10 @@ async function run(args: readonly string[]): Promise<number> {
   const files = new NewFiles(plan.directory);
   const authority = authorityIn(files);
   writeServer(files, authority, plan);
-  const refused = await makeEdges(files, authority, plan);
-  for (const why of refused) process.stderr.write(`keyless-tls: ${why}\n`);
-  await print(nextSteps(plan));
-  // A timer goes on with the edges that were renewed; whoever named one wants to know.
-  return plan.renew && !plan.due && refused.length > 0 ? EXIT_FAILED : 0;
+  const refused = [...serverRefusals(files), ...(await makeEdges(files, authority, plan))];
+  for (const { why } of refused) process.stderr.write(`keyless-tls: ${why}\n`);
+  await print(nextSteps(plan, files));
+  return refused.some(({ isFailure }) => isFailure) ? EXIT_FAILED : 0;
 }
 
 /** See {@link USAGE}. */

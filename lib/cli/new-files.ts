@@ -1,4 +1,5 @@
 /** The files that `keyless-tls init` writes. */
+import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from './replaced-file.ts';
@@ -19,6 +20,16 @@ export class NewFiles {
 
   read(name: string): string {
     return readFileSync(join(this.#directory, name), 'utf8');
+  }
+
+  /** @returns `undefined`: there is none; an error: why that one, which a full disk may have cut short, cannot be used */
+  certificate(name: string): X509Certificate | Error | undefined {
+    if (!this.has(name)) return undefined;
+    try {
+      return new X509Certificate(this.read(name));
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   folder(name: string): void {

@@ -200,3 +200,44 @@ test('a certificate that is revoked says as whom its client is still served', ()
   assert.match(revoke('DNS:e2').stdout, /^2 revoked in .*\n$/);
   assert.match(revoke(at('edges/e2/edge.crt')).stdout, /^3 revoked in .*\n$/);
 });
+
+for (const [what, damage] of [
+  ['empty', ''],
+  ['half of one', '-----BEGIN CERTIFICATE-----\nMIIB'],
+] as const) {
+  test(`a certificate that is damaged (${what}) is named and not renewed, the others are, and the exit code is 1`, () => {
+    for (const [damaged, advice, whole] of [
+      ['edges/e1/edge.crt', /make the edge anew with --edge/, ['server/server.crt', 'edges/e2/edge.crt']],
+      [
+        'server/server.crt',
+        /make another with --renew and --server/,
+        ['edges/e1/edge.crt', 'edges/e2/edge.crt'],
+      ],
+    ] as const) {
+      const before = [damaged, ...whole].map((name) => readFileSync(at(name), 'utf8'));
+      writeFileSync(at(damaged), damage);
+      const { status, stderr } = renew('--renew-due', '10');
+      assert.equal(status, 1);
+      assert.match(stderr, new RegExp(`^keyless-tls: ${damaged} cannot be used: .*\\n$`));
+      assert.match(stderr, advice);
+      const changed = whole.map((name, index) => readFileSync(at(name), 'utf8') !== before[index + 1]);
+      assert.deepEqual([readFileSync(at(damaged), 'utf8'), ...changed], [damage, true, true]);
+      writeFileSync(at(damaged), before[0]!);
+      assert.equal(
+        renew('--renew', '--edge', 'e1', '--edge', 'e2', '--server', 'localhost', '--days', '5').status,
+        0,
+      );
+    }
+  });
+}
+
+test('a damaged certificate of the server is made anew where its names are given; of an edge that is named, it is said', () => {
+  for (const name of ['edges/e1/edge.crt', 'server/server.crt']) writeFileSync(at(name), '');
+  const { status, stderr } = renew('--renew', '--edge', 'e1', '--edge', 'e2', '--server', 'localhost');
+  assert.equal(status, 1);
+  assert.match(stderr, /^keyless-tls: edges\/e1\/edge\.crt cannot be used: .*\n$/);
+  assert.equal(new X509Certificate(readFileSync(at('server/server.crt'))).subjectAltName, 'DNS:localhost');
+  rmSync(at('edges/e1'), { recursive: true });
+  assert.equal(renew('--edge', 'e1').status, 0);
+  assert.equal(clientOf('e1')?.name, 'e1');
+});
