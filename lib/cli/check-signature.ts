@@ -94,10 +94,27 @@ function advice({ version, scheme }: Trial): string {
   return `give it maxVersion: 'TLSv1.2', or connectKeyServers schemes: ['${scheme}']`;
 }
 
+/** What key servers say of what they do not do, with this key, for this edge: it stays so. Of anything else, another moment knows. */
+const CANNOT: readonly unknown[] = [
+  'ERR_KEYLESS_KEY_SERVER_CRYPTO',
+  'ERR_KEYLESS_KEY_NOT_FOUND',
+  'ERR_KEYLESS_REFUSED',
+  'ERR_KEYLESS_KEY_SERVER_UNEXPECTED',
+];
+
+/** @param well what it signs for */
+function foundOut(well: string, { version }: Trial, can: Trial, reason: NodeJS.ErrnoException): string {
+  const { code, message } = reason;
+  if (CANNOT.includes(code)) {
+    return `${well}, not for ${version}: ${message} An edge must not offer that: ${advice(can)}.`;
+  }
+  throw Object.assign(new Error(`${well}; whether for ${version}, it did not say: ${message}`), { code });
+}
+
 /**
  * Has the key of the certificate sign, for TLS 1.3 and 1.2, and verifies it.
  *
- * @throws where it signs for none, with why not for TLS 1.3
+ * @throws where it signs for none, with why not for TLS 1.3; and where it did not say whether it signs for both
  */
 export async function checkSignature(
   keys: KeyServers,
@@ -113,6 +130,5 @@ export async function checkSignature(
   if (failed < 0) return well.join(', ');
   const { reason } = results[failed] as PromiseRejectedResult;
   if (well.length === 0) throw reason;
-  const can = trials[1 - failed]!;
-  return `${well[0]}, not for ${trials[failed]!.version}: ${(reason as Error).message} An edge must not offer that: ${advice(can)}.`;
+  return foundOut(well[0]!, trials[failed]!, trials[1 - failed]!, reason);
 }

@@ -120,7 +120,8 @@ function tellOperations(print: Print): void {
 }
 
 function operationFields(operation: ServerOperation): Fields {
-  const { peer, kind, method, keyId, context, servername, repeats, errorCode, durationMs } = operation;
+  const { peer, kind, method, keyId, context, servername, repeats, refusal, errorCode, durationMs } =
+    operation;
   const done = repeats ? 'repeated' : 'ok';
   return {
     kind,
@@ -129,6 +130,7 @@ function operationFields(operation: ServerOperation): Fields {
     context,
     sni: servername,
     result: errorCode === undefined ? done : `error-${errorCode.toString(16).padStart(2, '0')}`,
+    reason: refusal,
     ms: durationMs.toFixed(2),
     edge: peer.subject,
   };

@@ -47,7 +47,7 @@ const ADVICE: Readonly<Record<number, string>> = {
   5: 'it does not perform this operation',
   6: 'it did not expect this operation',
   7: 'it found the request malformed',
-  8: 'it failed; see its log',
+  8: 'it failed, has too much to do, is about to end, or this edge is over its rate: see the reason in its log',
   9: 'it does not know the certificate',
 };
 

@@ -305,6 +305,18 @@ test('encrypted keys need the passphrase of a file, which hides no other key whe
   assert.match(String(told.id), /^[0-9a-f]{40}$/);
 });
 
+test('an operation that was not performed has the reason in its line, also where the peer hears one error for several', async () => {
+  const path = files.path('policy-rate.json');
+  const clients = [{ name: 'edge-1', identities: [pin], rate: { perSecond: 0.01, burst: 1 } }];
+  writeFileSync(path, policy({ clients }));
+  const serve = start('--policy', path);
+  const peer = await connectPeer(await serve.port(), setup.edgeOptions);
+  for (const _ of ['one', 'one too many']) await sign(peer);
+  const { result, reason } = await serve.event('operation', (each) => each.result !== 'ok');
+  assert.deepEqual([result, reason], ['error-08', 'rate']);
+  peer.close();
+});
+
 test('metrics count operations by client and result, refusals by reason', async () => {
   const path = files.path('policy-metrics.json');
   writeFileSync(path, policy());

@@ -14,6 +14,7 @@ import { connectKeyServers } from '../../../lib/index.ts';
 import { type ServerConnectionRefused, serverConnectionRefused } from '../../../lib/server/channels.ts';
 import type { KeyServerOptions } from '../../../lib/server/key-server.ts';
 import type { StoredKey } from '../../../lib/server/key-store.ts';
+import { identityOf } from '../../../lib/server/peer-identity.ts';
 import { pemKey } from '../../../lib/server/pem-key.ts';
 import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
 import { until } from '../../helpers/edge.ts';
@@ -190,6 +191,16 @@ test('a key that is for one version by the policy is well for that', async () =>
     await checked('p256', { contexts: ['tls13-server'] }),
     /^TLS 1\.3 .*, not for TLS 1\.2: .* minVersion/,
   );
+});
+
+test('what a key server does not do just now, because of a rate, is not taken for what it cannot', async () => {
+  const { pin } = identityOf(new X509Certificate(setup.edge.certPem));
+  const rate = { perSecond: 0.01, burst: 1 };
+  const grants = { clients: [{ name: 'edge', identities: [pin], rate }] };
+  await assert.rejects(checked('p256', { grants }), {
+    code: 'ERR_KEYLESS_KEY_SERVER_INTERNAL',
+    message: /^TLS 1\.3 with .*; whether for TLS 1\.2, it did not say: .* error 08: .*rate/,
+  });
 });
 
 test('a key that signs for neither fails, with the reason', async () => {
