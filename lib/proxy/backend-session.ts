@@ -55,7 +55,8 @@ export class BackendSession {
     const { host, port } = backend;
     this.#options = options;
     this.#events = events;
-    this.#socket = connectBackend(backend, 'h2');
+    // A backend that has ended its side answers nothing more, and of one half open Node.js would tell nothing.
+    this.#socket = connectBackend(backend, { protocol: 'h2' });
     this.#session = connect(`${schemeOf(backend)}://${host.includes(':') ? `[${host}]` : host}:${port}`, {
       createConnection: () => this.#socket,
     });
@@ -80,6 +81,11 @@ export class BackendSession {
   /** Whether it has ever been given a request. */
   get used(): boolean {
     return this.#used;
+  }
+
+  /** Whether its connection has ended, whoever has ended it. */
+  get lost(): boolean {
+    return this.#socket.destroyed;
   }
 
   /** @throws Error of node:http2 for fields that cannot be sent */

@@ -77,15 +77,21 @@ export function parseBackend(url: string, tls = new BackendTls()): Backend {
   return { protocol, host, port: number, url, tls: overTls, agent: agentFor(protocol) };
 }
 
-/**
- * A connection of its own: for bytes, and for sessions of HTTP/2.
- *
- * @param protocol what is spoken on it (ALPN), if TLS is to tell the backend; `undefined`: nobody has said
- */
-export function connectBackend(backend: Backend, protocol?: string): Socket {
+/** What a connection to a backend is for. */
+export interface BackendUse {
+  /** What is spoken on it (ALPN), if TLS is to tell the backend; `undefined`: nobody has said. */
+  readonly protocol?: string | undefined;
+  /** Whether it goes on when the backend has ended its side. */
+  readonly allowHalfOpen?: boolean;
+}
+
+/** A connection of its own: for bytes, and for sessions of HTTP/2. */
+export function connectBackend(
+  backend: Backend,
+  { protocol, allowHalfOpen = false }: BackendUse = {},
+): Socket {
   const { host, port, tls } = backend;
-  if (tls === undefined) return quiet(connectTcp({ host, port, allowHalfOpen: true, noDelay: true }));
-  const options = { host, port, ...tlsOptions(backend) };
-  const halfOpen = { allowHalfOpen: true, ...(protocol === undefined ? {} : { ALPNProtocols: [protocol] }) };
-  return quiet(connectTls({ ...options, ...halfOpen }));
+  if (tls === undefined) return quiet(connectTcp({ host, port, allowHalfOpen, noDelay: true }));
+  const options = { host, port, allowHalfOpen, ...tlsOptions(backend) };
+  return quiet(connectTls(protocol === undefined ? options : { ...options, ALPNProtocols: [protocol] }));
 }

@@ -8,7 +8,15 @@
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
-import { BackendTimeout, CLIENT_GONE, ClientFault, ClientGone, ClientStalled, statusOf } from './failure.ts';
+import {
+  BackendTimeout,
+  CLIENT_GONE,
+  ClientFault,
+  ClientGone,
+  ClientStalled,
+  CutOff,
+  statusOf,
+} from './failure.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
 import { type StallLimits, StallWatch } from './stall-watch.ts';
 
@@ -17,6 +25,8 @@ export interface AnswerHead {
   readonly status: number;
   readonly headers: OutgoingHttpHeaders;
   readonly body: Readable;
+  /** Whether its end has come, told by what is spoken: `end` of the body alone may be that of a connection. */
+  isWhole(): boolean;
   /** Asked when the body has ended. */
   trailers(): OutgoingHttpHeaders;
 }
@@ -175,7 +185,8 @@ export class Exchange {
     }
   }
 
-  #answer({ status, headers, body, trailers }: AnswerHead): void {
+  #answer(head: AnswerHead): void {
+    const { status, headers, body } = head;
     if (this.#done) {
       body.destroy();
       return;
@@ -189,10 +200,10 @@ export class Exchange {
       return;
     }
     this.#status = status;
-    body.on('data', (chunk: Buffer) => this.#pass(chunk, body));
-    body.on('end', () => this.#end(trailers()));
+    body.on('data', (chunk: Buffer) => this.#pass(chunk, head));
+    body.on('end', () => this.#end(head));
     body.on('error', (error) => this.#fail(error));
-    body.on('close', () => this.#fail(new Error('cut off')));
+    body.on('close', () => this.#fail(new CutOff()));
   }
 
   #writeHead(status: number, headers: OutgoingHttpHeaders): void {
@@ -202,11 +213,12 @@ export class Exchange {
     (this.#response as ServerResponse).writeHead(status, headers);
   }
 
-  #pass(chunk: Buffer, body: Readable): void {
+  #pass(chunk: Buffer, { body, isWhole }: AnswerHead): void {
     this.#watch?.touch();
     if (WITHOUT_BODY.has(this.#status)) return;
     this.#bytes += chunk.length;
-    if ((this.#response as ServerResponse).write(chunk)) return;
+    // What is left of a whole answer would be lost with its connection.
+    if ((this.#response as ServerResponse).write(chunk) || isWhole()) return;
     body.pause();
     this.#blocked = true;
     this.#response.once('drain', () => {
@@ -216,8 +228,10 @@ export class Exchange {
     });
   }
 
-  #end(trailers: OutgoingHttpHeaders): void {
+  #end({ isWhole, trailers: trailersOf }: AnswerHead): void {
+    if (!isWhole()) this.#fail(new CutOff());
     if (this.#done) return;
+    const trailers = trailersOf();
     if (Object.keys(trailers).length > 0) (this.#response as ServerResponse).addTrailers(trailers);
     this.#finish(undefined);
     this.#response.end();

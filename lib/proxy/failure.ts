@@ -3,6 +3,11 @@ import { escapePeerText } from '../protocol/peer-text.ts';
 
 export class BackendTimeout extends Error {}
 
+/** A backend has ended before its answer; as node:http names it. */
+export class CutOff extends Error {
+  readonly code = 'ECONNRESET';
+}
+
 /** What a client has done wrong: nobody else's failure. */
 export class ClientFault extends Error {
   readonly status: number;

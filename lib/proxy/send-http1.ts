@@ -28,6 +28,7 @@ function headOf(message: IncomingMessage): AnswerHead {
     status: message.statusCode!,
     headers: endToEnd(message.headers),
     body: message,
+    isWhole: () => message.complete,
     // Those of one connection would end the process if they were given to HTTP/2.
     trailers: () => endToEnd(message.trailers),
   };

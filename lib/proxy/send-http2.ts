@@ -9,17 +9,38 @@ import type { Backend } from './backend.ts';
 import { type BackendSession, type BackendSessionOptions, schemeOf } from './backend-session.ts';
 import { BackendSessions } from './backend-sessions.ts';
 import { type AnswerHead, type Sender, type Sent, StaleConnection } from './exchange.ts';
-import { BackendTimeout } from './failure.ts';
+import { BackendTimeout, CutOff } from './failure.ts';
 import { endToEnd } from './headers.ts';
 import { EARLY_HINTS, isIdempotent, type OutgoingRequest } from './send-http1.ts';
+
+/**
+ * Node.js (20 to 26) emits `end` without an error also for a stream that is reset with NO_ERROR or CANCEL, and for those of a connection
+ * that ends: its source says so when the stream is closed, and for END_STREAM before.
+ *
+ * @returns whether END_STREAM has come
+ */
+function watchEnd(stream: ClientHttp2Stream): () => boolean {
+  const push = stream.push;
+  let ended = false;
+  stream.push = (chunk, encoding) => {
+    if (chunk !== null || stream.closed) return push.call(stream, chunk, encoding);
+    ended = true;
+    push.call(stream, chunk);
+    // Whatever waits for a slow client: the backend may close its connection now, and that would destroy it.
+    if (stream.isPaused()) stream.resume();
+    return false;
+  };
+  return () => ended;
+}
 
 function headOf(
   stream: ClientHttp2Stream,
   headers: IncomingHttpHeaders,
   trailers: IncomingHttpHeaders,
+  isWhole: () => boolean,
 ): AnswerHead {
   const status = Number((headers as Record<string, unknown>)[':status']);
-  return { status, headers: endToEnd(headers), body: stream, trailers: () => endToEnd(trailers) };
+  return { status, headers: endToEnd(headers), body: stream, isWhole, trailers: () => endToEnd(trailers) };
 }
 
 /**
@@ -31,20 +52,29 @@ function mayRepeat(method: string, code: number): boolean {
   return code === NGHTTP2_REFUSED_STREAM || (code === NGHTTP2_ENHANCE_YOUR_CALM && isIdempotent(method));
 }
 
-function answerOf(
+/** What a request is given by its backend. */
+interface Heard {
+  resolve(head: AnswerHead): void;
+  reject(error: Error): void;
+  /** Whether its connection was a kept one, and has ended. */
+  wasStale(): boolean;
+}
+
+function listen(
   stream: ClientHttp2Stream,
-  method: string,
-  resolve: (head: AnswerHead) => void,
-  reject: (error: Error) => void,
+  { method }: OutgoingRequest,
+  { resolve, reject, wasStale }: Heard,
 ): void {
-  const trailers: IncomingHttpHeaders = {};
-  const fail = (error: Error) =>
-    reject(mayRepeat(method, stream.rstCode ?? 0) ? new StaleConnection() : error);
+  const [isWhole, trailers] = [watchEnd(stream), {} as IncomingHttpHeaders];
+  const fail = (error: Error) => {
+    const stale = isIdempotent(method) && wasStale() && !(error instanceof BackendTimeout);
+    reject(stale || mayRepeat(method, stream.rstCode ?? 0) ? new StaleConnection() : error);
+  };
   stream
     .on('trailers', (fields) => Object.assign(trailers, fields))
-    .on('response', (headers) => resolve(headOf(stream, headers, trailers)))
+    .on('response', (headers) => resolve(headOf(stream, headers, trailers, isWhole)))
     .on('error', fail)
-    .on('close', () => fail(new Error('closed without an answer')));
+    .on('close', () => fail(new CutOff()));
 }
 
 export class Http2Backend {
@@ -64,8 +94,9 @@ export class Http2Backend {
     let leave = () => {};
     const answer = new Promise<AnswerHead>((resolve, reject) => {
       const start = (session: BackendSession) => {
+        const kept = session.used;
         [stream, over] = [session.request(fields, options), session];
-        answerOf(stream, outgoing.method, resolve, reject);
+        listen(stream, outgoing, { resolve, reject, wasStale: () => kept && session.lost });
         stream.on('headers', (headers) => {
           if (Number(headers[':status']) === EARLY_HINTS) sender.passHints(headers);
         });

@@ -327,7 +327,8 @@ export class TlsProxy {
 
   async #stream(socket: TLSSocket, { host, backend, client }: Guest): Promise<void> {
     const startedAt = performance.now();
-    const out = connectBackend(backend, socket.alpnProtocol || undefined);
+    const use = { protocol: socket.alpnProtocol || undefined, allowHalfOpen: true };
+    const out = connectBackend(backend, use);
     const alarm = setTimeout(() => out.destroy(new BackendTimeout()), this.#options.backendTimeoutMs);
     const connected = () => clearTimeout(alarm);
     out.once(backend.tls === undefined ? 'connect' : 'secureConnect', connected).once('close', connected);
