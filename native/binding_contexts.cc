@@ -3,6 +3,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <string>
+#include <vector>
+
 #include "binding.h"
 #include "freed_memory.h"
 #include "openssl/error_guard.h"
@@ -105,6 +108,22 @@ void SelectKey(SSL_CTX* context, EVP_PKEY* key) {
   SSL_CTX_use_PrivateKey(context, key);
 }
 
+// Of those with a private key, one after the other; what is current stays so.
+template <typename Visit>
+void VisitCertificates(SSL_CTX* context, Visit visit) {
+  X509* const current = SSL_CTX_get0_certificate(context);
+  EVP_PKEY* const current_key = SSL_CTX_get0_privatekey(context);
+  for (long which = SSL_CERT_SET_FIRST; SSL_CTX_set_current_cert(context, which) == 1;  // NOLINT(runtime/int)
+       which = SSL_CERT_SET_NEXT) {
+    visit(SSL_CTX_get0_certificate(context), SSL_CTX_get0_privatekey(context));
+  }
+  if (current != nullptr) {
+    SSL_CTX_select_current_cert(context, current);
+  } else if (current_key != nullptr) {
+    SelectKey(context, current_key);
+  }
+}
+
 // nativeKeys(): of the last context, the certificates that have a private key of OpenSSL's own, each with that key:
 // [certificate, PKCS#8, ...], DER. The context's current certificate comes last; what is current stays so.
 Napi::Value NativeKeys(const Napi::CallbackInfo& info) {
@@ -113,20 +132,92 @@ Napi::Value NativeKeys(const Napi::CallbackInfo& info) {
   SSL_CTX* context = LastSslCtx();
   if (context == nullptr) return found;
   X509* const current = SSL_CTX_get0_certificate(context);
+  VisitCertificates(context, [&](X509* certificate, EVP_PKEY* key) {
+    if (certificate != current) AddKey(found, certificate, key);
+  });
   EVP_PKEY* const current_key = SSL_CTX_get0_privatekey(context);
-  for (long which = SSL_CERT_SET_FIRST; SSL_CTX_set_current_cert(context, which) == 1;  // NOLINT(runtime/int)
-       which = SSL_CERT_SET_NEXT) {
-    X509* const certificate = SSL_CTX_get0_certificate(context);
-    if (certificate != current) AddKey(found, certificate, SSL_CTX_get0_privatekey(context));
-  }
-  if (current != nullptr) SSL_CTX_select_current_cert(context, current);
-  if (current_key == nullptr) return found;
-  if (current != nullptr) {
-    AddKey(found, current, current_key);
-  } else {
-    SelectKey(context, current_key);
-  }
+  if (current != nullptr && current_key != nullptr) AddKey(found, current, current_key);
   return found;
+}
+
+Napi::Value KeyIdOf(Napi::Env env, const X509* certificate) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (certificate == nullptr || X509_pubkey_digest(certificate, EVP_sha1(), digest, &size) != 1) return env.Undefined();
+  return Napi::Buffer<uint8_t>::Copy(env, digest, size);
+}
+
+// keyIdsOfContext(number): as keyId(), of the certificates that the context has keys for, whosever these are.
+Napi::Value KeyIdsOfContext(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  Napi::Array found = Napi::Array::New(info.Env());
+  SSL_CTX* context = Environment::Of(info)->context_names()->Find(IdArgument(info));
+  if (context == nullptr) return found;
+  VisitCertificates(context, [&](X509* certificate, EVP_PKEY*) {
+    const Napi::Value key_id = KeyIdOf(found.Env(), certificate);
+    if (key_id.IsBuffer()) found[found.Length()] = key_id;
+  });
+  return found;
+}
+
+using Ders = std::vector<std::vector<uint8_t>>;
+
+template <typename T>
+void AddDer(Ders* ders, T* object, int (*encode)(const T*, unsigned char**)) {
+  unsigned char* der = nullptr;
+  const int size = encode(object, &der);
+  if (size > 0) ders->emplace_back(der, der + size);
+  OPENSSL_free(der);
+}
+
+// Other threads may have the store too: the one that Node makes of its own authorities.
+class StoreLock {
+ public:
+  explicit StoreLock(X509_STORE* store) : store_(store) { X509_STORE_lock(store_); }
+  ~StoreLock() { X509_STORE_unlock(store_); }
+  StoreLock(const StoreLock&) = delete;
+  StoreLock& operator=(const StoreLock&) = delete;
+
+ private:
+  X509_STORE* store_;
+};
+
+// @param certificates nullptr: they do not matter
+void ReadStore(X509_STORE* store, Ders* certificates, Ders* lists) {
+  const StoreLock lock(store);
+  const STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(store);
+  for (int at = 0; at < sk_X509_OBJECT_num(objects); at += 1) {
+    X509_OBJECT* const object = sk_X509_OBJECT_value(objects, at);
+    X509* const certificate = X509_OBJECT_get0_X509(object);
+    X509_CRL* const list = X509_OBJECT_get0_X509_CRL(object);
+    // With what a TRUSTED CERTIFICATE says it is for.
+    if (certificate != nullptr && certificates != nullptr) AddDer<X509>(certificates, certificate, i2d_X509_AUX);
+    if (list != nullptr) AddDer<X509_CRL>(lists, list, i2d_X509_CRL);
+  }
+}
+
+Napi::Array BuffersOf(Napi::Env env, const Ders& ders) {
+  Napi::Array buffers = Napi::Array::New(env);
+  for (const auto& der : ders) buffers[buffers.Length()] = Napi::Buffer<uint8_t>::Copy(env, der.data(), der.size());
+  return buffers;
+}
+
+// trustOfContext(number, ownAuthorities): [certificates, revocation lists], DER, by which the context verifies its peers.
+// undefined in the place of the certificates: they are Node's own, and neither `ca` nor a PKCS#12 file has added to them.
+Napi::Value TrustOfContext(const Napi::CallbackInfo& info) {
+  const ErrorGuard errors;
+  SSL_CTX* context = Environment::Of(info)->context_names()->Find(IdArgument(info));
+  if (context == nullptr) return info.Env().Undefined();
+  // Node names to clients whomever it adds.
+  const bool is_own =
+      info[1].As<Napi::Boolean>().Value() || sk_X509_NAME_num(SSL_CTX_get_client_CA_list(context)) > 0;
+  Ders certificates;
+  Ders lists;
+  ReadStore(SSL_CTX_get_cert_store(context), is_own ? &certificates : nullptr, &lists);
+  Napi::Array trust = Napi::Array::New(info.Env());
+  trust[0u] = is_own ? Napi::Value(BuffersOf(info.Env(), certificates)) : info.Env().Undefined();
+  trust[1u] = BuffersOf(info.Env(), lists);
+  return trust;
 }
 
 int CopyPassphrase(char* buffer, int size, int, void* given) {
@@ -186,13 +277,7 @@ Napi::Value SetTicketKeys(const Napi::CallbackInfo& info) {
 // keyId(certificateDer): SHA-1 over the content of the subjectPublicKey bit string (RFC 5280 §4.2.1.2).
 Napi::Value KeyId(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
-  const X509Owner certificate = ParseCertificate(info[0].As<Napi::Uint8Array>());
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  if (certificate == nullptr || X509_pubkey_digest(certificate.get(), EVP_sha1(), digest, &size) != 1) {
-    return info.Env().Undefined();
-  }
-  return Napi::Buffer<uint8_t>::Copy(info.Env(), digest, size);
+  return KeyIdOf(info.Env(), ParseCertificate(info[0].As<Napi::Uint8Array>()).get());
 }
 
 // takeReleasedKey(): the number of a key that no OpenSSL object refers to any more; 0: there is no further one.
@@ -212,6 +297,8 @@ void ExportContexts(const CopyFunctions& functions) {
   functions.Add("limitPeers", LimitLastContext);
   functions.Add("setTicketKeys", SetTicketKeys);
   functions.Add("keyId", KeyId);
+  functions.Add("keyIdsOfContext", KeyIdsOfContext);
+  functions.Add("trustOfContext", TrustOfContext);
   functions.Add("takeReleasedKey", TakeReleasedKey);
 }
 

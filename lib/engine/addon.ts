@@ -119,6 +119,11 @@ export interface Addon {
   isSameName(one: Uint8Array, other: Uint8Array): boolean;
   keyId(certificate: Uint8Array): Buffer | undefined;
   nameContext(): number;
+  keyIdsOfContext(context: number): Buffer[];
+  trustOfContext(
+    context: number,
+    ownAuthorities: boolean,
+  ): readonly [certificates: Buffer[] | undefined, lists: Buffer[]] | undefined;
   limitPeers(certificateBytes: number): boolean;
   setTicketKeys(context: number, keys: Uint8Array): boolean;
   takeReleasedKey(): number;
@@ -202,6 +207,8 @@ const FUNCTIONS = [
   'isSameName',
   'keyId',
   'nameContext',
+  'keyIdsOfContext',
+  'trustOfContext',
   'limitPeers',
   'setTicketKeys',
   'takeReleasedKey',

@@ -28,6 +28,8 @@ export interface KeylessContext {
   readonly limits: ContextLimits;
   /** By which the addon knows OpenSSL's context; 0: it does not. */
   readonly number: number;
+  /** It was made with a `ca`. */
+  readonly ownAuthorities: boolean;
 }
 
 /** By Node's native context object, which is what SNICallback, addContext and TLSSocket pass around. */
@@ -49,12 +51,17 @@ export function isAnotherCopys(native: unknown): boolean {
 }
 
 /** A context that Node signs for itself, where a keyless one may yet take its place. */
-export const NODE_CONTEXT: KeylessContext = { entries: [], limits: NO_LIMITS, number: 0 };
+export const NODE_CONTEXT: KeylessContext = {
+  entries: [],
+  limits: NO_LIMITS,
+  number: 0,
+  ownAuthorities: false,
+};
 
 type ContextOptions = tls.SecureContextOptions & { readonly key?: unknown };
 
 /** @param cert the option */
-export function leafCertificates(cert: unknown): X509Certificate[] {
+function leafCertificates(cert: unknown): X509Certificate[] {
   const list = Array.isArray(cert) ? cert : [cert];
   return list.filter(Boolean).map((pem: string | Buffer) => new X509Certificate(pem));
 }
@@ -235,7 +242,9 @@ function makeByNode(options: NodeOptions, make: Make): MadeByNode {
 function makeNodes(options: NodeOptions, make: Make): tls.SecureContext {
   const { context, moved } = makeByNode(options, make);
   if (moved.length === 0) return context;
-  remember(context.context, { entries: moved, limits: NO_LIMITS, number: addon().nameContext() });
+  const ownAuthorities = Boolean(options?.ca);
+  const number = addon().nameContext();
+  remember(context.context, { entries: moved, limits: NO_LIMITS, number, ownAuthorities });
   return context;
 }
 
@@ -268,7 +277,8 @@ function makeContext(options: ContextOptions, keys: readonly unknown[], make: Ma
   const recipe = { cert, ca, crl, allowPartialTrustChain, key: keys as readonly PrivateKey[] };
   const number = addon().nameContext();
   const entries = [...moved, ...given];
-  remember(context.context, { entries, limits, number }, onlyKeyless ? recipe : undefined);
+  const ownAuthorities = Boolean(ca);
+  remember(context.context, { entries, limits, number, ownAuthorities }, onlyKeyless ? recipe : undefined);
   return context;
 }
 

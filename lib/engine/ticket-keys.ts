@@ -1,50 +1,51 @@
 /**
  * Session-ticket keys of a server, several at once: OpenSSL asks the addon for them instead of Node, which has one key.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { Server } from 'node:tls';
-import { isUint8Array } from 'node:util/types';
 import { addon } from './addon.ts';
-import { authoritiesOf } from './authorities.ts';
-import { isAnotherCopys, type KeylessContext, keylessContext, leafCertificates } from './contexts.ts';
-import { serverInternals, type TlsServerInternals } from './tls-handle.ts';
-
-function update(hash: Hash, value: unknown): void {
-  if (Array.isArray(value)) {
-    update(hash, `list of ${value.length}`);
-    for (const each of value) update(hash, each);
-    return;
-  }
-  const bytes = isUint8Array(value) ? value : Buffer.from(String(value), 'utf8');
-  hash.update(`${bytes.length}:`).update(bytes);
-}
+import { isAnotherCopys, keylessContext } from './contexts.ts';
+import { serverInternals } from './tls-handle.ts';
 
 /** OpenSSL takes 32 bytes, and Node text. */
 const SESSION_CONTEXT_DIGITS = 32;
 
-/** By which the addon knows contexts that are Node's alone. */
-const numbers = new WeakMap<object, number>();
+/** What is known of a context from when it was made; all else is read in OpenSSL's. A server's options may be of one that failed. */
+interface Origin {
+  /** By which the addon knows it. */
+  readonly number: number;
+  readonly ownAuthorities: boolean;
+  readonly keyIds: readonly Uint8Array[];
+}
+
+/** Of contexts that are Node's alone. */
+const origins = new WeakMap<object, Origin>();
+
+function originOf(native: object): Origin | undefined {
+  const context = keylessContext(native);
+  if (context === undefined) return origins.get(native);
+  const { number, ownAuthorities, entries } = context;
+  return { number, ownAuthorities, keyIds: entries.map(({ keyId }) => keyId) };
+}
 
 /**
  * Gives the server another context, which may be Node's alone: from here on it can have ticket keys all the same.
  *
- * @param set calls Node's `setSecureContext`
+ * @param set calls Node's `setSecureContext`; when it throws, the server has the context that it had
  */
 export function noteContext(server: Server, set: () => void): void {
   addon().beginContext();
   set();
-  const native = serverInternals(server)._sharedCreds?.context;
+  const { _sharedCreds, ca } = serverInternals(server);
+  const native = _sharedCreds?.context;
   if (native === undefined || keylessContext(native) !== undefined || isAnotherCopys(native)) return;
   const number = addon().nameContext();
-  if (number > 0) numbers.set(native, number);
+  if (number === 0) return;
+  origins.set(native, { number, ownAuthorities: Boolean(ca), keyIds: addon().keyIdsOfContext(number) });
 }
 
-/** The key ids of certificates whose keys are Node's. */
-function nativeKeyIds({ cert, pfx, _sharedCreds }: TlsServerInternals): (Buffer | undefined)[] {
-  const ders = leafCertificates(cert).map(({ raw }) => raw);
-  // Of several, the last one.
-  const ofPfx = pfx ? _sharedCreds?.context?.getCertificate() : undefined;
-  return (ofPfx ? [...ders, ofPfx] : ders).map((der) => addon().keyId(der));
+function digestsOf(list: readonly Uint8Array[]): string[] {
+  return list.map((each) => createHash('sha256').update(each).digest('hex')).sort();
 }
 
 /**
@@ -52,15 +53,24 @@ function nativeKeyIds({ cert, pfx, _sharedCreds }: TlsServerInternals): (Buffer 
  * differ in it where they differ in whom they let in, because a resumed session brings the client's certificate, or
  * the lack of one, along.
  */
-function sessionContext(server: Server, context: KeylessContext | undefined, label: string): string {
-  const fields = serverInternals(server);
-  const { requestCert, rejectUnauthorized, ca, crl } = fields;
-  const keyIds = context?.entries.map(({ keyId }) => keyId) ?? nativeKeyIds(fields);
-  const hash = createHash('sha256');
-  update(hash, [label, requestCert === true, rejectUnauthorized !== false, authoritiesOf(ca), crl]);
-  update(hash, keyIds.map((keyId) => keyId?.toString('hex')).sort());
-  return hash.digest('hex').slice(0, SESSION_CONTEXT_DIGITS);
+function sessionContext(server: Server, origin: Origin, label: string): string | undefined {
+  const trust = addon().trustOfContext(origin.number, origin.ownAuthorities);
+  if (trust === undefined) return undefined;
+  // As they are at each connection.
+  const { requestCert, rejectUnauthorized } = serverInternals(server);
+  const [authorities, lists] = trust;
+  const rules = [
+    label,
+    requestCert === true,
+    rejectUnauthorized !== false,
+    authorities === undefined ? 'those of Node' : digestsOf(authorities),
+    digestsOf(lists),
+    digestsOf(origin.keyIds),
+  ];
+  return createHash('sha256').update(JSON.stringify(rules)).digest('hex').slice(0, SESSION_CONTEXT_DIGITS);
 }
+
+const NO_KEYS = new Uint8Array(0);
 
 /**
  * From here on the server issues tickets under the first key and accepts those of all, with its present context.
@@ -72,11 +82,13 @@ function sessionContext(server: Server, context: KeylessContext | undefined, lab
  */
 export function setTicketKeys(server: Server, keys: Uint8Array, label: string): boolean {
   const native = serverInternals(server)._sharedCreds?.context;
-  if (native === undefined) return false;
-  const context = keylessContext(native);
-  const number = context?.number ?? numbers.get(native);
-  if (number === undefined) return false;
+  const origin = native && originOf(native);
+  if (origin === undefined) return false;
+  // Whatever fails from here on: the keys of before may have ended.
+  addon().setTicketKeys(origin.number, NO_KEYS);
+  const context = sessionContext(server, origin, label);
+  if (context === undefined) return false;
   // Not on OpenSSL's context alone: each connection gets Node's own note of it, with the server's name (22.23, 24.22, 26.12).
-  native.setSessionIdContext(sessionContext(server, context, label));
-  return addon().setTicketKeys(number, keys);
+  native!.setSessionIdContext(context);
+  return addon().setTicketKeys(origin.number, keys);
 }

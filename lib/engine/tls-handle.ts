@@ -92,14 +92,9 @@ export interface TlsServerInternals {
   _sharedCreds?: {
     context?: {
       setSessionIdContext(context: string): void;
-      /** DER of the one that is current. */
-      getCertificate(): Buffer | null;
     };
   };
-  cert?: unknown;
-  pfx?: unknown;
   ca?: unknown;
-  crl?: unknown;
   requestCert?: boolean;
   rejectUnauthorized?: boolean;
   /** Seconds. */

@@ -54,15 +54,9 @@ const LONGEST_RETRY = 1 / 20;
 const RETRY = { minMs: 250, maxMs: 30_000 };
 const MAX_TIMER_MS = 2_147_483_647;
 
-function asKeylessError(error: unknown): KeylessError {
+function asKeylessError(error: unknown, what: string): KeylessError {
   if (error instanceof KeylessError) return error;
-  return new KeylessError(
-    'ERR_KEYLESS_OPERATION_FAILED',
-    `The ticket keys could not be had: ${String(error)}`,
-    {
-      cause: error,
-    },
-  );
+  return new KeylessError('ERR_KEYLESS_OPERATION_FAILED', `${what}: ${String(error)}`, { cause: error });
 }
 
 /** Whose keys a server has: those of the lease that has used it last, also after its end. */
@@ -192,7 +186,7 @@ class TicketLease {
       payload.fill(0);
       if (!this.#closed) this.#take(new TicketRing(set, askedAt));
     } catch (error) {
-      if (!this.#closed) this.#onFailure(asKeylessError(error));
+      if (!this.#closed) this.#onFailure(asKeylessError(error, 'The ticket keys could not be had'));
     }
   }
 
@@ -211,17 +205,22 @@ class TicketLease {
   }
 
   #onFailure(error: KeylessError): void {
-    this.#failures += 1;
     this.#failuresInARow += 1;
-    this.#lastError = error;
     const periodMs = this.#ring?.periodMs ?? Number.POSITIVE_INFINITY;
     const maxMs = Math.max(RETRY.minMs, Math.min(RETRY.maxMs, periodMs * LONGEST_RETRY));
     this.#renewIn(backOffMs(this.#failuresInARow, { minMs: RETRY.minMs, maxMs, random: this.#random }));
-    this.#tell('failed', error);
+    this.#noteFailure(error);
     this.#tellWaiters(error);
   }
 
+  #noteFailure(error: KeylessError): void {
+    this.#failures += 1;
+    this.#lastError = error;
+    this.#tell('failed', error);
+  }
+
   #renewIn(ms: number): void {
+    this.#renewAlarm?.cancel();
     this.#renewAlarm = this.#clock.after(Math.min(Math.ceil(ms), MAX_TIMER_MS), () => void this.#renew());
   }
 
@@ -245,22 +244,31 @@ class TicketLease {
   /** Nobody keeps a server that has closed; what it would have kept would outlast the lease. */
   #release(server: Server): void {
     this.#servers.delete(server);
-    this.#install(server, undefined);
+    this.#installSafely(server, undefined);
   }
 
   #takeBack(server: Server): void {
     if (!this.#closed) this.#servers.add(server);
-    this.#install(server, this.keys());
+    this.#installSafely(server, this.keys());
   }
 
   /** A new context begins with keys of Node's own. */
   #reinstall(server: Server): void {
-    this.#install(server, this.#servers.has(server) ? this.keys() : undefined);
+    this.#installSafely(server, this.#servers.has(server) ? this.keys() : undefined);
   }
 
   #installAll(): void {
     const keys = this.keys();
-    for (const server of this.#servers) this.#install(server, keys);
+    for (const server of this.#servers) this.#installSafely(server, keys);
+  }
+
+  /** What is wrong with one server is no matter of the others, nor of the key servers. */
+  #installSafely(server: Server, keys: RingView['keys'] | undefined): void {
+    try {
+      this.#install(server, keys);
+    } catch (error) {
+      this.#noteFailure(asKeylessError(error, 'A server could not be given its ticket keys, and has none'));
+    }
   }
 
   /** @param keys `undefined`: none; the server accepts no ticket, and issues what nobody can open */
