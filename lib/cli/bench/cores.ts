@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** `edge and key server`: the cores of both, for one process that does the work of both. */
+/** `edge and key server`: the cores of both, for processes that do the work of both. */
 export type Role = 'edge' | 'key server' | 'clients' | 'edge and key server' | 'anywhere';
 
 /** Core numbers by role; `undefined`: processes run where the system lets them, and {@link Placement.why} says why. */
@@ -42,7 +42,7 @@ function hasTaskset(core = 0): boolean {
 }
 
 /**
- * With two cores the edge has the first, all else the second; from four on the clients have what the edge and the key
+ * With two cores the edge has the first, all else the second; from three on the clients have what the edge and the key
  * server leave.
  */
 export function placementOf(allowed: readonly number[], taskset: boolean): Placement {
@@ -50,7 +50,7 @@ export function placementOf(allowed: readonly number[], taskset: boolean): Place
   if (first === undefined) return { why: 'this system does not say which cores there are' };
   if (second === undefined) return { why: 'there is one core' };
   if (!taskset) return { why: 'there is no taskset command that works' };
-  const clients = allowed.length < 4 ? [second] : others;
+  const clients = others.length === 0 ? [second] : others;
   return { cores: { edge: [first], 'key server': [second], clients } };
 }
 

@@ -13,6 +13,7 @@ import {
 } from '../../../../lib/cli/bench/cores.ts';
 import { doubtsOf, isDisturbed } from '../../../../lib/cli/bench/doubts.ts';
 import { loadWarning, thisMachine } from '../../../../lib/cli/bench/machine.ts';
+import { childrenOf } from '../../../../lib/cli/bench/process-figures.ts';
 import { isolate } from '../../../../lib/cli/bench/questions/isolate.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { type Moment, waitsBetween } from '../../../../lib/cli/bench/waits.ts';
@@ -61,6 +62,23 @@ test('waiting that nothing of the benchmark explains is: by side, as a share of 
   assert.equal(waitsBetween(moment(0), moment(1000), [0], TWO).edge, undefined);
 });
 
+test('of several processes of a side the one that waited longest says what that side waited', () => {
+  const start = moment(0, ['edge', 0, 0, 0], ['clients', 0, 0, 0], ['clients', 0, 0, 0]);
+  for (const [first, second] of [
+    [0, 400],
+    [400, 0],
+  ] as const) {
+    const end = moment(
+      1000,
+      ['edge', 500, 500, 0],
+      ['clients', 100, 100, first],
+      ['clients', 100, 100, second],
+    );
+    // The other one ran for 100 of them.
+    assert.equal(waitsBetween(start, end, [0], TWO).clients, 0.3);
+  }
+});
+
 test('a program on the core of the edge is seen in the sample', {
   skip: PLACEMENT.why ?? false,
 }, async () => {
@@ -95,22 +113,25 @@ test('edge, key server and clients run where they are said to', {
   assert.match(workshop.placement, /^edge on core \d+, key server on \d+, clients on /);
 });
 
-test('for isolate the native app has the two cores that app and keys have, and one again afterwards', {
+test('for isolate native app, isolated app and its keys have the same two cores, and the native one has one again afterwards', {
   skip: PLACEMENT.why ?? false,
 }, async () => {
-  const native = await workshop.edge('native');
+  const [native, isolated] = [await workshop.edge('native'), await workshop.edge('isolated')];
+  const all = [native.pid, isolated.pid, ...childrenOf(isolated.pid)];
+  assert.ok(all.length > 2);
   const seen = new Set<string>();
-  const looking = setInterval(() => seen.add(allowedCoresOf(native.pid).join()), 5);
+  const looking = setInterval(() => seen.add(all.map((pid) => allowedCoresOf(pid).join()).join('; ')), 5);
   await isolate.answer(workshop);
   clearInterval(looking);
   const both = coresOf('edge and key server')!;
-  assert.ok(both.length === 2 && seen.has(both.join()), [...seen].join('; '));
+  assert.ok(both.length === 2 && seen.has(all.map(() => both.join()).join('; ')), [...seen].join(' | '));
   assert.deepEqual(allowedCoresOf(native.pid), PLACEMENT.cores!.edge);
 });
 
 test('the edge shares its core with nobody, where there are two that this process may use', () => {
   assert.deepEqual(coresIn('2-4,7\n'), [2, 3, 4, 7]);
   assert.deepEqual(placementOf([2, 3], true).cores, { edge: [2], 'key server': [3], clients: [3] });
+  assert.deepEqual(placementOf([0, 1, 2], true).cores, { edge: [0], 'key server': [1], clients: [2] });
   assert.deepEqual(placementOf([1, 4, 5, 9], true).cores, { edge: [1], 'key server': [4], clients: [5, 9] });
   assert.deepEqual(placementOf([3], true), { why: 'there is one core' });
   assert.deepEqual(placementOf([0, 1], false), { why: 'there is no taskset command that works' });
