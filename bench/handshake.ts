@@ -3,7 +3,6 @@
  * native and remote in turn in one run, medians: `npm run bench:handshake`, or `-- 15` for so many rounds of either.
  */
 import { type Case, compareWithSignature, nameOf } from '../lib/cli/bench/comparison.ts';
-import { disturbanceOf } from '../lib/cli/bench/doubts.ts';
 import { spread } from '../lib/cli/bench/figures-in-words.ts';
 import { figuresIn, medianOf, ratioOf } from '../lib/cli/bench/rounds.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
@@ -11,6 +10,7 @@ import { inWorkshop } from '../lib/cli/bench/session.ts';
 import { signatureMs } from '../lib/cli/bench/signature.ts';
 import { TARGETS } from '../lib/cli/bench/targets.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
+import { tellDisturbance } from './alone.ts';
 import { script, wholeNumber, wordsOf } from './script.ts';
 
 interface Goal extends Case {
@@ -36,7 +36,7 @@ async function measure(workshop: Workshop, goal: Goal): Promise<void> {
       `${ratio.toFixed(3)} x, goal ${goal.most}; ${floor.toFixed(2)} x if asking cost nothing; ` +
       `key server ${spread(figuresIn(remote, 'keyServerCpuMs'))} ms`,
   );
-  for (const warning of disturbanceOf({ native, remote, signature }).warnings) console.log(`! ${warning}`);
+  tellDisturbance({ native, remote, signature });
   if (remote.some(({ operations }) => operations !== 1)) throw new Error('Not all were full handshakes.');
 }
 

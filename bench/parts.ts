@@ -4,7 +4,6 @@
  * rounds of each.
  */
 import { type Case, compareWithSignature, nameOf } from '../lib/cli/bench/comparison.ts';
-import { disturbanceOf } from '../lib/cli/bench/doubts.ts';
 import { medianOf } from '../lib/cli/bench/rounds.ts';
 import { type Sample, takeSample } from '../lib/cli/bench/sample.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
@@ -12,6 +11,7 @@ import { inWorkshop } from '../lib/cli/bench/session.ts';
 import { signatureMs } from '../lib/cli/bench/signature.ts';
 import type { Site } from '../lib/cli/bench/sites.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
+import { tellDisturbance } from './alone.ts';
 import { script, site as siteWord, wholeNumber, wordsOf } from './script.ts';
 
 const SIDES = ['native', 'pinging', 'unverified', 'local', 'remote'] as const;
@@ -65,10 +65,10 @@ async function measure(workshop: Workshop, site: Site): Promise<void> {
     ['choice, deadlines, encoding and all else of the client', remote - floor - asking - shim - check],
     ['**remote handshake**', remote],
   ];
-  for (const warning of disturbanceOf({ ...samples, signature }).warnings) console.log(`! ${warning}`);
   console.log(`| ${nameOf(which)} | µs | of native |\n| --- | --- | --- |`);
   for (const [what, ms] of rows)
     console.log(`| ${what} | ${(ms * 1000).toFixed(0)} | ${(ms / native).toFixed(2)} × |`);
+  tellDisturbance({ ...samples, signature });
 }
 
 await script('npm run bench:parts -- RSA-2048 15', async () => {

@@ -4,7 +4,10 @@
  *
  * Both proxies run at once in processes of their own, in front of the same backend, and are measured in turn (A B, B A …).
  */
+
+import type { Watched } from '../lib/cli/bench/doubts.ts';
 import { HostsFolder } from '../test/helpers/proxying.ts';
+import { tellDisturbance, watch } from './alone.ts';
 import { cpuOf, residentOf } from './child-figures.ts';
 import { end } from './children.ts';
 import { type Running, startBackend, startHandWritten, startOwn, type Terminator } from './proxies.ts';
@@ -15,6 +18,7 @@ import { download } from './transfer.ts';
 interface Measured extends Terminator {
   readonly cpu: number[];
   readonly rate: number[];
+  readonly rounds: Watched[];
 }
 
 const ended = (...all: readonly Running[]) => Promise.all(all.map(({ child }) => end(child)));
@@ -23,29 +27,36 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
-async function measure({ pid, port, cpu, rate }: Measured, megabytes: number): Promise<void> {
-  const [before, startedAt] = [cpuOf(pid), performance.now()];
+async function measure(
+  { pid, port, cpu, rate, rounds }: Measured,
+  megabytes: number,
+  own: readonly number[],
+): Promise<void> {
+  const [before, startedAt, waitsOf] = [cpuOf(pid), performance.now(), watch(own)];
   await download(port, megabytes * 1e6);
   cpu.push(((cpuOf(pid) - before) * 1000) / megabytes);
   rate.push((megabytes * 1000) / (performance.now() - startedAt));
+  rounds.push({ waits: waitsOf(pid) });
 }
 
 async function passBytes(folder: HostsFolder, rounds: number, megabytes: number): Promise<void> {
   const backend = await startBackend('flood');
   const proxies = [await startHandWritten(folder, backend.port), await startOwn(folder, 'tcp', backend.port)];
-  const [hand, own] = proxies.map((proxy): Measured => ({ ...proxy, cpu: [], rate: [] })) as [
+  const [hand, own] = proxies.map((proxy): Measured => ({ ...proxy, cpu: [], rate: [], rounds: [] })) as [
     Measured,
     Measured,
   ];
+  const pids = [...proxies, backend].map(({ child }) => child.pid!);
   for (const { port } of [hand, own]) await download(port, megabytes * 1e6);
   for (let round = 0; round < rounds; round += 1)
-    for (const each of round % 2 === 0 ? [hand, own] : [own, hand]) await measure(each, megabytes);
+    for (const each of round % 2 === 0 ? [hand, own] : [own, hand]) await measure(each, megabytes, pids);
   for (const { name, cpu, rate } of [hand, own])
     console.log(`${name}: ${median(cpu).toFixed(2)} s CPU for a gigabyte, ${median(rate).toFixed(0)} MB/s`);
   const [perCpu, perWall] = [median(hand.cpu) / median(own.cpu), median(own.rate) / median(hand.rate)];
   console.log(
     `bytes for the same CPU: ${perCpu.toFixed(2)} x hand-written; bytes a second: ${perWall.toFixed(2)} x`,
   );
+  tellDisturbance({ [hand.name]: hand.rounds, [own.name]: own.rounds });
   await ended(...proxies, backend);
 }
 

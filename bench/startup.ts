@@ -12,11 +12,14 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { Watched } from '../lib/cli/bench/doubts.ts';
 import { number, signed, spread } from '../lib/cli/bench/figures-in-words.ts';
+import { childrenOf } from '../lib/cli/bench/process-figures.ts';
 import { makeSiteFiles, type Site, type SiteFiles } from '../lib/cli/bench/sites.ts';
 import { median } from '../lib/cli/bench/statistics.ts';
 import { UsageError } from '../lib/cli/command.ts';
 import { keyFile } from '../lib/cli/key-server-process.ts';
+import { tellDisturbance, watch } from './alone.ts';
 import { end, owned } from './children.ts';
 import { cleaningUp, script, usage, type Word, wholeNumber } from './script.ts';
 
@@ -51,7 +54,7 @@ function optionsOf(): Options {
 }
 
 /** Milliseconds since the process was started. */
-interface Start {
+interface Start extends Watched {
   readonly listening: number;
   /** NaN: an app without a key. */
   readonly handshake: number;
@@ -69,15 +72,16 @@ async function firstHandshake(port: number): Promise<void> {
 }
 
 async function start(node: string, execArgv: readonly string[], files: readonly string[]): Promise<Start> {
-  const startedAt = performance.now();
+  const [startedAt, waitsOf] = [performance.now(), watch()];
   const child = spawn(node, [...execArgv, APP, ...files], { stdio: ['ignore', 'pipe', 'inherit'] });
   owned(child, 'The app');
   try {
     const port = await portOf(child);
     const listening = performance.now() - startedAt;
-    if (files.length === 0) return { listening, handshake: Number.NaN };
-    await firstHandshake(port);
-    return { listening, handshake: performance.now() - startedAt };
+    if (files.length > 0) await firstHandshake(port);
+    const handshake = files.length === 0 ? Number.NaN : performance.now() - startedAt;
+    const pid = child.pid!;
+    return { listening, handshake, waits: waitsOf(pid, [pid, ...childrenOf(pid)]) };
   } finally {
     await end(child);
   }
@@ -114,6 +118,7 @@ async function compare(
       console.log(`${name}, ${moment}, ms: ${side} ${spread(all, number)}, ${signed(median(all) - native)}`);
     }
   }
+  tellDisturbance(Object.fromEntries(starts));
 }
 
 async function measure(options: Options, files: SiteFiles): Promise<void> {

@@ -1,9 +1,13 @@
 /** The scripts of bench/ refuse what they do not know, and say what they do. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { watch } from '../../../../bench/alone.ts';
 import { signed } from '../../../../lib/cli/bench/figures-in-words.ts';
+import { schedulingOf } from '../../../../lib/cli/bench/process-figures.ts';
 import { run } from '../../../helpers/programs.ts';
 
 const BENCH = fileURLToPath(new URL('../../../../bench/', import.meta.url));
@@ -56,6 +60,48 @@ test('bench:proxy knows the CPU of small rounds, which take less than the 10 ms 
   const found = [...stdout.matchAll(/: (\d+\.\d\d) s CPU for a gigabyte/g)].map(([, value]) => Number(value));
   assert.equal(found.length, 2, stdout);
   assert.ok(found.every((value) => value > 0) && found.some((value) => value % 10 !== 0), stdout);
+});
+
+/** Loaded before a script: by what the system says, its processes wait longer each time it is looked at. */
+const WAITING = `
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+const read = fs.readFileSync;
+let waited = 0;
+fs.readFileSync = (path, ...options) => {
+  const text = read(path, ...options);
+  if (!String(path).endsWith('schedstat')) return text;
+  waited += 1e12;
+  return text.replace(/ \\d+/, ' ' + waited);
+};
+syncBuiltinESMExports();`;
+
+test('bench:proxy says that other programs had the cores', {
+  skip: schedulingOf(process.pid) === undefined && 'this system does not say how long processes wait',
+}, async () => {
+  const hook = `data:text/javascript,${encodeURIComponent(WAITING)}`;
+  const words = ['--import', hook, join(BENCH, 'proxy.js'), '1', '1', '0'];
+  const { stdout, stderr } = await run(process.execPath, words);
+  assert.match(
+    stdout,
+    /^! Other programs disturbed this: the edge waited (?=.*hand-written).*keyless-tls proxy/m,
+    stderr,
+  );
+});
+
+test('a process that has come meanwhile is counted from its own start', async () => {
+  const waitsOf = watch();
+  const child = spawn(process.execPath, ['-e', 'console.log(1); setInterval(() => {}, 1000)']);
+  try {
+    await once(child.stdout, 'data');
+    const { edge, standstill } = waitsOf(child.pid!, [child.pid!]);
+    assert.ok(edge === undefined || (edge >= 0 && edge <= 1), String(edge));
+    assert.equal(edge === undefined, schedulingOf(process.pid) === undefined);
+    assert.equal(standstill, 0);
+  } finally {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
 });
 
 test('a difference has its sign', () => {
