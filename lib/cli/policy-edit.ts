@@ -1,8 +1,9 @@
 /** Edits of a key server's policy file by commands: one after the other, each of what the one before it has written. */
-import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLockFile } from '../engine/file-lock.ts';
 import { KeylessError } from '../errors.ts';
+import { isAtPath } from '../server/file-at-path.ts';
 import type { GrantsOptions } from '../server/grants.ts';
 import { parsePolicy } from '../server/policy-file.ts';
 import { replaceFile } from './replaced-file.ts';
@@ -26,17 +27,12 @@ export function policyText(policy: PolicyDraft): string {
 const POLL_MS = 20;
 const PATIENCE_MS = 10_000;
 
-/** Another edit may have put another file in its place since it was opened. */
-function isStill(path: string, file: number): boolean {
-  const [here, there] = [fstatSync(file), statSync(path, { throwIfNoEntry: false })];
-  return there !== undefined && here.ino === there.ino && here.dev === there.dev;
-}
-
 /** @returns the file that is at the path now, locked; `undefined`: somebody else has it */
 function tryOpen(path: string): number | undefined {
   const file = openSync(path, 'r+');
   try {
-    if (tryLockFile(file) && isStill(path, file)) return file;
+    // Another edit may have put another file in its place since it was opened.
+    if (tryLockFile(file) && isAtPath(file, path)) return file;
   } catch (error) {
     closeSync(file);
     throw error;

@@ -18,10 +18,12 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { type Clock, systemClock } from '../clock.ts';
 import { tryLockFile } from '../engine/file-lock.ts';
 import { KeylessError } from '../errors.ts';
 import { auditFile, auditFiles } from './audit-files.ts';
 import { AuditLines, asciiJson, GENESIS, parseLine } from './audit-record.ts';
+import { isAtPath } from './file-at-path.ts';
 
 export interface AuditLogOptions {
   /** Made if it is not there; usable by its owner only. */
@@ -32,6 +34,8 @@ export interface AuditLogOptions {
   readonly onFailure: (error: Error) => void;
   /** For tests: the time of records, milliseconds since 1970. */
   readonly wallClock?: (() => number) | undefined;
+  /** For tests. */
+  readonly clock?: Clock | undefined;
 }
 
 /** A record's digest and number. */
@@ -44,6 +48,8 @@ const DEFAULT_MAX_FILE_BYTES = 67_108_864;
 /** Without a descriptor for another file, the one there is takes more, up to so many times its size, and tries again now and then. */
 const MOST_FULL = 2;
 const TRIES = 16;
+/** A look costs as much as some records. */
+const LOOK_MS = 1000;
 const NO_MORE_FILES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE']);
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_DIRECTORY = { mode: 0o700 };
@@ -119,9 +125,12 @@ function openLocked(path: string): number {
   );
 }
 
-interface LastFile {
+interface OpenFile {
   readonly file: number;
   readonly path: string;
+}
+
+interface LastFile extends OpenFile {
   /** The one before it. */
   readonly previous: string | undefined;
 }
@@ -148,7 +157,11 @@ export class AuditLog {
   readonly #maxFileBytes: number;
   readonly #onFailure: (error: Error) => void;
   readonly #wallClock: () => number;
+  readonly #clock: Clock;
   #file: number;
+  #path: string;
+  /** Since when it is not known whether the file is still there. */
+  #lookedMs: number;
   #bytes: number;
   /** With so many another file is to follow. */
   #fullBytes: number;
@@ -161,15 +174,24 @@ export class AuditLog {
   #open = true;
 
   /** @throws ERR_KEYLESS_AUDIT if another process writes it, its end cannot be read, or it cannot be written; what node:fs throws */
-  constructor({ directory, maxFileBytes, onFailure, wallClock = Date.now }: AuditLogOptions) {
+  constructor({
+    directory,
+    maxFileBytes,
+    onFailure,
+    wallClock = Date.now,
+    clock = systemClock,
+  }: AuditLogOptions) {
     this.#directory = directory;
     this.#maxFileBytes = maxFileBytes ?? DEFAULT_MAX_FILE_BYTES;
     this.#fullBytes = this.#maxFileBytes;
     this.#onFailure = onFailure;
     this.#wallClock = wallClock;
+    this.#clock = clock;
     makeDirectory(directory);
     const last = openLast(directory);
     this.#file = last.file;
+    this.#path = last.path;
+    this.#lookedMs = clock.now();
     try {
       const tail = readTail(last.path);
       // Killed between the making of a file and its first record: the chain's end is in the file before.
@@ -231,12 +253,20 @@ export class AuditLog {
   /** @throws ERR_KEYLESS_AUDIT, and it takes no more records */
   #write(): void {
     try {
+      if (this.#clock.now() - this.#lookedMs >= LOOK_MS) this.#look();
       this.#writeLines();
       if (this.#bytes >= this.#fullBytes) this.#rotate();
     } catch (cause) {
       this.#open = false;
       throw notWritten(cause as Error);
     }
+  }
+
+  /** A file that was taken away takes all that is written, and nobody finds it. */
+  #look(): void {
+    this.#lookedMs = this.#clock.now();
+    if (isAtPath(this.#file, this.#path)) return;
+    throw new Error(`${this.#path} was taken away, or is another file`);
   }
 
   #writeLines(): void {
@@ -249,6 +279,7 @@ export class AuditLog {
   /** Writes what waits and ends. */
   close(): void {
     this.append('closed', {});
+    this.#lookedMs = Number.NEGATIVE_INFINITY;
     this.flush();
     try {
       fsyncSync(this.#file);
@@ -267,7 +298,8 @@ export class AuditLog {
     if (next === undefined) return;
     // The next one is locked by now: at no time is the log anybody's.
     closeSync(this.#file);
-    this.#file = next;
+    this.#file = next.file;
+    this.#path = next.path;
     this.#bytes = 0;
     this.#fullBytes = this.#maxFileBytes;
     this.append('continued', { previous });
@@ -275,9 +307,10 @@ export class AuditLog {
   }
 
   /** `undefined`: it is to be tried again, when the file there is has some more. Strangers can take all descriptors for a while. */
-  #openNext(): number | undefined {
+  #openNext(): OpenFile | undefined {
+    const path = auditFile(this.#directory, this.#seq + 1);
     try {
-      return openLocked(auditFile(this.#directory, this.#seq + 1));
+      return { file: openLocked(path), path };
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       const mostBytes = MOST_FULL * this.#maxFileBytes;

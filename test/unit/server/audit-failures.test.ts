@@ -1,12 +1,13 @@
 /** An audit log whose disk is full or broken, or whose process may open no more files. */
 import assert from 'node:assert/strict';
-import fs, { rmSync, statSync } from 'node:fs';
+import fs, { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, mock, test } from 'node:test';
 import { auditFiles } from '../../../lib/server/audit-files.ts';
 import type { AuditLog } from '../../../lib/server/audit-log.ts';
 import { verifyAudit } from '../../../lib/server/audit-verify.ts';
 import { auditFolder, openAuditLog, removeAuditFolders } from '../../helpers/audit-logs.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
 
 afterEach(removeAuditFolders);
 
@@ -24,6 +25,38 @@ test('a log that cannot be written says so once', () => {
     ['ERR_KEYLESS_AUDIT'],
   );
 });
+
+for (const [what, takeAway] of [
+  ['its directory was removed', (directory: string) => rmSync(directory, { recursive: true })],
+  ['its file was moved', (_: string, file: string) => renameSync(file, `${file}.1`)],
+  [
+    'its file was replaced',
+    (_: string, file: string) => {
+      renameSync(file, `${file}.1`);
+      writeFileSync(file, '');
+    },
+  ],
+] as const) {
+  for (const isClosed of [false, true]) {
+    test(`a log takes no more records when ${what}, ${isClosed ? 'and ends' : 'within a second'}`, () => {
+      const failures: string[] = [];
+      const [directory, clock] = [auditFolder(), new ManualClock()];
+      const onFailure = ({ message }: Error) => failures.push(message);
+      const log = openAuditLog(directory, { onFailure, clock });
+      const [file] = auditFiles(directory) as [string];
+      log.append('operation', {});
+      const { head } = log;
+      takeAway(directory, file);
+      if (!isClosed) clock.advance(1000);
+      log.append('operation', {});
+      if (isClosed) log.close();
+      assert.deepEqual(log.head, head);
+      assert.deepEqual(failures, [
+        `The audit log cannot be written: ${file} was taken away, or is another file`,
+      ]);
+    });
+  }
+}
 
 test('what does not get to the disk at the end of a log is a failure, and said once', () => {
   const failures: string[] = [];
