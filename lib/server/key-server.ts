@@ -24,6 +24,7 @@ import { Grants, type GrantsOptions } from './grants.ts';
 import { HalfOpen } from './half-open.ts';
 import { type KeyServerNumbers, numbersOf } from './key-server-numbers.ts';
 import type { KeyStore } from './key-store.ts';
+import { startListening } from './listening.ts';
 import { Operations } from './operations.ts';
 import { MAX_PATH } from './peer-chain.ts';
 import { identityOf, type PeerIdentity, policyNamesOf } from './peer-identity.ts';
@@ -131,7 +132,7 @@ class KeyServer {
   #refused = 0;
   /** Of connections that have ended. */
   #before = { answered: 0, unfinished: 0 };
-  #closing = false;
+  readonly #closing = new AbortController();
   #ended: Promise<void> | undefined;
 
   constructor(options: KeyServerOptions) {
@@ -162,17 +163,10 @@ class KeyServer {
    *
    * @param port 0 to 65,535, 0: any free one; default 2407
    * @param host address to bind; default loopback only
-   * @throws (rejects) ERR_KEYLESS_CLOSED after {@link close} or {@link destroy}
+   * @throws (rejects) ERR_KEYLESS_CLOSED after {@link close} or {@link destroy}, also where it has not listened by then
    */
   listen(port: number = DEFAULT_PORT, host = '127.0.0.1'): Promise<AddressInfo> {
-    if (this.#closing) return Promise.reject(new KeylessError('ERR_KEYLESS_CLOSED', CLOSED));
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ port, host }, () => {
-        this.#server.off('error', reject);
-        resolve(this.#server.address() as AddressInfo);
-      });
-    });
+    return startListening(this.#server, { port, host }, this.#closing.signal);
   }
 
   /** Where it listens; `null`: it does not. */
@@ -239,7 +233,7 @@ class KeyServer {
   }
 
   async #end(): Promise<void> {
-    this.#closing = true;
+    this.#closing.abort(new KeylessError('ERR_KEYLESS_CLOSED', CLOSED));
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const { closeTimeoutMs } = this.#numbers;
     const lastMs = Math.min(LAST_WORDS_MS, closeTimeoutMs / 2);
@@ -258,7 +252,7 @@ class KeyServer {
 
   /** Ends at once: no answer leaves any more, not even one that is ready. {@link close} waits for the end. */
   destroy(): void {
-    this.#closing = true;
+    this.#closing.abort(new KeylessError('ERR_KEYLESS_CLOSED', CLOSED));
     this.#server.close();
     this.#destroyAll();
   }
@@ -350,7 +344,7 @@ class KeyServer {
     });
     if (serverConnection.hasSubscribers) serverConnection.publish({ peer });
     // It was on its way when close() was called, or when there was another CA, of whose clients it may be no more.
-    if (this.#closing || this.#caOf.get(rawOf(socket)) !== this.#ca) session.close();
+    if (this.#closing.signal.aborted || this.#caOf.get(rawOf(socket)) !== this.#ca) session.close();
   }
 
   #refuseHandshake(error: Error, socket: tls.TLSSocket): void {

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { before, test } from 'node:test';
+import { keyStoreOf } from '../../../lib/index.ts';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
+import { createKeyServer } from '../../../lib/server/key-server.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { connectPeer } from '../../helpers/wire-peer.ts';
 
@@ -65,3 +67,23 @@ test('a key server that was closed, or is to end, listens no more', async () => 
   await assert.rejects(gone.listen(0), { code: 'ERR_KEYLESS_CLOSED' });
   await gone.close();
 });
+
+for (const host of ['127.0.0.1', 'localhost']) {
+  for (const end of ['close', 'destroy'] as const) {
+    test(`listen() of a key server that ends before it listens is rejected: ${end}(), ${host}`, async () => {
+      const { server, authority } = setup;
+      const made = createKeyServer({
+        cert: server.certPem,
+        key: server.keyPem,
+        ca: authority.certPem,
+        keys: keyStoreOf([]),
+      });
+      const listening = assert.rejects(made.listen(0, host), { code: 'ERR_KEYLESS_CLOSED' });
+      const ended = made[end]();
+      await listening;
+      await ended;
+      await made.close();
+      assert.equal(made.address(), null);
+    });
+  }
+}
