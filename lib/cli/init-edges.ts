@@ -43,6 +43,8 @@ interface Changes {
   policy: PolicyDraft;
   readonly issued: [edge: string, credentials: Credentials][];
   readonly refused: Refusal[];
+  /** Those that there are, and will be. */
+  readonly edges: string[];
 }
 
 function issue(
@@ -54,28 +56,44 @@ function issue(
   return authority.issue({ commonName: edge, dnsNames, usage: 'client', keyType: 'ec', days });
 }
 
-/** @returns `undefined`: another client has its name */
-function withEdge(policy: PolicyDraft, edge: string): PolicyDraft | undefined {
-  const identity = `DNS:${edge}`;
-  const same = (each: string) => comparableIdentity(each) === comparableIdentity(identity);
-  if (policy.clients.some(({ identities }) => identities.some(same))) return policy;
-  if (policy.clients.some(({ name }) => name === edge)) return undefined;
+const isSame = (one: string, other: string) => comparableIdentity(one) === comparableIdentity(other);
+
+const identityOfEdge = (edge: string) => `DNS:${edge}`;
+
+function hasIdentity({ clients }: PolicyDraft, identity: string): boolean {
+  return clients.some(({ identities }) => identities.some((each) => isSame(each, identity)));
+}
+
+/** Why there can be no new edge of that name, and what to do; `undefined`: there can. */
+function obstacle({ policy, edges }: Changes, edge: string, path: string): string | undefined {
+  const identity = identityOfEdge(edge);
+  if (policy.revoked?.some((each) => isSame(each, identity))) {
+    return `it is revoked in ${path}. Give the edge another name, or take that one out of "revoked" there.`;
+  }
+  const twin = edges.find((each) => each !== edge && isSame(identityOfEdge(each), identity));
+  if (twin !== undefined) {
+    return `edges/${twin} has that name, and is the same client: upper and lower case do not count. Give it another one.`;
+  }
+  if (hasIdentity(policy, identity) || policy.clients.every(({ name }) => name !== edge)) return undefined;
+  return `${path} has another client of that name. Give the edge, or that client, another one.`;
+}
+
+function withEdge(policy: PolicyDraft, edge: string): PolicyDraft {
+  const identity = identityOfEdge(edge);
+  if (hasIdentity(policy, identity)) return policy;
   const client = { name: edge, identities: [identity], tickets: { group: TICKET_GROUP } };
   return { ...policy, clients: [...policy.clients, client] };
 }
 
 /** Puts a new edge into the changes, or why there is none. */
 function add(changes: Changes, authority: CertificateAuthority, plan: EdgesPlan, edge: string): void {
-  const policy = withEdge(changes.policy, edge);
-  if (policy === undefined) {
-    const why = `${plan.policy} has another client of that name`;
-    changes.refused.push({
-      why: `edges/${edge} is not made: ${why}. Give the edge, or that client, another one.`,
-      isFailure: true,
-    });
+  const why = obstacle(changes, edge, plan.policy);
+  if (why !== undefined) {
+    changes.refused.push({ why: `edges/${edge} is not made: ${why}`, isFailure: true });
     return;
   }
-  changes.policy = policy;
+  changes.policy = withEdge(changes.policy, edge);
+  changes.edges.push(edge);
   changes.issued.push([edge, issue(authority, edge, [edge], plan.days)]);
 }
 
@@ -143,7 +161,7 @@ function changesOf(
   plan: EdgesPlan,
   policy: PolicyDraft,
 ): Changes {
-  const changes: Changes = { policy, issued: [], refused: [] };
+  const changes: Changes = { policy, issued: [], refused: [], edges: files.names('edges') };
   for (const edge of plan.edges) {
     const name = `edges/${edge}/edge.crt`;
     const found = files.certificate(name);

@@ -1,6 +1,6 @@
 /** `keyless-tls init`: a private authority, and what key server and edges need to know each other. */
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { alternativeNames } from '../protocol/alternative-names.ts';
@@ -51,11 +51,17 @@ const NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i;
 interface Plan extends EdgesPlan {
   readonly directory: string;
   readonly servers: readonly string[];
+  /** And not what there is without --server. */
+  readonly isServerNamed: boolean;
 }
 
-function namesOf(option: string, values: readonly string[]): readonly string[] {
-  const bad = values.find((value) => !NAME.test(value));
-  if (bad === undefined) return values;
+/** Of a server: what ends in a number is an address (WHATWG URL §3.5), or a slip. */
+const NUMBER_AT_END = /(^|\.)\d+$/;
+
+function namesOf(option: 'server' | 'edge', values: readonly string[]): readonly string[] {
+  const isSlip = (value: string) => option === 'server' && NUMBER_AT_END.test(value) && !isIPv4(value);
+  const bad = values.find((value) => !NAME.test(value) || isSlip(value));
+  if (bad === undefined) return [...new Set(values)];
   throw new UsageError(`--${option} ${JSON.stringify(bad)} is not a host name.`, HINT);
 }
 
@@ -100,11 +106,13 @@ function duePlan(
     throw new UsageError(`${JSON.stringify(directory)} has no ca/ca.key: it was not made by init.`, HINT);
   }
   const files = new NewFiles(directory);
-  const edges = existsSync(join(directory, 'edges')) ? readdirSync(join(directory, 'edges')).sort() : [];
   return {
     directory,
     servers: dueServers(files.certificate(SERVER_CERTIFICATE), due * DAY_MS),
-    edges: edges.filter((edge) => isDue(files.certificate(`edges/${edge}/edge.crt`), due * DAY_MS)),
+    edges: files
+      .names('edges')
+      .filter((edge) => isDue(files.certificate(`edges/${edge}/edge.crt`), due * DAY_MS)),
+    isServerNamed: false,
     days,
     renew: true,
     due: true,
@@ -129,6 +137,7 @@ function planOf(args: readonly string[]): Plan {
     directory,
     servers: namesOf('server', values.server ?? (renew ? [] : ['localhost', '127.0.0.1'])),
     edges: namesOf('edge', values.edge ?? (renew ? [] : ['edge-1'])),
+    isServerNamed: values.server !== undefined,
     days,
     renew,
     due: false,
@@ -173,27 +182,46 @@ function writeServer(files: NewFiles, authority: CertificateAuthority, { servers
 }
 
 /** Without --server, a renewal cannot know what names a certificate had that cannot be read. */
-function serverRefusals(files: NewFiles): Refusal[] {
+function serverProblem(files: NewFiles, { servers, isServerNamed }: Plan): string | undefined {
   const found = files.certificate(SERVER_CERTIFICATE);
-  if (!(found instanceof Error)) return [];
-  const what = 'Put it back, or make another with --renew and --server NAME.';
-  return [{ why: `${SERVER_CERTIFICATE} cannot be used: ${found.message}. ${what}`, isFailure: true }];
+  if (found instanceof Error) {
+    const what = 'Put it back, or make another with --renew and --server NAME.';
+    return `${SERVER_CERTIFICATE} cannot be used: ${found.message}. ${what}`;
+  }
+  if (found === undefined || !isServerNamed) return undefined;
+  const names = namesIn(found).map((name) => name.toLowerCase());
+  const missing = servers.filter((name) => !names.includes(name.toLowerCase()));
+  if (missing.length === 0) return undefined;
+  const what = 'Make another with --renew, and --server with each name that it is to have.';
+  return `${SERVER_CERTIFICATE} is there, stays as it is, and is not for ${missing.join(', ')}. ${what}`;
+}
+
+function serverRefusals(files: NewFiles, plan: Plan): Refusal[] {
+  const why = serverProblem(files, plan);
+  return why === undefined ? [] : [{ why, isFailure: true }];
+}
+
+/** For a shell. */
+function quoted(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function nextSteps({ directory, servers, edges, days, policy }: Plan, files: NewFiles): string {
-  const server = join(directory, 'server');
   if (servers[0] === undefined || edges[0] === undefined) return '';
   const certificate = files.certificate(`edges/${edges[0]}/edge.crt`);
   // That of an edge which is not made, or is damaged: it has been said.
   if (!(certificate instanceof X509Certificate)) return '';
-  const edge = join(directory, 'edges', edges[0]);
+  const own = files.certificate(SERVER_CERTIFICATE);
+  const name = (own instanceof X509Certificate && namesIn(own)[0]) || servers[0];
+  const at = (path: string) => quoted(join(directory, path));
+  const edge = (file: string) => at(`edges/${edges[0]}/${file}`);
   const until = certificate.validTo;
   return `
-Put the sites' private keys into ${join(server, 'keys')} (files named *.key, readable by their owner only), then:
+Put the sites' private keys into ${join(directory, 'server/keys')} (files named *.key, readable by their owner only), then:
 
-  keyless-tls serve --cert ${server}/server.crt --key ${server}/server.pem --ca ${server}/ca.crt \\
-    --keys ${server}/keys --policy ${policy} --ticket-secret ${server}/ticket.secret
-  keyless-tls check --cert ${edge}/edge.crt --key ${edge}/edge.key --ca ${edge}/ca.crt --server ${servers[0]}:2407
+  keyless-tls serve --cert ${at('server/server.crt')} --key ${at('server/server.pem')} --ca ${at('server/ca.crt')} \\
+    --keys ${at('server/keys')} --policy ${quoted(policy)} --ticket-secret ${at('server/ticket.secret')}
+  keyless-tls check --cert ${edge('edge.crt')} --key ${edge('edge.key')} --ca ${edge('ca.crt')} --server ${name}:2407
 
 The certificates are valid for ${days} days (until ${until}); renew them with --renew. Keep ${join(directory, 'ca')} offline.
 `;
@@ -204,7 +232,7 @@ async function run(args: readonly string[]): Promise<number> {
   const files = new NewFiles(plan.directory);
   const authority = authorityIn(files);
   writeServer(files, authority, plan);
-  const refused = [...serverRefusals(files), ...(await makeEdges(files, authority, plan))];
+  const refused = [...serverRefusals(files, plan), ...(await makeEdges(files, authority, plan))];
   for (const { why } of refused) process.stderr.write(`keyless-tls: ${why}\n`);
   await print(nextSteps(plan, files));
   return refused.some(({ isFailure }) => isFailure) ? EXIT_FAILED : 0;

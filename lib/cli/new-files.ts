@@ -1,6 +1,6 @@
 /** The files that `keyless-tls init` writes. */
 import { X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from './replaced-file.ts';
 import { unlessLost } from './standard-output.ts';
@@ -20,6 +20,11 @@ export class NewFiles {
 
   read(name: string): string {
     return readFileSync(join(this.#directory, name), 'utf8');
+  }
+
+  /** What is in a folder, sorted; of one that is not there, nothing. */
+  names(folder: string): string[] {
+    return this.has(folder) ? readdirSync(join(this.#directory, folder)).sort() : [];
   }
 
   /** @returns `undefined`: there is none; an error: why that one, which a full disk may have cut short, cannot be used */

@@ -241,3 +241,48 @@ test('a damaged certificate of the server is made anew where its names are given
   assert.equal(renew('--edge', 'e1').status, 0);
   assert.equal(clientOf('e1')?.name, 'e1');
 });
+
+test('a name that is revoked gets no new certificate, also where its folder was taken away', () => {
+  assert.equal(cli('revoke', '--policy', at('server/policy.json'), 'DNS:e1').status, 0);
+  rmSync(at('edges/e1'), { recursive: true });
+  const { status, stderr } = renew('--edge', 'E1', '--edge', 'e3');
+  assert.equal(status, 1);
+  assert.match(stderr, /^keyless-tls: edges\/E1 is not made: it is revoked in .*policy\.json\. Give .*\n$/);
+  assert.deepEqual([existsSync(at('edges/E1')), clientOf('e3')?.name], [false, 'e3']);
+});
+
+test('two edges whose names differ in case only would be one client, and the second is not made', () => {
+  const before = policy();
+  for (const names of [['E1'], ['e4', 'E4']]) {
+    const { status, stderr } = renew(...names.flatMap((name) => ['--edge', name]));
+    const last = names.at(-1)!;
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      new RegExp(`^keyless-tls: edges/${last} is not made: edges/${last.toLowerCase()} has that name`),
+    );
+    assert.equal(existsSync(at(`edges/${last}`)), false);
+  }
+  assert.deepEqual(policy().clients.slice(0, -1), before.clients);
+});
+
+test('a --server that the certificate there is not for is told of, and the commands have the name that it is for', () => {
+  const given = renew('--server', 'new.example', '--edge', 'e5');
+  assert.equal(given.status, 1);
+  assert.match(
+    given.stderr,
+    /^keyless-tls: server\/server\.crt is there, .* not for new\.example\. Make another/,
+  );
+  assert.match(given.stdout, /--server localhost:2407$/m);
+  const known = renew('--server', 'LOCALHOST', '--edge', 'e6');
+  assert.deepEqual([known.status, known.stderr], [0, '']);
+});
+
+test('what ends in a number is no name of a server, unless it is an address; paths are printed as a shell takes them', () => {
+  const slip = renew('--renew', '--server', '10.0.0.300');
+  assert.equal(slip.status, 2);
+  assert.match(slip.stderr, /--server "10\.0\.0\.300" is not a host name/);
+  const made = cli('init', at("it's here"));
+  assert.equal(made.status, 0);
+  assert.match(made.stdout, /--keys '\S*\/it'\\''s here\/server\/keys' --policy '/);
+});
