@@ -22,7 +22,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { tryLockFile } from '../engine/file-lock.ts';
 import { KeylessError } from '../errors.ts';
 import { auditFile, auditFiles } from './audit-files.ts';
-import { AuditLines, asciiJson, GENESIS, parseLine } from './audit-record.ts';
+import { type AuditLine, AuditLines, asciiJson, GENESIS, parseLine } from './audit-record.ts';
 import { isAtPath } from './file-at-path.ts';
 
 export interface AuditLogOptions {
@@ -75,11 +75,16 @@ function makeDirectory(path: string): void {
   }
 }
 
-function readTail(path: string): Tail {
-  const content = readFileSync(path);
+/** @returns the last line that is whole, and how many bytes there are up to its end */
+function lastLine(content: Buffer): { readonly line: AuditLine | undefined; readonly bytes: number } {
   const bytes = content.lastIndexOf(0x0a) + 1;
   const start = bytes === 0 ? 0 : content.subarray(0, bytes - 1).lastIndexOf(0x0a) + 1;
-  const line = parseLine(content.subarray(start, Math.max(start, bytes - 1)).toString('utf8'));
+  return { line: parseLine(content.subarray(start, Math.max(start, bytes - 1)).toString('utf8')), bytes };
+}
+
+function readTail(path: string): Tail {
+  const content = readFileSync(path);
+  const { line, bytes } = lastLine(content);
   if (bytes > 0 && line === undefined) {
     throw new KeylessError(
       'ERR_KEYLESS_AUDIT',
@@ -271,7 +276,15 @@ export class AuditLog {
 
   #writeLines(): void {
     const bytes = this.#lines.take();
-    for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
+    let written = 0;
+    try {
+      while (written < bytes.length) written += writeSync(this.#file, bytes, written);
+    } catch (error) {
+      // Some of them may be there, and the last of those cut off.
+      const { line } = lastLine(bytes.subarray(0, written));
+      if (line !== undefined) this.#written = { seq: line.body.seq, digest: line.digest.toString('hex') };
+      throw error;
+    }
     this.#written = { seq: this.#seq, digest: this.#lines.head };
     this.#bytes += bytes.length;
   }

@@ -1,6 +1,6 @@
 /** An audit log whose disk is full or broken, or whose process may open no more files. */
 import assert from 'node:assert/strict';
-import fs, { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, mock, test } from 'node:test';
 import { auditFiles } from '../../../lib/server/audit-files.ts';
@@ -160,7 +160,7 @@ test('the head of a log that could not be written is that of a record which is i
   const failures: Error[] = [];
   const log = openAuditLog(directory, { onFailure: (error) => failures.push(error) });
   const before = log.head;
-  const makeRoom = fillDisk(300);
+  const makeRoom = fillDisk(100);
   try {
     for (let at = 0; at < 5; at += 1) log.append('operation', { client: 'edge', at });
     assert.deepEqual(log.head, before);
@@ -178,4 +178,36 @@ test('the head of a log that could not be written is that of a record which is i
   const { bad, hasHead, head } = await verifyAudit(directory, before.digest);
   assert.deepEqual([bad, hasHead, head], [undefined, true, next.head.digest]);
   next.close();
+});
+
+test('of records of which some were written before the disk was full, the head is that of the last one that is whole', async () => {
+  const directory = auditFolder();
+  const failures: Error[] = [];
+  const log = openAuditLog(directory, { onFailure: (error) => failures.push(error) });
+  const [file] = auditFiles(directory) as [string];
+  const { seq } = log.head;
+  const { size } = statSync(file);
+  log.append('operation', { client: 'edge' });
+  log.flush();
+  // Of five more of the same length, two and a half.
+  const makeRoom = fillDisk(Math.floor(2.5 * (statSync(file).size - size)));
+  try {
+    for (let at = 0; at < 5; at += 1) log.append('operation', { client: 'edge' });
+    const { head } = log;
+    assert.deepEqual([failures.length, head.seq], [1, seq + 3]);
+    assert.ok((await verifyAudit(directory, head.digest)).hasHead);
+  } finally {
+    makeRoom();
+  }
+});
+
+test('a log that goes on in other files has no more files open', () => {
+  const directory = auditFolder();
+  const opened = () => readdirSync('/proc/self/fd').length;
+  const log = openAuditLog(directory, { maxFileBytes: MAX_FILE_BYTES });
+  const before = opened();
+  writeUntil(log, directory, () => auditFiles(directory).length === 4);
+  assert.equal(opened(), before);
+  log.close();
+  assert.equal(opened(), before - 1);
 });
