@@ -1,16 +1,17 @@
 /** `keyless-tls proxy --workers`: a process for each core, which share the port, the ticket keys and a page of metrics. */
 import cluster, { type Worker } from 'node:cluster';
 import { randomBytes } from 'node:crypto';
-import { AggregatorRegistry, type Registry } from 'prom-client';
 import { endingSignal } from './command.ts';
 import type { Print } from './event-lines.ts';
-import type { MetricsSource } from './metrics-page.ts';
 
 /** A worker that ends by itself is replaced, and not faster than this. */
 const RESTART_MS = 1000;
 const TICKET_KEYS_BYTES = 48;
 /** As long as the tickets of one key are of use at all: RFC 8446 §4.6.1 allows a week, forward secrecy wants less. */
 const ROTATION_MS = 3_600_000;
+
+/** For a worker to end, beyond what it gives to what is under way: one that stands still never would. */
+const END_MS = 5000;
 
 const ENDING = ['SIGINT', 'SIGTERM'] as const;
 
@@ -51,25 +52,11 @@ export function workerEnding(): Promise<NodeJS.Signals> {
   return endingSignal(ENDING, new AbortController().signal);
 }
 
-/** In a worker: the first process may ask for its metrics. */
-export function shareMetrics(registry: Registry): void {
-  AggregatorRegistry.setRegistries([registry]);
-  new AggregatorRegistry();
-}
-
-/** Of all workers together. */
-export function workersMetrics(): MetricsSource {
-  const registry = new AggregatorRegistry();
-  return {
-    render: () => registry.clusterMetrics(),
-    contentType: registry.contentType,
-    close: () => undefined,
-  };
-}
-
 class Workers {
   readonly #print: Print;
   readonly #workers = new Set<Worker>();
+  readonly #drainMs: number;
+  #lastResort: NodeJS.Timeout | undefined;
   #keys = randomBytes(TICKET_KEYS_BYTES);
   #ending = false;
   #firstExit: number | undefined;
@@ -79,7 +66,8 @@ class Workers {
   readonly ended: Promise<number>;
   #settle: (code: number) => void = () => undefined;
 
-  constructor(count: number, print: Print) {
+  constructor(count: number, drainMs: number, print: Print) {
+    this.#drainMs = drainMs;
     this.#print = print;
     this.ended = new Promise((resolve) => {
       this.#settle = resolve;
@@ -91,9 +79,14 @@ class Workers {
     if (name !== 'SIGHUP') {
       this.#ending = true;
       clearInterval(this.#rotation);
+      this.#lastResort ??= setTimeout(() => this.#signalAll('SIGKILL'), this.#drainMs + END_MS);
     }
-    for (const worker of this.#workers) worker.process.kill(name);
+    this.#signalAll(name);
     this.#endIfAllHave();
+  }
+
+  #signalAll(name: NodeJS.Signals): void {
+    for (const worker of this.#workers) worker.process.kill(name);
   }
 
   #start(): void {
@@ -128,7 +121,9 @@ class Workers {
   }
 
   #endIfAllHave(): void {
-    if (this.#ending && this.#workers.size === 0) this.#settle(this.#firstExit ?? 0);
+    if (!this.#ending || this.#workers.size > 0) return;
+    clearTimeout(this.#lastResort);
+    this.#settle(this.#firstExit ?? 0);
   }
 
   #rotate(): void {
@@ -142,10 +137,18 @@ class Workers {
   }
 }
 
-/** Runs them until a signal ends them. @param args of each; @returns the exit code */
-export async function runWorkers(count: number, args: readonly string[], print: Print): Promise<number> {
+export interface WorkersOptions {
+  readonly count: number;
+  /** Of each. */
+  readonly args: readonly string[];
+  /** What each gives to what is under way when it is told to end. */
+  readonly drainMs: number;
+}
+
+/** Runs them until a signal ends them. @returns the exit code */
+export async function runWorkers({ count, args, drainMs }: WorkersOptions, print: Print): Promise<number> {
   cluster.setupPrimary({ args: ['proxy', ...args] });
-  const workers = new Workers(count, print);
+  const workers = new Workers(count, drainMs, print);
   process.on('SIGHUP', () => workers.signal('SIGHUP'));
   void endingSignal(ENDING).then((signal) => workers.signal(signal));
   return workers.ended;

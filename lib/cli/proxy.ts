@@ -21,14 +21,8 @@ import {
   parseTrusted,
   unknownNames,
 } from './proxy-options.ts';
-import {
-  endTicketKeys,
-  runWorkers,
-  shareMetrics,
-  takeTicketKeys,
-  workerEnding,
-  workersMetrics,
-} from './proxy-workers.ts';
+import { endTicketKeys, runWorkers, takeTicketKeys, workerEnding } from './proxy-workers.ts';
+import { shareMetrics, workersMetrics } from './worker-metrics.ts';
 
 const USAGE = `keyless-tls proxy: terminates TLS for any backend, with keys that are elsewhere
 
@@ -207,12 +201,13 @@ async function runProxy(
 }
 
 async function runAll(values: ProxyValues, args: readonly string[], print: Print): Promise<number> {
+  const [count, drainMs] = [numberOf(values, 'workers'), numberOf(values, 'drain-timeout')];
   const endMetrics =
     values.metrics === undefined
       ? () => undefined
-      : await startMetrics('proxy', values.metrics, workersMetrics(), print);
+      : await startMetrics('proxy', values.metrics, workersMetrics(count, print), print);
   try {
-    return await runWorkers(numberOf(values, 'workers'), args, print);
+    return await runWorkers({ count, args, drainMs }, print);
   } finally {
     endMetrics();
   }

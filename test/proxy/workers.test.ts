@@ -65,6 +65,14 @@ async function visits(port: number, times: number, session: Buffer): Promise<boo
   return resumed;
 }
 
+/** @throws AssertionError if it is none */
+async function pageOf(proxy: ProxyProcess): Promise<string> {
+  const { port } = await proxy.event('metrics');
+  const [response] = await once(get({ port: port as number, path: '/metrics' }), 'response');
+  assert.equal(response.statusCode, 200);
+  return text(response);
+}
+
 test('one port, tickets of each for all, one page of metrics', async () => {
   const proxy = new ProxyProcess(folder, args);
   const port = await proxy.port();
@@ -72,9 +80,7 @@ test('one port, tickets of each for all, one page of metrics', async () => {
   const { session, resumed } = await visit(port);
   assert.equal(resumed, false);
   assert.deepEqual(await visits(port, 4, session), [true, true, true, true]);
-  const { port: metrics } = await proxy.event('metrics');
-  const [response] = await once(get({ port: metrics as number, path: '/metrics' }), 'response');
-  assert.match(await text(response), /keyless_tls_proxy_requests_total\{host="www",status="2xx"\} 5\n/);
+  assert.match(await pageOf(proxy), /keyless_tls_proxy_requests_total\{host="www",status="2xx"\} 5\n/);
   assert.equal(await proxy.end(), 0);
 });
 
@@ -179,4 +185,35 @@ test('workers that cannot start end it, with their exit code', async () => {
   assert.equal(await proxy.ended, 1);
   assert.match(proxy.stderr, /EADDRINUSE/);
   assert.equal(count(proxy, 'worker-problem'), 0);
+});
+
+test('the page of metrics is of those workers that are there and answer, and says how many are missing', async () => {
+  const proxy = new ProxyProcess(folder, args);
+  assert.match(await pageOf(proxy), /^keyless_tls_proxy_workers_missing [12]$/m);
+  const port = await proxy.port();
+  await listening(proxy, WORKERS);
+  const [first] = childrenOf(proxy.child.pid!);
+  process.kill(first!, 'SIGSTOP');
+  for (let times = 0; times < 2; times += 1) {
+    const page = await pageOf(proxy);
+    assert.match(page, /^keyless_tls_proxy_workers_missing 1$/m);
+    assert.match(page, /^keyless_tls_proxy_connections 0$/m);
+  }
+  assert.equal(count(proxy, 'metrics-problem'), 1);
+  process.kill(first!, 'SIGCONT');
+  assert.match(await pageOf(proxy), /^keyless_tls_proxy_workers_missing 0$/m);
+  process.kill(first!, 'SIGKILL');
+  await proxy.event('worker-problem');
+  assert.match(await pageOf(proxy), /^keyless_tls_proxy_workers_missing 1$/m);
+  await visit(port);
+  assert.equal(await proxy.end(), 0);
+  assert.equal(count(proxy, 'metrics-problem'), 1);
+});
+
+test('told to end, it waits for a worker that stands still for as long as what is under way may take, and little more', async () => {
+  const proxy = new ProxyProcess(folder, [...args, '--drain-timeout', '10']);
+  await listening(proxy, WORKERS);
+  process.kill(childrenOf(proxy.child.pid!)[0]!, 'SIGSTOP');
+  assert.equal(await proxy.end(), 0);
+  assert.equal((await proxy.event('worker-problem')).reason, 'SIGKILL');
 });
