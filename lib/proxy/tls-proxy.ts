@@ -85,12 +85,18 @@ const HTTP_PROTOCOLS = ['h2', 'http/1.1'];
 /** As tls.Server.setTicketKeys takes them. */
 const TICKET_KEYS_BYTES = 48;
 
-/** Node calls it on the connection that it is for. */
-function hostChoice(
-  choose: (socket: TLSSocket, name: string) => SecureContext | undefined,
-): NonNullable<TlsOptions['SNICallback']> {
-  return function (this: unknown, name, done) {
-    done(null, choose(this as TLSSocket, name));
+/** Node calls them on the connection that they are for. */
+function choices(
+  contextFor: (socket: TLSSocket, name: string) => SecureContext | undefined,
+  protocolFor: (socket: TLSSocket, name: string, protocols: readonly string[]) => string | undefined,
+): Pick<TlsOptions, 'SNICallback' | 'ALPNCallback'> {
+  return {
+    SNICallback(this: unknown, name, done) {
+      done(null, contextFor(this as TLSSocket, name));
+    },
+    ALPNCallback(this: unknown, { servername, protocols }) {
+      return protocolFor(this as TLSSocket, servername, protocols);
+    },
   };
 }
 
@@ -101,6 +107,8 @@ export class TlsProxy {
   readonly #front: HttpFront;
   /** Another function when the hosts are others: a connection keeps the one it began with. */
   #hostFor: HostChoice = () => undefined;
+  /** Of sockets below TLS: as of the ClientHello, or where that names nobody, of when the server's own certificate became theirs. */
+  readonly #began = new WeakMap<Socket, HostChoice>();
   #ticketKeys: Buffer = randomBytes(TICKET_KEYS_BYTES);
   #names: ReadonlySet<string> = new Set();
   /** Of sockets below TLS: also when they are closed, which is when Node.js tells of a client that left in its handshake. */
@@ -201,8 +209,10 @@ export class TlsProxy {
     const server = createTlsServer({
       minVersion: 'TLSv1.2',
       handshakeTimeout: this.#options.handshakeTimeoutMs,
-      SNICallback: hostChoice((socket, name) => this.#contextFor(socket, name)),
-      ALPNCallback: ({ servername, protocols }) => this.#protocolFor(servername, protocols),
+      ...choices(
+        (socket, name) => this.#contextFor(socket, name),
+        (socket, name, protocols) => this.#protocolFor(socket, name, protocols),
+      ),
     });
     server.on('secureConnection', (socket) => this.#contain(socket, () => this.#welcome(socket)));
     server.on('tlsClientError', (error, socket) => {
@@ -213,7 +223,9 @@ export class TlsProxy {
   }
 
   #contextFor(socket: TLSSocket, name: string): SecureContext | undefined {
-    this.#unheard.delete(rawOf(socket));
+    const raw = rawOf(socket);
+    this.#unheard.delete(raw);
+    this.#began.set(raw, this.#hostFor);
     const host = this.#hostFor(name);
     if (host === undefined) this.#options.events.onUnknownHost(escapePeerText(name));
     else this.#asked.set(socket, host);
@@ -224,13 +236,17 @@ export class TlsProxy {
    * What is passed on as bytes speaks what client and backend agree on: the client's first choice, or one of those the
    * operator has named. A name without a host gets any: its handshake fails for want of a certificate, which says it better.
    */
-  #protocolFor(servername: string, protocols: readonly string[]): string | undefined {
-    const host = this.#hostFor(servername);
+  #protocolFor(socket: TLSSocket, name: string, protocols: readonly string[]): string | undefined {
+    const host = this.#choiceOf(socket)(name);
     const backend = host && this.#options.backendOf(host);
     if (backend !== undefined && isHttp(backend))
       return HTTP_PROTOCOLS.find((name) => protocols.includes(name));
     const { alpn } = this.#options;
     return alpn === undefined ? protocols[0] : alpn.find((name) => protocols.includes(name));
+  }
+
+  #choiceOf(socket: TLSSocket): HostChoice {
+    return this.#began.get(rawOf(socket)) ?? this.#hostFor;
   }
 
   async #accept(socket: Socket): Promise<void> {
@@ -252,7 +268,9 @@ export class TlsProxy {
         return;
       }
     }
-    if (!socket.destroyed) this.#tls.emit('connection', socket);
+    if (socket.destroyed) return;
+    this.#began.set(socket, this.#hostFor);
+    this.#tls.emit('connection', socket);
   }
 
   #refuse(client: string | undefined, reason: string, more: Refusal = {}): void {
@@ -281,7 +299,7 @@ export class TlsProxy {
   #welcome(socket: TLSSocket): void {
     quiet(socket);
     this.#unheard.delete(rawOf(socket));
-    const host = this.#hostFor(socket.servername || undefined);
+    const host = this.#choiceOf(socket)(socket.servername || undefined);
     const backend = host && this.#options.backendOf(host);
     if (host === undefined || backend === undefined) {
       this.#refuse(
@@ -300,7 +318,7 @@ export class TlsProxy {
   }
 
   #visitOf(socket: TLSSocket, { host, backend, client }: Guest): Visit {
-    const hostFor = this.#hostFor;
+    const hostFor = this.#choiceOf(socket);
     return {
       addressed: socket.servername || authorityOfAddress(socket.localAddress ?? ''),
       ...{ host: host.label, backend, client },
