@@ -212,7 +212,7 @@ export class Connection {
       host: address.host,
       port: address.port,
       ...(name === undefined ? {} : { servername: name }),
-      lookup: lookup === undefined ? this.#lookup : guarded(lookup),
+      lookup: this.#noting(lookup === undefined ? this.#lookup : guarded(lookup)),
       secureContext,
       ALPNProtocols: [ALPN_PROTOCOL],
       minVersion: 'TLSv1.2',
@@ -221,9 +221,6 @@ export class Connection {
     };
     const socket = tls.connect(options);
     socket.unref();
-    socket.on('lookup', (error: unknown) => {
-      this.#isFound = !error;
-    });
     // Choosing between IPv6 and IPv4 gives the socket another handle, which has to be told again.
     socket.on('connect', () => socket.unref());
     socket.setNoDelay(true);
@@ -232,6 +229,15 @@ export class Connection {
     socket.on('error', (error: unknown) => this.destroy(error));
     socket.on('close', () => this.#onClose());
     return socket;
+  }
+
+  /** Node's event comes before anybody can listen where the answer is there at once. */
+  #noting(lookup: LookupFunction): LookupFunction {
+    return (hostname, options, callback) =>
+      lookup(hostname, options, (...answer) => {
+        this.#isFound = !answer[0];
+        callback(...answer);
+      });
   }
 
   readonly #lookup: LookupFunction = (hostname, options, callback) => {

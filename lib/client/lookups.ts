@@ -2,16 +2,20 @@
  * Host names, by the system's resolver. Nobody can stop a lookup of its: it holds one of libuv's few threads and keeps the
  * process alive until it ends, which takes many seconds where the DNS is silent.
  *
- * So a name is looked up once at a time, for all who ask meanwhile. Of those that took long the last time one is at a time,
- * and after it comes a pause, in which a process that has nothing else to do ends.
+ * So a name is looked up once at a time, for all who ask meanwhile. Of those that took long the last time two are at a time, as
+ * many as libuv itself begins in its four threads (uv_getaddrinfo is "slow I/O", which gets half of them), and one at most of
+ * those without an answer: it keeps none of the others away. Then comes a pause, in which a process that has nothing else to do ends.
  */
 import dns, { type LookupOptions } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { type Alarm, type Clock, systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { nextTick } from '../timers.ts';
 import { wordsOf } from './errors.ts';
 
 type Callback = Parameters<LookupFunction>[2];
+
+/** Whether there was an address in the end. */
+type Slowness = 'answered' | 'unanswered';
 
 interface Question {
   readonly hostname: string;
@@ -22,6 +26,7 @@ interface Question {
 
 /** What takes so long is no matter of a cache or a near DNS. */
 const SLOW_MS = 250;
+const MOST_SLOW = 2;
 /** Longer than any turn of a loop that has nothing else to do. */
 const PAUSE_MS = 50;
 /** Of names that are not known to be slow: those of others wait in the same threads. */
@@ -56,10 +61,12 @@ export class Lookups {
   readonly #lookup: LookupFunction;
   readonly #underWay = new Map<string, Question>();
   readonly #waiting = new Map<string, Question>();
-  readonly #slow = new Set<string>();
-  /** The slow one that is under way. */
-  #slowOne: string | undefined;
-  #pause: Alarm | undefined;
+  /** Those that took long the last time. */
+  readonly #slow = new Map<string, Slowness>();
+  /** Of those, the ones that are under way. */
+  readonly #slowOnes = new Map<string, Slowness>();
+  /** No slow one begins until none is under way, and a pause is over. */
+  #isPausing = false;
 
   constructor(clock: Clock, lookup: LookupFunction) {
     this.#clock = clock;
@@ -89,34 +96,48 @@ export class Lookups {
   }
 
   #mayBegin(name: string): boolean {
-    if (this.#slow.has(name)) return this.#slowOne === undefined && this.#pause === undefined;
-    return this.#underWay.size < MOST_AT_ONCE;
+    const slowness = this.#slow.get(name);
+    if (slowness === undefined) return this.#underWay.size < MOST_AT_ONCE;
+    if (this.#isPausing || this.#slowOnes.size >= MOST_SLOW) return false;
+    return slowness === 'answered' || !this.#isOneUnanswered();
+  }
+
+  #isOneUnanswered(): boolean {
+    return [...this.#slowOnes.values()].includes('unanswered');
   }
 
   #begin(name: string, question: Question): void {
     this.#waiting.delete(name);
     this.#underWay.set(name, question);
-    if (this.#slow.has(name)) this.#slowOne = name;
+    const slowness = this.#slow.get(name);
+    if (slowness !== undefined) this.#slowOnes.set(name, slowness);
     const begunAt = this.#clock.now();
     this.#lookup(question.hostname, question.options, (...answer) => {
       if (this.#underWay.get(name) !== question) return;
       this.#underWay.delete(name);
-      this.#note(name, this.#clock.now() - begunAt);
+      this.#note(name, this.#clock.now() - begunAt, answer[0] ? 'unanswered' : 'answered');
+      if (this.#slowOnes.delete(name)) this.#onSlowEnd();
       this.#serve();
       for (const callback of question.callbacks) callback(...answer);
     });
   }
 
-  #note(name: string, tookMs: number): void {
-    if (tookMs < SLOW_MS) this.#slow.delete(name);
-    else {
-      if (this.#slow.size >= MOST_REMEMBERED) this.#slow.clear();
-      this.#slow.add(name);
+  #note(name: string, tookMs: number, slowness: Slowness): void {
+    if (tookMs < SLOW_MS) {
+      this.#slow.delete(name);
+      return;
     }
-    if (this.#slowOne !== name) return;
-    this.#slowOne = undefined;
-    this.#pause = this.#clock.after(PAUSE_MS, () => {
-      this.#pause = undefined;
+    if (this.#slow.size >= MOST_REMEMBERED) this.#slow.clear();
+    this.#slow.set(name, slowness);
+  }
+
+  /** While one without an answer goes on there is no pause to be had, and no reason for others to wait for one. */
+  #onSlowEnd(): void {
+    if (this.#isOneUnanswered()) return;
+    this.#isPausing = true;
+    if (this.#slowOnes.size > 0) return;
+    this.#clock.after(PAUSE_MS, () => {
+      this.#isPausing = false;
       this.#serve();
     });
   }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import dns from 'node:dns';
 import { once } from 'node:events';
+import net, { type AddressInfo, type LookupFunction } from 'node:net';
 import { before, test } from 'node:test';
 import { connectKeyServers } from '../../lib/keys/key-servers.ts';
 import { makeKeyServers } from '../helpers/key-servers.ts';
@@ -55,6 +56,29 @@ test('host names: each is looked up once at a time, and the process ends by itse
   assert.equal(most, 3);
   assert.ok(asked > 3, 'it is tried again');
   assert.ok(errors.includes('The key server keys-1.internal was not found by its name within 100 ms.'));
+});
+
+test('a time-out says that the key server did not answer where a lookup had its address at once', async (t) => {
+  const mute = net.createServer((socket) => socket.on('error', () => undefined));
+  t.after(() => mute.close());
+  mute.listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const server = `keys-1.internal:${(mute.address() as AddressInfo).port}`;
+  const lookup: LookupFunction = (_hostname, { all }, callback) => {
+    if (all) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+    else callback(null, '127.0.0.1', 4);
+  };
+  const keys = connectKeyServers({
+    servers: [server],
+    lookup,
+    connectTimeoutMs: 100,
+    ...JSON.parse(credentials),
+  });
+  t.after(() => keys.close());
+  await assert.rejects(keys.ready(), ({ cause }: Error) => {
+    assert.equal((cause as Error).message, `The key server ${server} did not answer within 100 ms.`);
+    return true;
+  });
 });
 
 test('close(): what waits for its turn to be looked up is not', (t) => {

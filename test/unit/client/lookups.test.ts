@@ -26,16 +26,19 @@ function silentDns() {
     pending.delete(hostname);
     callback(error, '127.0.0.1');
   };
-  /** Makes them slow: each was asked for, and was not answered for long. */
-  const slow = (...hostnames: string[]) => {
+  const took = (ms: number, error: Error | null, hostnames: readonly string[]) => {
     for (const each of hostnames) ask(each);
-    clock.advance(SILENCE_MS);
-    for (const each of hostnames) answer(each, new Error('EAI_AGAIN'));
+    clock.advance(ms);
+    for (const each of hostnames) answer(each, error);
     clock.advance(50);
     asked.length = 0;
     got.length = 0;
   };
-  return { clock, asked, got, pending, ask, answer, slow };
+  /** Makes them slow: each was asked for, and was not answered for long. */
+  const slow = (...hostnames: string[]) => took(SILENCE_MS, new Error('EAI_AGAIN'), hostnames);
+  /** Each was answered, after a while. */
+  const late = (...hostnames: string[]) => took(300, null, hostnames);
+  return { clock, asked, got, pending, ask, answer, slow, late };
 }
 
 test('who asks for a name that is being looked up shares the answer, and later ones ask anew', () => {
@@ -64,7 +67,7 @@ test('who takes the question back is told nothing, and others are', () => {
   assert.deepEqual(got, ['keys-1 127.0.0.1']);
 });
 
-test('names that took long are looked up one at a time, and after each comes a moment without any', () => {
+test('names that were not answered are looked up one at a time, and after each comes a moment without any', () => {
   const { clock, asked, pending, ask, answer, slow } = silentDns();
   slow('keys-1', 'keys-2', 'keys-3');
   for (const each of ['keys-1', 'keys-2', 'keys-3']) ask(each);
@@ -101,6 +104,47 @@ test('names that are answered at once wait for none that is not', () => {
   ask('keys-1');
   ask('keys-2');
   assert.deepEqual(asked.slice(-2), ['keys-1', 'keys-2'], 'the DNS is there again');
+});
+
+test('a name that is not answered keeps none away that was answered, however late and often', () => {
+  const { clock, asked, got, ask, answer, slow, late } = silentDns();
+  late('keys-2', 'keys-3');
+  slow('keys-1', 'keys-4');
+  ask('keys-1');
+  ask('keys-4');
+  for (let times = 0; times < 3; times += 1) {
+    ask('keys-2');
+    clock.advance(300);
+    answer('keys-2');
+  }
+  assert.deepEqual(asked, ['keys-1', 'keys-2', 'keys-2', 'keys-2']);
+  assert.deepEqual(got, Array(3).fill('keys-2 127.0.0.1'));
+  ask('keys-3');
+  ask('keys-2');
+  assert.deepEqual(asked.slice(4), ['keys-3'], 'two at a time');
+  answer('keys-1', new Error('EAI_AGAIN'));
+  clock.advance(1000);
+  assert.deepEqual(asked.slice(5), [], 'now the pause comes first');
+  answer('keys-3');
+  assert.deepEqual(asked.slice(5), []);
+  clock.advance(50);
+  assert.deepEqual(asked.slice(5), ['keys-4', 'keys-2']);
+});
+
+test('names that are answered late are looked up two at a time, and after these comes a moment without any', () => {
+  const { clock, asked, pending, ask, answer, late } = silentDns();
+  late('keys-1', 'keys-2', 'keys-3');
+  for (const each of ['keys-1', 'keys-2', 'keys-3']) ask(each);
+  clock.advance(300);
+  answer('keys-1');
+  ask('keys-1');
+  clock.advance(300);
+  assert.deepEqual(asked, ['keys-1', 'keys-2']);
+  answer('keys-2');
+  clock.advance(49);
+  assert.equal(pending.size, 0);
+  clock.advance(1);
+  assert.deepEqual(asked.slice(2), ['keys-3', 'keys-1']);
 });
 
 test('what nobody waits for any more is not looked up', () => {
