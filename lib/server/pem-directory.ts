@@ -47,10 +47,24 @@ function reasonOf(error: unknown): string {
   return code === 'EACCES' ? 'this process may not read it' : message;
 }
 
-function loadKey(path: string, file: string, passphrase: string | undefined): StoredKey {
+const PRIVATE_KEY = /^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/gm;
+
+/** OpenSSL reads the first key of a file, and says nothing of others. */
+function problemOfMore(pem: Buffer): string | undefined {
+  const keys = pem.toString('latin1').match(PRIVATE_KEY)?.length ?? 0;
+  return keys > 1
+    ? `it holds ${keys} keys, of which the first is served: give each a file of its own`
+    : undefined;
+}
+
+function loadKey(
+  path: string,
+  file: string,
+  passphrase: string | undefined,
+): Pick<KeyFile, 'key' | 'problem'> {
   const pem = readGuarded(path, MAX_FILE_BYTES);
   try {
-    return pemKey(pem, file, passphrase);
+    return { key: pemKey(pem, file, passphrase), problem: problemOfMore(pem) };
   } catch (error) {
     throw parseProblem(error, pem, passphrase);
   }
@@ -96,7 +110,7 @@ function read(
   try {
     seen = seeAt(path, before?.seen);
     if (before !== undefined && isKnown(before, seen, passphrase)) return before;
-    return { seen, key: loadKey(path, file, passphrase), problem: undefined, passphrase };
+    return { seen, ...loadKey(path, file, passphrase), passphrase };
   } catch (error) {
     // What the system has not let be read is another file than the one with that stamp, for all that is known of it.
     const { syscall } = error as NodeJS.ErrnoException;

@@ -89,6 +89,24 @@ test('loads exactly the files named *.key, and a bad one hides no other', async 
   assert.match(wrong.problems.find(({ file }) => file === 'locked.key')!.reason, /passphrase does not fit/);
 });
 
+test('of a file with several keys the first is served, and that the others are not is said', async () => {
+  const two = await mkdtemp(join(tmpdir(), 'keyless-tls-test-'));
+  const other = rsa.export({ type: 'pkcs1', format: 'pem' }) as string;
+  await writeFile(join(two, 'two.key'), `${pem(p256)}${other}`, { mode: 0o600 });
+  const { keys, problems } = pemDirectory(two);
+  await rm(two, { recursive: true });
+  assert.deepEqual(
+    keys.map(({ kind }) => kind.type),
+    ['ec'],
+  );
+  assert.deepEqual(problems, [
+    {
+      file: 'two.key',
+      reason: 'it holds 2 keys, of which the first is served: give each a file of its own',
+    },
+  ]);
+});
+
 test('finds keys by key id and by the legacy selector, and nothing by anything else', () => {
   const store = pemDirectory(folder);
   const find = (keyId?: Uint8Array, digest?: Uint8Array) =>
