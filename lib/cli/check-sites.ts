@@ -28,10 +28,20 @@ function siteCertificate(path: string): X509Certificate {
   }
 }
 
+function certificateOf(content: Buffer): X509Certificate {
+  try {
+    return new X509Certificate(content);
+  } catch (cause) {
+    throw new Error('it holds no certificate', { cause });
+  }
+}
+
 /** A site's own, and those of its chain. @returns none: it is something else, such as a key. @throws Error that says why it cannot be read */
 function chainIn(path: string): readonly X509Certificate[] {
-  const text = readBounded(path, MAX_FILE_BYTES).toString('utf8');
-  if (!text.includes('BEGIN CERTIFICATE-----')) return [];
+  const content = readBounded(path, MAX_FILE_BYTES);
+  const text = content.toString('utf8');
+  // What is called a certificate is one in DER, or damaged.
+  if (!text.includes('BEGIN CERTIFICATE-----')) return path.endsWith('.crt') ? [certificateOf(content)] : [];
   return pemBlocks(text, ['CERTIFICATE'], 'The file').map(({ der }) => new X509Certificate(der));
 }
 

@@ -153,7 +153,7 @@ async function tellUntried(tell: Tell, { unread, authorities }: Plan): Promise<b
     await step(tell, path, () => `the authority of ${signed}, and no site`);
   for (const [path, { message }] of unread) {
     await step(tell, path, () => {
-      throw new Error(`${message}. If it is a site's certificate, its key was not tried.`);
+      throw new Error(`${message.replace(/\.$/, '')}. If it is a site's certificate, its key was not tried.`);
     });
   }
   return unread.size === 0;

@@ -49,15 +49,7 @@ async function cli(...args: string[]): Promise<{ status: number; stdout: string;
 }
 
 function check(...more: string[]) {
-  const edge = [
-    '--cert',
-    at('edges/e1/edge.crt'),
-    '--key',
-    at('edges/e1/edge.key'),
-    '--ca',
-    at('edges/e1/ca.crt'),
-  ];
-  return cli('check', ...edge, '--timeout', '2000', ...more);
+  return cli('check', ...ofEdge('e1'), '--timeout', '2000', ...more);
 }
 
 before(async () => {
@@ -186,13 +178,20 @@ test('check tells of what it cannot read in a directory, and tries the rest; a f
   mkdirSync(join(odd, 'folder.pem'), { recursive: true });
   symlinkSync('nowhere', join(odd, 'gone.crt'));
   writeFileSync(join(odd, 'half.crt'), rsa.certPem.slice(0, 300));
+  writeFileSync(join(odd, 'empty.crt'), '');
+  writeFileSync(join(odd, 'binary.crt'), new X509Certificate(rsa.certPem).raw);
   writeFileSync(join(odd, 'site.crt'), rsa.certPem);
   const { status, stdout, stderr } = await check('--server', `localhost:${port}`, '--site', odd);
   assert.deepEqual([status, stderr], [1, ''], stdout);
   assert.match(stdout, /^FAIL {2}.*gone\.crt: ENOENT.*its key was not tried\.$/m);
-  assert.match(stdout, /^FAIL {2}.*half\.crt: The file has a block in PEM that is not whole/m);
+  assert.match(
+    stdout,
+    /^FAIL {2}.*half\.crt: The file has a block in PEM that is not whole: cut short, or damaged\. If it/m,
+  );
+  assert.match(stdout, /^FAIL {2}.*empty\.crt: it holds no certificate\. If it/m);
+  assert.match(stdout, /^ok {4}.* signs for .*binary\.crt: TLS 1\.3/m);
   assert.match(stdout, /^ok {4}.* signs for .*site\.crt: TLS 1\.3/m);
-  assert.equal(stdout.match(/^FAIL/gm)?.length, 2);
+  assert.equal(stdout.match(/^FAIL/gm)?.length, 3);
 });
 
 test('a certificate that has signed itself only is a site, though openssl makes it CA:TRUE, and also when it was renewed', async () => {
