@@ -11,6 +11,7 @@
 #include "openssl/error_guard.h"
 #include "peer_limits.h"
 #include "provider/provider.h"
+#include "session_names.h"
 #include "ssl_slots.h"
 
 namespace keyless {
@@ -262,6 +263,13 @@ Napi::Value LimitLastContext(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), context != nullptr);
 }
 
+// nameSessions(): see NameSessions(); for the last context. Returns whether there is one.
+Napi::Value NameSessionsOfLast(const Napi::CallbackInfo& info) {
+  SSL_CTX* context = LastSslCtx();
+  if (context != nullptr) NameSessions(context);
+  return Napi::Boolean::New(info.Env(), context != nullptr);
+}
+
 // setTicketKeys(number, keys): 48 bytes each, the first encrypts and all decrypt, also for connections there are. Returns
 // false if the context has gone.
 Napi::Value SetTicketKeys(const Napi::CallbackInfo& info) {
@@ -295,6 +303,7 @@ void ExportContexts(const CopyFunctions& functions) {
   functions.Add("nativeKeys", NativeKeys);
   functions.Add("nameContext", NameLastContext);
   functions.Add("limitPeers", LimitLastContext);
+  functions.Add("nameSessions", NameSessionsOfLast);
   functions.Add("setTicketKeys", SetTicketKeys);
   functions.Add("keyId", KeyId);
   functions.Add("keyIdsOfContext", KeyIdsOfContext);

@@ -125,6 +125,7 @@ export interface Addon {
     ownAuthorities: boolean,
   ): readonly [certificates: Buffer[] | undefined, lists: Buffer[]] | undefined;
   limitPeers(certificateBytes: number): boolean;
+  nameSessions(): boolean;
   setTicketKeys(context: number, keys: Uint8Array): boolean;
   takeReleasedKey(): number;
   attachLast(): number;
@@ -210,6 +211,7 @@ const FUNCTIONS = [
   'keyIdsOfContext',
   'trustOfContext',
   'limitPeers',
+  'nameSessions',
   'setTicketKeys',
   'takeReleasedKey',
   'attachLast',

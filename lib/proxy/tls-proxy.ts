@@ -13,6 +13,7 @@ import {
   type Server as TlsServer,
 } from 'node:tls';
 import { withPeerLimits } from '../engine/peer-limits.ts';
+import { withSessionNames } from '../engine/session-names.ts';
 import { KeylessError } from '../errors.ts';
 import { escapePeerText } from '../protocol/peer-text.ts';
 import { rawOf } from '../server/connected-peer.ts';
@@ -146,18 +147,21 @@ export class TlsProxy {
     this.#hostFor = (name) => (name ? index.find(name) : undefined) ?? other;
     // Clients without a name get what the server has of its own: nothing, or the default host's.
     const { secrets } = other ?? {};
-    this.#endTicketsOfGone(all);
+    this.#endTicketsOfGone(all, other);
     const context = { ...commonOptions(), ...secrets, ticketKeys: this.#ticketKeys };
     // Those of a connection are of the context that it begins with, whatever host it is for.
-    withPeerLimits(CERTIFICATE_BYTES, () => this.#tls.setSecureContext(context));
+    const make = () => withPeerLimits(CERTIFICATE_BYTES, () => this.#tls.setSecureContext(context));
+    withSessionNames(make);
   }
 
   /**
    * Whose ticket it takes OpenSSL asks nobody, and no ticket says which host it is of: those of a name that is gone end with all others.
    * A client would get in with one, and be cut off, or be the default host's with the name of another.
    */
-  #endTicketsOfGone(all: readonly Host[]): void {
+  #endTicketsOfGone(all: readonly Host[], other: Host | undefined): void {
     const names = new Set(all.flatMap((host) => host.names));
+    // Those of everybody else.
+    if (other !== undefined) names.add('');
     const isGone = [...this.#names].some((name) => !names.has(name));
     this.#names = names;
     if (!isGone) return;

@@ -45,7 +45,7 @@ async function sessionOf(port: number, servername: string, maxVersion?: SecureVe
   return session;
 }
 
-/** @throws where the handshake fails */
+/** Whoever is in is served. @throws where the handshake fails */
 async function isTaken(
   port: number,
   servername: string,
@@ -54,7 +54,10 @@ async function isTaken(
 ): Promise<boolean> {
   const trust = { servername, rejectUnauthorized: false };
   const socket = tls.connect({ port, host: '127.0.0.1', ...trust, session, maxVersion });
-  await once(socket, 'secureConnect');
+  socket.write('x');
+  const cutOff = once(socket, 'close').then(() => ['cut off']);
+  const [said] = await Promise.race([once(socket, 'data'), cutOff]);
+  assert.equal(String(said), 'x');
   const taken = socket.isSessionReused();
   socket.destroy();
   return taken;
@@ -76,7 +79,21 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] satisfies SecureVersion[]) {
     await removeGone(started);
     assert.match(await visit(port, 'gone.test', { session, maxVersion }), /ALERT_HANDSHAKE_FAILURE$/);
     const kept = await sessionOf(port, 'kept.test', maxVersion);
+    await started.folder.add('another', ['another.test']);
+    await proxy.event('host', ({ host }) => host === 'another');
     assert.equal(await isTaken(port, 'kept.test', kept, maxVersion), true);
+    assert.equal(await proxy.end(), 0);
+  });
+
+  test(`${maxVersion}: so is one that named nobody, when the default host is gone`, async () => {
+    const started = await start('--default-host', 'gone');
+    const { port, proxy } = started;
+    const session = await sessionOf(port, 'unknown.test', maxVersion);
+    assert.equal(await isTaken(port, 'unknown.test', session, maxVersion), true);
+    await started.folder.add('another', ['gone.test']);
+    await proxy.event('host', ({ host }) => host === 'another');
+    await removeGone(started);
+    assert.match(await visit(port, 'unknown.test', { session, maxVersion }), /ALERT_HANDSHAKE_FAILURE$/);
     assert.equal(await proxy.end(), 0);
   });
 }
