@@ -43,6 +43,24 @@ for (const make of [nodes, ours]) {
   });
 }
 
+for (const make of [nodes, ours]) {
+  test(`${make.name}: of several listeners each is told, in their order, but for those that have gone`, () => {
+    const { signal, abort } = make();
+    const said: string[] = [];
+    const listeners = ['1', '2', '3', '4', '5'].map((name) => ({
+      handleEvent() {
+        said.push(name);
+        if (name === '3') signal.removeEventListener('abort', listeners[3]!);
+      },
+    }));
+    for (const listener of listeners) signal.addEventListener('abort', listener, { once: true });
+    for (const gone of [0, 1]) signal.removeEventListener('abort', listeners[gone]!);
+    signal.addEventListener('abort', listeners[0]!, { once: true });
+    abort('reason');
+    assert.deepEqual(said, ['3', '5', '1']);
+  });
+}
+
 test("an operation's own signal is used where there is no cheaper one", () => {
   const { signal } = new AbortController();
   const cheaper = new OperationCancelSignal();
