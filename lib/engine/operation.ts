@@ -9,7 +9,7 @@ import { isUint8Array } from 'node:util/types';
 import { systemClock } from '../clock.ts';
 import { Deadlines, type Timed } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
-import { type Answerer, kAnsweredBy } from '../keys/answered-by.ts';
+import { Answered } from '../keys/answered-by.ts';
 import { type CancelSignal, kCancelSignal, OperationCancelSignal } from '../keys/cancel-signal.ts';
 import { kOriginal } from '../keys/original-operation.ts';
 import type {
@@ -47,7 +47,7 @@ export type OnSettled = (result: Uint8Array | KeylessError) => void;
  * The operation as the PrivateKey sees it. Its addresses and its signal cost nothing until they are read; the rest is its own, so that
  * a copy has it, too. Behind an object that inherits from it, or a Proxy, it finds itself by {@link kOriginal}.
  */
-export class OperationView {
+export class OperationView extends Answered {
   readonly kind: 'sign' | 'decrypt';
   readonly scheme: SignatureScheme | undefined;
   readonly message: Buffer | undefined;
@@ -58,8 +58,6 @@ export class OperationView {
   readonly certificate: Buffer;
   readonly role: 'server' | 'client';
   readonly servername: string | undefined;
-  /** Key servers note here which of them it was. */
-  [kAnsweredBy]: Answerer | undefined = undefined;
   readonly [kOriginal]: this = this;
   readonly #origin: OperationOrigin;
   #controller: AbortController | undefined;
@@ -67,6 +65,7 @@ export class OperationView {
   #aborted: KeylessError | undefined;
 
   constructor(raw: RawOperation, entry: KeyEntry, origin: OperationOrigin, deadline: number) {
+    super();
     const isDecrypt = raw.scheme === 0;
     this.kind = isDecrypt ? 'decrypt' : 'sign';
     this.scheme = isDecrypt ? undefined : schemeName(raw.scheme, entry.curve);
@@ -161,7 +160,7 @@ export function operationFailed(cause: unknown): KeylessError {
 }
 
 function isTimeOut(result: Uint8Array | KeylessError): boolean {
-  return !isUint8Array(result) && result.code === 'ERR_KEYLESS_TIMEOUT';
+  return !isUint8Array(result) && orElse(() => result.code === 'ERR_KEYLESS_TIMEOUT', false);
 }
 
 /** Whether an operation holds the process depends on its socket: lib/engine/process-hold.ts. */
@@ -249,7 +248,7 @@ export class PendingOperation implements Timed {
   get verifies(): boolean {
     const { verify, isRsa } = this.entry;
     if (verify !== 'rsa') return verify === 'always';
-    return isRsa || this.view[kAnsweredBy]?.isSuspect === true;
+    return isRsa || Answered.by(this.view)?.isSuspect === true;
   }
 
   /** The connection has gone: the PrivateKey is told, its answer is ignored. */

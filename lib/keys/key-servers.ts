@@ -18,7 +18,7 @@ import {
   ticketKeysRequest,
 } from '../protocol/request-encoder.ts';
 import { functionOfScheme, SIGNING_METHODS } from '../protocol/schemes.ts';
-import { kAnsweredBy } from './answered-by.ts';
+import { Answered } from './answered-by.ts';
 import { cancelSignalOf } from './cancel-signal.ts';
 import {
   DEFAULT_TIMEOUT_MS,
@@ -43,9 +43,6 @@ export type { EdgeCredentials, KeyServersOptions } from './key-servers-options.t
 
 /** See {@link connectKeyServers}. */
 export type KeyServersStats = SetStats;
-
-/** The engine's operations have a place for it. */
-type NotedOperation = Operation & { [kAnsweredBy]?: KnownServer | undefined };
 
 class KeyServers implements PrivateKey {
   readonly schemes: PrivateKey['schemes'];
@@ -78,8 +75,8 @@ class KeyServers implements PrivateKey {
 
   /** RSA results are verified before use, and all are looked at: a key server that answers wrongly is not the only one. */
   signAgain(operation: SignOperation, refused: KeylessError): Promise<Uint8Array> | undefined {
-    const original: NotedOperation = originalOf(operation);
-    const wrong = original[kAnsweredBy];
+    const original = originalOf(operation);
+    const wrong = Answered.by(original) as KnownServer | undefined;
     if (wrong === undefined) return undefined;
     const avoid = [...(this.#wrong.get(original) ?? []), wrong];
     this.#wrong.set(original, avoid);
@@ -90,7 +87,7 @@ class KeyServers implements PrivateKey {
 
   /** The handshake has failed by it; the next ones need not. */
   onRefused(operation: Operation, refused: KeylessError): void {
-    const wrong = (originalOf(operation) as NotedOperation)[kAnsweredBy];
+    const wrong = Answered.by(originalOf(operation)) as KnownServer | undefined;
     if (wrong === undefined) return;
     const method = operation.kind === 'sign' ? operation.scheme : operation.kind;
     this.#set.takeBack(wrong, subjectOf(method, operation.keyId), refused.code, true);
@@ -218,11 +215,10 @@ class KeyServers implements PrivateKey {
     return Math.min(deadline ?? latest, latest);
   }
 
-  #request(request: ErrandRequest, operation?: NotedOperation): Promise<Uint8Array> {
+  #request(request: ErrandRequest, operation?: Operation): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       this.#set.request(request, (result: ErrandResult, server) => {
-        // Only the engine's operations have the place for it.
-        if (operation !== undefined && kAnsweredBy in operation) operation[kAnsweredBy] = server;
+        if (operation !== undefined) Answered.note(operation, server);
         if (result instanceof KeylessError) reject(result);
         else resolve(result);
       });

@@ -26,7 +26,12 @@ function wholeCopy<T extends Traced>(copy: T): T {
 }
 
 function isSignal(value: unknown): boolean {
-  return typeof (value as Partial<AbortSignal> | null)?.addEventListener === 'function';
+  const { aborted, addEventListener, removeEventListener } = Object(value) as Partial<AbortSignal>;
+  return (
+    typeof aborted === 'boolean' &&
+    typeof addEventListener === 'function' &&
+    typeof removeEventListener === 'function'
+  );
 }
 
 function isOrNothing(value: unknown, type: 'string' | 'number'): boolean {

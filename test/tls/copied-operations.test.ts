@@ -70,6 +70,7 @@ const COPIES: Readonly<Record<string, <T extends Operation>(operation: T) => T>>
   'an object that inherits from it': (operation) =>
     Object.create(operation, { servername: { value: 'other' } }),
   'a Proxy': (operation) => new Proxy(operation, {}),
+  'the operation itself, frozen,': (operation) => Object.freeze(operation),
 };
 
 for (const [what, copy] of Object.entries(COPIES)) {
@@ -121,6 +122,41 @@ test('a copy has the addresses of its operation where the key servers are told o
   assert.deepEqual(told, ['127.0.0.1', '192.0.2.1', undefined]);
 });
 
+for (const [what, copy] of Object.entries(COPIES)) {
+  test(`a key server that signs wrongly is told of, by ${what} too`, async () => {
+    const wrong = await startBadKeyServer(setup);
+    wrong.manner = 'flipped';
+    const asking = connectKeyServers({ servers: [wrong.address], ...setup.edgeOptions });
+    await asking.ready();
+    const wrapped: PrivateKey = {
+      sign: (op) => asking.sign(copy(op)),
+      onRefused: (op, refused) => asking.onRefused(copy(op), refused),
+    };
+    const { errors } = await visit(wrapped);
+    await until(() => errors.length > 0);
+    asking.close();
+    await wrong.close();
+    const { code } = errors[0]!;
+    assert.deepEqual([code, asking.stats().servers[0]!.errors], ['ERR_KEYLESS_BAD_SIGNATURE', { [code]: 1 }]);
+  });
+}
+
+test('two sets of key servers that are asked at once both hear that the client has gone', async () => {
+  const asked = keyServer.asked;
+  keyServer.manner = 'silent';
+  const sets = [0, 1].map(() =>
+    connectKeyServers({ servers: [keyServer.address], ...setup.edgeOptions, timeoutMs: 60_000 }),
+  );
+  await Promise.all(sets.map((set) => set.ready()));
+  const sign = (op: SignOperation) => Promise.any(sets.map((set) => set.sign(op)));
+  const client = (await listen({ sign, timeoutMs: 60_000 })).connect();
+  await until(() => keyServer.asked === asked + 2);
+  client.destroy();
+  await until(() => sets.every((set) => set.stats().cancelled === 1));
+  keyServer.manner = 'sign';
+  for (const set of sets) set.close();
+});
+
 test('another key server is asked where the first signs wrongly, also for copies', async () => {
   const wrong = await startBadKeyServer(setup);
   wrong.manner = 'flipped';
@@ -148,6 +184,9 @@ const WRONG: readonly Readonly<Record<string, unknown>>[] = [
   { servername: 5 },
   { signal: {} },
   { signal: null },
+  { signal: { aborted: false, addEventListener: () => undefined } },
+  { signal: { aborted: false, removeEventListener: () => undefined } },
+  { signal: { addEventListener: () => undefined, removeEventListener: () => undefined } },
 ];
 
 test('what is no operation is told at once, with what to do', async () => {

@@ -6,9 +6,11 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import tls from 'node:tls';
 import { localKey, type PrivateKey } from '../../lib/index.ts';
+import type { Operation } from '../../lib/keys/private-key.ts';
 import * as keyless from '../../lib/tls.ts';
 import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { until } from '../helpers/edge.ts';
+import { collectGarbage } from '../helpers/garbage.ts';
 
 let authority: Authority;
 const sites: Record<string, Issued> = {};
@@ -172,6 +174,28 @@ test('clients that say nothing, and go, are noticed too: one in a tenth of a sec
   await until(() => left.codes.length > 0);
   await turn();
   assert.deepEqual([left.codes, right!.refusals], [['ECONNRESET'], []]);
+});
+
+test('once the peer has taken the answer, nothing is kept of the operation', async () => {
+  const own = localKey(sites.p256!.keyPem);
+  const operations: WeakRef<Operation>[] = [];
+  const { key } = told({
+    sign(operation) {
+      operations.push(new WeakRef(operation));
+      return own.sign(operation);
+    },
+  });
+  const server = keyless.createServer({ cert: sites.p256!.certPem, key });
+  open.push(server);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const taken = once(server, 'secureConnection');
+  const { port } = server.address() as AddressInfo;
+  const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  const [socket] = (await taken) as [tls.TLSSocket];
+  await collectGarbage();
+  assert.deepEqual([operations.length, operations[0]!.deref()], [1, undefined]);
+  assert.equal(socket.destroyed, false);
+  client.destroy();
 });
 
 test('what it throws when it is told changes nothing', async () => {

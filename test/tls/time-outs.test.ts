@@ -124,6 +124,24 @@ for (const [what, answer] of Object.entries(TOO_LATE)) {
   });
 }
 
+/** @returns an error that throws as soon as somebody looks at its code */
+function unreadable(): KeylessError {
+  const read = () => assert.fail('looked at');
+  return Object.defineProperty(new KeylessError('ERR_KEYLESS_TIMEOUT', 'unreadable'), 'code', { get: read });
+}
+
+test('at the signal of its time-out, an error whose code cannot be read is too late', async () => {
+  const { told, ends } = await failedHandshake({
+    timeoutMs: 50,
+    sign: ({ signal }) =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(unreadable()));
+      }),
+  });
+  assert.match(told[0]!.message, /^The PrivateKey did not answer within \d+ ms/);
+  assert.deepEqual([told.length, ends], [1, told]);
+});
+
 test('a listener of its signal that ends the connection leaves one end, the time-out', async () => {
   const sockets: TLSSocket[] = [];
   const ends: (KeylessError | undefined)[] = [];
