@@ -5,6 +5,7 @@
  */
 import type { AsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
+import { inspect } from 'node:util';
 import { isUint8Array } from 'node:util/types';
 import { systemClock } from '../clock.ts';
 import { Deadlines, type Timed } from '../deadlines.ts';
@@ -78,6 +79,15 @@ export class OperationView extends Answered {
     this.role = origin.role;
     this.servername = raw.name?.toString('latin1');
     this.#origin = origin;
+  }
+
+  /** For whoever writes down what a diagnostics channel tells: not what is signed, nor a ciphertext. */
+  toJSON(): object {
+    const { kind, scheme, role, servername, keyId, deadline } = this;
+    return { kind, scheme, role, servername, keyId: keyId.toString('hex'), deadline };
+  }
+  [inspect.custom](): object {
+    return this.toJSON();
   }
 
   get peerAddress(): string | undefined {
