@@ -3,6 +3,7 @@
  * not have every kind of signature, and a policy may leave a version out.
  */
 import { constants, randomBytes, verify, type X509Certificate } from 'node:crypto';
+import { KeylessError } from '../errors.ts';
 import type { KeyServers } from '../keys/key-servers.ts';
 import type { SignatureScheme, SignOperation } from '../keys/private-key.ts';
 import { alternativeNames } from '../protocol/alternative-names.ts';
@@ -83,7 +84,8 @@ async function perform(
   const signature = await keys.sign(operation);
   const ms = (performance.now() - since).toFixed(1);
   if (isSignature(certificate, trial, signature)) return `${version} with ${scheme} in ${ms} ms`;
-  throw new Error(
+  throw new KeylessError(
+    'ERR_KEYLESS_BAD_SIGNATURE',
     'the signature does not verify with the certificate: the key server holds another key by this id.',
   );
 }
@@ -94,12 +96,13 @@ function advice({ version, scheme }: Trial): string {
   return `give it maxVersion: 'TLSv1.2', or connectKeyServers schemes: ['${scheme}']`;
 }
 
-/** What key servers say of what they do not do, with this key, for this edge: it stays so. Of anything else, another moment knows. */
+/** What key servers say or show of what they do not do, with this key, for this edge: it stays so. Of anything else, another moment knows. */
 const CANNOT: readonly unknown[] = [
   'ERR_KEYLESS_KEY_SERVER_CRYPTO',
   'ERR_KEYLESS_KEY_NOT_FOUND',
   'ERR_KEYLESS_REFUSED',
   'ERR_KEYLESS_KEY_SERVER_UNEXPECTED',
+  'ERR_KEYLESS_BAD_SIGNATURE',
 ];
 
 /** @param well what it signs for */
