@@ -4,7 +4,6 @@
  *
  * Both proxies run at once in processes of their own, in front of the same backend, and are measured in turn (A B, B A …).
  */
-
 import type { Watched } from '../lib/cli/bench/doubts.ts';
 import { HostsFolder } from '../test/helpers/proxying.ts';
 import { tellDisturbance, watch } from './alone.ts';

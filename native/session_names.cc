@@ -1,5 +1,7 @@
 #include "session_names.h"
 
+#include "openssl/error_guard.h"
+
 namespace keyless {
 
 namespace {
@@ -8,6 +10,8 @@ constexpr int kGoOn = 1;
 
 // A ticket is about to be made of the session. TLS 1.3 tells the name of each ClientHello.
 int OnTicketMade(SSL* ssl, void*) {
+  // Node would take what is left in the queue for the handshake's failure.
+  const ErrorGuard errors;
   SSL_SESSION* const session = SSL_get_session(ssl);
   const char* const name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (session == nullptr || name == nullptr || SSL_version(ssl) > TLS1_2_VERSION) return kGoOn;

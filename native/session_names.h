@@ -7,7 +7,7 @@
 
 namespace keyless {
 
-// For the tickets to come of a context. Thread: any; the callback runs on that of each connection, at any stack.
+// For the tickets to come of a context. Thread: any; the callback runs on that of each connection, on any stack, also a job's.
 void NameSessions(SSL_CTX* context);
 
 }  // namespace keyless

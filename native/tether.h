@@ -1,6 +1,7 @@
-// What ties a process to another one: a pipe, or a socket pair, that nobody writes to. When its one end is closed, however that comes about, the
-// kernel kills whoever holds the other: also a process that is stopped or hangs, and whoever the two have become meanwhile.
-// A signal of the parent's end (PR_SET_PDEATHSIG) has the parent's rights, and a parent that was root may have given them up.
+// What ties a process to another one: a pipe, or a socket pair, that nobody writes to. When its one end is closed, however
+// that comes about, the kernel kills whoever holds the other: also a process that is stopped or hangs, and whoever the two
+// have become meanwhile. A signal of the parent's end (PR_SET_PDEATHSIG) has the parent's rights, and a parent that was root
+// may have given them up.
 #ifndef NATIVE_TETHER_H_
 #define NATIVE_TETHER_H_
 

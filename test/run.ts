@@ -19,9 +19,9 @@ const isLong = process.argv.includes(LONG);
 /** Of row 22 of docs/operations.md. */
 const ALL_HANDSHAKES = '200000';
 /**
- * They look at Node's own handles and keys, count all handshakes or operations of the engine, and compare with keys that answer at once or take
- * any version: under isolate these are others, or take time (in which a process that nothing holds ends), and are only for its own
- * copy of this package.
+ * They look at Node's own handles and keys, count all handshakes or operations of the engine, and compare with keys that answer at
+ * once or take any version: under isolate these are others, or take time (in which a process that nothing holds ends), and are only
+ * for its own copy of this package.
  */
 const ABOUT_THE_ENGINE =
   /^tls\/(?:node-internals|node-callbacks|node-keys|addresses|called-twice|process-hold|premaster-version|time-outs|two-copies-by-name)\./;

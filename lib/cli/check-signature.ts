@@ -96,7 +96,10 @@ function advice({ version, scheme }: Trial): string {
   return `give it maxVersion: 'TLSv1.2', or connectKeyServers schemes: ['${scheme}']`;
 }
 
-/** What key servers say or show of what they do not do, with this key, for this edge: it stays so. Of anything else, another moment knows. */
+/**
+ * What key servers say or show of what they do not do, with this key, for this edge: it stays so. Of anything else, another moment
+ * knows.
+ */
 const CANNOT: readonly unknown[] = [
   'ERR_KEYLESS_KEY_SERVER_CRYPTO',
   'ERR_KEYLESS_KEY_NOT_FOUND',

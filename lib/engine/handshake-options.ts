@@ -64,10 +64,10 @@ function chains({ cert = [], key }: HandshakeOptions): readonly string[] {
   if (key !== undefined && (typeof key !== 'object' || key === null)) {
     throw invalid('"key" must be an object that says what the key can do.');
   }
-  if (key === undefined && list.length > 0) {
+  if ((key === undefined) === (list.length === 0)) return list;
+  if (key === undefined) {
     throw invalid('"cert" needs "key": an object, perhaps empty, that says what its key can do.');
   }
-  if (key === undefined || list.length > 0) return list;
   throw new KeylessError('ERR_KEYLESS_NO_CERTIFICATE', '"key" needs its certificate (PEM) in "cert".');
 }
 

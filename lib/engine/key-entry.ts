@@ -3,6 +3,7 @@ import type { X509Certificate } from 'node:crypto';
 import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
 import type { PrivateKey, SignatureScheme, VerifyPolicy } from '../keys/private-key.ts';
+import { isVerifyPolicy, VERIFY_POLICY_NEEDED } from '../keys/verify-policy.ts';
 import { addon } from './addon.ts';
 import { fittingSchemes, isSignatureScheme } from './schemes.ts';
 
@@ -35,7 +36,6 @@ export interface KeyEntry {
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** What setTimeout can count, and no more. */
 const MAX_TIMEOUT_MS = 2_147_483_647;
-const POLICIES: readonly unknown[] = ['always', 'rsa', 'never'];
 
 function invalid(what: string): KeylessError {
   return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `A PrivateKey's ${what}.`);
@@ -68,8 +68,8 @@ function checkedTimeout(value: unknown): number {
 
 function checkedPolicy(value: unknown): VerifyPolicy {
   if (value === undefined) return 'rsa';
-  if (POLICIES.includes(value)) return value as VerifyPolicy;
-  throw invalid('"verify" must be "always", "rsa" or "never"');
+  if (isVerifyPolicy(value)) return value;
+  throw invalid(VERIFY_POLICY_NEEDED);
 }
 
 function areSchemes(value: unknown): value is readonly SignatureScheme[] {

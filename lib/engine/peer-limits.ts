@@ -1,5 +1,5 @@
 /** Bounds on what peers of a server of Node's may send besides data, for which node:tls has no options. */
-import { addonIfAny } from './addon.ts';
+import { withLastContext } from './last-context.ts';
 
 /**
  * A connection whose peer sends handshake messages and hardly any data fails (`ERR_SSL_TOO_MANY_KEY_UPDATES`), and of what is
@@ -10,9 +10,5 @@ import { addonIfAny } from './addon.ts';
  * @param make makes one context, or has Node make it, for the connections to come
  */
 export function withPeerLimits<T>(certificateBytes: number, make: () => T): T {
-  const native = addonIfAny();
-  native?.beginContext();
-  const made = make();
-  native?.limitPeers(certificateBytes);
-  return made;
+  return withLastContext(make, (native) => native.limitPeers(certificateBytes));
 }

@@ -1,5 +1,5 @@
 /** The name that a resumed connection of TLS 1.2 is for. */
-import { addonIfAny } from './addon.ts';
+import { withLastContext } from './last-context.ts';
 
 /**
  * Resumed connections of TLS 1.2 have their `servername`: that of the connection which brought the session. On Node.js 20 and 26 it
@@ -8,9 +8,5 @@ import { addonIfAny } from './addon.ts';
  * @param make makes one context, or has Node make it, for the connections to come
  */
 export function withSessionNames<T>(make: () => T): T {
-  const native = addonIfAny();
-  native?.beginContext();
-  const made = make();
-  native?.nameSessions();
-  return made;
+  return withLastContext(make, (native) => native.nameSessions());
 }

@@ -9,7 +9,10 @@ export type { CancelListener, CancelSignal };
 /** Where operations of the engine have theirs. */
 export const kCancelSignal = Symbol('keyless-tls cancel signal');
 
-/** One listener is all that most operations need: a PrivateKey may ask several sets of key servers. States, one way: listening or not -> aborted. */
+/**
+ * One listener is all that most operations need: a PrivateKey may ask several sets of key servers. States, one way: listening or not ->
+ * aborted.
+ */
 export class OperationCancelSignal implements CancelSignal {
   private listener: CancelListener | undefined;
   private others: CancelListener[] | undefined;

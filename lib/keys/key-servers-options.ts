@@ -11,6 +11,7 @@ import { KeylessError } from '../errors.ts';
 import { groupsOfEdge } from '../protocol/key-exchange.ts';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
 import type { PrivateKey, SignatureScheme } from './private-key.ts';
+import { isVerifyPolicy, VERIFY_POLICY_NEEDED } from './verify-policy.ts';
 
 /** By what an edge and its key servers know each other. */
 export interface EdgeCredentials {
@@ -111,12 +112,10 @@ export function schemesOf({ schemes }: KeyServersOptions): KeyServersOptions['sc
   );
 }
 
-const POLICIES: readonly unknown[] = [undefined, 'always', 'rsa', 'never'];
-
 /** @throws ERR_KEYLESS_INVALID_ARGUMENT */
 export function verifyOf({ verify }: KeyServersOptions): PrivateKey['verify'] {
-  if (POLICIES.includes(verify)) return verify;
-  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', '"verify" must be "always", "rsa" or "never".');
+  if (verify === undefined || isVerifyPolicy(verify)) return verify;
+  throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `${VERIFY_POLICY_NEEDED}.`);
 }
 
 function startupOf({ startup = 'fail' }: KeyServersOptions): 'wait' | 'fail' {

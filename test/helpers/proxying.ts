@@ -125,3 +125,18 @@ export function visit(
 export function fingerprint(certPem: string): string {
   return new X509Certificate(certPem).fingerprint256;
 }
+
+/** Has the work done with a proxy in front of a backend, which ends without a failure. @param url of the backend */
+export async function inFrontOf(
+  url: string,
+  folder: HostsFolder,
+  args: readonly string[],
+  work: (port: number, proxy: ProxyProcess) => Promise<void>,
+): Promise<void> {
+  const proxy = new ProxyProcess(folder, ['--backend', url, ...args]);
+  try {
+    await work(await proxy.port(), proxy);
+  } finally {
+    assert.equal(await proxy.end(), 0, proxy.stderr);
+  }
+}

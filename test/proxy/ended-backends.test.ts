@@ -5,7 +5,7 @@ import http2 from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { HostsFolder, inFrontOf, type ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
 before(async () => {
@@ -15,17 +15,12 @@ before(async () => {
 after(() => folder.remove());
 
 /** With a proxy in front of that backend; the time-out is what nobody may have to wait for. */
-async function serving(
+function serving(
   url: string,
   work: (port: number, proxy: ProxyProcess) => Promise<void>,
   args: readonly string[] = [],
 ): Promise<void> {
-  const proxy = new ProxyProcess(folder, ['--backend', url, '--backend-timeout', '5000', ...args]);
-  try {
-    await work(await proxy.port(), proxy);
-  } finally {
-    assert.equal(await proxy.end(), 0, proxy.stderr);
-  }
+  return inFrontOf(url, folder, ['--backend-timeout', '5000', ...args], work);
 }
 
 function connect(port: number, settings: http2.Settings = {}): http2.ClientHttp2Session {

@@ -5,7 +5,7 @@ import http2 from 'node:http2';
 import https from 'node:https';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { HostsFolder, inFrontOf, type ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
 before(async () => {
@@ -15,17 +15,12 @@ before(async () => {
 after(() => folder.remove());
 
 /** With a proxy in front of that backend. */
-async function serving(
+function serving(
   url: string,
   args: readonly string[],
   work: (port: number, proxy: ProxyProcess) => Promise<void>,
 ): Promise<void> {
-  const proxy = new ProxyProcess(folder, ['--backend', url, ...args]);
-  try {
-    await work(await proxy.port(), proxy);
-  } finally {
-    assert.equal(await proxy.end(), 0, proxy.stderr);
-  }
+  return inFrontOf(url, folder, args, work);
 }
 
 function connect(port: number): http2.ClientHttp2Session {

@@ -1,7 +1,10 @@
 /** Why work has failed: a process that it needs may have ended, or a signal has come to all of them. */
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Of a connection that breaks the work hears before it hears of the end that broke it; and of a terminal's signal, perhaps, after its children's ends. */
+/**
+ * Of a connection that breaks the work hears before it hears of the end that broke it; and of a terminal's signal, perhaps, after its
+ * children's ends.
+ */
 const HEARD_MS = 1000;
 
 /**

@@ -3,7 +3,8 @@
  *
  * A process and not a thread: a call of a PKCS#11 module that hangs cannot be interrupted. A thread in it would keep the key server
  * from ending (measured: `process.exit` waits for it), and the module's locks and its login belong to the whole process.
- * A process can be killed, ends with its parent whatever it hangs in, and the next one begins with a fresh module; one that crashes takes no key server along.
+ * A process can be killed, ends with its parent whatever it hangs in, and the next one begins with a fresh module; one that crashes
+ * takes no key server along.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';

@@ -42,7 +42,8 @@ async function measure(workshop: Workshop, site: Site): Promise<Result> {
   workshop.say(site);
   const { roundMs, rounds } = workshop.scale;
   const [native, isolated] = [await workshop.edge('native'), await workshop.edge('isolated')];
-  // The same two cores for both, and for the keys: held to the core of the clients, they would leave the app's own half idle. Other questions have the native edge on one.
+  // The same two cores for both, and for the keys: held to the core of the clients, they would leave the app's own half idle.
+  // Other questions have the native edge on one.
   isolated.place(BOTH_CORES);
   workshop.adopt(childrenOf(isolated.pid), BOTH_CORES);
   native.place(BOTH_CORES);
