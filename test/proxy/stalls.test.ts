@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { after, before, mock, test } from 'node:test';
 import tls from 'node:tls';
 import { HttpFront } from '../../lib/proxy/http-front.ts';
-import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
+import { HostsFolder, inFrontOf, type ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 const LIMIT_MS = 400;
 const NEVER_MS = 60_000;
@@ -46,16 +46,11 @@ after(() => {
   folder.remove();
 });
 
-async function serving(
+function serving(
   args: readonly string[],
   work: (port: number, proxy: ProxyProcess) => Promise<void>,
 ): Promise<void> {
-  const proxy = new ProxyProcess(folder, ['--backend', url, ...args]);
-  try {
-    await work(await proxy.port(), proxy);
-  } finally {
-    assert.equal(await proxy.end(), 0, proxy.stderr);
-  }
+  return inFrontOf(url, folder, args, work);
 }
 
 const idle = (ms: number) => ['--idle-timeout', String(ms)];
