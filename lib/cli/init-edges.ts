@@ -118,6 +118,13 @@ function renew(
   edge: string,
   certificate: X509Certificate,
 ): void {
+  if (!existsSync(path)) {
+    changes.refused.push({
+      why: `edges/${edge} is not renewed: there is no ${path}. Give the policy with --policy.`,
+      isFailure: true,
+    });
+    return;
+  }
   const refuse = (why: string) =>
     changes.refused.push({
       why: `edges/${edge} is not renewed: ${why}. Take that folder away if the edge is gone.`,

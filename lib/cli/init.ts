@@ -3,6 +3,7 @@ import { randomBytes, X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
+import { KeylessError } from '../errors.ts';
 import { alternativeNames } from '../protocol/alternative-names.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
@@ -145,11 +146,32 @@ function planOf(args: readonly string[]): Plan {
   };
 }
 
-function authorityIn(files: NewFiles): CertificateAuthority {
-  files.folder('ca');
-  if (files.has('ca/ca.crt')) {
+function unusable(what: string, cause?: unknown): KeylessError {
+  return new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', what, { cause });
+}
+
+function loadAuthority(files: NewFiles): CertificateAuthority {
+  try {
     return CertificateAuthority.load(files.read('ca/ca.crt'), files.read('ca/ca.key'));
+  } catch (cause) {
+    throw unusable(`ca/ca.crt and ca/ca.key cannot be used: ${(cause as Error).message}`, cause);
   }
+}
+
+/** Another authority would take the place of the key that was kept, and its certificates would be nobody's to whom knows the first. */
+function requireNoAuthority(files: NewFiles): void {
+  const edges = files.names('edges').map((edge) => `edges/${edge}/ca.crt`);
+  const left = ['ca/ca.key', 'server/ca.crt', ...edges].find((name) => files.has(name));
+  if (left === undefined) return;
+  throw unusable(
+    `There is ${left}, but not ca/ca.crt: bring the authority's folder ca back (server/ca.crt is a copy of ca.crt), or begin in another directory.`,
+  );
+}
+
+function authorityIn(files: NewFiles): CertificateAuthority {
+  if (files.has('ca/ca.crt')) return loadAuthority(files);
+  requireNoAuthority(files);
+  files.folder('ca');
   const authority = CertificateAuthority.make('keyless-tls', AUTHORITY_DAYS);
   files.write('ca/ca.key', authority.keyPem);
   files.write('ca/ca.crt', authority.certPem);

@@ -80,10 +80,12 @@ test('an edge that was taken out of the policy is not renewed, nor put back', ()
   assert.match(again.stderr, /does not name it/);
 });
 
-test('without a policy nobody is renewed, and none is made', () => {
+test('without a policy nobody is renewed, and none is made, and the exit code says so', () => {
   renameSync(at('server/policy.json'), at('elsewhere.json'));
   const e1 = identity('e1');
-  assert.match(renew().stderr, /edges\/e1 is not renewed/);
+  const without = renew();
+  assert.equal(without.status, 1);
+  assert.match(without.stderr, /edges\/e1 is not renewed: there is no .*policy\.json\./);
   assert.deepEqual(
     [identity('e1'), statSync(at('server/policy.json'), { throwIfNoEntry: false })],
     [e1, undefined],
@@ -285,4 +287,39 @@ test('what ends in a number is no name of a server, unless it is an address; pat
   const made = cli('init', at("it's here"));
   assert.equal(made.status, 0);
   assert.match(made.stdout, /--keys '\S*\/it'\\''s here\/server\/keys' --policy '/);
+});
+
+for (const [what, take, left] of [
+  ['its certificate is gone', () => rmSync(at('ca/ca.crt')), 'ca/ca.key'],
+  ['its folder was taken offline', () => renameSync(at('ca'), at('offline')), 'server/ca.crt'],
+] as const) {
+  test(`no second authority is made where there was one and ${what}`, () => {
+    const [key, e1] = [readFileSync(at('ca/ca.key'), 'utf8'), identity('e1')];
+    take();
+    const folder = existsSync(at('offline')) ? 'offline' : 'ca';
+    for (const args of [
+      ['--edge', 'e3'],
+      ['--renew', '--edge', 'e1'],
+      ['--renew-due', '10'],
+    ]) {
+      const { status, stderr } = renew(...args);
+      assert.notEqual(status, 0, args.join(' '));
+      if (folder === 'ca' || args[0] !== '--renew-due')
+        assert.match(stderr, new RegExp(`There is ${left}, but not ca/ca\\.crt: bring .* back`));
+    }
+    assert.equal(readFileSync(at(`${folder}/ca.key`), 'utf8'), key);
+    assert.deepEqual([identity('e1'), existsSync(at('edges/e3'))], [e1, false]);
+  });
+}
+
+test('of an authority that is damaged the files are named', () => {
+  for (const name of ['ca/ca.crt', 'ca/ca.key']) {
+    const whole = readFileSync(at(name));
+    writeFileSync(at(name), '');
+    const { status, stderr } = renew('--edge', 'e3');
+    assert.equal(status, 1);
+    assert.match(stderr, /^keyless-tls: ca\/ca\.crt and ca\/ca\.key cannot be used: /);
+    writeFileSync(at(name), whole);
+  }
+  assert.equal(renew('--edge', 'e3').status, 0);
 });
