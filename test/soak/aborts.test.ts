@@ -1,16 +1,17 @@
-/** 10,000 handshakes aborted at random moments of the operation: no crash, no growth, no job left. */
+/** 12,000 handshakes aborted at random moments of the operation: no crash, no growth, no job left. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { makeAuthority } from '../helpers/certificates.ts';
 import { randomFrom, StormServer, storm } from '../helpers/storm.ts';
 
-const THOUSANDS = 10;
-/** Before they are counted: until V8 has compiled what it will. It went from 64 to 70 MB in five, and stayed there for fifty. */
-const WARM_UP_THOUSANDS = 5;
-/** Of the resident set after the second thousand. */
+/** The least of the last three counts: what leaks is in all of them, pages that V8 is about to give back (3 to 5 MB) are not. */
+const THOUSANDS = 12;
+/** Before they are counted: until V8 has compiled what it will. From 62 MB it comes to 70 in five to ten, and to 71.8 in fifty. */
+const WARM_UP_THOUSANDS = 10;
+/** Of the resident set after the second thousand, or the third if that is less. */
 const GROWTH_LIMIT = 1.05;
 
-it('10,000 aborted handshakes leave nothing behind', async (test) => {
+it('12,000 aborted handshakes leave nothing behind', async (test) => {
   const server = await StormServer.start(test, await (await makeAuthority()).issue({ type: 'rsa' }), 15);
   const seed = Math.floor(Math.random() * 1e9) + 1;
   test.diagnostic(`seed ${seed}`);
@@ -27,7 +28,7 @@ it('10,000 aborted handshakes leave nothing behind', async (test) => {
   const { operations } = await server.report();
   test.diagnostic(`operations begun: ${operations}`);
   assert.ok(operations > 1000, 'the storm reached the operations');
-  const [second, last] = [sizes[1] as number, sizes.at(-1) as number];
+  const [second, last] = [Math.min(...sizes.slice(1, 3)), Math.min(...sizes.slice(-3))];
   assert.ok(last <= second * GROWTH_LIMIT, `grew from ${second} to ${last}`);
   assert.deepEqual(await server.end(), [0, null]);
 });
