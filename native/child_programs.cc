@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
 
@@ -102,10 +103,14 @@ void CloseListedFrom(int first) {
 void CloseFrom(int first) {
   if (syscall(SYS_close_range, first, ~0U, 0) != 0) CloseListedFrom(first);
 }
+
+// What an app is given to listen on port 443 (AmbientCapabilities of systemd), all that it starts would have too.
+void GiveUpCapabilities() { prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); }
 #else
 void CloseFrom(int first) {
   for (int descriptor = getdtablesize() - 1; descriptor >= first; --descriptor) close(descriptor);
 }
+void GiveUpCapabilities() {}
 #endif
 
 // Addons open descriptors that programs inherit, and so may have who started this process. All that there can be may be open:
@@ -129,6 +134,7 @@ int BecomeChild(const Start& start) {
   close(start.ours);
   if (setsid() < 0 || !TieToParent(start.tether) || !ArrangeDescriptors(start) || chdir("/") != 0) return errno;
   ResetSignals();
+  GiveUpCapabilities();
   execve(start.words[0], start.words, start.environment);
   return errno;
 }

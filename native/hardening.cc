@@ -40,11 +40,17 @@ bool LockMemory() {
 #endif
 }
 
+// Whoever has it in one of the three becomes root again.
+bool HasRoot() {
+  uid_t real, effective, saved;
+  return getresuid(&real, &effective, &saved) != 0 || real == 0 || effective == 0 || saved == 0;
+}
+
 // An app that was started as root and becomes another user leaves this process behind. glibc does it for all threads; with the
-// user go all capabilities.
+// user go all capabilities. Root that the app has only put aside (seteuid) must be taken up to be given up.
 bool GiveUpRoot() {
-  if (geteuid() != 0) return true;
-  return setgroups(0, nullptr) == 0 && setresgid(kNobody, kNobody, kNobody) == 0 &&
+  if (!HasRoot()) return true;
+  return seteuid(0) == 0 && setgroups(0, nullptr) == 0 && setresgid(kNobody, kNobody, kNobody) == 0 &&
          setresuid(kNobody, kNobody, kNobody) == 0;
 }
 

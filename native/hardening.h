@@ -11,7 +11,7 @@ enum Hardening : int {
   kFewSystemCalls = 4,    // seccomp: memory, threads, time and the descriptors that are open
   kEndsWithParent = 8,    // killed with the process or thread that started it, also when it is stopped
   kNoNewDescriptors = 16,  // neither files nor sockets, by whatever way
-  kNoPrivileges = 32,     // not root any more; true where it never was
+  kNoPrivileges = 32,     // not root any more, nor able to become it again; true where it never was
 };
 
 // Irrevocable, for all threads. Call it once, before there are keys, and when all is open that is needed.

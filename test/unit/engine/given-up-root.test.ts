@@ -1,0 +1,48 @@
+/** What a process with keys has of the rights of the app that started it: nothing. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+
+const HARDENING = new URL('../../../lib/engine/hardening.js', import.meta.url);
+const CHILD_PROGRAM = new URL('../../../lib/engine/child-program.js', import.meta.url);
+const asRoot = { skip: process.getuid?.() === 0 ? false : 'needs root' };
+
+/** @returns what it has printed */
+function run(source: string, before: readonly string[] = []): string {
+  const [program, ...args] = [...before, process.execPath, '--input-type=module', '-e', source];
+  const { stdout, stderr } = spawnSync(program!, args, { encoding: 'utf8' });
+  assert.equal(stderr, '');
+  return stdout;
+}
+
+test('root that the app has put aside, and could take up again, is given up', asRoot, () => {
+  // Opened before, as nothing is afterwards.
+  const printed = run(`
+    import { openSync, readSync, writeSync } from 'node:fs';
+    import { hardenProcess } from ${JSON.stringify(HARDENING.href)};
+    const status = openSync('/proc/self/status');
+    process.seteuid(1000);
+    const { noPrivileges } = hardenProcess();
+    const text = Buffer.alloc(8192);
+    writeSync(1, noPrivileges + '\\n' + text.subarray(0, readSync(status, text)));`);
+  assert.match(printed, /^true\n/);
+  assert.match(printed, /^Uid:(?:\t65534){4}$/m);
+  assert.match(printed, /^Gid:(?:\t65534){4}$/m);
+  assert.match(printed, /^CapPrm:\t0+$/m);
+});
+
+test('capabilities that the app hands on to all that it starts are not handed on', asRoot, () => {
+  const capabilities = ['--inh-caps', '+net_bind_service', '--ambient-caps', '+net_bind_service'];
+  const printed = run(
+    `
+    import { readFileSync } from 'node:fs';
+    import { ChildProgram } from ${JSON.stringify(CHILD_PROGRAM.href)};
+    import { childrenOf } from ${JSON.stringify(new URL('../../helpers/child-processes.js', import.meta.url).href)};
+    const program = new ChildProgram('/bin/sleep', ['1000'], {});
+    const ambient = (pid) => /^CapAmb:\\t0*(.*)$/m.exec(readFileSync('/proc/' + pid + '/status', 'utf8'))[1];
+    console.log(ambient(process.pid), childrenOf(process.pid).map(ambient));
+    program.end(() => undefined);`,
+    ['setpriv', ...capabilities],
+  );
+  assert.equal(printed, "400 [ '' ]\n");
+});
