@@ -9,11 +9,13 @@ import {
   type ClientHttp2Stream,
   type ClientSessionRequestOptions,
   connect,
+  constants,
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { type Backend, connectBackend } from './backend.ts';
 import { BackendTimeout } from './failure.ts';
+import { MOST_FIELDS } from './headers.ts';
 
 export interface BackendSessionOptions {
   /** Until the backend has told its settings; without a word from it, although it was asked something. */
@@ -47,6 +49,13 @@ export class BackendSession {
   #limit = 0;
   #streams = 0;
   #used = false;
+  /**
+   * It has refused a request although others of it go on, and none of them has ended since: Node's servers do for as long as they hold 10 MB
+   * that slow clients do not take.
+   */
+  #full = false;
+  /** The last stream that it has looked at, or may have. */
+  #lastSeen = Number.POSITIVE_INFINITY;
   #heardBytes = 0;
   /** When the first request was sent after which nothing has been heard; `undefined`: there is none. */
   #unheardSince: number | undefined;
@@ -59,6 +68,9 @@ export class BackendSession {
     this.#socket = connectBackend(backend, { protocol: 'h2' });
     this.#session = connect(`${schemeOf(backend)}://${host.includes(':') ? `[${host}]` : host}:${port}`, {
       createConnection: () => this.#socket,
+      maxHeaderListPairs: MOST_FIELDS,
+      // Nobody asks for it, and what nobody reads stays in memory.
+      settings: { enablePush: false },
     });
     this.#connecting = setTimeout(() => this.#session.destroy(new BackendTimeout()), options.timeoutMs);
     this.#listen();
@@ -75,7 +87,7 @@ export class BackendSession {
 
   /** Requests that it can be given, now. */
   get room(): number {
-    return this.#isReady ? Math.max(0, this.#limit - this.#streams) : 0;
+    return this.#isReady && !this.#full ? Math.max(0, this.#limit - this.#streams) : 0;
   }
 
   /** Whether it has ever been given a request. */
@@ -85,7 +97,12 @@ export class BackendSession {
 
   /** Whether its connection has ended, whoever has ended it. */
   get lost(): boolean {
-    return this.#socket.destroyed;
+    return this.#session.destroyed || this.#socket.destroyed;
+  }
+
+  /** RFC 9113 §8.7: whether the backend says that it has not looked at this request. That is never a code of GOAWAY, which Node.js gives all of them. */
+  hasRefused({ id = 0, rstCode }: ClientHttp2Stream): boolean {
+    return id > this.#lastSeen || (!this.#session.destroyed && rstCode === constants.NGHTTP2_REFUSED_STREAM);
   }
 
   /** @throws Error of node:http2 for fields that cannot be sent */
@@ -97,6 +114,7 @@ export class BackendSession {
     this.#unheardSince ??= performance.now();
     stream.on('close', () => {
       this.#streams -= 1;
+      this.#full = this.#streams > 0 && stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM;
       this.#events.onRoom();
     });
     return stream;
@@ -147,7 +165,10 @@ export class BackendSession {
         failure = error;
         this.#leave();
       })
-      .on('goaway', () => this.#leave())
+      .on('goaway', (_code, lastSeen) => {
+        this.#lastSeen = lastSeen;
+        this.#leave();
+      })
       .on('close', () => {
         this.#leave();
         this.#events.onClosed(failure);

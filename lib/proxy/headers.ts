@@ -2,6 +2,9 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 
+/** Of a message over HTTP/2: as many as Node's 64 KiB can hold, of which each takes 32 bytes and its own. */
+export const MOST_FIELDS = 2048;
+
 /** Between two neighbours only (RFC 9110 §7.6.1, RFC 9113 §8.2.2); `expect` was answered by this proxy. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',

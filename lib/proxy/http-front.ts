@@ -16,7 +16,7 @@ import { Exchange, type Sender, type Sent } from './exchange.ts';
 import { ClientFault, reasonOf, statusOfUnread } from './failure.ts';
 import { refuse } from './final-status.ts';
 import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
-import { type Client, requestHeaders, takesTrailers } from './headers.ts';
+import { type Client, MOST_FIELDS, requestHeaders, takesTrailers } from './headers.ts';
 import { endWhenIdle } from './idle-session.ts';
 import { Line } from './line.ts';
 import { quiet } from './quiet.ts';
@@ -115,7 +115,7 @@ export class HttpFront {
       this.#visits.get(socket)?.contain(() => this.#failUnread(error, socket as TLSSocket)),
     );
     this.#http2 = createHttp2Server(
-      { settings: { maxConcurrentStreams: MAX_STREAMS } },
+      { settings: { maxConcurrentStreams: MAX_STREAMS }, maxHeaderListPairs: MOST_FIELDS },
       (request, response) => this.#contain(request, (visit) => this.#serve(request, response, visit)),
     );
     // As a request; without a listener Node answers it.

@@ -43,33 +43,21 @@ function headOf(
   return { status, headers: endToEnd(headers), body: stream, isWhole, trailers: () => endToEnd(trailers) };
 }
 
-/**
- * RFC 9113 §8.7: the backend has not looked at it, also if that is what its GOAWAY says. Servers of Node.js reset with
- * ENHANCE_YOUR_CALM what comes before they have put away a stream that has ended: unseen, too, but that is no rule.
- */
-function mayRepeat(method: string, code: number): boolean {
-  const { NGHTTP2_REFUSED_STREAM, NGHTTP2_ENHANCE_YOUR_CALM } = constants;
-  return code === NGHTTP2_REFUSED_STREAM || (code === NGHTTP2_ENHANCE_YOUR_CALM && isIdempotent(method));
-}
+/** Servers of Node.js reset so what they have not looked at, but that is no rule. */
+const { NGHTTP2_ENHANCE_YOUR_CALM } = constants;
 
 /** What a request is given by its backend. */
 interface Heard {
   resolve(head: AnswerHead): void;
   reject(error: Error): void;
-  /** Whether its connection was a kept one, and has ended. */
-  wasStale(): boolean;
+  /** Of a stream without an answer. */
+  mayRepeat(): boolean;
 }
 
-function listen(
-  stream: ClientHttp2Stream,
-  { method }: OutgoingRequest,
-  { resolve, reject, wasStale }: Heard,
-): void {
+function listen(stream: ClientHttp2Stream, { resolve, reject, mayRepeat }: Heard): void {
   const [isWhole, trailers] = [watchEnd(stream), {} as IncomingHttpHeaders];
-  const fail = (error: Error) => {
-    const stale = isIdempotent(method) && wasStale() && !(error instanceof BackendTimeout);
-    reject(stale || mayRepeat(method, stream.rstCode ?? 0) ? new StaleConnection() : error);
-  };
+  const fail = (error: Error) =>
+    reject(!(error instanceof BackendTimeout) && mayRepeat() ? new StaleConnection() : error);
   stream
     .on('trailers', (fields) => Object.assign(trailers, fields))
     .on('response', (headers) => resolve(headOf(stream, headers, trailers, isWhole)))
@@ -95,8 +83,11 @@ export class Http2Backend {
     const answer = new Promise<AnswerHead>((resolve, reject) => {
       const start = (session: BackendSession) => {
         const kept = session.used;
-        [stream, over] = [session.request(fields, options), session];
-        listen(stream, outgoing, { resolve, reject, wasStale: () => kept && session.lost });
+        const asked = session.request(fields, options);
+        [stream, over] = [asked, session];
+        const mayBeUnseen = () => (kept && session.lost) || asked.rstCode === NGHTTP2_ENHANCE_YOUR_CALM;
+        const mayRepeat = () => session.hasRefused(asked) || (isIdempotent(outgoing.method) && mayBeUnseen());
+        listen(asked, { resolve, reject, mayRepeat });
         stream.on('headers', (headers) => {
           if (Number(headers[':status']) === EARLY_HINTS) sender.passHints(headers);
         });

@@ -136,6 +136,35 @@ function framing(answer: (socket: Socket, id: number) => void): Server {
   });
 }
 
+/** GOAWAY with `code`, of which `seen` is the last stream; which methods are sent again where a connection was kept (RFC 9113 §8.7). */
+const GOAWAYS: readonly (readonly [name: string, code: number, seen: number, statuses: object])[] = [
+  ['with a fault, of what it may have looked at', 2, 0, { GET: 200, POST: 502 }],
+  ['with REFUSED_STREAM, of what it may have looked at', 7, 0, { GET: 200, POST: 502 }],
+  ['with a fault, of what it has not looked at', 2, -2, { GET: 200, POST: 200 }],
+];
+
+for (const [name, code, seen, statuses] of GOAWAYS)
+  test(`GOAWAY ${name}: a request is sent again where it may be`, async () => {
+    let attempts = 0;
+    const server = framing((socket, id) => {
+      attempts += 1;
+      // The first of each is what makes a kept connection.
+      if (attempts !== 2) socket.write(frame(HEADERS, END_HEADERS | END_STREAM, id, OK));
+      else socket.write(frame(GOAWAY, 0, 0, words(id + seen, code)));
+    });
+    await serving(`h2c://127.0.0.1:${await portOf(server)}`, async (port) => {
+      const session = connect(port);
+      for (const [method, status] of Object.entries(statuses)) {
+        attempts = 0;
+        assert.equal(await ask(session), 200);
+        assert.equal(await ask(session, method), status);
+        assert.equal(attempts, status === 200 ? 3 : 2);
+      }
+      session.close();
+    });
+    server.close();
+  });
+
 const ENDS: Readonly<Record<string, (socket: Socket, id: number) => unknown>> = {
   'RST_STREAM with NO_ERROR': (socket, id) => socket.write(frame(RST_STREAM, 0, id, words(0))),
   'RST_STREAM with CANCEL': (socket, id) => socket.write(frame(RST_STREAM, 0, id, words(8))),

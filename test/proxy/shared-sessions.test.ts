@@ -1,0 +1,93 @@
+/** One connection of HTTP/2 to a backend, which clients share: what one of them, or the backend, does there is not the others' harm. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import { after, before, test } from 'node:test';
+import { HostsFolder, inFrontOf, portOf } from '../helpers/proxying.ts';
+
+let folder: HostsFolder;
+before(async () => {
+  folder = await HostsFolder.make();
+  await folder.add('www', ['localhost']);
+});
+after(() => folder.remove());
+
+function connect(port: number): http2.ClientHttp2Session {
+  const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
+  return session.on('error', () => undefined);
+}
+
+/** When the head has come; its body is left where it is. */
+async function statusOf(stream: http2.ClientHttp2Stream): Promise<number> {
+  const [head] = await once(
+    stream.on('error', () => undefined),
+    'response',
+  );
+  return head[':status'];
+}
+
+/** Of which a server of Node.js holds some 25 that clients do not read, and then refuses all further requests of their connection. */
+const PAGE = Buffer.alloc(500_000, 'x');
+const UNREAD = 60;
+
+test('a client that does not read fills a connection to the backend, and the others get another', async () => {
+  const sessions: http2.ServerHttp2Session[] = [];
+  const backend = http2.createServer((request, response) => {
+    request.resume();
+    response.end(request.url === '/page' ? PAGE : 'ok');
+  });
+  backend.on('session', (session) => sessions.push(session));
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend)}`, folder, [], async (port) => {
+    const [slow, other] = [connect(port), connect(port)];
+    for (let count = 0; count < UNREAD; count += 1)
+      assert.equal(await statusOf(slow.request({ ':path': '/page' })), 200, `page ${count}`);
+    // Whose request finds it full is no client's choice: a POST that does is not sent again.
+    for (const method of ['GET', 'POST', 'GET', 'POST']) {
+      const request = other.request({ ':method': method, ':path': '/' });
+      request.end();
+      assert.equal(await statusOf(request), 200, method);
+    }
+    assert.ok(sessions.length > 1 && sessions.length < 6, `${sessions.length} connections`);
+    for (const client of [slow, other]) client.destroy();
+  });
+  backend.close();
+});
+
+test('a backend is told that nobody takes what it pushes', async () => {
+  const allowed: boolean[] = [];
+  const backend = http2.createServer();
+  backend.on('stream', (stream: http2.ServerHttp2Stream) => {
+    allowed.push(stream.pushAllowed);
+    stream.respond({ ':status': 200 }, { endStream: true });
+  });
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend)}`, folder, [], async (port) => {
+    const session = connect(port);
+    for (let count = 0; count < 2; count += 1)
+      assert.equal(await statusOf(session.request({ ':path': '/' })), 200);
+    session.destroy();
+  });
+  assert.deepEqual(allowed, [false, false]);
+  backend.close();
+});
+
+const FIELDS = 500;
+
+test('as many fields as a head of HTTP/1.1 can have pass in requests and answers of HTTP/2', async () => {
+  const fields = Object.fromEntries(Array.from({ length: FIELDS }, (_, index) => [`x-${index}`, '1']));
+  const countOf = (headers: object) => Object.keys(headers).filter((name) => /^x-\d/.test(name)).length;
+  let asked = 0;
+  const backend = http2.createServer({ maxHeaderListPairs: 1000 }, (request, response) => {
+    asked = countOf(request.headers);
+    response.writeHead(200, fields).end();
+  });
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend)}`, folder, [], async (port) => {
+    const session = http2.connect(`https://localhost:${port}`, {
+      ca: folder.authority.certPem,
+      maxHeaderListPairs: 1000,
+    });
+    const [head] = await once(session.request({ ':path': '/', ...fields }), 'response');
+    assert.deepEqual([head[':status'], asked, countOf(head)], [200, FIELDS, FIELDS]);
+    session.destroy();
+  });
+  backend.close();
+});
