@@ -20,7 +20,7 @@ export interface HandshakeOptions {
   readonly key?: Partial<PrivateKey> | undefined;
   /** PEM; without it the peer's certificate is not verified. */
   readonly ca?: string | undefined;
-  /** Clients: checked against the certificate where there is `ca`, and sent, if it is no IP address (RFC 6066 §3). */
+  /** Clients: checked against the certificate where there is `ca`, and sent, without a last dot, if it is no IP address (RFC 6066 §3). */
   readonly servername?: string | undefined;
   readonly ALPNProtocols?: readonly string[] | undefined;
   readonly ciphers?: string | undefined;
@@ -133,8 +133,15 @@ function cipherOptions(
   };
 }
 
+/** OpenSSL takes a first dot for all names below, and a last one for a part of the name (RFC 6066 §3: it is none). */
+function hostName(options: HandshakeOptions): string | undefined {
+  const name = text(options, 'servername');
+  if (name?.startsWith('.')) throw invalid('"servername" must be a host name, which begins with no dot.');
+  return name?.replace(/\.$/, '');
+}
+
 function nameOptions(options: HandshakeOptions): Pick<RawEndpointOptions, 'servername' | 'certificateName'> {
-  const certificateName = text(options, 'servername');
+  const certificateName = hostName(options);
   const isSent = certificateName !== undefined && isIP(certificateName) === 0;
   return { servername: isSent ? certificateName : undefined, certificateName };
 }

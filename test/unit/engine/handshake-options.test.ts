@@ -110,6 +110,12 @@ it('versions, protocols and the request for a certificate have their types', () 
   for (const options of bad) refuses({ role: 'server', ...options }, 'ERR_KEYLESS_INVALID_ARGUMENT');
 });
 
+// To OpenSSL it is every name below: whoever has a certificate there would be taken for it.
+it('a name to check begins with no dot', () => {
+  for (const servername of ['.', '.test', '.localhost.'])
+    refuses({ role: 'client', ca: issued.certPem, servername }, 'ERR_KEYLESS_INVALID_ARGUMENT');
+});
+
 it('what OpenSSL does not know, it says', () => {
   const bad = [
     { ciphers: 'nothing' },

@@ -166,6 +166,12 @@ describe('a Handshake', () => {
     assert.equal(wrong.client.state, 'FAILED');
   });
 
+  it('is with a host name, also one with its last dot, which is not sent (RFC 6066 §3)', () => {
+    const both = pair({}, { servername: 'localhost.' });
+    both.finish({ server: rsa.keyPem });
+    assert.deepEqual([both.client.state, both.server.info.servername], ['DONE', 'localhost']);
+  });
+
   it('signs with the schemes of its key', () => {
     const both = pair({ key: { schemes: ['rsa_pss_rsae_sha512'] } });
     const [operation] = both.finish({ server: rsa.keyPem });
