@@ -20,8 +20,8 @@ const NO_PAGE = { contentType: 'text/plain', body: Buffer.alloc(0) };
 
 function metricsPage(metrics: MetricsSource): Server {
   const page = new PageForAll(async () => Buffer.from(await metrics.render()));
-  return oneRequestServer(async (target) => {
-    if (target !== '/metrics') return { status: '404 Not Found', ...NO_PAGE };
+  return oneRequestServer(async (path) => {
+    if (path !== '/metrics') return { status: '404 Not Found', ...NO_PAGE };
     try {
       return { status: '200 OK', contentType: metrics.contentType, body: await page.next() };
     } catch {

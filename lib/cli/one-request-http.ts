@@ -18,8 +18,8 @@ const MAX_HEAD_BYTES = 16_384;
 /** To ask, from the connection on; and again to read the answer. */
 const PATIENCE_MS = 5000;
 
-/** @param answer must not reject; it gets the target as it was sent, `undefined` for another method than GET */
-export function oneRequestServer(answer: (target: string | undefined) => Promise<PageAnswer>): Server {
+/** @param answer must not reject; it gets the path as it was sent, `undefined` for another method than GET and HEAD */
+export function oneRequestServer(answer: (path: string | undefined) => Promise<PageAnswer>): Server {
   const places = new HalfOpen(MAX_CONNECTIONS);
   return createServer({ allowHalfOpen: true }, (socket) => {
     places.add(socket);
@@ -28,10 +28,11 @@ export function oneRequestServer(answer: (target: string | undefined) => Promise
     readHead(socket.on('error', end).on('end', end), async (head) => {
       socket.off('end', end);
       hasAsked();
-      const page = await answer(targetOf(head));
+      const request = requestOf(head);
+      const page = await answer(request && pathOf(request));
       if (!socket.writable) return;
       endInTime(socket);
-      socket.end(bytesOf(page), end);
+      socket.end(bytesOf(page, request), end);
     });
   });
 }
@@ -56,11 +57,22 @@ function readHead(socket: Socket, use: (head: string) => void): void {
   });
 }
 
-function targetOf(head: string): string | undefined {
-  return /^GET (\S+) HTTP\/1\.\d\r\n/.exec(head)?.[1];
+interface Request {
+  readonly method: 'GET' | 'HEAD';
+  readonly target: string;
 }
 
-function bytesOf({ status, contentType, body }: PageAnswer): Buffer {
+function requestOf(head: string): Request | undefined {
+  const [, method, target] = /^(GET|HEAD) (\S+) HTTP\/1\.\d\r\n/.exec(head) ?? [];
+  return target === undefined ? undefined : { method: method as Request['method'], target };
+}
+
+/** What a target says behind the path is for pages that have a choice. */
+function pathOf({ target }: Request): string {
+  return target.replace(/\?.*$/, '');
+}
+
+function bytesOf({ status, contentType, body }: PageAnswer, request: Request | undefined): Buffer {
   const head = [
     `HTTP/1.1 ${status}`,
     `content-type: ${contentType}`,
@@ -68,5 +80,6 @@ function bytesOf({ status, contentType, body }: PageAnswer): Buffer {
     `date: ${new Date().toUTCString()}`,
     'connection: close',
   ];
-  return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]);
+  const content = request?.method === 'HEAD' ? [] : [body];
+  return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), ...content]);
 }

@@ -104,9 +104,17 @@ test('a request that comes in pieces, or from a client that has ended its side, 
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nup 1\n$/s);
 });
 
+test('a query changes nothing, and HEAD has no page', async (t) => {
+  const port = await start(t, async () => 'up 1\n');
+  const text = await exchange(port, 'GET /metrics?collect%5B%5D=up HTTP/1.1\r\n\r\n');
+  assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nup 1\n$/s);
+  const head = await exchange(port, 'HEAD /metrics HTTP/1.1\r\n\r\n');
+  assert.match(head, /^HTTP\/1\.1 200 OK\r\n.*content-length: 5\r\n.*\r\n\r\n$/s);
+});
+
 test('nobody gets anything else, or a head that has no end', async (t) => {
   const port = await start(t, async () => 'up 1\n');
-  for (const line of ['GET / HTTP/1.1', 'POST /metrics HTTP/1.1', 'GET /metrics?a HTTP/1.1', 'x'])
+  for (const line of ['GET / HTTP/1.1', 'POST /metrics HTTP/1.1', 'GET /metrics/?a HTTP/1.1', 'x'])
     assert.match(await exchange(port, `${line}\r\n\r\n`), /^HTTP\/1\.1 404 /);
   assert.equal(await exchange(port, 'x'.repeat(100_000)), '');
 });
