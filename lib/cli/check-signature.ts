@@ -108,6 +108,12 @@ const CANNOT: readonly unknown[] = [
   'ERR_KEYLESS_BAD_SIGNATURE',
 ];
 
+/** Of two that failed, why the one did whose key could: the other one's reason is no news where a holder is away. */
+function moreThanCannot(results: readonly PromiseSettledResult<string>[]): unknown {
+  const failed = results as readonly PromiseRejectedResult[];
+  return failed.find(({ reason }) => !CANNOT.includes((reason as NodeJS.ErrnoException).code))?.reason;
+}
+
 /** @param well what it signs for */
 function foundOut(well: string, { version }: Trial, can: Trial, reason: NodeJS.ErrnoException): string {
   const { code, message } = reason;
@@ -120,7 +126,7 @@ function foundOut(well: string, { version }: Trial, can: Trial, reason: NodeJS.E
 /**
  * Has the key of the certificate sign, for TLS 1.3 and 1.2, and verifies it.
  *
- * @throws where it signs for none, with why not for TLS 1.3; and where it did not say whether it signs for both
+ * @throws where it signs for none, with why not for TLS 1.3, or for 1.2 where only that may pass; and where it did not say whether it signs for both
  */
 export async function checkSignature(
   keys: KeyServers,
@@ -135,6 +141,6 @@ export async function checkSignature(
   const failed = results.findIndex(({ status }) => status === 'rejected');
   if (failed < 0) return well.join(', ');
   const { reason } = results[failed] as PromiseRejectedResult;
-  if (well.length === 0) throw reason;
+  if (well.length === 0) throw moreThanCannot(results) ?? reason;
   return foundOut(well[0]!, trials[failed]!, trials[1 - failed]!, reason);
 }

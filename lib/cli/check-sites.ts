@@ -36,13 +36,17 @@ function certificateOf(content: Buffer): X509Certificate {
   }
 }
 
+/** As OpenSSL reads them, and a file that is named by itself. */
+const LABELS = ['CERTIFICATE', 'X509 CERTIFICATE', 'TRUSTED CERTIFICATE'];
+const CERTIFICATE = /BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/;
+
 /** A site's own, and those of its chain. @returns none: it is something else, such as a key. @throws Error that says why it cannot be read */
 function chainIn(path: string): readonly X509Certificate[] {
   const content = readBounded(path, MAX_FILE_BYTES);
   const text = content.toString('utf8');
   // What is called a certificate is one in DER, or damaged.
-  if (!text.includes('BEGIN CERTIFICATE-----')) return path.endsWith('.crt') ? [certificateOf(content)] : [];
-  return pemBlocks(text, ['CERTIFICATE'], 'The file').map(({ der }) => new X509Certificate(der));
+  if (!CERTIFICATE.test(text)) return path.endsWith('.crt') ? [certificateOf(content)] : [];
+  return pemBlocks(text, LABELS, 'The file').map(({ whole }) => new X509Certificate(whole));
 }
 
 /** Whoever has signed for its own key only may be a site: `openssl req -x509` makes them with `CA:TRUE`. */

@@ -181,6 +181,8 @@ test('check tells of what it cannot read in a directory, and tries the rest; a f
   writeFileSync(join(odd, 'empty.crt'), '');
   writeFileSync(join(odd, 'binary.crt'), new X509Certificate(rsa.certPem).raw);
   writeFileSync(join(odd, 'site.crt'), rsa.certPem);
+  for (const form of ['TRUSTED', 'X509'])
+    writeFileSync(join(odd, `${form}.pem`), rsa.certPem.replaceAll('CERTIFICATE', `${form} CERTIFICATE`));
   const { status, stdout, stderr } = await check('--server', `localhost:${port}`, '--site', odd);
   assert.deepEqual([status, stderr], [1, ''], stdout);
   assert.match(stdout, /^FAIL {2}.*gone\.crt: ENOENT.*its key was not tried\.$/m);
@@ -190,7 +192,8 @@ test('check tells of what it cannot read in a directory, and tries the rest; a f
   );
   assert.match(stdout, /^FAIL {2}.*empty\.crt: it holds no certificate\. If it/m);
   assert.match(stdout, /^ok {4}.* signs for .*binary\.crt: TLS 1\.3/m);
-  assert.match(stdout, /^ok {4}.* signs for .*site\.crt: TLS 1\.3/m);
+  for (const name of ['site.crt', 'TRUSTED.pem', 'X509.pem'])
+    assert.match(stdout, new RegExp(`^ok {4}.* signs for .*${name}: TLS 1\\.3`, 'm'));
   assert.equal(stdout.match(/^FAIL/gm)?.length, 3);
 });
 

@@ -10,6 +10,7 @@ import { before, test } from 'node:test';
 import { explain } from '../../../lib/cli/check-refusal.ts';
 import { checkSignature } from '../../../lib/cli/check-signature.ts';
 import { connectionError, noKeyServer } from '../../../lib/client/errors.ts';
+import { KeylessError } from '../../../lib/errors.ts';
 import { connectKeyServers } from '../../../lib/index.ts';
 import { type ServerConnectionRefused, serverConnectionRefused } from '../../../lib/server/channels.ts';
 import type { KeyServerOptions } from '../../../lib/server/key-server.ts';
@@ -205,4 +206,16 @@ test('what a key server does not do just now, because of a rate, is not taken fo
 
 test('a key that signs for neither fails, with the reason', async () => {
   await assert.rejects(checked('rsa', { contexts: ['digest'] }), { code: 'ERR_KEYLESS_KEY_NOT_FOUND' });
+});
+
+test('where a key cannot sign for the one version, and its holder is away for the other, it is said that the holder is', async () => {
+  const { keyId } = setup.sites.rsa!;
+  const away: StoredKey = {
+    ...{ keyId, label: 'away', kind: { type: 'rsa', curve: undefined, modulusBytes: 256 } },
+    canSign: ({ algorithm }) => algorithm === 'rsa-pkcs1',
+    sign: () => Promise.reject(new KeylessError('ERR_KEYLESS_KEY_STORE', 'locked')),
+  };
+  await assert.rejects(checked('rsa', { keys: { find: () => away } }), {
+    code: 'ERR_KEYLESS_KEY_SERVER_READ',
+  });
 });
