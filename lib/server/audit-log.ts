@@ -10,6 +10,7 @@ import {
   closeSync,
   constants,
   existsSync,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   mkdirSync,
@@ -267,11 +268,13 @@ export class AuditLog {
     }
   }
 
-  /** A file that was taken away takes all that is written, and nobody finds it. */
+  /** A file that was taken away takes all that is written, and nobody finds it; of one that was cut short, the records before are gone. */
   #look(): void {
     this.#lookedMs = this.#clock.now();
-    if (isAtPath(this.#file, this.#path)) return;
-    throw new Error(`${this.#path} was taken away, or is another file`);
+    if (!isAtPath(this.#file, this.#path))
+      throw new Error(`${this.#path} was taken away, or is another file`);
+    if (fstatSync(this.#file).size !== this.#bytes)
+      throw new Error(`${this.#path} was cut short, or written to, by another program`);
   }
 
   #writeLines(): void {

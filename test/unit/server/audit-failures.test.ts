@@ -1,6 +1,14 @@
 /** An audit log whose disk is full or broken, or whose process may open no more files. */
 import assert from 'node:assert/strict';
-import fs, { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, {
+  appendFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, mock, test } from 'node:test';
 import { auditFiles } from '../../../lib/server/audit-files.ts';
@@ -26,15 +34,25 @@ test('a log that cannot be written says so once', () => {
   );
 });
 
-for (const [what, takeAway] of [
-  ['its directory was removed', (directory: string) => rmSync(directory, { recursive: true })],
-  ['its file was moved', (_: string, file: string) => renameSync(file, `${file}.1`)],
+const TAKEN_AWAY = 'was taken away, or is another file';
+const CHANGED = 'was cut short, or written to, by another program';
+
+for (const [what, takeAway, why] of [
+  ['its directory was removed', (directory: string) => rmSync(directory, { recursive: true }), TAKEN_AWAY],
+  ['its file was moved', (_: string, file: string) => renameSync(file, `${file}.1`), TAKEN_AWAY],
   [
     'its file was replaced',
     (_: string, file: string) => {
       renameSync(file, `${file}.1`);
       writeFileSync(file, '');
     },
+    TAKEN_AWAY,
+  ],
+  ['its file was emptied', (_: string, file: string) => truncateSync(file), CHANGED],
+  [
+    'another program has written to its file',
+    (_: string, file: string) => appendFileSync(file, 'x'),
+    CHANGED,
   ],
 ] as const) {
   for (const isClosed of [false, true]) {
@@ -51,9 +69,7 @@ for (const [what, takeAway] of [
       log.append('operation', {});
       if (isClosed) log.close();
       assert.deepEqual(log.head, head);
-      assert.deepEqual(failures, [
-        `The audit log cannot be written: ${file} was taken away, or is another file`,
-      ]);
+      assert.deepEqual(failures, [`The audit log cannot be written: ${file} ${why}`]);
     });
   }
 }
