@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { hkdfSync, X509Certificate } from 'node:crypto';
+import crypto, { hkdfSync, X509Certificate } from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { after, before, test } from 'node:test';
 import { decodeCapabilities } from '../../../lib/protocol/capabilities.ts';
 import { capabilitiesRequest, ticketKeysRequest } from '../../../lib/protocol/request-encoder.ts';
@@ -7,6 +8,7 @@ import { decodeTicketKeys } from '../../../lib/protocol/ticket-keys.ts';
 import { Grants, type GrantsOptions } from '../../../lib/server/grants.ts';
 import type { KeyServer } from '../../../lib/server/key-server.ts';
 import { identityOf } from '../../../lib/server/peer-identity.ts';
+import { ticketGroupsOf } from '../../../lib/server/ticket-groups.ts';
 import { TicketKeys } from '../../../lib/server/ticket-keys.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -101,6 +103,26 @@ test('a revocation changes the keys of the groups that it concerns, and of all i
     generation(['sha256/y', 'sha256/z', 'DNS:b']),
     generation(['sha256/z', 'sha256/y', 'sha256/z']),
   );
+});
+
+test('of thousands of groups those are made one by one that a revoked name concerns', (t) => {
+  const clients = Array.from({ length: 3000 }, (_, at) => ({
+    ...{ name: `c${at}`, identities: [`DNS:c${at}`], tickets: { group: `g${at}` } },
+  }));
+  const revoked = ['DNS:c7', 'DNS:c7', 'sha256/y', 'DNS:nobody'];
+  const made = t.mock.method(crypto, 'createHash');
+  syncBuiltinESMExports();
+  const groups = ticketGroupsOf({ clients, revoked });
+  made.mock.restore();
+  syncBuiltinESMExports();
+  assert.equal(made.mock.callCount(), 2);
+  const generationOf = (name: string) => Buffer.from(groups.get(name)!.generation).toString('hex');
+  const hashOf = (...names: string[]) => {
+    const lines = names.map((name) => `${name}\n`).join('');
+    return crypto.createHash('sha256').update(lines).digest('hex');
+  };
+  assert.equal(generationOf('g7'), hashOf('DNS:c7', 'DNS:nobody', 'sha256/y'));
+  assert.deepEqual([generationOf('g8'), generationOf('g0')], Array(2).fill(hashOf('DNS:nobody', 'sha256/y')));
 });
 
 test('who is revoked no more gets keys that nobody has had, where the policy names another generation', () => {
