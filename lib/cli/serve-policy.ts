@@ -31,7 +31,7 @@ function takenBack(before: GrantsOptions, policy: GrantsOptions): string[] {
 export function watchPolicy(
   seen: SeenFiles,
   first: GrantsOptions,
-  server: KeyServer,
+  server: Pick<KeyServer, 'setGrants'>,
   print: Print,
 ): WatchedFile {
   let before = first;

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import type { ServerKeyFailed } from '../server/channels.ts';
 import { asKeyId, namedIds } from '../server/key-names.ts';
+import type { KeysOptions } from '../server/key-rules.ts';
 import type { KeyProblem, KeyStore, LiveKeyStore, StoredKey } from '../server/key-store.ts';
 import { pkcs11Token } from '../server/stores/pkcs11-token.ts';
 import { sshAgent } from '../server/stores/ssh-agent.ts';
@@ -60,6 +61,8 @@ interface WatchedKeys extends Required<KeyStore> {
 
 export interface ServedKeys extends WatchedKeys {
   watch(): WatchedFile;
+  /** What the policy says that single keys are for, from here on. */
+  setRules(keys: KeysOptions | undefined): void;
 }
 
 type Opened = LiveKeyStore & { readonly problems: readonly KeyProblem[] };
@@ -192,15 +195,25 @@ function requireCompanion(values: StoreValues): void {
   }
 }
 
+function isForSigningOnly(id: string, rules: KeysOptions): boolean {
+  const [, rule] = Object.entries(rules).find(([each]) => each.toLowerCase() === id) ?? [];
+  return rule?.uses?.includes('decrypt') === false;
+}
+
+/** Of what `--allow-decrypt` names, and decrypts. */
+function whyNotNamed(ids: readonly string[], rules: KeysOptions): string | undefined {
+  if (ids.length > 1) return 'several keys that decrypt have that label: give the id of one';
+  return isForSigningOnly(ids[0]!, rules) ? 'by its "uses" in the policy it signs only' : undefined;
+}
+
 /** Why what `--allow-decrypt` names does not decrypt; `undefined`: it does. */
-function whyNotDecrypting(name: string, store: WatchedKeys): string | undefined {
+function whyNotDecrypting(name: string, store: WatchedKeys, rules: KeysOptions): string | undefined {
   const id = asKeyId(name);
   const ids = id === undefined ? namedIds(store, name) : [id];
   const keys = ids.map((each) =>
     store.find({ keyId: Buffer.from(each, 'hex'), certificateDigest: undefined }),
   );
-  if (keys.some((key) => key?.decryptRaw !== undefined))
-    return ids.length > 1 ? 'several keys that decrypt have that label: give the id of one' : undefined;
+  if (keys.some((key) => key?.decryptRaw !== undefined)) return whyNotNamed(ids, rules);
   return keys.some((key) => key !== undefined)
     ? 'it does not decrypt, which RSA keys of --keys and --pkcs11 do'
     : 'there is no such key now';
@@ -211,11 +224,16 @@ function whyNotDecrypting(name: string, store: WatchedKeys): string | undefined 
  *
  * @returns tells of what is otherwise than it was
  */
-function undecryptingTeller(names: readonly string[], store: WatchedKeys, print: Print): () => void {
+function undecryptingTeller(
+  names: readonly string[],
+  store: WatchedKeys,
+  rules: () => KeysOptions,
+  print: Print,
+): () => void {
   const told = new Map<string, string | undefined>();
   return () => {
     for (const name of names) {
-      const why = whyNotDecrypting(name, store);
+      const why = whyNotDecrypting(name, store, rules());
       const isKnown = told.get(name) === why;
       told.set(name, why);
       if (why === undefined || isKnown) continue;
@@ -240,9 +258,14 @@ export async function openKeys(values: StoreValues, print: Print): Promise<Serve
   }
   tellFailures(print);
   const all = together(stores);
-  const tellUndecrypting = undecryptingTeller(values['allow-decrypt'] ?? [], all, print);
+  let rules: KeysOptions = {};
+  const tellUndecrypting = undecryptingTeller(values['allow-decrypt'] ?? [], all, () => rules, print);
   tellUndecrypting();
-  return { ...all, watch: () => all.watch(tellUndecrypting) };
+  const setRules = (of: KeysOptions = {}) => {
+    rules = of;
+    tellUndecrypting();
+  };
+  return { ...all, watch: () => all.watch(tellUndecrypting), setRules };
 }
 
 /** Where two have a key, the first one's is used. */

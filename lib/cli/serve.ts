@@ -252,7 +252,11 @@ function startReloading(
   print: Print,
 ): () => void {
   const watched = [keys.watch(), watchCredentials(values, seen.credentials, server, print)];
-  if (policy !== undefined) watched.push(watchPolicy(seen.policy, policy, server, print));
+  const setGrants = (grants: GrantsOptions | undefined) => {
+    server.setGrants(grants);
+    keys.setRules(grants?.keys);
+  };
+  if (policy !== undefined) watched.push(watchPolicy(seen.policy, policy, { setGrants }, print));
   process.on('SIGHUP', () => {
     for (const each of watched) each.reload();
   });
@@ -305,6 +309,7 @@ async function serveKeys(values: ServeValues, keys: ServedKeys, print: Print): P
     policy: seeFiles(policy === undefined ? [] : [policy]),
   };
   const options = serverOptions(values, keys, print);
+  keys.setRules(options.grants?.keys);
   const server = createKeyServer(options);
   if (!values.quiet) tellOperations(print);
   tellConnections(print);

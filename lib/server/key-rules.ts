@@ -50,6 +50,8 @@ export class KeyRules {
   readonly #contexts = new WeakMap<Scope, ReadonlySet<AllowedContext>>();
   readonly #decrypts = new WeakMap<Scope, boolean>();
   readonly #store: KeyStore;
+  /** Ids of keys that are named for decryption by them. */
+  readonly #decrypting: ReadonlySet<string>;
   /** By which keys are named: these may be others later. */
   readonly #labels: readonly string[];
   /** Whether any key may decrypt. */
@@ -61,13 +63,15 @@ export class KeyRules {
     this.#policy = policy;
     this.#store = store;
     this.#rules = new Map(Object.entries(keys).map(([id, options]) => [id.toLowerCase(), ruleOf(options)]));
-    const named = policy.allowDecrypt === 'every-key' || policy.allowDecrypt.size > 0;
+    const everyKey = policy.allowDecrypt === 'every-key';
     const names = policy.allowDecrypt === 'every-key' ? [] : [...policy.allowDecrypt];
     this.#labels = names.filter((name) => asKeyId(name) === undefined);
+    const ids = names.filter((name) => asKeyId(name) !== undefined);
+    this.#decrypting = new Set([...ids, ...this.#rules.keys()].filter((id) => this.#isFor(id, ids)));
     this.signsDigests =
       policy.contexts.has('digest') ||
       [...this.#rules.values()].some(({ contexts }) => contexts?.has('digest'));
-    this.decrypts = named || [...this.#rules.values()].some(({ uses }) => uses?.has('decrypt'));
+    this.decrypts = everyKey || this.#labels.length > 0 || this.#decrypting.size > 0;
   }
 
   /**
@@ -94,26 +98,38 @@ export class KeyRules {
   /** Whether a client may have anything decrypted, as {@link contextsFor}. */
   decryptsFor(scope: Scope): boolean {
     if (!this.decrypts || !scope.decrypts) return false;
-    if (scope.keys === undefined) return true;
-    const known = this.#decrypts.get(scope);
-    if (known !== undefined) return known;
-    const labelled = this.#labelled();
-    const decrypts = [...scope.keys].some((keyId) => this.#mayDecrypt(keyId, labelled));
-    if (this.#labels.length === 0) this.#decrypts.set(scope, decrypts);
-    return decrypts;
+    let byId = this.#decrypts.get(scope);
+    if (byId === undefined) {
+      byId = this.#decryptsById(scope);
+      this.#decrypts.set(scope, byId);
+    }
+    return byId || this.#labels.some((label) => this.#decryptsByLabel(label, scope));
   }
 
-  /** The ids of the keys that are named by their labels now. */
-  #labelled(): ReadonlySet<string> {
-    const ids = this.#labels.map((label) => namedIds(this.#store, label));
-    return new Set(ids.flatMap((named) => (named.length === 1 ? named : [])));
+  #decryptsById({ keys }: Scope): boolean {
+    if (this.#policy.allowDecrypt !== 'every-key')
+      return [...this.#decrypting].some((id) => keys?.has(id) !== false);
+    return keys === undefined || [...keys].some((id) => this.#isFor(id, [id]));
   }
 
-  #mayDecrypt(keyId: string, labelled: ReadonlySet<string>): boolean {
-    const { uses } = this.#rules.get(keyId) ?? {};
-    if (uses !== undefined) return uses.has('decrypt');
-    const { allowDecrypt } = this.#policy;
-    return allowDecrypt === 'every-key' || allowDecrypt.has(keyId) || labelled.has(keyId);
+  /** Which key it names is looked at each time. One that it does not name yet may come later: for whom may use every key. */
+  #decryptsByLabel(label: string, { keys }: Scope): boolean {
+    const named = namedIds(this.#store, label);
+    const [id] = named;
+    if (id === undefined || named.length > 1) return keys === undefined;
+    return keys?.has(id) !== false && this.#isFor(id, named);
+  }
+
+  /** @param named the ids of keys that are named for decryption, if the rules do not say otherwise */
+  #isFor(id: string, named: readonly string[]): boolean {
+    return this.#rules.get(id)?.uses?.has('decrypt') ?? named.includes(id);
+  }
+
+  #mayDecrypt(keyId: string): boolean {
+    if (this.#policy.allowDecrypt === 'every-key') return this.#isFor(keyId, [keyId]);
+    if (this.#decrypting.has(keyId)) return true;
+    const labelled = this.#labels.map((label) => namedIds(this.#store, label));
+    return labelled.some((named) => named.length === 1 && this.#isFor(keyId, named));
   }
 
   /** @param keyId of the key, 40 hexadecimal digits; @returns why not; `undefined`: it is for that */
@@ -129,6 +145,6 @@ export class KeyRules {
 
   /** As {@link refuseSign}, for the other use. */
   refuseDecrypt(keyId: string): Refusal | undefined {
-    return this.#mayDecrypt(keyId, this.#labelled()) ? undefined : 'use-not-allowed';
+    return this.#mayDecrypt(keyId) ? undefined : 'use-not-allowed';
   }
 }

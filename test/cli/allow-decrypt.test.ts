@@ -5,6 +5,7 @@ import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { subjectKeyId } from '../../lib/protocol/key-id.ts';
 import { premasterRequest } from '../../lib/protocol/request-encoder.ts';
+import { until } from '../helpers/edge.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
 import { type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-process.ts';
 import { connectPeer, type WirePeer } from '../helpers/wire-peer.ts';
@@ -93,4 +94,29 @@ test('a copy of a named file takes nothing from it; when the name is nowhere any
   await serve.event('key-removed');
   assert.equal(await decrypt(peer, publicKey), 'ok');
   assert.equal(toldOf().length, 1);
+});
+
+test('of a named key that is for signing only by the policy it is told, at the start and when the policy changes', async () => {
+  const id = setup.sites.rsa!.keyId.toString('hex').toUpperCase();
+  const write = (uses: readonly string[]) => {
+    const clients = [{ name: 'any', identities: ['DNS:localhost'] }];
+    writeFileSync(files.path('uses.json'), JSON.stringify({ version: 1, clients, keys: { [id]: { uses } } }));
+  };
+  const reason = '--allow-decrypt names it, and by its "uses" in the policy it signs only';
+  write(['sign']);
+  const args = [...files.args, '--allow-decrypt', 'rsa.key', '--policy', files.path('uses.json')];
+  const serve = new ServeProcess(args);
+  running.push(serve);
+  await serve.port();
+  const told = () => serve.events.filter(({ event, file }) => event === 'key-problem' && file === 'rsa.key');
+  assert.deepEqual(
+    told().map((each) => each.reason),
+    [reason],
+  );
+  write(['sign', 'decrypt']);
+  await serve.event('policy');
+  assert.equal(told().length, 1);
+  write(['sign']);
+  await until(() => told().length === 2);
+  assert.equal(told()[1]!.reason, reason);
 });

@@ -12,8 +12,9 @@ import {
 } from '../../../lib/protocol/request-encoder.ts';
 import type { ServerOperation } from '../../../lib/server/channels.ts';
 import type { ClientOptions } from '../../../lib/server/grants.ts';
-import type { KeyOptions, KeysOptions } from '../../../lib/server/key-rules.ts';
+import { type KeyOptions, KeyRules, type KeysOptions } from '../../../lib/server/key-rules.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
+import { policyOf } from '../../../lib/server/policy.ts';
 import { certificateVerify, x25519Exchange } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
@@ -68,6 +69,12 @@ function decrypt(kind: 'rsa' | 'p256' = 'rsa') {
   return result(premasterRequest(ciphertext, 0x0303, setup.sites[kind]!));
 }
 const NOT_THERE = 2;
+
+async function capabilities() {
+  const answer = await peer.ask(capabilitiesRequest());
+  assert.ok(answer.kind === 'result');
+  return decodeCapabilities(answer.payload);
+}
 
 test('a key has the contexts that the policy gives it, and the others those of the key server', async () => {
   await serve({ [idOf('p256').toUpperCase()]: { contexts: ['tls13-client', 'tls12-server'] } });
@@ -154,23 +161,41 @@ test('a key is named for both by its label or its id; the policy has the last wo
     assert.deepEqual([await decrypt(), await sign('rsa', certificateVerify())], ['result', 'result'], name);
     assert.equal(await decrypt('p256'), NOT_THERE);
   }
-  await serve({ [idOf('rsa')]: { uses: ['sign'] } }, { allowDecrypt: ['rsa'] });
-  assert.equal(await decrypt(), NOT_THERE);
+  for (const name of ['rsa', idOf('rsa')]) {
+    await serve({ [idOf('rsa')]: { uses: ['sign'] } }, { allowDecrypt: [name] });
+    assert.equal(await decrypt(), 5, 'nothing decrypts');
+    assert.ok(!(await capabilities()).functions.includes('rsa-premaster'));
+  }
+  await serve({ [idOf('rsa')]: { uses: ['sign'] } }, { allowDecrypt: ['rsa', 'later'] });
+  assert.equal(await decrypt(), NOT_THERE, 'a key of that label may come later');
+});
+
+test('what a client may have decrypted is not looked for among all of its keys at each request', () => {
+  let looks = 0;
+  const keys = new Set(['aa'.repeat(20), 'bb'.repeat(20)]);
+  const each = keys[Symbol.iterator].bind(keys);
+  keys[Symbol.iterator] = () => {
+    looks += 1;
+    return each();
+  };
+  for (const allowDecrypt of [['label'], ['bb'.repeat(20)], 'every-key'] as const) {
+    looks = 0;
+    const rules = new KeyRules(policyOf({ allowDecrypt }), { find: () => undefined, named: () => [] });
+    const scope = { keys, contexts: undefined, decrypts: true };
+    const said = [rules.decryptsFor(scope), rules.decryptsFor(scope), rules.decryptsFor(scope)];
+    assert.equal(new Set(said).size, 1);
+    assert.ok(looks <= 1, `${allowDecrypt}: ${looks}`);
+  }
 });
 
 test('other rules hold at once for the connections that are there, capabilities as well', async () => {
   await serve({});
-  const said = async () => {
-    const answer = await peer.ask(capabilitiesRequest());
-    assert.ok(answer.kind === 'result');
-    return decodeCapabilities(answer.payload);
-  };
-  assert.ok(!(await said()).functions.includes('rsa-premaster'));
+  assert.ok(!(await capabilities()).functions.includes('rsa-premaster'));
   keyServer!.setGrants({
     clients: [CLIENT],
     keys: { [idOf('rsa')]: { contexts: ['digest'], uses: ['sign', 'decrypt'] } },
   });
-  const { functions, contexts } = await said();
+  const { functions, contexts } = await capabilities();
   assert.ok(functions.includes('rsa-premaster') && contexts.includes('digest'));
   assert.deepEqual([await decrypt(), await signDigest('rsa')], ['result', 'result']);
 });
@@ -190,15 +215,18 @@ for (const [what, [keys, options]] of Object.entries(FOR_OTHERS)) {
         grants: { clients: [own, { name: 'b', identities: ['DNS:b'] }], keys: rules },
         ...more,
       });
-      const answer = await peer.ask(capabilitiesRequest());
-      assert.ok(answer.kind === 'result');
-      const { time: _, ...capabilities } = decodeCapabilities(answer.payload);
+      const { time: _, ...said } = await capabilities();
       const digests = [await signDigest('p256'), await signDigest('rsa')];
       const messages = [
         await sign('p256', certificateVerify('client')),
         await sign('rsa', certificateVerify()),
       ];
-      return { capabilities, digests, messages, premasters: [await decrypt('p256'), await decrypt('rsa')] };
+      return {
+        capabilities: said,
+        digests,
+        messages,
+        premasters: [await decrypt('p256'), await decrypt('rsa')],
+      };
     };
     const alone = await told({}, {});
     assert.deepEqual(alone.digests, [5, 5]);
@@ -211,9 +239,7 @@ test('a client is told of what its own keys are for, by their label too', async 
   const own: ClientOptions = { ...CLIENT, keys: [idOf('rsa'), idOf('p256')] };
   const keys: KeysOptions = { [idOf('p256')]: { contexts: ['digest'] } };
   await serve({}, { grants: { clients: [own], keys }, allowDecrypt: ['rsa'] });
-  const answer = await peer.ask(capabilitiesRequest());
-  assert.ok(answer.kind === 'result');
-  const { functions, contexts } = decodeCapabilities(answer.payload);
+  const { functions, contexts } = await capabilities();
   assert.ok(functions.includes('rsa-premaster'));
   assert.deepEqual([...contexts].sort(), ['digest', 'tls12-server', 'tls13-server']);
   assert.deepEqual([await decrypt('p256'), await signDigest('rsa')], [NOT_THERE, NOT_THERE]);
