@@ -43,13 +43,23 @@ export class Turns {
     return this.#waiting;
   }
 
-  /** @param work begins now or later, or never; settles with what it settles with, or with why it never began */
+  /**
+   * @param work begins now or later, or never; settles with what it settles with, or with why it never began
+   * @throws (or rejects, if it has waited) what `work` throws
+   */
   run<T>(asker: Asker, work: () => T | Promise<T>): T | Unbegun | Promise<T | Unbegun> {
     if (this.#ended) return 'ending';
     if (this.#running < this.#limit() && this.#waiting === 0) return this.#begin(work);
     if (this.#waiting >= this.#maxWaiting) return 'overloaded';
-    return new Promise((resolve) => {
-      this.#add({ asker, begin: () => resolve(this.#begin(work)), drop: resolve });
+    return new Promise((resolve, reject) => {
+      const begin = () => {
+        try {
+          resolve(this.#begin(work));
+        } catch (error) {
+          reject(error as Error);
+        }
+      };
+      this.#add({ asker, begin, drop: resolve });
     });
   }
 

@@ -6,6 +6,17 @@ import { type Asker, Turns, type Unbegun } from './turns.ts';
 /** Of this process: see pem-key.ts. */
 export const SIGNING_THREADS: Workplace = { atOnce: signingDepth };
 
+/** Stores are written by others: where one does not say how many it takes, it takes one. */
+function limitOf({ atOnce }: Workplace): () => number {
+  return () => {
+    try {
+      return atOnce();
+    } catch {
+      return 1;
+    }
+  };
+}
+
 export class Workplaces {
   readonly #maxWaiting: number;
   readonly #turns = new Map<Workplace, Turns>();
@@ -46,7 +57,7 @@ export class Workplaces {
   #at(workplace: Workplace): Turns {
     let turns = this.#turns.get(workplace);
     if (turns === undefined) {
-      turns = new Turns(workplace.atOnce, this.#maxWaiting);
+      turns = new Turns(limitOf(workplace), this.#maxWaiting);
       this.#turns.set(workplace, turns);
       if (this.#ended) turns.end();
     }

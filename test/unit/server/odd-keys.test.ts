@@ -165,6 +165,38 @@ test('a key store that throws gives error 08', async () => {
   });
 });
 
+test('a key store that throws when a request has waited for its turn gives error 08, too, and ends nothing', async () => {
+  let isBroken = false;
+  const whenBroken = (value: number) => {
+    if (isBroken) throw new Error('broken');
+    return value;
+  };
+  let end: (signature: Uint8Array) => void = () => undefined;
+  const workplace = { atOnce: () => whenBroken(1) };
+  const store = storeOf(() => new Promise((resolve) => (end = resolve)));
+  const keys: KeyStore = {
+    find(selector) {
+      whenBroken(1);
+      return Object.assign(store.find(selector)!, { workplace });
+    },
+  };
+  await withServer({ keys }, async (server) => {
+    const peer = await connectPeer(server.port, setup.edgeOptions);
+    const [first, second] = [peer.ask(signItems()), peer.ask(signItems())];
+    while (server.stats().waiting === 0) await new Promise(setImmediate);
+    isBroken = true;
+    end(Buffer.of(1));
+    assert.equal((await first).kind, 'result');
+    assert.deepEqual(await second, { kind: 'error', code: 8 });
+    isBroken = false;
+    const third = peer.ask(signItems());
+    while (server.stats().inFlight === 0) await new Promise(setImmediate);
+    end(Buffer.of(1));
+    assert.equal((await third).kind, 'result');
+    peer.close();
+  });
+});
+
 test('no more requests of a connection are in hand than the limit', async () => {
   const begun: (() => void)[] = [];
   const keys = storeOf(() => new Promise((resolve) => begun.push(() => resolve(Buffer.alloc(70)))));

@@ -81,3 +81,16 @@ test('beyond what may wait, work is refused at once', () => {
   assert.equal(turns.run(asker('b'), jobs.work('refused')), 'overloaded');
   assert.deepEqual(jobs.names, ['running']);
 });
+
+test('work that throws when its turn has come fails by itself, and the next has its turn', async () => {
+  const turns = new Turns(() => 1, 100);
+  const jobs = new Jobs();
+  void turns.run(asker('a'), jobs.work('first'));
+  const thrown = turns.run(asker('b'), () => {
+    throw new Error('broken');
+  });
+  void turns.run(asker('c'), jobs.work('third'));
+  jobs.begun[0]!.end();
+  await assert.rejects(async () => thrown, /broken/);
+  assert.deepEqual(jobs.names, ['first', 'third']);
+});
