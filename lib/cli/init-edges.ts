@@ -56,6 +56,10 @@ function issue(
   return authority.issue({ commonName: edge, dnsNames, usage: 'client', keyType: 'ec', days });
 }
 
+export function edgeCertificate(files: NewFiles, edge: string): ReturnType<NewFiles['certificate']> {
+  return files.certificate(`edges/${edge}/edge.crt`, `edges/${edge}/edge.key`);
+}
+
 const isSame = (one: string, other: string) => comparableIdentity(one) === comparableIdentity(other);
 
 const identityOfEdge = (edge: string) => `DNS:${edge}`;
@@ -170,13 +174,13 @@ function changesOf(
 ): Changes {
   const changes: Changes = { policy, issued: [], refused: [], edges: files.names('edges') };
   for (const edge of plan.edges) {
-    const name = `edges/${edge}/edge.crt`;
-    const found = files.certificate(name);
+    const found = edgeCertificate(files, edge);
     if (found === undefined) add(changes, authority, plan, edge);
     else if (found instanceof X509Certificate) renewOrKeep(changes, authority, plan, edge, found);
     else {
       const what = 'Put it back; or take that folder away, and make the edge anew with --edge.';
-      changes.refused.push({ why: `${name} cannot be used: ${found.message}. ${what}`, isFailure: true });
+      const why = `edges/${edge}/edge.crt cannot be used: ${found.message}. ${what}`;
+      changes.refused.push({ why, isFailure: true });
     }
   }
   return changes;

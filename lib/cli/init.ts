@@ -7,7 +7,7 @@ import { KeylessError } from '../errors.ts';
 import { alternativeNames } from '../protocol/alternative-names.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
-import { type EdgesPlan, makeEdges, type Refusal } from './init-edges.ts';
+import { type EdgesPlan, edgeCertificate, makeEdges, type Refusal } from './init-edges.ts';
 import { NewFiles } from './new-files.ts';
 import { print } from './standard-output.ts';
 
@@ -47,6 +47,7 @@ const MAX_DAYS = 825;
 const EXIT_FAILED = 1;
 const TICKET_SECRET_BYTES = 32;
 const SERVER_CERTIFICATE = 'server/server.crt';
+const SERVER_KEY = 'server/server.pem';
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i;
 
 interface Plan extends EdgesPlan {
@@ -67,6 +68,10 @@ function namesOf(option: 'server' | 'edge', values: readonly string[]): readonly
 }
 
 const DAY_MS = 86_400_000;
+
+function serverCertificate(files: NewFiles): ReturnType<NewFiles['certificate']> {
+  return files.certificate(SERVER_CERTIFICATE, SERVER_KEY);
+}
 
 /** One that cannot be read is: whoever renews it says so. */
 function isDue(certificate: ReturnType<NewFiles['certificate']>, dueMs: number): boolean {
@@ -109,10 +114,8 @@ function duePlan(
   const files = new NewFiles(directory);
   return {
     directory,
-    servers: dueServers(files.certificate(SERVER_CERTIFICATE), due * DAY_MS),
-    edges: files
-      .names('edges')
-      .filter((edge) => isDue(files.certificate(`edges/${edge}/edge.crt`), due * DAY_MS)),
+    servers: dueServers(serverCertificate(files), due * DAY_MS),
+    edges: files.names('edges').filter((edge) => isDue(edgeCertificate(files, edge), due * DAY_MS)),
     isServerNamed: false,
     days,
     renew: true,
@@ -184,7 +187,7 @@ function newTicketSecret(): string {
 
 function writeServer(files: NewFiles, authority: CertificateAuthority, { servers, days, renew }: Plan): void {
   files.folder('server/keys');
-  if (servers.length > 0 && (renew || !files.has(SERVER_CERTIFICATE))) {
+  if (servers.length > 0 && (renew || serverCertificate(files) === undefined)) {
     const ipv4Addresses = servers.filter((name) => isIPv4(name));
     const dnsNames = servers.filter((name) => !isIPv4(name));
     const { certPem, keyPem } = authority.issue({
@@ -195,7 +198,7 @@ function writeServer(files: NewFiles, authority: CertificateAuthority, { servers
       keyType: 'ec',
       days,
     });
-    files.write('server/server.pem', keyPem);
+    files.write(SERVER_KEY, keyPem);
     files.write(SERVER_CERTIFICATE, certPem);
   }
   if (!files.has('server/ca.crt')) files.write('server/ca.crt', authority.certPem);
@@ -205,7 +208,7 @@ function writeServer(files: NewFiles, authority: CertificateAuthority, { servers
 
 /** Without --server, a renewal cannot know what names a certificate had that cannot be read. */
 function serverProblem(files: NewFiles, { servers, isServerNamed }: Plan): string | undefined {
-  const found = files.certificate(SERVER_CERTIFICATE);
+  const found = serverCertificate(files);
   if (found instanceof Error) {
     const what = 'Put it back, or make another with --renew and --server NAME.';
     return `${SERVER_CERTIFICATE} cannot be used: ${found.message}. ${what}`;
@@ -230,10 +233,10 @@ function quoted(path: string): string {
 
 function nextSteps({ directory, servers, edges, days, policy }: Plan, files: NewFiles): string {
   if (servers[0] === undefined || edges[0] === undefined) return '';
-  const certificate = files.certificate(`edges/${edges[0]}/edge.crt`);
+  const certificate = edgeCertificate(files, edges[0]);
   // That of an edge which is not made, or is damaged: it has been said.
   if (!(certificate instanceof X509Certificate)) return '';
-  const own = files.certificate(SERVER_CERTIFICATE);
+  const own = serverCertificate(files);
   const name = (own instanceof X509Certificate && namesIn(own)[0]) || servers[0];
   const at = (path: string) => quoted(join(directory, path));
   const edge = (file: string) => at(`edges/${edges[0]}/${file}`);

@@ -27,9 +27,12 @@ export class NewFiles {
     return this.has(folder) ? readdirSync(join(this.#directory, folder)).sort() : [];
   }
 
-  /** @returns `undefined`: there is none; an error: why that one, which a full disk may have cut short, cannot be used */
-  certificate(name: string): X509Certificate | Error | undefined {
-    if (!this.has(name)) return undefined;
+  /**
+   * @param key whose certificate it is: a new one would take its place
+   * @returns `undefined`: there is neither; an error: why that one, which a full disk may have cut short, cannot be used
+   */
+  certificate(name: string, key: string): X509Certificate | Error | undefined {
+    if (!this.has(name)) return this.has(key) ? new Error('it is gone, and its key is there') : undefined;
     try {
       return new X509Certificate(this.read(name));
     } catch (error) {

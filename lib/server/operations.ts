@@ -46,9 +46,9 @@ function signWith(
   return message === undefined ? key.signDigest!(method, digest!) : key.sign(method, message, digest);
 }
 
-/** Key stores are written by others: whatever is not bytes is an error of ours. */
+/** Key stores are written by others: whatever is not bytes is an error of ours, and so is a buffer that was given to another thread. */
 function outcomeOf(value: unknown): Outcome {
-  return isUint8Array(value) ? value : 'failed';
+  return isUint8Array(value) && value.length > 0 ? value : 'failed';
 }
 
 function tellOf(key: StoredKey, error: unknown): void {
@@ -70,7 +70,7 @@ function guarded(key: StoredKey, work: () => Uint8Array | Promise<Uint8Array>): 
   const refused = (error: unknown) => refusalOf(key, error);
   try {
     const result = work();
-    if (isUint8Array(result)) return result;
+    if (isUint8Array(result)) return outcomeOf(result);
     return Promise.resolve(result).then(outcomeOf, refused);
   } catch (error) {
     return refused(error);

@@ -323,3 +323,30 @@ test('of an authority that is damaged the files are named', () => {
   }
   assert.equal(renew('--edge', 'e3').status, 0);
 });
+
+test('a certificate that is gone is told of where its key is there, which stays', () => {
+  const keys = ['edges/e1/edge.key', 'server/server.pem'].map((name) => readFileSync(at(name), 'utf8'));
+  for (const name of ['edges/e1/edge.crt', 'server/server.crt']) rmSync(at(name));
+  const e2 = identity('e2');
+  for (const args of [
+    ['--renew-due', '10'],
+    ['--edge', 'e1'],
+    ['--renew', '--edge', 'e1'],
+  ]) {
+    const { status, stderr } = renew(...args);
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /edges\/e1\/edge\.crt cannot be used: it is gone, and its key is there\. Put it back; or/,
+    );
+    assert.match(
+      stderr,
+      /server\/server\.crt cannot be used: it is gone, and its key is there\. Put it back, or/,
+    );
+  }
+  assert.deepEqual(
+    ['edges/e1/edge.key', 'server/server.pem'].map((name) => readFileSync(at(name), 'utf8')),
+    keys,
+  );
+  assert.notEqual(identity('e2').pin, e2.pin);
+});

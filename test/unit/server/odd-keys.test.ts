@@ -46,6 +46,12 @@ function storeOf(sign: StoredKey['sign']): KeyStore {
   };
 }
 
+function givenAway(): Uint8Array {
+  const signature = new Uint8Array(64);
+  structuredClone(signature.buffer, { transfer: [signature.buffer] });
+  return signature;
+}
+
 const ODD_KEYS: readonly (readonly [string, () => unknown, number])[] = [
   [
     'throws',
@@ -57,6 +63,9 @@ const ODD_KEYS: readonly (readonly [string, () => unknown, number])[] = [
   ['rejects', () => Promise.reject(new Error('secret')), 1],
   ['answers with nothing', () => undefined, 8],
   ['answers with a promise of a text', () => Promise.resolve('text'), 8],
+  ['answers with no bytes', () => Buffer.alloc(0), 8],
+  ['answers with a promise of bytes that it has given away', async () => givenAway(), 8],
+  ['answers with bytes that it has given away', givenAway, 8],
   ['answers with more than a frame holds', () => Buffer.alloc(70_000), 8],
 ];
 
