@@ -59,6 +59,14 @@ function isSignature(certificate: X509Certificate, { scheme, message }: Trial, s
   return verify(hash, message, algorithm === 'rsa-pss' ? { key, ...pss } : key, signature);
 }
 
+/** A policy on names may have another one of the certificate's. */
+function withName(error: NodeJS.ErrnoException, servername: string | undefined): Error {
+  const { code, message } = error;
+  if (code !== 'ERR_KEYLESS_KEY_NOT_FOUND') return error;
+  const name = servername === undefined ? 'without a server name' : `for the server name ${servername}`;
+  return Object.assign(new Error(`${message.replace(/\.$/, '')}; it was asked ${name}.`), { code });
+}
+
 async function perform(
   trial: Trial,
   keys: KeyServers,
@@ -81,7 +89,9 @@ async function perform(
     // A time-out of the signal's would be a client that left: nobody is blamed for one.
     signal: new AbortController().signal,
   };
-  const signature = await keys.sign(operation);
+  const signature = await keys.sign(operation).catch((error) => {
+    throw withName(error as NodeJS.ErrnoException, operation.servername);
+  });
   const ms = (performance.now() - since).toFixed(1);
   if (isSignature(certificate, trial, signature)) return `${version} with ${scheme} in ${ms} ms`;
   throw new KeylessError(

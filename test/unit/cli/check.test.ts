@@ -208,6 +208,16 @@ test('a key that signs for neither fails, with the reason', async () => {
   await assert.rejects(checked('rsa', { contexts: ['digest'] }), { code: 'ERR_KEYLESS_KEY_NOT_FOUND' });
 });
 
+test('of a key that is not there it is said for which name it was asked: a policy may have others', async () => {
+  const grants = {
+    clients: [{ name: 'any', identities: ['DNS:localhost'], servernames: ['other.example'] }],
+  };
+  await assert.rejects(checked('rsa', { grants }), {
+    code: 'ERR_KEYLESS_KEY_NOT_FOUND',
+    message: /error 02: .*; it was asked for the server name [\w.-]+\.$/,
+  });
+});
+
 test('where a key cannot sign for the one version, and its holder is away for the other, it is said that the holder is', async () => {
   const { keyId } = setup.sites.rsa!;
   const away: StoredKey = {
