@@ -17,6 +17,9 @@ export interface IsolatedKeyOptions {
   readonly timeoutMs?: PrivateKey['timeoutMs'];
 }
 
+/** The processes tell who does not answer: they may have very many to answer first. Natively only the handshake's time-out ends that. */
+const NO_LIMIT_MS = 2_147_483_647;
+
 /** One for all keys of this thread. */
 const keyProcess = new KeyProcess();
 const leases = new KeyLeases((name) => keyProcess.drop(name));
@@ -57,7 +60,7 @@ export function handedKey(
   return {
     publicKey: spki,
     schemes: options.schemes,
-    timeoutMs: options.timeoutMs,
+    timeoutMs: options.timeoutMs ?? NO_LIMIT_MS,
     // The other process is our own, and OpenSSL there checks each RSA signature for the faults that would betray the key.
     verify: 'never',
     sign: ({ scheme, message }) => keyProcess.ask(lease, signRequest(scheme, message, { keyId })),

@@ -90,10 +90,14 @@ export class KeyHolder {
   readonly #startLimit: Alarm;
   #ended = false;
   silent = false;
+  /** When it said something for the last time; milliseconds on the clock. */
+  heardAt = 0;
+  readonly #clock: Clock;
 
   /** @throws KeylessError ERR_KEYLESS_PLATFORM: the process cannot be started */
   constructor(events: KeyHolderEvents, clock: Clock = systemClock) {
     this.#events = events;
+    this.#clock = clock;
     this.#child = takeHolderChild();
     this.#channel = this.#child.channel;
     this.#channel.on('data', (chunk: Buffer) => this.#read(chunk));
@@ -222,6 +226,7 @@ export class KeyHolder {
 
   #read(chunk: Buffer): void {
     this.#watch.heard();
+    this.heardAt = this.#clock.now();
     this.silent = false;
     this.#decoder.push(chunk);
     try {

@@ -5,14 +5,15 @@
  * other, and another process takes its place. Neither keeps the app alive; both end with it. Nothing of a key stays here once it was
  * handed over.
  */
+import { systemClock } from '../clock.ts';
+import { Deadlines } from '../deadlines.ts';
 import { KeylessError } from '../errors.ts';
 import type { Items } from '../protocol/tags.ts';
 import { HOLDERS } from './holder-child.ts';
 import type { HandedKey, KeyHolder } from './key-holder.ts';
 import type { KeyLease } from './key-leases.ts';
 import { KeySlot } from './key-slot.ts';
-
-type Settle = (result: Uint8Array | KeylessError) => void;
+import { Question } from './question.ts';
 
 function keyLost(): KeylessError {
   return new KeylessError(
@@ -55,6 +56,7 @@ function warnExposed(what: string): void {
 
 export class KeyProcess {
   readonly #slots: readonly KeySlot[];
+  readonly #questions = new Deadlines<Question>(systemClock, { holdsProcess: false });
   #isStarted = false;
 
   constructor() {
@@ -85,8 +87,13 @@ export class KeyProcess {
    */
   ask(key: KeyLease, items: Items): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const settle: Settle = (result) => (result instanceof KeylessError ? reject(result) : resolve(result));
-      this.#ask(key, items, settle);
+      const question = new Question(key, items, systemClock.now(), (result) => {
+        this.#questions.remove(question);
+        if (result instanceof KeylessError) reject(result);
+        else resolve(result);
+      });
+      this.#questions.add(question);
+      this.#ask(question);
     });
   }
 
@@ -95,16 +102,18 @@ export class KeyProcess {
     return this.#holders().filter((holder) => holder.has(name)).length;
   }
 
-  #ask(key: KeyLease, items: Items, settle: Settle): void {
-    const holders = this.#holders().filter((each) => each.has(key.name));
+  #ask(question: Question): void {
+    if (question.isSettled) return;
+    const holders = this.#holders().filter((each) => each.has(question.key.name));
     const holder = holders.find(({ silent }) => !silent) ?? holders[0];
     if (holder === undefined) {
-      settle(keyLost());
+      question.settle(keyLost());
       return;
     }
-    holder.ask(items, (result) => {
-      if (result === undefined) this.#ask(key, items, settle);
-      else settle(result);
+    question.holder = holder;
+    holder.ask(question.items, (result) => {
+      if (result === undefined) this.#ask(question);
+      else question.settle(result);
     });
   }
 

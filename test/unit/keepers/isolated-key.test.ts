@@ -50,6 +50,8 @@ test('it takes PEM, encrypted PEM and key objects, and says whose key it is', as
   ];
   assert.equal(new Set(keys.map(({ publicKey }) => Buffer.from(publicKey!).toString('hex'))).size, 1);
   assert.equal(keys[3]!.timeoutMs, 5000);
+  // That of the processes is for their silence, not for the handshakes that come before this one.
+  assert.equal(keys[0]!.timeoutMs, 2_147_483_647);
   assert.equal(await handshakeWith(authority.certPem, { cert: issued.certPem, key: keys[3]! }), 'TLSv1.3');
 });
 

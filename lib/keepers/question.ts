@@ -1,0 +1,61 @@
+/** An operation that processes with keys are asked for: it settles once, also where none of them answers. */
+import type { Timed } from '../deadlines.ts';
+import { KeylessError } from '../errors.ts';
+import type { Items } from '../protocol/tags.ts';
+import type { KeyLease } from './key-leases.ts';
+
+/** Who says nothing for so long does not answer. Who answers may have many to answer first, and natively all of them would wait. */
+const SILENCE_LIMIT_MS = 10_000;
+
+/** A process that is asked. */
+export interface Hearable {
+  /** When it said something for the last time; milliseconds on the clock. */
+  readonly heardAt: number;
+}
+
+export type OnSettled = (result: Uint8Array | KeylessError) => void;
+
+function noAnswer(): KeylessError {
+  return new KeylessError(
+    'ERR_KEYLESS_TIMEOUT',
+    `The processes that hold the keys have said nothing for ${SILENCE_LIMIT_MS / 1000} s. Are they stopped?`,
+  );
+}
+
+/** States: asked -> settled. */
+export class Question implements Timed {
+  readonly key: KeyLease;
+  readonly items: Items;
+  /** Who is asked now. */
+  holder: Hearable | undefined;
+  readonly #askedAt: number;
+  readonly #onSettled: OnSettled;
+  #isSettled = false;
+
+  /** @param now milliseconds on the clock, @param onSettled called once */
+  constructor(key: KeyLease, items: Items, now: number, onSettled: OnSettled) {
+    this.key = key;
+    this.items = items;
+    this.#askedAt = now;
+    this.#onSettled = onSettled;
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  /** It moves on with each word of the process. */
+  get deadline(): number {
+    return Math.max(this.#askedAt, this.holder?.heardAt ?? 0) + SILENCE_LIMIT_MS;
+  }
+
+  timeOut(): void {
+    this.settle(noAnswer());
+  }
+
+  settle(result: Uint8Array | KeylessError): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#onSettled(result);
+  }
+}

@@ -1,0 +1,45 @@
+/** When an operation is given up that a process with keys was asked for: not before that process has fallen silent. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Deadlines } from '../../../lib/deadlines.ts';
+import type { KeylessError } from '../../../lib/errors.ts';
+import { Question } from '../../../lib/keepers/question.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
+
+const LIMIT_MS = 10_000;
+
+function ask() {
+  const clock = new ManualClock();
+  const questions = new Deadlines<Question>(clock, { holdsProcess: false });
+  const results: (string | undefined)[] = [];
+  const question = new Question({ name: 'aa' }, { opcode: Uint8Array.of(1) }, clock.now(), (result) => {
+    questions.remove(question);
+    results.push((result as KeylessError).code);
+  });
+  questions.add(question);
+  return { clock, question, results };
+}
+
+test('nobody answers: it ends 10 s after it was asked, and once', () => {
+  const { clock, question, results } = ask();
+  clock.advance(LIMIT_MS - 1);
+  assert.deepEqual(results, []);
+  clock.advance(1);
+  assert.deepEqual(results, ['ERR_KEYLESS_TIMEOUT']);
+  question.settle(Uint8Array.of(1));
+  clock.advance(LIMIT_MS);
+  assert.deepEqual(results, ['ERR_KEYLESS_TIMEOUT']);
+});
+
+test('it waits for as long as the process answers others, and 10 s longer', () => {
+  const { clock, question, results } = ask();
+  const holder = { heardAt: 0 };
+  question.holder = holder;
+  for (let answers = 0; answers < 12; answers += 1) {
+    clock.advance(LIMIT_MS - 1);
+    holder.heardAt = clock.now();
+  }
+  assert.deepEqual(results, []);
+  clock.advance(LIMIT_MS);
+  assert.deepEqual(results, ['ERR_KEYLESS_TIMEOUT']);
+});
