@@ -1,4 +1,4 @@
-/** The `key` of an app's options, read so that the app cannot tell: Node reads it as well. */
+/** The keys of an app's options, read so that the app cannot tell: Node reads them as well. */
 import type { SecureContextOptions } from 'node:tls';
 import { types } from 'node:util';
 
@@ -13,26 +13,40 @@ export function tellsWhenRead(options: object, name: string): boolean {
 }
 
 /**
- * The options with another key. Whatever else is asked of them is asked of the app's own object: what is inherited, not
+ * The options with other values. Whatever else is asked of them is asked of the app's own object: what is inherited, not
  * enumerable, a getter over private fields or a Proxy's answer is an option to Node, and none may be lost.
  */
-export function withKey<T extends object>(options: T, key: unknown): T {
+function withValues<T extends object>(options: T, values: Readonly<Record<string, unknown>>): T {
+  const isGiven = (name: string | symbol): name is string => Object.hasOwn(values, name);
   return new Proxy<T>({} as T, {
-    get: (_, name) => (name === 'key' ? key : Reflect.get(options, name)),
-    has: (_, name) => name === 'key' || Reflect.has(options, name),
+    get: (_, name) => (isGiven(name) ? values[name] : Reflect.get(options, name)),
+    has: (_, name) => isGiven(name) || Reflect.has(options, name),
     ownKeys: () => Reflect.ownKeys(options),
     getOwnPropertyDescriptor(_, name) {
       const property = Reflect.getOwnPropertyDescriptor(options, name);
       if (property === undefined) return undefined;
       // Of the object behind a Proxy this must hold, which has none; and its reader comes to `get` for a value.
-      if (name === 'key')
-        return { value: key, enumerable: property.enumerable ?? false, configurable: true, writable: true };
+      if (isGiven(name))
+        return {
+          value: values[name],
+          enumerable: property.enumerable ?? false,
+          configurable: true,
+          writable: true,
+        };
       return { ...property, configurable: true };
     },
     getPrototypeOf: () => Reflect.getPrototypeOf(options),
-    set: (_, name, value) => name !== 'key' && Reflect.set(options, name, value),
+    set: (_, name, value) => !isGiven(name) && Reflect.set(options, name, value),
   });
 }
+
+/** The options with another key. */
+export function withKey<T extends object>(options: T, key: unknown): T {
+  return withValues(options, { key });
+}
+
+/** What is read of the options beside what Node reads; in Node's order. */
+const OPTIONS_OF_KEYS = ['key', 'passphrase', 'pfx'] as const;
 
 /**
  * @param options as the app has given them, perhaps none, perhaps what Node will refuse
@@ -41,8 +55,11 @@ export function withKey<T extends object>(options: T, key: unknown): T {
 export function readKeyOption<T extends SecureContextOptions | undefined>(
   options: T,
 ): { key: unknown; options: T } {
-  const key: unknown = options?.key;
-  if (typeof options !== 'object' || options === null || !tellsWhenRead(options, 'key'))
-    return { key, options };
-  return { key, options: withKey(options, key) };
+  const isTold =
+    typeof options === 'object' &&
+    options !== null &&
+    OPTIONS_OF_KEYS.some((name) => tellsWhenRead(options, name));
+  if (!isTold) return { key: options?.key, options };
+  const read = Object.fromEntries(OPTIONS_OF_KEYS.map((name) => [name, options[name]]));
+  return { key: read.key, options: withValues(options, read) };
 }

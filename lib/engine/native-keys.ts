@@ -33,10 +33,16 @@ interface KeyText {
   readonly isLast: boolean;
 }
 
-/** As Node reads them; it has taken them all. */
-function textsOf({ key, passphrase, pfx }: tls.SecureContextOptions): KeyText[] {
+/** What Node has read as a key. */
+function givenIn({ key }: tls.SecureContextOptions): unknown[] {
   const list: unknown[] = Array.isArray(key) ? key : [key];
-  return list.filter(Boolean).map((each, index, { length }) => {
+  return list.filter(Boolean);
+}
+
+/** As Node reads them; it has taken them all. */
+function textsOf(options: tls.SecureContextOptions): KeyText[] {
+  const { passphrase, pfx } = options;
+  return givenIn(options).map((each, index, { length }) => {
     const { pem = each, passphrase: own = passphrase } = each as { pem?: unknown; passphrase?: unknown };
     return { pem, passphrase: own, isLast: !pfx && index === length - 1 };
   });
@@ -72,18 +78,19 @@ function keysWithout(texts: readonly KeyText[], taken: ReadonlySet<unknown>, cop
   return [...found.values()];
 }
 
-/** How many keys Node was given. */
-function countOf(texts: readonly KeyText[], pfx: unknown): number {
-  if (!pfx) return texts.length;
-  return texts.length + (Array.isArray(pfx) ? pfx.length : 1);
+/** How many keys Node was given; their texts are not read for it. */
+function countOf(options: tls.SecureContextOptions): number {
+  const { length } = givenIn(options);
+  const { pfx } = options;
+  if (!pfx) return length;
+  return length + (Array.isArray(pfx) ? pfx.length : 1);
 }
 
 function allKeys(options: tls.SecureContextOptions, copies: Buffer[]): NativeKey[] {
   const certified = keysWithCertificates(copies);
-  const texts = textsOf(options);
-  if (countOf(texts, options.pfx) <= certified.length) return certified;
+  if (countOf(options) <= certified.length) return certified;
   const types = new Set<unknown>(certified.map(({ owner }) => owner.publicKey.asymmetricKeyType));
-  return [...certified, ...keysWithout(texts, types, copies)];
+  return [...certified, ...keysWithout(textsOf(options), types, copies)];
 }
 
 /**

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeAuthority } from '../helpers/certificates.ts';
+import { makePfx } from '../helpers/pfx.ts';
 import { type Outcome, start } from '../helpers/programs.ts';
 import { MAIN } from '../helpers/serve-process.ts';
 
@@ -26,7 +27,8 @@ before(async () => {
   writeFileSync(join(folder, 'edge.key'), edge.keyPem, { mode: 0o600 });
   const config = { version: 1, servers: ['127.0.0.1:1'], cert: 'edge.crt', key: 'edge.key', ca: 'ca.crt' };
   writeFileSync(join(folder, 'keyless-tls.json'), JSON.stringify(config));
-  env = { ...process.env, CERT: site.certPem, KEY: site.keyPem, CA: authority.certPem };
+  const pfx = makePfx(site, 'x').toString('base64');
+  env = { ...process.env, CERT: site.certPem, KEY: site.keyPem, CA: authority.certPem, PFX: pfx };
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -87,6 +89,38 @@ sameAsNatively(
   tls.createSecureContext(new Proxy({ cert, key }, { get(target, name) { asked += name === 'key'; return target[name]; } }));
   say(asked);
   tls.createSecureContext(Object.freeze(Object.create({ cert, key })));`,
+);
+
+sameAsNatively(
+  'getters of a pfx, a passphrase and an entry of keys run as often, and tell once where they tell once',
+  `${PRELUDE}
+  const counts = {};
+  const telling = (name, values) => {
+    const made = {};
+    for (const [option, value] of Object.entries(values)) {
+      const get = () => {
+        counts[name + option] = (counts[name + option] ?? 0) + 1;
+        return value;
+      };
+      Object.defineProperty(made, option, { get, enumerable: true });
+    }
+    return made;
+  };
+  const { createPrivateKey } = require('node:crypto');
+  const pem = createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' });
+  const pfx = Buffer.from(process.env.PFX, 'base64');
+  tls.createSecureContext(telling('pfx.', { pfx, passphrase: 'x' }));
+  tls.createSecureContext({ pfx: [telling('pfx entry.', { buf: pfx, passphrase: 'x' })] });
+  tls.createSecureContext(telling('key.', { cert, key: pem, passphrase: 'x' }));
+  tls.createSecureContext({ cert, key: [telling('entry.', { pem, passphrase: 'x' })] });
+  const target = { cert, key };
+  tls.createSecureContext(new Proxy(target, { get: (_, name) => (counts[name] = (counts[name] ?? 0) + 1) && target[name] }));
+  const once = ['x'];
+  visit({ key: [], SNICallback: (_, done) => done(null, tls.createSecureContext({ cert, key: pem, get passphrase() { return once.pop(); } })) },
+    (side, socket) => say(side, socket.authorized));
+  say(Object.entries(counts).filter(([name]) => /pfx|key|passphrase|cert|pem|buf/.test(name)).sort());`,
+  [],
+  ['isolate'],
 );
 
 sameAsNatively(
