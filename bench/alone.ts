@@ -12,13 +12,13 @@ const own = (pid: number): Own => ({ pid, role: 'anywhere' });
 /**
  * Begins to watch.
  *
- * @param there processes that the script has started before
+ * @param there processes of the script that may have the same cores, itself among them
  * @returns to be called while all of them are still there. Of it: `measured` whose waiting counts, `started` what has come since
  */
 export function watch(
-  there: readonly number[] = [],
+  there: readonly number[] = [process.pid],
 ): (measured: number, started?: readonly number[]) => Waits {
-  const all = [process.pid, ...there].map(own);
+  const all = there.map(own);
   const [before, standstill] = [momentOf(all), watchOwnStandstill()];
   return (measured, started = []) => {
     const fresh = started.map(own);
@@ -30,7 +30,11 @@ export function watch(
   };
 }
 
-/** Says, under the figures, what disturbed them. @param groups rounds of one contestant each, by what it is called */
-export function tellDisturbance(groups: Groups<Watched>): void {
-  for (const warning of disturbanceOf(groups).warnings) console.log(`! ${warning}`);
+/**
+ * Says, under the figures, what disturbed them.
+ *
+ * @param groups rounds of one contestant each, by what it is called; @param measured who that is; default: the edge
+ */
+export function tellDisturbance(groups: Groups<Watched>, measured?: string): void {
+  for (const warning of disturbanceOf(groups, measured).warnings) console.log(`! ${warning}`);
 }

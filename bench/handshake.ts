@@ -3,7 +3,7 @@
  * native and remote in turn in one run, medians: `npm run bench:handshake`, or `-- 15` for so many rounds of either.
  */
 import { type Case, compareWithSignature, nameOf } from '../lib/cli/bench/comparison.ts';
-import { spread } from '../lib/cli/bench/figures-in-words.ts';
+import { spread, times } from '../lib/cli/bench/figures-in-words.ts';
 import { figuresIn, medianOf, ratioOf } from '../lib/cli/bench/rounds.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
 import { inWorkshop } from '../lib/cli/bench/session.ts';
@@ -33,7 +33,7 @@ async function measure(workshop: Workshop, goal: Goal): Promise<void> {
   const floor = 1 - signatureMs(signature) / medianOf(native, 'edgeCpuMs');
   console.log(
     `${nameOf(goal)}: native ${spread(figuresIn(native, 'edgeCpuMs'))} ms, remote ${spread(figuresIn(remote, 'edgeCpuMs'))} ms, ` +
-      `${ratio.toFixed(3)} x, goal ${goal.most}; ${floor.toFixed(2)} x if asking cost nothing; ` +
+      `${ratio.toFixed(3)} ×, goal ${goal.most}; ${times(floor)} if asking cost nothing; ` +
       `key server ${spread(figuresIn(remote, 'keyServerCpuMs'))} ms`,
   );
   tellDisturbance({ native, remote, signature });

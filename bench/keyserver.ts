@@ -15,10 +15,14 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Asker } from '../lib/cli/bench/asker.ts';
+import type { Watched } from '../lib/cli/bench/doubts.ts';
+import { ms } from '../lib/cli/bench/figures-in-words.ts';
+import { median, percentile } from '../lib/cli/bench/statistics.ts';
 import { createKeyServer } from '../lib/server/key-server.ts';
 import { keyStoreOf } from '../lib/server/pem-directory.ts';
 import { pemKey } from '../lib/server/pem-key.ts';
 import { type Issued, makeAuthority } from '../test/helpers/certificates.ts';
+import { tellDisturbance, watch } from './alone.ts';
 import { cpuOf, residentOf } from './child-figures.ts';
 import { end, owned } from './children.ts';
 import { cleaningUp, script, wholeNumber, wordsOf } from './script.ts';
@@ -68,23 +72,36 @@ function ask(
   return Asker.connect({ port, ...credentials, site: SITES[kind], siteCert: keys[kind].certPem, window });
 }
 
-function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
-}
-
 const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-/** Operations for each second of the key server's CPU. */
-async function rateOf(asker: Asker, pid: number, seconds: number): Promise<number> {
+/** @param beside processes that may have the key server's cores, too; @returns what kept it from running for so long */
+async function during(pid: number, seconds: number, ...beside: readonly number[]): Promise<Watched> {
+  const waitsOf = watch([pid, ...beside]);
+  await pause(seconds);
+  return { waits: waitsOf(pid) };
+}
+
+/** One round. */
+interface Rate extends Watched {
+  /** Operations for each second of the key server's CPU. */
+  readonly perCpuSecond: number;
+}
+
+/** This process is on another core, where there are two. */
+const besideOne = () => (availableParallelism() > 1 ? [] : [process.pid]);
+
+async function rateOf(asker: Asker, pid: number, seconds: number): Promise<Rate> {
   asker.start();
   await pause(0.2);
   const [cpu, answered] = [cpuOf(pid), asker.answered];
-  await pause(seconds);
-  const rate = (asker.answered - answered) / (cpuOf(pid) - cpu);
+  const { waits } = await during(pid, seconds, ...besideOne());
+  const perCpuSecond = (asker.answered - answered) / (cpuOf(pid) - cpu);
   await asker.stop();
-  return rate;
+  return { perCpuSecond, waits };
 }
+
+const tell = (what: string, ...rounds: readonly Watched[]) =>
+  tellDisturbance({ [what]: rounds }, 'the key server');
 
 function pinned(core: number | undefined): string[] {
   return availableParallelism() > 1 && core !== undefined ? ['taskset', '-c', String(core)] : [];
@@ -155,15 +172,16 @@ async function speeds(
   for (const kind of KINDS) {
     const asker = await ask(port, setup, kind, WINDOW);
     await rateOf(asker, pid, WARM_SECONDS);
-    const [ours, theirs]: [number[], number[]] = [[], []];
+    const [ours, theirs]: [Rate[], number[]] = [[], []];
     for (let round = 0; round < rounds; round += 1) {
       theirs.push(opensslRate(kind, Math.ceil(seconds)));
       ours.push(await rateOf(asker, pid, seconds));
     }
-    const [a, b] = [percentile(ours, 0.5), percentile(theirs, 0.5)];
+    const [a, b] = [median(ours.map(({ perCpuSecond }) => perCpuSecond)), median(theirs)];
     console.log(
       `${kind}, ${what}: ${a.toFixed(0)} operations for a second of CPU, openssl speed ${b.toFixed(0)}: ${(a / b).toFixed(2)} x (${asker.failed} failed)`,
     );
+    tell(`${kind}, ${what}`, ...ours);
     asker.close();
     speed[kind] = a;
   }
@@ -184,12 +202,13 @@ async function flooded(
     await pause(1);
     const sum = () => flood.reduce((total, each) => total + each.answered - each.failed, 0);
     const [cpu, answered] = [cpuOf(pid), sum()];
-    await pause(seconds * 2);
+    const waited = await during(pid, seconds * 2, ...besideOne());
     const rate = (sum() - answered) / (cpuOf(pid) - cpu);
     for (const asker of flood) asker.close();
     console.log(
       `${kind} over 4 connections of one client with 1,000 requests in the air on each: ${(rate / speed[kind]).toFixed(2)} of that; resident ${residentOf(pid).toFixed(0)} MB`,
     );
+    tell(`${kind}, flooded`, waited);
     await pause(1);
   }
 }
@@ -211,19 +230,20 @@ async function residentUnderFlood({ port, pid }: Serving, setup: Setup, seconds:
   );
 }
 
-async function latency(port: number, setup: Setup, seconds: number): Promise<void> {
+async function latency({ port, pid }: Serving, setup: Setup, seconds: number): Promise<void> {
   for (const kind of KINDS) {
     const asker = await ask(port, setup, kind, 1);
     asker.start();
     await pause(seconds / 2);
     asker.latencies = [];
-    await pause(seconds);
+    const waited = await during(pid, seconds, ...besideOne());
     await asker.stop();
-    const [median, p99] = [percentile(asker.latencies, 0.5), percentile(asker.latencies, 0.99)];
+    const [middle, p99] = [median(asker.latencies), percentile(asker.latencies, 0.99)];
     const signing = 1000 / opensslRate(kind, 1);
     console.log(
-      `${kind} at depth 1: median ${median.toFixed(3)} ms, p99 ${p99.toFixed(3)} ms; ${(median - signing).toFixed(3)} ms more than the signature`,
+      `${kind} at depth 1: median ${ms(middle)} ms, p99 ${ms(p99)} ms; ${ms(middle - signing)} ms more than the signature`,
     );
+    tell(`${kind} at depth 1`, waited);
     asker.close();
   }
 }
@@ -243,13 +263,15 @@ async function beside(
   ecdsa.latencies = [];
   const before = residentOf(pid);
   const [answered, startedAt] = [flood.reduce((sum, each) => sum + each.answered, 0), performance.now()];
-  await pause(seconds * 3);
+  const waited = await during(pid, seconds * 3, process.pid);
   const rate =
     (flood.reduce((sum, each) => sum + each.answered, 0) - answered) / (performance.now() - startedAt);
-  const [median, p99] = [percentile(ecdsa.latencies, 0.5), percentile(ecdsa.latencies, 0.99)];
+  // Beside other programs it may be that none was answered.
+  const [middle, p99] = [median(ecdsa.latencies), percentile(ecdsa.latencies, 0.99)];
   console.log(
-    `ECDSA beside ${connections} connections with ${window} RSA requests each in the air: median ${median.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms; RSA ${(rate * 1000).toFixed(0)}/s; resident ${before.toFixed(0)} -> ${residentOf(pid).toFixed(0)} MB`,
+    `ECDSA beside ${connections} connections with ${window} RSA requests each in the air: median ${ms(middle)} ms, p99 ${ms(p99)} ms; RSA ${(rate * 1000).toFixed(0)}/s; resident ${before.toFixed(0)} -> ${residentOf(pid).toFixed(0)} MB`,
   );
+  tell(`beside ${connections} connections`, waited);
   for (const asker of [...flood, ecdsa]) asker.close();
   await pause(1);
 }
@@ -279,7 +301,7 @@ async function main(folder: string, rounds: number, seconds: number): Promise<vo
   await residentUnderFlood(served, setup, seconds);
   await end(served.child);
   await flooded(port, pid, setup, speed, seconds);
-  await latency(port, setup, seconds);
+  await latency(alone, setup, seconds);
   await end(child);
   const both = await startServer(setup, undefined);
   if (availableParallelism() > 1)

@@ -4,6 +4,7 @@
  * rounds of each.
  */
 import { type Case, compareWithSignature, nameOf } from '../lib/cli/bench/comparison.ts';
+import { times } from '../lib/cli/bench/figures-in-words.ts';
 import { medianOf } from '../lib/cli/bench/rounds.ts';
 import { type Sample, takeSample } from '../lib/cli/bench/sample.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
@@ -66,8 +67,8 @@ async function measure(workshop: Workshop, site: Site): Promise<void> {
     ['**remote handshake**', remote],
   ];
   console.log(`| ${nameOf(which)} | µs | of native |\n| --- | --- | --- |`);
-  for (const [what, ms] of rows)
-    console.log(`| ${what} | ${(ms * 1000).toFixed(0)} | ${(ms / native).toFixed(2)} × |`);
+  const micro = (ms: number) => (Number.isFinite(ms) ? (ms * 1000).toFixed(0) : '–');
+  for (const [what, ms] of rows) console.log(`| ${what} | ${micro(ms)} | ${times(ms / native)} |`);
   tellDisturbance({ ...samples, signature });
 }
 

@@ -6,11 +6,12 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { type Edge, WITH_MAP } from '../lib/cli/bench/edge.ts';
-import { takeSample } from '../lib/cli/bench/sample.ts';
+import { type Sample, takeSample } from '../lib/cli/bench/sample.ts';
 import { CONCURRENT, FULL } from '../lib/cli/bench/scale.ts';
 import { inWorkshop } from '../lib/cli/bench/session.ts';
 import type { Site } from '../lib/cli/bench/sites.ts';
 import type { Workshop } from '../lib/cli/bench/workshop.ts';
+import { tellDisturbance } from './alone.ts';
 import { OWNERS, ownerOf } from './profile-owners.ts';
 import { script, site as siteWord, wordsOf } from './script.ts';
 
@@ -19,6 +20,12 @@ const SAMPLES_PER_SECOND = 1999;
 const SECONDS = 12;
 
 type Profile = ReadonlyMap<string, number>;
+
+interface Profiled {
+  readonly sample: Sample;
+  /** Microseconds for one handshake, by owner. */
+  readonly parts: Profile;
+}
 
 /** @returns samples by owner */
 function read(file: string): Profile {
@@ -49,8 +56,7 @@ function record(workshop: Workshop, { pid }: Edge, file: string): Promise<void> 
   return perf(workshop, ['record', ...what, '--', 'sleep', String(SECONDS)]);
 }
 
-/** @returns microseconds for one handshake, by owner */
-async function profile(workshop: Workshop, side: (typeof SIDES)[number], site: Site): Promise<Profile> {
+async function profile(workshop: Workshop, side: (typeof SIDES)[number], site: Site): Promise<Profiled> {
   const edge = await workshop.startEdge(workshop.planOf(side), [WITH_MAP]);
   const file = join(workshop.files.folder, `${side}.data`);
   await workshop.warmUp(edge);
@@ -60,20 +66,19 @@ async function profile(workshop: Workshop, side: (typeof SIDES)[number], site: S
     concurrent: CONCURRENT,
     ms: SECONDS * 1000,
   } as const;
-  const [{ edgeCpuMs }] = await Promise.all([
-    takeSample(workshop, [edge], plan),
-    record(workshop, edge, file),
-  ]);
+  const [sample] = await Promise.all([takeSample(workshop, [edge], plan), record(workshop, edge, file)]);
   const counts = read(file);
   edge.end();
   const all = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  return new Map([...counts].map(([owner, count]) => [owner, (count / all) * edgeCpuMs * 1000]));
+  const each = (count: number) => (count / all) * sample.edgeCpuMs * 1000;
+  return { sample, parts: new Map([...counts].map(([owner, count]) => [owner, each(count)])) };
 }
 
 async function measure(workshop: Workshop, site: Site): Promise<void> {
   // Before it takes a minute.
   await perf(workshop, ['version']);
-  const profiles = [await profile(workshop, 'native', site), await profile(workshop, 'remote', site)];
+  const [native, remote] = [await profile(workshop, 'native', site), await profile(workshop, 'remote', site)];
+  const profiles = [native.parts, remote.parts];
   const line = (name: string, values: readonly number[]) =>
     console.log(`| ${name} | ${values.map((value) => value.toFixed(0)).join(' | ')} |`);
   console.log(`| ${site}, TLS 1.3, µs for a handshake | native | remote |\n| --- | --- | --- |`);
@@ -86,6 +91,7 @@ async function measure(workshop: Workshop, site: Site): Promise<void> {
     'sum',
     profiles.map((each) => [...each.values()].reduce((sum, value) => sum + value, 0)),
   );
+  tellDisturbance({ native: [native.sample], remote: [remote.sample] });
 }
 
 await script('npm run bench:profile -- RSA-2048', async () => {

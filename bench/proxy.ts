@@ -45,7 +45,7 @@ async function passBytes(folder: HostsFolder, rounds: number, megabytes: number)
     Measured,
     Measured,
   ];
-  const pids = [...proxies, backend].map(({ child }) => child.pid!);
+  const pids = [process.pid, ...[...proxies, backend].map(({ child }) => child.pid!)];
   for (const { port } of [hand, own]) await download(port, megabytes * 1e6);
   for (let round = 0; round < rounds; round += 1)
     for (const each of round % 2 === 0 ? [hand, own] : [own, hand]) await measure(each, megabytes, pids);
@@ -55,7 +55,7 @@ async function passBytes(folder: HostsFolder, rounds: number, megabytes: number)
   console.log(
     `bytes for the same CPU: ${perCpu.toFixed(2)} x hand-written; bytes a second: ${perWall.toFixed(2)} x`,
   );
-  tellDisturbance({ [hand.name]: hand.rounds, [own.name]: own.rounds });
+  tellDisturbance({ [hand.name]: hand.rounds, [own.name]: own.rounds }, 'the proxy');
   await ended(...proxies, backend);
 }
 

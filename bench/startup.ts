@@ -118,7 +118,7 @@ async function compare(
       console.log(`${name}, ${moment}, ms: ${side} ${spread(all, number)}, ${signed(median(all) - native)}`);
     }
   }
-  tellDisturbance(Object.fromEntries(starts));
+  tellDisturbance(Object.fromEntries(starts), 'the app');
 }
 
 async function measure(options: Options, files: SiteFiles): Promise<void> {

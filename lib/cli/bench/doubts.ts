@@ -53,8 +53,7 @@ function over<Each>(groups: Groups<Each>, figure: Figure<Each>, most: number): s
   return [...shown, ...(found.length > 3 ? [`${found.length - 3} more`] : [])].join('; ');
 }
 
-const WHO: Readonly<Record<(typeof OTHERS)[number], string>> = {
-  edge: 'the edge waited for its core',
+const WHO: Readonly<Record<Exclude<(typeof OTHERS)[number], 'edge'>, string>> = {
   'key server': 'the key server waited for its core',
   clients: 'the clients waited for theirs',
   stolen: 'the host of this machine gave its cores to others',
@@ -88,18 +87,19 @@ function standstillOf(groups: Groups<Watched>): string[] {
   ];
 }
 
-function othersIn(groups: Groups<Watched>): string[] {
+function othersIn(groups: Groups<Watched>, measured: string): string[] {
   const found = OTHERS.flatMap((side) => {
     const where = over(groups, ({ waits }) => waits[side], MOST_WAITING[side]);
-    return where === undefined ? [] : [`${WHO[side]} (share of the time: ${where})`];
+    const waited = side === 'edge' ? `${measured} waited for its core` : WHO[side];
+    return where === undefined ? [] : [`${waited} (share of the time: ${where})`];
   });
   if (found.length === 0) return [];
   return [`Other programs disturbed this: ${found.join(', ')}. Its figures are not certain.`];
 }
 
-/** What kept it from running. Group by group: the median of all would hide half of them. */
-export function disturbanceOf(groups: Groups<Watched>): Doubts {
-  const found = [...othersIn(groups), ...standstillOf(groups)];
+/** What kept it from running. Group by group: the median of all would hide half of them. @param measured who {@link Waits.edge} is */
+export function disturbanceOf(groups: Groups<Watched>, measured = 'the edge'): Doubts {
+  const found = [...othersIn(groups, measured), ...standstillOf(groups)];
   return { warnings: [...found, ...unwatched(groups)], disowned: false, disturbed: found.length > 0 };
 }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { watch } from '../../../../bench/alone.ts';
 import { signed } from '../../../../lib/cli/bench/figures-in-words.ts';
 import { schedulingOf } from '../../../../lib/cli/bench/process-figures.ts';
+import type { Pretended } from '../../../helpers/pretended-gate.ts';
 import { run } from '../../../helpers/programs.ts';
 
 const BENCH = fileURLToPath(new URL('../../../../bench/', import.meta.url));
@@ -76,18 +77,52 @@ fs.readFileSync = (path, ...options) => {
 };
 syncBuiltinESMExports();`;
 
-test('bench:proxy says that other programs had the cores', {
-  skip: schedulingOf(process.pid) === undefined && 'this system does not say how long processes wait',
-}, async () => {
-  const hook = `data:text/javascript,${encodeURIComponent(WAITING)}`;
-  const words = ['--import', hook, join(BENCH, 'proxy.js'), '1', '1', '0'];
-  const { stdout, stderr } = await run(process.execPath, words);
-  assert.match(
-    stdout,
-    /^! Other programs disturbed this: the edge waited (?=.*hand-written).*keyless-tls proxy/m,
-    stderr,
-  );
-});
+for (const [script, words, said, times] of [
+  ['proxy', ['1', '1', '0'], /the proxy waited (?=.*hand-written).*keyless-tls proxy/, 1],
+  ['startup', ['--rounds=1'], /the app waited (?=.*native).*isolate/, 3],
+] as const) {
+  test(`bench:${script} says that other programs had the cores`, {
+    skip: schedulingOf(process.pid) === undefined && 'this system does not say how long processes wait',
+  }, async () => {
+    const hook = `data:text/javascript,${encodeURIComponent(WAITING)}`;
+    const file = join(BENCH, `${script}.js`);
+    const { code, stdout, stderr } = await run(process.execPath, ['--import', hook, file, ...words]);
+    assert.deepEqual([code, stderr], [0, '']);
+    const warnings = stdout
+      .split('\n')
+      .filter((line) => line.startsWith('! Other programs disturbed this: '));
+    assert.equal(warnings.length, times, stdout);
+    for (const warning of warnings) assert.match(warning, said);
+  });
+}
+
+const PRETENDED = new URL('../../../helpers/pretended-gate.js', import.meta.url).href;
+
+/** A script with a workshop, whose edges are none. */
+function pretending(script: string, pretended: Pretended, ...words: readonly string[]) {
+  const env = { ...process.env, PRETENDED: JSON.stringify(pretended) };
+  return run(process.execPath, ['--import', PRETENDED, join(BENCH, `${script}.js`), ...words], { env });
+}
+
+for (const [script, words, times] of [
+  ['handshake', ['3'], 2],
+  ['parts', ['RSA-2048', '3'], 1],
+] as const) {
+  test(`bench:${script} says that other programs had the cores, and makes no figures of what it does not know`, async () => {
+    const alone = await pretending(script, { costs: [1.2] }, ...words);
+    assert.deepEqual([alone.code, alone.stderr], [0, '']);
+    assert.doesNotMatch(alone.stdout, /^!|NaN| – /m);
+    const { code, stdout, stderr } = await pretending(script, { costs: [1.2], waiting: 0.3 }, ...words);
+    assert.deepEqual([code, stderr], [0, '']);
+    const warnings = stdout.split('\n').filter((line) => line.startsWith('!'));
+    assert.equal(warnings.length, times, stdout);
+    for (const warning of warnings)
+      assert.match(warning, /^! Other programs disturbed this: the edge waited for its core .* 30 %/);
+    // What the signature takes is not known then.
+    assert.match(stdout, / – /);
+    assert.doesNotMatch(stdout, /NaN/);
+  });
+}
 
 test('a process that has come meanwhile is counted from its own start', async () => {
   const waitsOf = watch();
