@@ -48,7 +48,7 @@ export const INTERVALS =
   `where there is one pair of processes, ${Math.round((ONE_PAIR - 1) * 100)} % more is left on either side, as the line of the target says. ` +
   'Nothing is left for that in differences (latency, memory).';
 
-function verdictTable(verdicts: readonly Verdict[]): Table {
+export function verdictTable(verdicts: readonly Verdict[]): Table {
   return {
     columns: ['what it must show', 'target', '', 'measured'],
     rows: verdicts.map((each) => [each.claim, limitOf(each), each.state, measuredOf(each)]),

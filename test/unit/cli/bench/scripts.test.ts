@@ -2,12 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { watch } from '../../../../bench/alone.ts';
 import { signed } from '../../../../lib/cli/bench/figures-in-words.ts';
 import { schedulingOf } from '../../../../lib/cli/bench/process-figures.ts';
+import type { Answered } from '../../../../lib/cli/bench/question.ts';
+import { reportWith } from '../../../helpers/bench.ts';
 import type { Pretended } from '../../../helpers/pretended-gate.ts';
 import { run } from '../../../helpers/programs.ts';
 
@@ -26,6 +30,9 @@ for (const [script, word] of [
   ['startup', '--rounds=x'],
   ['keyserver', '-1'],
   ['proxy', 'x'],
+  ['tables', '/nowhere/report.json'],
+  ['tables', BENCH],
+  ['tables', join(BENCH, '..', '..', 'package.json')],
 ] as const) {
   test(`bench:${script} ${word}`, async () => {
     const { code, stdout, stderr } = await run(process.execPath, [join(BENCH, `${script}.js`), word]);
@@ -136,6 +143,39 @@ test('a process that has come meanwhile is counted from its own start', async ()
   } finally {
     child.kill('SIGKILL');
     await once(child, 'exit');
+  }
+});
+
+test('bench:tables writes the tables of a kept report, and what disturbed them', async () => {
+  const answer: Answered = {
+    ...{
+      name: 'memory',
+      title: 'Memory',
+      failed: false,
+      rounds: 5,
+      words: [],
+      plots: [],
+      measured: [],
+      raw: null,
+    },
+    ...{ warnings: ['It was disturbed.'], disowned: false, disturbed: true },
+    tables: [{ columns: ['KB each', 'native'], rows: [['resident', '57.6']] }],
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-tables-'));
+  try {
+    const file = join(folder, 'report.json');
+    writeFileSync(file, JSON.stringify(reportWith([answer])));
+    const { code, stdout, stderr } = await run(process.execPath, [join(BENCH, 'tables.js'), file]);
+    assert.deepEqual([code, stderr], [0, '']);
+    const whole =
+      '## Memory\n\n| KB each | native |\n| --- | --- |\n| resident | 57.6 |\n\n! It was disturbed.\n';
+    assert.ok(stdout.includes(whole), stdout);
+    assert.match(
+      stdout,
+      /^\| A paused handshake's memory.* \| not measured \| something disturbed these rounds \|$/m,
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });
 
