@@ -50,10 +50,10 @@ export class BackendSession {
   #streams = 0;
   #used = false;
   /**
-   * It has refused a request although others of it go on, and none of them has ended since: Node's servers do for as long as they hold 10 MB
-   * that slow clients do not take.
+   * When it refused a request although others of it go on, and none of them has ended since: Node's servers do for as long as they hold 10 MB
+   * that slow clients do not take. `undefined`: it takes what it is given.
    */
-  #full = false;
+  #fullSince: number | undefined;
   /** The last stream that it has looked at, or may have. */
   #lastSeen = Number.POSITIVE_INFINITY;
   #heardBytes = 0;
@@ -87,7 +87,12 @@ export class BackendSession {
 
   /** Requests that it can be given, now. */
   get room(): number {
-    return this.#isReady && !this.#full ? Math.max(0, this.#limit - this.#streams) : 0;
+    return this.#isReady && this.#fullSince === undefined ? Math.max(0, this.#limit - this.#streams) : 0;
+  }
+
+  /** How long it has been full; 0: it is not. */
+  get fullMs(): number {
+    return this.#fullSince === undefined ? 0 : Math.max(1, performance.now() - this.#fullSince);
   }
 
   /** Whether it has ever been given a request. */
@@ -114,7 +119,8 @@ export class BackendSession {
     this.#unheardSince ??= performance.now();
     stream.on('close', () => {
       this.#streams -= 1;
-      this.#full = this.#streams > 0 && stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM;
+      const full = this.#streams > 0 && stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM;
+      this.#fullSince = full ? (this.#fullSince ?? performance.now()) : undefined;
       this.#events.onRoom();
     });
     return stream;
@@ -143,6 +149,11 @@ export class BackendSession {
       this.#state = 'ready';
       this.#events.onRoom();
     });
+  }
+
+  /** What is under way breaks off. */
+  destroy(): void {
+    this.#session.destroy();
   }
 
   /** What is under way is finished. */

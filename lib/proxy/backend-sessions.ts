@@ -23,7 +23,7 @@ export interface Waiting {
 export const MOST_SESSIONS = 16;
 /** Of a backend whose settings are not known yet: what most allow. */
 const USUAL_LIMIT = 100;
-/** A backend that takes no more connections is not asked for one without a pause. */
+/** A backend that takes no more connections is not asked for one without a pause; and one that is full may be so for a moment. */
 const PAUSE_MS = 1000;
 
 export class BackendSessions {
@@ -105,8 +105,11 @@ export class BackendSessions {
   #openAnother(): void {
     if (this.#closed || this.#pause !== undefined) return;
     const states = [...this.#open].map(({ state }) => state);
-    const taking = states.filter((state) => state === 'ready').length;
-    if (taking >= MOST_SESSIONS || states.includes('connecting')) return;
+    if (states.includes('connecting')) return;
+    if (states.filter((state) => state === 'ready').length >= MOST_SESSIONS) {
+      this.#endOneIfAllAreFull();
+      return;
+    }
     const session: BackendSession = new BackendSession(this.#backend, this.#options, {
       onRoom: () => {
         this.#usualLimit = session.limit;
@@ -118,6 +121,22 @@ export class BackendSessions {
     this.#open.add(session);
   }
 
+  /** They would be until those read who do not: the one that has been full for the longest ends, with what nobody has read for a while. */
+  #endOneIfAllAreFull(): void {
+    const ready = [...this.#open].filter(({ state }) => state === 'ready');
+    if (ready.some(({ fullMs }) => fullMs === 0)) return;
+    const first = ready.reduce((one, other) => (other.fullMs > one.fullMs ? other : one));
+    if (first.fullMs < PAUSE_MS) this.#tryAgainLater();
+    else first.destroy();
+  }
+
+  #tryAgainLater(): void {
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined;
+      this.#serve();
+    }, PAUSE_MS).unref();
+  }
+
   #gone(session: BackendSession, error: Error | undefined): void {
     this.#open.delete(session);
     if (!session.used && !(error instanceof BackendTimeout)) this.#unusable(error);
@@ -127,10 +146,7 @@ export class BackendSessions {
   /** The backend is not there; or, where it is, it takes no more connections, and those that are there must do. */
   #unusable(error = new Error('closed without a word')): void {
     if ([...this.#open].some(({ state }) => state === 'ready')) {
-      this.#pause ??= setTimeout(() => {
-        this.#pause = undefined;
-        this.#serve();
-      }, PAUSE_MS).unref();
+      this.#tryAgainLater();
       return;
     }
     for (const waiting of this.#queue.takeAll()) waiting.fail(error);

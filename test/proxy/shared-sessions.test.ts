@@ -53,6 +53,44 @@ test('a client that does not read fills a connection to the backend, and the oth
   backend.close();
 });
 
+/** Fills a connection for a client that does not read, as a server of Node.js does, with one request. */
+function fillable(): http2.Http2Server {
+  const backend = http2.createServer();
+  backend.on('session', (session) => {
+    let full = false;
+    session.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
+      stream.on('error', () => undefined);
+      if (full) stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      else stream.respond({ ':status': 200 }, { endStream: headers[':path'] !== '/page' });
+      full ||= headers[':path'] === '/page';
+    });
+  });
+  return backend;
+}
+
+const MOST_CONNECTIONS = 16;
+
+test('where all connections that there may be are full, one of them ends for those who read', async () => {
+  const backend = fillable();
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend)}`, folder, [], async (port) => {
+    const [slow, other] = [connect(port), connect(port)];
+    const pages: http2.ClientHttp2Stream[] = [];
+    for (let count = 0; count < MOST_CONNECTIONS; count += 1) {
+      pages.push(slow.request({ ':path': '/page' }));
+      assert.equal(await statusOf(pages[count]!), 200, `page ${count}`);
+    }
+    // once() would reject for the error that comes before.
+    const brokenOff = new Promise((resolve) => {
+      for (const page of pages) page.on('close', resolve);
+    });
+    assert.equal(await statusOf(other.request({ ':path': '/' })), 200);
+    await brokenOff;
+    assert.equal(pages.filter(({ closed }) => closed).length, 1);
+    for (const client of [slow, other]) client.destroy();
+  });
+  backend.close();
+});
+
 test('a backend is told that nobody takes what it pushes', async () => {
   const allowed: boolean[] = [];
   const backend = http2.createServer();
