@@ -76,18 +76,18 @@ export class Lookups {
   /** @returns takes the question back: `callback` is not called any more */
   ask(hostname: string, options: LookupOptions, callback: Callback): () => void {
     const name = JSON.stringify([hostname, options]);
-    let question = this.#underWay.get(name) ?? this.#waiting.get(name);
-    const isNew = question === undefined;
-    question ??= { hostname, options, callbacks: new Set() };
+    const known = this.#underWay.get(name) ?? this.#waiting.get(name);
+    const question: Question = known ?? { hostname, options, callbacks: new Set() };
     const { callbacks } = question;
     callbacks.add(callback);
-    if (isNew) {
+    if (known === undefined) {
       this.#waiting.set(name, question);
       this.#serve();
     }
     return () => {
       callbacks.delete(callback);
-      if (callbacks.size === 0) this.#waiting.delete(name);
+      // Once it was answered, that of the name which waits is somebody else's.
+      if (callbacks.size === 0 && this.#waiting.get(name) === question) this.#waiting.delete(name);
     };
   }
 

@@ -57,6 +57,20 @@ test('who asks for a name that is being looked up shares the answer, and later o
   assert.equal(asked.length, 4);
 });
 
+test('who takes back what was answered takes no lookup from others', () => {
+  const { clock, got, asked, ask, answer, late } = silentDns();
+  late('keys-1');
+  const takeBack = ask('keys-1');
+  clock.advance(300);
+  answer('keys-1');
+  ask('keys-1');
+  assert.deepEqual(asked, ['keys-1'], 'it waits for the end of the pause');
+  takeBack();
+  clock.advance(50);
+  answer('keys-1');
+  assert.deepEqual(got, ['keys-1 127.0.0.1', 'keys-1 127.0.0.1']);
+});
+
 test('who takes the question back is told nothing, and others are', () => {
   const { got, ask, answer } = silentDns();
   const takeBack = ask('keys-1');
