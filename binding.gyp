@@ -38,6 +38,7 @@
         "native/provider/signature.cc",
         "native/same_name.cc",
         "native/server_limits.cc",
+        "native/session_lifetime.cc",
         "native/session_names.cc",
         "native/signature_schemes.cc",
         "native/signing_threads.cc",

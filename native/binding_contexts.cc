@@ -11,6 +11,7 @@
 #include "openssl/error_guard.h"
 #include "peer_limits.h"
 #include "provider/provider.h"
+#include "session_lifetime.h"
 #include "session_names.h"
 #include "ssl_slots.h"
 
@@ -279,6 +280,7 @@ Napi::Value SetTicketKeys(const Napi::CallbackInfo& info) {
   const auto keys = info[1].As<Napi::Uint8Array>();
   RecordOf(context)->ticket_keys.Set(keys.Data(), keys.ByteLength());
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, TicketKeys::OnTicket);
+  LimitSessions(context);
   return Napi::Boolean::New(info.Env(), true);
 }
 
