@@ -204,7 +204,8 @@ Napi::Array BuffersOf(Napi::Env env, const Ders& ders) {
   return buffers;
 }
 
-// trustOfContext(number, ownAuthorities): [certificates, revocation lists], DER, by which the context verifies its peers.
+// trustOfContext(number, ownAuthorities): [certificates, revocation lists, security level] by which the context verifies its
+// peers; DER. The level counts for their keys and signatures, too.
 // undefined in the place of the certificates: they are Node's own, and neither `ca` nor a PKCS#12 file has added to them.
 Napi::Value TrustOfContext(const Napi::CallbackInfo& info) {
   const ErrorGuard errors;
@@ -219,6 +220,7 @@ Napi::Value TrustOfContext(const Napi::CallbackInfo& info) {
   Napi::Array trust = Napi::Array::New(info.Env());
   trust[0u] = is_own ? Napi::Value(BuffersOf(info.Env(), certificates)) : info.Env().Undefined();
   trust[1u] = BuffersOf(info.Env(), lists);
+  trust[2u] = SSL_CTX_get_security_level(context);
   return trust;
 }
 

@@ -123,7 +123,7 @@ export interface Addon {
   trustOfContext(
     context: number,
     ownAuthorities: boolean,
-  ): readonly [certificates: Buffer[] | undefined, lists: Buffer[]] | undefined;
+  ): readonly [certificates: Buffer[] | undefined, lists: Buffer[], securityLevel: number] | undefined;
   limitPeers(certificateBytes: number): boolean;
   nameSessions(): boolean;
   setTicketKeys(context: number, keys: Uint8Array): boolean;

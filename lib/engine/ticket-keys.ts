@@ -58,13 +58,14 @@ function sessionContext(server: Server, origin: Origin, label: string): string |
   if (trust === undefined) return undefined;
   // As they are at each connection.
   const { requestCert, rejectUnauthorized } = serverInternals(server);
-  const [authorities, lists] = trust;
+  const [authorities, lists, securityLevel] = trust;
   const rules = [
     label,
     requestCert === true,
     rejectUnauthorized !== false,
     authorities === undefined ? 'those of Node' : digestsOf(authorities),
     digestsOf(lists),
+    securityLevel,
     digestsOf(origin.keyIds),
   ];
   return createHash('sha256').update(JSON.stringify(rules)).digest('hex').slice(0, SESSION_CONTEXT_DIGITS);

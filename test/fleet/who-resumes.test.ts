@@ -132,6 +132,13 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] satisfies SecureVersion[]) {
       assert.equal(await resumes(named, both), true, 'it adds nothing');
     });
 
+    it('is said by the security level, which decides what keys of clients may be', async () => {
+      const ofLevel = (level: number) => edge({ ca: clients.certPem, ciphers: `DEFAULT:@SECLEVEL=${level}` });
+      const [lax, laxToo, strict] = [await ofLevel(0), await ofLevel(0), await ofLevel(2)];
+      assert.equal(await resumes(lax, strict), false);
+      assert.equal(await resumes(lax, laxToo), true);
+    });
+
     it('is said by what OpenSSL has read of `ca`', async () => {
       const one = await edge({ ca: clients.certPem + sites.certPem });
       const forms = [
