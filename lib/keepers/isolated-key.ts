@@ -5,9 +5,11 @@ import { openKey, type PemWithPassphrase, type PrivateKeyInput } from '../keys/o
 import type { PrivateKey } from '../keys/private-key.ts';
 import { subjectKeyId } from '../protocol/key-id.ts';
 import { premasterRequest, signRequest } from '../protocol/request-encoder.ts';
+import type { Items } from '../protocol/tags.ts';
 import { keyKindOf } from '../signing/key-kind.ts';
 import { type KeyLease, KeyLeases } from './key-leases.ts';
 import { KeyProcess } from './key-process.ts';
+import { SILENCE_LIMIT_MS } from './question.ts';
 
 /** Options of {@link isolatedKey}. */
 export interface IsolatedKeyOptions {
@@ -57,17 +59,19 @@ export function handedKey(
   options: IsolatedKeyOptions = {},
 ): PrivateKey {
   const keyId = Buffer.from(lease.name, 'hex');
+  // Who wants to wait longer for the answer wants that also of processes that are stopped.
+  const silenceMs = Math.max(SILENCE_LIMIT_MS, options.timeoutMs ?? 0);
+  const ask = (items: Items) => keyProcess.ask(lease, items, silenceMs);
   return {
     publicKey: spki,
     schemes: options.schemes,
     timeoutMs: options.timeoutMs ?? NO_LIMIT_MS,
     // The other process is our own, and OpenSSL there checks each RSA signature for the faults that would betray the key.
     verify: 'never',
-    sign: ({ scheme, message }) => keyProcess.ask(lease, signRequest(scheme, message, { keyId })),
+    sign: ({ scheme, message }) => ask(signRequest(scheme, message, { keyId })),
     decrypt:
       key.asymmetricKeyType === 'rsa'
-        ? ({ ciphertext, clientVersion }) =>
-            keyProcess.ask(lease, premasterRequest(ciphertext, clientVersion, { keyId }))
+        ? ({ ciphertext, clientVersion }) => ask(premasterRequest(ciphertext, clientVersion, { keyId }))
         : undefined,
   };
 }

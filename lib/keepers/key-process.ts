@@ -13,7 +13,7 @@ import { HOLDERS } from './holder-child.ts';
 import type { HandedKey, KeyHolder } from './key-holder.ts';
 import type { KeyLease } from './key-leases.ts';
 import { KeySlot } from './key-slot.ts';
-import { Question } from './question.ts';
+import { Question, SILENCE_LIMIT_MS } from './question.ts';
 
 function keyLost(): KeylessError {
   return new KeylessError(
@@ -84,10 +84,11 @@ export class KeyProcess {
    * Settles once. An operation whose process does not answer is repeated by the other one, if that one does.
    *
    * @param key that was handed over; held until then
+   * @param silenceMs how long the processes may say nothing
    */
-  ask(key: KeyLease, items: Items): Promise<Uint8Array> {
+  ask(key: KeyLease, items: Items, silenceMs = SILENCE_LIMIT_MS): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const question = new Question(key, items, systemClock.now(), (result) => {
+      const question = new Question({ key, items, silenceMs }, systemClock.now(), (result) => {
         this.#questions.remove(question);
         if (result instanceof KeylessError) reject(result);
         else resolve(result);

@@ -5,7 +5,7 @@ import type { Items } from '../protocol/tags.ts';
 import type { KeyLease } from './key-leases.ts';
 
 /** Who says nothing for so long does not answer. Who answers may have many to answer first, and natively all of them would wait. */
-const SILENCE_LIMIT_MS = 10_000;
+export const SILENCE_LIMIT_MS = 10_000;
 
 /** A process that is asked. */
 export interface Hearable {
@@ -15,11 +15,19 @@ export interface Hearable {
 
 export type OnSettled = (result: Uint8Array | KeylessError) => void;
 
-function noAnswer(): KeylessError {
+function noAnswer(silenceMs: number): KeylessError {
   return new KeylessError(
     'ERR_KEYLESS_TIMEOUT',
-    `The processes that hold the keys have said nothing for ${SILENCE_LIMIT_MS / 1000} s. Are they stopped?`,
+    `The processes that hold the keys have said nothing for ${silenceMs / 1000} s. Are they stopped?`,
   );
+}
+
+/** What is asked, and of which key. */
+export interface Asked {
+  readonly key: KeyLease;
+  readonly items: Items;
+  /** How long the processes may say nothing. */
+  readonly silenceMs: number;
 }
 
 /** States: asked -> settled. */
@@ -28,14 +36,16 @@ export class Question implements Timed {
   readonly items: Items;
   /** Who is asked now. */
   holder: Hearable | undefined;
+  readonly #silenceMs: number;
   readonly #askedAt: number;
   readonly #onSettled: OnSettled;
   #isSettled = false;
 
   /** @param now milliseconds on the clock, @param onSettled called once */
-  constructor(key: KeyLease, items: Items, now: number, onSettled: OnSettled) {
+  constructor({ key, items, silenceMs }: Asked, now: number, onSettled: OnSettled) {
     this.key = key;
     this.items = items;
+    this.#silenceMs = silenceMs;
     this.#askedAt = now;
     this.#onSettled = onSettled;
   }
@@ -46,11 +56,11 @@ export class Question implements Timed {
 
   /** It moves on with each word of the process. */
   get deadline(): number {
-    return Math.max(this.#askedAt, this.holder?.heardAt ?? 0) + SILENCE_LIMIT_MS;
+    return Math.max(this.#askedAt, this.holder?.heardAt ?? 0) + this.#silenceMs;
   }
 
   timeOut(): void {
-    this.settle(noAnswer());
+    this.settle(noAnswer(this.#silenceMs));
   }
 
   settle(result: Uint8Array | KeylessError): void {

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { before, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { isolatedKey } from '../../../lib/keepers/isolated-key.ts';
 import { type KeyKind, makeAuthority } from '../../helpers/certificates.ts';
+import { childrenOf } from '../../helpers/child-processes.ts';
 import { handshakeWith } from '../../helpers/one-handshake.ts';
 
 let authority: Awaited<ReturnType<typeof makeAuthority>>;
@@ -53,6 +55,20 @@ test('it takes PEM, encrypted PEM and key objects, and says whose key it is', as
   // That of the processes is for their silence, not for the handshakes that come before this one.
   assert.equal(keys[0]!.timeoutMs, 2_147_483_647);
   assert.equal(await handshakeWith(authority.certPem, { cert: issued.certPem, key: keys[3]! }), 'TLSv1.3');
+});
+
+test('a "timeoutMs" longer than 10 s is also for processes that are stopped', async () => {
+  const issued = await authority.issue({ type: 'p256' });
+  const key = isolatedKey(issued.keyPem, { timeoutMs: 60_000 });
+  const server = { cert: issued.certPem, key };
+  assert.equal(await handshakeWith(authority.certPem, server), 'TLSv1.3');
+  const processes = childrenOf(process.pid);
+  assert.equal(processes.length, 2);
+  for (const pid of processes) process.kill(pid, 'SIGSTOP');
+  const version = handshakeWith(authority.certPem, server);
+  await wait(10_500);
+  for (const pid of processes) process.kill(pid, 'SIGCONT');
+  assert.equal(await version, 'TLSv1.3');
 });
 
 test('what is no key for it is refused with what to do', () => {

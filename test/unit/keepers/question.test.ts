@@ -8,11 +8,12 @@ import { ManualClock } from '../../helpers/manual-clock.ts';
 
 const LIMIT_MS = 10_000;
 
-function ask() {
+function ask(silenceMs = LIMIT_MS) {
   const clock = new ManualClock();
   const questions = new Deadlines<Question>(clock, { holdsProcess: false });
   const results: (string | undefined)[] = [];
-  const question = new Question({ name: 'aa' }, { opcode: Uint8Array.of(1) }, clock.now(), (result) => {
+  const asked = { key: { name: 'aa' }, items: { opcode: Uint8Array.of(1) }, silenceMs };
+  const question = new Question(asked, clock.now(), (result) => {
     questions.remove(question);
     results.push((result as KeylessError).code);
   });
@@ -41,5 +42,13 @@ test('it waits for as long as the process answers others, and 10 s longer', () =
   }
   assert.deepEqual(results, []);
   clock.advance(LIMIT_MS);
+  assert.deepEqual(results, ['ERR_KEYLESS_TIMEOUT']);
+});
+
+test('who wants to wait longer waits longer', () => {
+  const { clock, results } = ask(3 * LIMIT_MS);
+  clock.advance(3 * LIMIT_MS - 1);
+  assert.deepEqual(results, []);
+  clock.advance(1);
   assert.deepEqual(results, ['ERR_KEYLESS_TIMEOUT']);
 });
