@@ -48,7 +48,7 @@ const MAX_ENTRIES = 10_000_000;
 const DEFAULT_TIMEOUT_MS = 100;
 const MAX_TIMEOUT_MS = 60_000;
 const MAX_PENDING = 1000;
-/** OpenSSL's default for servers, in seconds. */
+/** Of servers without one, in seconds: the default that Node documents. OpenSSL's own is longer. */
 const DEFAULT_SESSION_TIMEOUT = 300;
 const FAILED = Symbol('failed');
 
