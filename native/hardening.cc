@@ -46,12 +46,18 @@ bool HasRoot() {
   return getresuid(&real, &effective, &saved) != 0 || real == 0 || effective == 0 || saved == 0;
 }
 
-// An app that was started as root and becomes another user leaves this process behind. glibc does it for all threads; with the
-// user go all capabilities. Root that the app has only put aside (seteuid) must be taken up to be given up.
-bool GiveUpRoot() {
-  if (!HasRoot()) return true;
+bool BecomeNobody() {
   return seteuid(0) == 0 && setgroups(0, nullptr) == 0 && setresgid(kNobody, kNobody, kNobody) == 0 &&
          setresuid(kNobody, kNobody, kNobody) == 0;
+}
+
+// An app that was started as root and becomes another user leaves this process behind. glibc does it for all threads; with the
+// user go all capabilities. Root that the app has only put aside (seteuid) must be taken up to be given up; where it cannot be,
+// it is put aside again.
+bool GiveUpRoot() {
+  if (!HasRoot()) return true;
+  const uid_t before = geteuid();
+  return BecomeNobody() || (seteuid(before) == 0 && !HasRoot());
 }
 
 // The descriptors that are open stay.

@@ -15,20 +15,29 @@ function run(source: string, before: readonly string[] = []): string {
   return stdout;
 }
 
+/** Opened before, as nothing is afterwards. */
+const HARDENED_ASIDE = `
+  import { openSync, readSync, writeSync } from 'node:fs';
+  import { hardenProcess } from ${JSON.stringify(HARDENING.href)};
+  const status = openSync('/proc/self/status');
+  process.seteuid(1000);
+  const { noPrivileges } = hardenProcess();
+  const text = Buffer.alloc(8192);
+  writeSync(1, noPrivileges + '\\n' + text.subarray(0, readSync(status, text)));`;
+
 test('root that the app has put aside, and could take up again, is given up', asRoot, () => {
-  // Opened before, as nothing is afterwards.
-  const printed = run(`
-    import { openSync, readSync, writeSync } from 'node:fs';
-    import { hardenProcess } from ${JSON.stringify(HARDENING.href)};
-    const status = openSync('/proc/self/status');
-    process.seteuid(1000);
-    const { noPrivileges } = hardenProcess();
-    const text = Buffer.alloc(8192);
-    writeSync(1, noPrivileges + '\\n' + text.subarray(0, readSync(status, text)));`);
+  const printed = run(HARDENED_ASIDE);
   assert.match(printed, /^true\n/);
   assert.match(printed, /^Uid:(?:\t65534){4}$/m);
   assert.match(printed, /^Gid:(?:\t65534){4}$/m);
   assert.match(printed, /^CapPrm:\t0+$/m);
+});
+
+test('where it cannot be given up, it stays put aside, and that is said', asRoot, () => {
+  const printed = run(HARDENED_ASIDE, ['setpriv', '--bounding-set=-setgid', '--inh-caps=-setgid']);
+  assert.match(printed, /^false\n/);
+  assert.match(printed, /^Uid:\t0\t1000\t0\t1000$/m);
+  assert.match(printed, /^CapEff:\t0+$/m);
 });
 
 test('capabilities that the app hands on to all that it starts are not handed on', asRoot, () => {
