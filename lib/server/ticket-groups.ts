@@ -4,9 +4,6 @@ import type { GrantsOptions } from './grants.ts';
 import { comparableIdentity } from './identity-name.ts';
 import type { TicketGroup } from './ticket-keys.ts';
 
-/** No name of one (policy-file.ts). */
-const NO_GROUP = '';
-
 /** By what clients of the policy are known: the groups of those clients. */
 function groupsByIdentity({ clients }: GrantsOptions): ReadonlyMap<string, ReadonlySet<string | undefined>> {
   const groups = new Map<string, Set<string | undefined>>();
@@ -29,21 +26,19 @@ export function ticketGroupsOf(options: GrantsOptions): ReadonlyMap<string, Tick
   const known = groupsByIdentity(options);
   const { ticketGeneration = 0 } = options;
   const revoked = [...new Set(options.revoked?.map(comparableIdentity))].sort();
-  const generationOf = (name: string) => {
+  const generationOf = (concerns: (identity: string) => boolean) => {
     const hash = createHash('sha256');
     if (ticketGeneration > 0) hash.update(`${ticketGeneration}\n`);
-    for (const each of revoked) {
-      if (known.get(each)?.has(name) !== false) hash.update(`${each}\n`);
-    }
+    for (const each of revoked.filter(concerns)) hash.update(`${each}\n`);
     return hash.digest();
   };
   // There may be thousands of groups, and of names that are revoked: most have what concerns all in common.
   const concerned = new Set(revoked.flatMap((each) => [...(known.get(each) ?? [])]));
-  const common = generationOf(NO_GROUP);
+  const common = generationOf((each) => !known.has(each));
   const names = new Set(options.clients.flatMap(({ tickets }) => tickets?.group ?? []));
   const groupOf = (name: string): TicketGroup => ({
     name,
-    generation: concerned.has(name) ? generationOf(name) : common,
+    generation: concerned.has(name) ? generationOf((each) => known.get(each)?.has(name) !== false) : common,
   });
   return new Map([...names].map((name) => [name, groupOf(name)]));
 }

@@ -125,6 +125,19 @@ test('of thousands of groups those are made one by one that a revoked name conce
   assert.deepEqual([generationOf('g8'), generationOf('g0')], Array(2).fill(hashOf('DNS:nobody', 'sha256/y')));
 });
 
+test('a group may have any name, also none: what concerns it is not what concerns all', () => {
+  const client = (name: string, group: string) => ({
+    ...{ name, identities: [`DNS:${name}`], tickets: { group } },
+  });
+  const clients = [client('a', ''), client('b', 'b')];
+  const generations = (revoked: readonly string[]) =>
+    [...ticketGroupsOf({ clients, revoked }).values()].map(({ generation }) => generation);
+  const [, unconcerned] = generations([]);
+  const [own, other] = generations(['DNS:a']);
+  assert.deepEqual(other, unconcerned);
+  assert.notDeepEqual(own, unconcerned);
+});
+
 test('who is revoked no more gets keys that nobody has had, where the policy names another generation', () => {
   const known = [generation([]), generation(['DNS:d'])];
   assert.equal(generation([], 0), known[0]);
