@@ -1,6 +1,5 @@
 /** `keyless-tls init`: a private authority, and what key server and edges need to know each other. */
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { KeylessError } from '../errors.ts';
@@ -108,10 +107,11 @@ function duePlan(
   if (values.renew || values.server !== undefined || values.edge !== undefined) {
     throw new UsageError('--renew-due finds by itself what there is: no --renew, --server or --edge.', HINT);
   }
-  if (!existsSync(join(directory, 'ca/ca.key'))) {
+  const files = new NewFiles(directory);
+  if (!files.has('ca/ca.crt') && !files.has('ca/ca.key')) {
+    requireNoAuthority(files);
     throw new UsageError(`${JSON.stringify(directory)} has no ca/ca.key: it was not made by init.`, HINT);
   }
-  const files = new NewFiles(directory);
   return {
     directory,
     servers: dueServers(serverCertificate(files), due * DAY_MS),
