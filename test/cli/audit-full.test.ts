@@ -1,6 +1,6 @@
 /** `keyless-tls serve` whose audit log cannot be written any more. */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { signRequest } from '../../lib/protocol/request-encoder.ts';
 import { auditFiles } from '../../lib/server/audit-files.ts';
@@ -35,9 +35,27 @@ async function start(directory: string) {
   return { serve, peer: await connectPeer(await serve.port(), setup.edgeOptions) };
 }
 
-function sign(peer: WirePeer) {
+function sign(peer: WirePeer, servername?: string) {
   const { keyId } = setup.sites.p256!;
-  return peer.ask(signRequest('ecdsa_secp256r1_sha256', certificateVerify(), { keyId }));
+  return peer.ask(signRequest('ecdsa_secp256r1_sha256', certificateVerify(), { keyId, servername }));
+}
+
+/** Less than any record takes. */
+const ROOM_BYTES = 50;
+const LONGEST_NAME = 255;
+const NAME_MEMBER_BYTES = ',"sni":""'.length;
+
+/** Has the server write records until its file has no room for another one: the last two are as long as it takes. */
+async function fill(peer: WirePeer, file: string): Promise<void> {
+  const room = () => MAX_FILE_BYTES - statSync(file).size - ROOM_BYTES;
+  await sign(peer);
+  const before = room();
+  await sign(peer);
+  const recordBytes = before - room();
+  while (room() > 2 * (recordBytes + NAME_MEMBER_BYTES + LONGEST_NAME)) await sign(peer);
+  await sign(peer, 'a'.repeat(Math.floor(room() / 2) - recordBytes - NAME_MEMBER_BYTES));
+  await sign(peer, 'a'.repeat(room() - recordBytes - NAME_MEMBER_BYTES));
+  assert.ok(Math.abs(room()) < ROOM_BYTES / 2, `${room()} bytes are left`);
 }
 
 test('where the audit log cannot be written no answer leaves that it has no record of, and serve ends', async () => {
@@ -65,14 +83,7 @@ for (const [where, isAsking] of [
   test(`an audit log that cannot be written any more ${where} is told of, and serve fails`, async () => {
     const directory = files.path(`audit-full-${isAsking}`);
     const { serve, peer } = await start(directory);
-    await sign(peer);
-    const [file] = auditFiles(directory) as [string];
-    const bytes = statSync(file).size;
-    await sign(peer);
-    const recordBytes = statSync(file).size - bytes;
-    // By another process: this one has no limit, and the server appends to the file.
-    const full = MAX_FILE_BYTES - (isAsking ? recordBytes / 2 : 50);
-    writeFileSync(file, `${'x'.repeat(full - statSync(file).size - 1)}\n`, { flag: 'a' });
+    await fill(peer, auditFiles(directory)[0]!);
     serve.child.kill('SIGTERM');
     await peer.answer(GOODBYE_ID);
     if (isAsking) await assert.rejects(sign(peer), /closed without an answer/);

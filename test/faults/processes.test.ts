@@ -203,7 +203,7 @@ test('row 3: alone and frozen: who comes meanwhile waits, and is served as soon 
   await until(() => edge.keys.stats().servers[0]!.failures >= 2);
   const meanwhile = edge.visits(20);
   await until(() => edge.keys.stats().servers[0]!.failures >= 4);
-  assert.equal(edge.keys.stats().waiting, 21);
+  await until(() => edge.keys.stats().waiting === 21);
   server.process.child.kill('SIGCONT');
   const since = performance.now();
   assert.deepEqual(await meanwhile, { ok: 20 });
