@@ -14,7 +14,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { type Backend, connectBackend } from './backend.ts';
-import { BackendTimeout } from './failure.ts';
+import { BackendTimeout, ClientStalled } from './failure.ts';
 import { MOST_FIELDS } from './headers.ts';
 
 export interface BackendSessionOptions {
@@ -54,6 +54,10 @@ export class BackendSession {
    * that slow clients do not take. `undefined`: it takes what it is given.
    */
   #fullSince: number | undefined;
+  /** It has refused a request so. Node's servers (20 to 26) go on counting what was broken off: of use again is only another connection. */
+  #wasFull = false;
+  /** Answers that their clients do not read, since when. */
+  readonly #unread = new Map<ClientHttp2Stream, number>();
   /** The last stream that it has looked at, or may have. */
   #lastSeen = Number.POSITIVE_INFINITY;
   #heardBytes = 0;
@@ -117,11 +121,17 @@ export class BackendSession {
     this.#streams += 1;
     this.#listenToBytes();
     this.#unheardSince ??= performance.now();
+    stream
+      .on('pause', () => this.#unread.set(stream, performance.now()))
+      .on('resume', () => this.#unread.delete(stream));
     stream.on('close', () => {
+      this.#unread.delete(stream);
       this.#streams -= 1;
-      const full = this.#streams > 0 && stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM;
-      this.#fullSince = full ? (this.#fullSince ?? performance.now()) : undefined;
-      this.#events.onRoom();
+      const refused = stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM;
+      this.#fullSince = refused ? (this.#fullSince ?? performance.now()) : undefined;
+      this.#wasFull ||= refused;
+      if (this.#streams === 0 && this.#wasFull) this.close();
+      else this.#events.onRoom();
     });
     return stream;
   }
@@ -151,6 +161,21 @@ export class BackendSession {
     });
   }
 
+  /**
+   * The answers end that nobody has read for so long, and the others are its last. Where there are none, what it refused was that request,
+   * whatever it had against it: with more fields than it allows, for example. So it is given others.
+   */
+  endUnread(ms: number): void {
+    const unread = [...this.#unread].filter(([, since]) => performance.now() - since >= ms);
+    if (unread.length === 0) {
+      this.#fullSince = undefined;
+      this.#events.onRoom();
+      return;
+    }
+    this.close();
+    for (const [stream] of unread) stream.destroy(new ClientStalled());
+  }
+
   /** What is under way breaks off. */
   destroy(): void {
     this.#session.destroy();
@@ -160,6 +185,7 @@ export class BackendSession {
   close(): void {
     if (this.#state === 'connecting') this.#session.destroy();
     else this.#session.close();
+    this.#leave();
   }
 
   /** Node tells of an end after it has come. */

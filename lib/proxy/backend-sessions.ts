@@ -107,7 +107,7 @@ export class BackendSessions {
     const states = [...this.#open].map(({ state }) => state);
     if (states.includes('connecting')) return;
     if (states.filter((state) => state === 'ready').length >= MOST_SESSIONS) {
-      this.#endOneIfAllAreFull();
+      this.#endUnreadIfAllAreFull();
       return;
     }
     const session: BackendSession = new BackendSession(this.#backend, this.#options, {
@@ -121,13 +121,15 @@ export class BackendSessions {
     this.#open.add(session);
   }
 
-  /** They would be until those read who do not: the one that has been full for the longest ends, with what nobody has read for a while. */
-  #endOneIfAllAreFull(): void {
+  /** They would be until those read who do not: what nobody has read for a while ends, of the one that has been full for the longest. */
+  #endUnreadIfAllAreFull(): void {
     const ready = [...this.#open].filter(({ state }) => state === 'ready');
     if (ready.some(({ fullMs }) => fullMs === 0)) return;
     const first = ready.reduce((one, other) => (other.fullMs > one.fullMs ? other : one));
     if (first.fullMs < PAUSE_MS) this.#tryAgainLater();
-    else first.destroy();
+    // Those that leave are connections, too.
+    else if (this.#open.size - ready.length >= MOST_SESSIONS) first.destroy();
+    else first.endUnread(PAUSE_MS);
   }
 
   #tryAgainLater(): void {

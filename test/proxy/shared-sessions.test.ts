@@ -47,22 +47,31 @@ test('a client that does not read fills a connection to the backend, and the oth
       request.end();
       assert.equal(await statusOf(request), 200, method);
     }
+    // Node's server goes on counting what is broken off now.
+    const left = once(sessions[0]!, 'close');
+    slow.destroy();
+    await left;
+    for (let count = 0; count < 4; count += 1)
+      assert.equal(await statusOf(other.request({ ':path': '/' })), 200, 'when it has left');
     assert.ok(sessions.length > 1 && sessions.length < 6, `${sessions.length} connections`);
     for (const client of [slow, other]) client.destroy();
   });
   backend.close();
 });
 
-/** Fills a connection for a client that does not read, as a server of Node.js does, with one request. */
+/** Fills a connection for a client that does not read, as a server of Node.js does, with one request; what has fields it does not like it refuses, too. */
 function fillable(): http2.Http2Server {
   const backend = http2.createServer();
   backend.on('session', (session) => {
-    let full = false;
+    let page: http2.ServerHttp2Stream | undefined;
     session.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
       stream.on('error', () => undefined);
-      if (full) stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
-      else stream.respond({ ':status': 200 }, { endStream: headers[':path'] !== '/page' });
-      full ||= headers[':path'] === '/page';
+      const isFull = page !== undefined && !page.destroyed;
+      if (isFull || 'x-refused' in headers) stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      else stream.respond({ ':status': 200 }, { endStream: headers[':path'] === '/' });
+      if (isFull || headers[':path'] !== '/page') return;
+      page = stream;
+      stream.end(PAGE);
     });
   });
   return backend;
@@ -70,10 +79,12 @@ function fillable(): http2.Http2Server {
 
 const MOST_CONNECTIONS = 16;
 
-test('where all connections that there may be are full, one of them ends for those who read', async () => {
+test('where all connections that there may be are full, what nobody reads ends for those who read', async () => {
   const backend = fillable();
   await inFrontOf(`h2c://127.0.0.1:${await portOf(backend)}`, folder, [], async (port) => {
     const [slow, other] = [connect(port), connect(port)];
+    const reading = other.request({ ':path': '/events' });
+    assert.equal(await statusOf(reading), 200);
     const pages: http2.ClientHttp2Stream[] = [];
     for (let count = 0; count < MOST_CONNECTIONS; count += 1) {
       pages.push(slow.request({ ':path': '/page' }));
@@ -86,7 +97,31 @@ test('where all connections that there may be are full, one of them ends for tho
     assert.equal(await statusOf(other.request({ ':path': '/' })), 200);
     await brokenOff;
     assert.equal(pages.filter(({ closed }) => closed).length, 1);
+    assert.equal(reading.closed, false);
     for (const client of [slow, other]) client.destroy();
+  });
+  backend.close();
+});
+
+test('requests that a backend refuses for what they are end nothing of others', async () => {
+  const backend = fillable();
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend)}`, folder, [], async (port) => {
+    const [hostile, other] = [connect(port), connect(port)];
+    const reading = [other.request({ ':path': '/events' })];
+    assert.equal(await statusOf(reading[0]!), 200);
+    for (let count = 0; count < MOST_CONNECTIONS; count += 1) {
+      reading.push(hostile.request({ ':path': '/events' }));
+      assert.equal(await statusOf(reading.at(-1)!), 200, `events ${count}`);
+      const request = hostile.request({ ':method': 'POST', ':path': '/', 'x-refused': '1' });
+      request.end();
+      assert.equal(await statusOf(request), 502, `refused ${count}`);
+    }
+    assert.equal(await statusOf(other.request({ ':path': '/' })), 200);
+    assert.deepEqual(
+      reading.filter(({ closed }) => closed),
+      [],
+    );
+    for (const client of [hostile, other]) client.destroy();
   });
   backend.close();
 });
