@@ -190,9 +190,8 @@ function writeEdges(files: NewFiles, authority: CertificateAuthority, { issued }
   for (const [edge, { certPem, keyPem }] of issued) {
     const folder = `edges/${edge}`;
     files.folder(folder);
-    files.write(`${folder}/edge.key`, keyPem);
-    files.write(`${folder}/edge.crt`, certPem);
-    if (!files.has(`${folder}/ca.crt`)) files.write(`${folder}/ca.crt`, authority.certPem);
+    files.write({ [`${folder}/edge.key`]: keyPem, [`${folder}/edge.crt`]: certPem });
+    if (!files.has(`${folder}/ca.crt`)) files.write({ [`${folder}/ca.crt`]: authority.certPem });
   }
 }
 

@@ -176,8 +176,7 @@ function authorityIn(files: NewFiles): CertificateAuthority {
   requireNoAuthority(files);
   files.folder('ca');
   const authority = CertificateAuthority.make('keyless-tls', AUTHORITY_DAYS);
-  files.write('ca/ca.key', authority.keyPem);
-  files.write('ca/ca.crt', authority.certPem);
+  files.write({ 'ca/ca.key': authority.keyPem, 'ca/ca.crt': authority.certPem });
   return authority;
 }
 
@@ -198,12 +197,11 @@ function writeServer(files: NewFiles, authority: CertificateAuthority, { servers
       keyType: 'ec',
       days,
     });
-    files.write(SERVER_KEY, keyPem);
-    files.write(SERVER_CERTIFICATE, certPem);
+    files.write({ [SERVER_KEY]: keyPem, [SERVER_CERTIFICATE]: certPem });
   }
-  if (!files.has('server/ca.crt')) files.write('server/ca.crt', authority.certPem);
+  if (!files.has('server/ca.crt')) files.write({ 'server/ca.crt': authority.certPem });
   // Never replaced by --renew: every key server of the fleet has the same.
-  if (!files.has('server/ticket.secret')) files.write('server/ticket.secret', newTicketSecret());
+  if (!files.has('server/ticket.secret')) files.write({ 'server/ticket.secret': newTicketSecret() });
 }
 
 /** Without --server, a renewal cannot know what names a certificate had that cannot be read. */

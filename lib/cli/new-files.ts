@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { replaceFile } from './replaced-file.ts';
+import { replaceFiles } from './replaced-file.ts';
 import { unlessLost } from './standard-output.ts';
 
 /** Writes files, new ones for their owner only, and tells of them. */
@@ -49,9 +49,10 @@ export class NewFiles {
     this.#output.write(`${path}\n`);
   }
 
-  write(name: string, text: string): void {
-    const path = join(this.#directory, name);
-    replaceFile(path, text);
-    this.tell(path);
+  /** @param texts by the names of files that belong together: in this order, all of them or (short of a failing disk) none */
+  write(texts: Readonly<Record<string, string>>): void {
+    const files = Object.entries(texts).map(([name, text]) => [join(this.#directory, name), text] as const);
+    replaceFiles(files);
+    for (const [path] of files) this.tell(path);
   }
 }

@@ -38,7 +38,7 @@ const NOT_SYNCED: readonly unknown[] = ['EACCES', 'EBADF', 'EINVAL', 'EISDIR', '
 function syncFolder(path: string): void {
   let folder: number | undefined;
   try {
-    folder = openSync(dirname(path), 'r');
+    folder = openSync(path, 'r');
     fsyncSync(folder);
   } catch (error) {
     if (!NOT_SYNCED.includes((error as NodeJS.ErrnoException).code)) throw error;
@@ -50,14 +50,13 @@ function syncFolder(path: string): void {
 /** One for each file: what was left of the last time is replaced. */
 const besideIt = (target: string) => `${target}.next`;
 
-/**
- * Whoever reads the file reads the old text or the new one. It keeps its owner, group and permissions, and a symbolic link
- * stays one; a new file is for its owner only.
- *
- * @param nextOf where the new text is until it is whole, in the same folder: what is there is removed
- * @throws what node:fs throws, and the file is as it was; or the disk has failed when the new one was in its place
- */
-export function replaceFile(path: string, text: string, nextOf: (target: string) => string = besideIt): void {
+interface Next {
+  readonly target: string;
+  /** Where the new text is, whole and on the disk. */
+  readonly next: string;
+}
+
+function writeNext(path: string, text: string, nextOf: (target: string) => string): Next {
   const was = statSync(path, { throwIfNoEntry: false });
   const target = was === undefined ? path : realpathSync(path);
   const next = nextOf(target);
@@ -68,12 +67,42 @@ export function replaceFile(path: string, text: string, nextOf: (target: string)
     writeFileSync(file, text);
     if (was !== undefined) keepOwner(file, target, was);
     fsyncSync(file);
-    renameSync(next, target);
   } catch (error) {
     rmSync(next, { force: true });
     throw error;
   } finally {
     closeSync(file);
   }
-  syncFolder(target);
+  return { target, next };
+}
+
+/**
+ * Files that belong together, such as a key and its certificate, as {@link replaceFile}: all are whole before the first is in its place.
+ *
+ * @param files [path, text]
+ */
+export function replaceFiles(
+  files: readonly (readonly [path: string, text: string])[],
+  nextOf: (target: string) => string = besideIt,
+): void {
+  const written: Next[] = [];
+  try {
+    for (const [path, text] of files) written.push(writeNext(path, text, nextOf));
+    for (const { next, target } of written) renameSync(next, target);
+  } catch (error) {
+    for (const { next } of written) rmSync(next, { force: true });
+    throw error;
+  }
+  for (const folder of new Set(written.map(({ target }) => dirname(target)))) syncFolder(folder);
+}
+
+/**
+ * Whoever reads the file reads the old text or the new one. It keeps its owner, group and permissions, and a symbolic link
+ * stays one; a new file is for its owner only.
+ *
+ * @param nextOf where the new text is until it is whole, in the same folder: what is there is removed
+ * @throws what node:fs throws, and the file is as it was; or the disk has failed when the new one was in its place
+ */
+export function replaceFile(path: string, text: string, nextOf?: (target: string) => string): void {
+  replaceFiles([[path, text]], nextOf);
 }
