@@ -61,6 +61,8 @@ Napi::Value QueueDigests(const Napi::CallbackInfo& info) {
   for (uint32_t index = 0; added && index < signers.Length(); index += 1) {
     const Napi::Value signer = signers[index];
     const Napi::Value value = digests[index];
+    // A worker that is being terminated can read nothing any more.
+    if (signer.IsEmpty() || value.IsEmpty()) return info.Env().Undefined();
     const auto digest = value.As<Napi::Uint8Array>();
     added = job->Add(signer.As<Napi::External<DigestSigner>>().Data(), digest.Data(), digest.ByteLength());
   }
