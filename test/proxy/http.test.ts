@@ -220,7 +220,8 @@ async function askAndGo(
     const socket = tls.connect({ ...own, ALPNProtocols: [...ALPNProtocols] });
     await once(socket, 'secureConnect');
     const [{ socket: connection }] = await Promise.all([asked, ask(socket)]);
-    const closed = once(connection, 'close');
+    // What the backend wrote meanwhile may be answered with a reset: that is an end as well.
+    const closed = new Promise((resolve) => connection.once('close', resolve));
     socket.destroy();
     await closed;
   } finally {

@@ -84,12 +84,17 @@ test('signals that follow each other end it no otherwise: the keys are removed b
 });
 
 const INTERRUPTED = /^SIGTERM: the benchmark was ended before its time/m;
-/** Whose clean-up is the moment at which a signal comes. */
+/** Whose clean-up is the moment at which a signal comes; a workshop's goes on when the process has heard it. */
 const LATE = {
   'a workshop': `
     const [{ inWorkshop }, { Workshop }] = await Promise.all(['session', 'workshop'].map((name) => import(lib + name + '.js')));
     const { close } = Workshop.prototype;
-    Workshop.prototype.close = function () { process.kill(process.pid, 'SIGTERM'); return close.call(this); };
+    const { once } = await import('node:events');
+    Workshop.prototype.close = async function () {
+      process.kill(process.pid, 'SIGTERM');
+      await once(process, 'SIGTERM');
+      return close.call(this);
+    };
     const work = () => inWorkshop({ quick: true, rounds: 1, roundMs: 1, warmUpMs: 1 }, async () => 'done');`,
   'a script without one': `
     const [{ cleaningUp }, { owned }] = await Promise.all(['script', 'children'].map((name) => import(bench + name + '.js')));
