@@ -57,7 +57,7 @@ function record(workshop: Workshop, { pid }: Edge, file: string): Promise<void> 
 }
 
 async function profile(workshop: Workshop, side: (typeof SIDES)[number], site: Site): Promise<Profiled> {
-  const edge = await workshop.startEdge(workshop.planOf(side), [WITH_MAP]);
+  const edge = await workshop.startEdge(workshop.planOf(side), WITH_MAP);
   const file = join(workshop.files.folder, `${side}.data`);
   await workshop.warmUp(edge);
   const plan = {

@@ -37,7 +37,6 @@ const NOT_COPIED = new Set([
   // test/tls/moved-keys.test.ts has the native part of it.
   'dist/test/wrap',
   'dist/test/apps',
-  'dist/test/proxy/isolated-hosts.test.js',
   'dist/test/unit/keepers/isolated-key.test.js',
   'dist/test/unit/keepers/key-process.test.js',
   // They hold what happens to figures of time, which the sanitizers stretch. What they do in the addon, test/tls,
@@ -47,6 +46,9 @@ const NOT_COPIED = new Set([
   // Nothing of theirs comes to the addon but what test/tls, test/teardown and test/unit/server do as well.
   ...['dist/test/unit/cli', 'dist/test/unit/docs', 'dist/test/unit/house', 'dist/test/unit/proxy'],
 ]);
+/** The proxy is JavaScript between sockets, and its tests are the longest: those stay that meet the addon's part of it. */
+const IS_OF_THE_PROXY_ALONE = /^dist\/test\/proxy\/(?!hosts|gone-hosts|key-exchange)/;
+const isCopied = (path) => !NOT_COPIED.has(path) && !IS_OF_THE_PROXY_ALONE.test(path);
 
 async function build() {
   const args = ['cmake-js', 'compile', '-O', 'build/asan', '--CDKEYLESS_SANITIZE=ON', '--silent'];
@@ -71,7 +73,7 @@ function copyPackage(tree) {
     join(tree, 'build/Release/keyless_tls.node'),
   );
   // The whole checkout: tests of documents, examples and the house read it.
-  cpSync(root, tree, { recursive: true, filter: (path) => !NOT_COPIED.has(relative(root, path)) });
+  cpSync(root, tree, { recursive: true, filter: (path) => isCopied(relative(root, path)) });
   symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
 }
 

@@ -6,8 +6,9 @@ import type { EdgeFigures, EdgePlan, EdgePorts, EdgeRequest } from './edge-proce
 
 /** `perf` looks there for what V8 has compiled, whatever TMPDIR is. */
 const mapOf = (pid: number) => `/tmp/perf-${pid}.map`;
-/** Of node: to write that down. */
-export const WITH_MAP = '--perf-basic-prof';
+const MAP = '--perf-basic-prof';
+/** Of node: to write that down, and V8's log, which comes with it, to a file without a name. */
+export const WITH_MAP: readonly string[] = [MAP, '--logfile=+', '--no-logfile-per-isolate'];
 
 /** Owner: whoever made it; `end()` ends it. */
 export class Edge {
@@ -27,7 +28,7 @@ export class Edge {
   constructor(execArgv: readonly string[] = [], role: Role = 'edge') {
     this.#child = new ChildModule('./edge-process.js', execArgv);
     this.#role = role;
-    const [{ pid }, hasMap] = [this, execArgv.includes(WITH_MAP)];
+    const [{ pid }, hasMap] = [this, execArgv.includes(MAP)];
     this.gone = this.#child.gone.catch(() => {
       this.#isGone = true;
       if (hasMap) rmSync(mapOf(pid), { force: true });

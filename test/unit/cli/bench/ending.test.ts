@@ -240,6 +240,7 @@ async function withProgram(name: string, text: string): Promise<NodeJS.ProcessEn
 
 test('so does profile.js, with the map of what V8 compiles, which is not in a folder of its own', async () => {
   const program = start(process.execPath, [join(BENCH, 'profile.js')], {
+    cwd: temporary,
     env: await withProgram('perf', 'exit 0'),
   });
   const map = `/tmp/perf-${await child(program, 'edge-process.js')}.map`;
