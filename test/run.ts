@@ -43,8 +43,8 @@ if (files.length === 0) {
 }
 /** They measure memory and time, and take all of the machine: one after the other. */
 const isSoak = files.some((path) => path.includes('/soak/'));
-/** Milliseconds for one test; it ends a test that hangs, so it is far above what a busy machine takes. */
-const limitMs = isLong ? 4 * 3_600_000 : isSoak ? 900_000 : 300_000;
+/** Milliseconds for one test, and for a file; it ends what hangs, so it is far above what a busy machine takes. */
+const limitMs = isLong ? 4 * 3_600_000 : isSoak ? 900_000 : 600_000;
 const env = { ...process.env };
 if (isolated) env.NODE_OPTIONS = `--import=${isolate}`;
 if (isLong) env.KEYLESS_TLS_HANDSHAKES ??= ALL_HANDSHAKES;

@@ -13,6 +13,7 @@ import { identityOf } from '../../lib/server/peer-identity.ts';
 import { certificateVerify } from '../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
 import { MAIN, type ServeFiles, ServeProcess, serveFiles } from '../helpers/serve-process.ts';
+import { stopwatch } from '../helpers/stopwatch.ts';
 import { connectPeer, type WirePeer } from '../helpers/wire-peer.ts';
 
 let setup: KeyServerSetup;
@@ -231,10 +232,10 @@ test('renewed files count without a restart, bad ones are told of, and the revoc
   assert.equal((later.socket.getPeerCertificate().subject as { CN: string }).CN, 'renewed');
   assert.deepEqual([(await sign(peer)).kind, (await sign(later)).kind], ['result', 'result']);
   const list = await setup.authority.revoke([setup.edge]);
-  const since = performance.now();
+  const took = stopwatch();
   writeFileSync(crl, list);
   await Promise.all([peer.closed, later.closed]);
-  const ms = performance.now() - since;
+  const ms = took();
   assert.ok(ms < 1000, `disconnected ${ms.toFixed(0)} ms after the list was there`);
   serve.child.kill('SIGTERM');
   assert.equal(await serve.ended, 0);

@@ -12,6 +12,7 @@ import { makeAuthority } from '../helpers/certificates.ts';
 import { type Edge, type EdgeOptions, startEdge, until } from '../helpers/edge.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
 import { signOperation } from '../helpers/operations.ts';
+import { stopwatch } from '../helpers/stopwatch.ts';
 
 let setup: KeyServerSetup;
 const open: { close(): unknown }[] = [];
@@ -176,14 +177,14 @@ test('row 31: credentials that the key servers do not accept: the old connection
 test("row 26: the edge's certificate is accepted no more: its handshakes fail at once, and the error says why", async () => {
   const server = await setup.start();
   open.push(server);
-  const edge = await edgeOf([`127.0.0.1:${server.port}`]);
+  const edge = await edgeOf([`127.0.0.1:${server.port}`], { connectionsPerServer: 1 });
   assert.equal(await edge.visit(), 'ok');
   server.setGrants({ clients: [] });
   // The connection that there was, and three that end unanswered: that it does not say why makes one of them no proof.
   await until(() => edge.keys.stats().servers[0]!.failures >= 4);
-  const since = performance.now();
+  const took = stopwatch();
   assert.notEqual(await edge.visit(), 'ok');
-  assert.ok(performance.now() - since < 500, 'nobody waits for what will not come');
+  assert.ok(took() < 500, 'nobody waits for what will not come');
   assert.deepEqual(edge.errors, ['ERR_KEYLESS_NO_KEY_SERVER']);
   await assert.rejects(edge.keys.sign(signOperation(setup.sites.p256!.keyId)), (error: KeylessError) =>
     /accept our certificate/.test((error.cause as Error).message),
@@ -193,9 +194,9 @@ test("row 26: the edge's certificate is accepted no more: its handshakes fail at
 test('row 26: the same while another key server is merely dead: who waited in vain is told so, and by whom the edge is refused', async () => {
   const [dead, server] = [await badServer(), await setup.start()];
   open.push(server);
-  const edge = await edgeOf([dead.address, `127.0.0.1:${server.port}`]);
+  const edge = await edgeOf([dead.address, `127.0.0.1:${server.port}`], { connectionsPerServer: 1 });
   const failures = (at: number) => edge.keys.stats().servers[at]!.failures;
-  await until(() => edge.keys.stats().servers.every(({ ready }) => ready === 2));
+  await until(() => edge.keys.stats().servers.every(({ ready }) => ready === 1));
   await dead.close();
   server.setGrants({ clients: [] });
   await until(() => failures(0) >= 2 && failures(1) >= 4);

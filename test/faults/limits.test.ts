@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
+import { closed } from '../helpers/closed.ts';
 import { until } from '../helpers/edge.ts';
 import { EdgeProcess, visitPort } from '../helpers/edge-process.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
@@ -35,7 +36,7 @@ test('row 24: without a descriptor left the way to the key server is kept, and c
     assert.equal(await visit(), 'ok');
     const idle = Array.from({ length: 2 * DESCRIPTORS }, () => net.connect(port, '127.0.0.1'));
     for (const socket of idle) socket.on('error', () => undefined);
-    await Promise.all(idle.map((socket) => Promise.race([once(socket, 'connect'), once(socket, 'close')])));
+    await Promise.all(idle.map((socket) => Promise.race([once(socket, 'connect'), closed(socket)])));
     await until(() => edge.descriptors >= DESCRIPTORS - 1);
     // What is beyond its descriptors is dropped, or waits for its turn: that the edge answers at all is the point.
     const full = await edge.state();

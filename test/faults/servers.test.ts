@@ -6,6 +6,7 @@ import { type BadKeyServer, type Manner, startBadKeyServer } from '../helpers/ba
 import { type Edge, type EdgeOptions, startEdge, until } from '../helpers/edge.ts';
 import { type FaultProxy, startFaultProxy } from '../helpers/fault-proxy.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
+import { stopwatch } from '../helpers/stopwatch.ts';
 
 let setup: KeyServerSetup;
 const open: { close(): Promise<void> }[] = [];
@@ -165,7 +166,8 @@ for (const error of [3, 8]) {
     // After half a second or more it is tried again, with one operation.
     const tries = Math.floor((performance.now() - since) / 500);
     assert.deepEqual(edge.errors, []);
-    assert.equal(edge.keys.stats().servers[0]!.breaker, 'open');
+    // Half-open where that took longer than it is left alone.
+    assert.notEqual(edge.keys.stats().servers[0]!.breaker, 'closed');
     assert.ok(bad.asked >= 5 && bad.asked <= 5 + edge.keys.stats().hedged + tries, `${bad.asked}`);
   });
 }
@@ -246,10 +248,11 @@ test('one answers in 2 s among fast ones: 99 of 100 handshakes take less than 10
 
 test('one that answers pings and nothing else: its operations are asked elsewhere', async () => {
   const [bad, good] = [await badServer('silent'), await badServer()];
-  const edge = await edgeOf('p256', [bad, good]);
-  const since = performance.now();
+  // So long that nobody is served by a deadline, and that all are in time on a slow machine.
+  const edge = await edgeOf('p256', [bad, good], { timeoutMs: 60_000 });
+  const took = stopwatch();
   assert.deepEqual(await edge.visits(60), { ok: 60 });
-  assert.ok(performance.now() - since < 3000);
+  assert.ok(took() < 3000);
 });
 
 test('row 3: frozen: ejected within two pings, and what comes late is ignored', async () => {
@@ -257,10 +260,10 @@ test('row 3: frozen: ejected within two pings, and what comes late is ignored', 
   const proxy = await proxyOf(bad);
   const edge = await edgeOf('p256', [proxy, good], { pingTimeoutMs: 100 });
   proxy.faults.stalled = true;
-  const since = performance.now();
+  const took = stopwatch();
   assert.deepEqual(await edge.visits(20), { ok: 20 });
   await until(() => edge.keys.stats().servers[0]!.state !== 'ready');
-  assert.ok(performance.now() - since < 2000, 'also when nobody waits for it any more');
+  assert.ok(took() < 2000, 'also when nobody waits for it any more');
   proxy.heal();
   await until(() => edge.keys.stats().servers[0]!.state === 'ready');
   assert.deepEqual(await edge.visits(20), { ok: 20 });
@@ -272,9 +275,9 @@ test('row 5: a cable that is pulled is found by ping, not by TCP, and the others
   const proxy = await proxyOf(bad);
   const edge = await edgeOf('p256', [proxy, good]);
   proxy.faults.blackHole = true;
-  const since = performance.now();
+  const took = stopwatch();
   assert.deepEqual(await edge.visits(40), { ok: 40 });
-  assert.ok(performance.now() - since < 3000);
+  assert.ok(took() < 3000);
   await until(() => edge.keys.stats().servers[0]!.state !== 'ready');
   proxy.heal();
   await until(() => edge.keys.stats().servers[0]!.state === 'ready');

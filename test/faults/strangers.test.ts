@@ -13,6 +13,7 @@ import { signRequest } from '../../lib/protocol/request-encoder.ts';
 import { type ServerOperation, serverOperation } from '../../lib/server/channels.ts';
 import { identityOf } from '../../lib/server/peer-identity.ts';
 import { startBadKeyServer } from '../helpers/bad-key-server.ts';
+import { closed } from '../helpers/closed.ts';
 import { startEdge, until } from '../helpers/edge.ts';
 import { certificateVerify } from '../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../helpers/key-servers.ts';
@@ -134,10 +135,8 @@ test('row 29: a recorded connection, sent again, signs nothing', async () => {
     assert.ok(Buffer.concat(chunks).length > 1024, 'a request is among it');
     const before = operations;
     const replay = net.connect(server.port, '127.0.0.1');
-    replay.on('error', () => undefined);
-    replay.resume();
-    replay.write(Buffer.concat(chunks));
-    await once(replay, 'close');
+    replay.resume().write(Buffer.concat(chunks));
+    await closed(replay);
     assert.deepEqual([operations, server.stats().refused], [before, 1]);
   } finally {
     unsubscribe(serverOperation.name, listener);

@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import nodeTls, { type SecureVersion, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { makeAuthority } from './certificates.ts';
+import { closed } from './closed.ts';
 import { close } from './connections.ts';
 import { keyOf, tls } from './process-side.ts';
 
@@ -42,14 +43,14 @@ const HANDLERS: Readonly<Record<string, (server: Server) => unknown>> = {
 /** @returns what it heard */
 async function visit(port: number, maxVersion: SecureVersion): Promise<string> {
   const client = nodeTls.connect({ port, host: '127.0.0.1', ca: authority.certPem, maxVersion });
-  client.setEncoding('utf8').on('error', () => undefined);
+  client.setEncoding('utf8');
   // A second is enough for any of them, and nobody waits for one that is forgotten.
   client.setTimeout(5000, () => client.destroy());
   let heard = '';
   client.on('data', (text) => {
     heard += text;
   });
-  await once(client, 'close');
+  await closed(client);
   return heard;
 }
 

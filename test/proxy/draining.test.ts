@@ -8,6 +8,7 @@ import { Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { after, before, beforeEach, test } from 'node:test';
 import tls from 'node:tls';
+import { closed } from '../helpers/closed.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 /** Less than any time-out of the proxy. */
@@ -212,7 +213,7 @@ test(
     await Promise.all(unheard.map((connection) => once(connection, 'connect')));
     await another();
     const { ended } = await drain();
-    await Promise.all(unheard.map((connection) => once(connection.resume(), 'close')));
+    await Promise.all(unheard.map((connection) => closed(connection.resume())));
     between.push(flight);
     below
       .on('data', (bytes) => between.push(bytes))

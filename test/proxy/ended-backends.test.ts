@@ -5,6 +5,7 @@ import http2 from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
+import { closed } from '../helpers/closed.ts';
 import { HostsFolder, inFrontOf, type ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
@@ -61,13 +62,13 @@ for (const protocol of ['h2c', 'h2'])
       async (port, proxy) => {
         const session = connect(port);
         assert.equal(await ask(session, 'POST'), 200);
-        const ended = once(sockets[0]!, 'close');
+        const ended = closed(sockets[0]!);
         sockets[0]!.end();
         await ended;
         assert.deepEqual([await ask(session), sockets.length], [200, 2]);
-        const closed = once(server.close(), 'close');
+        const gone = once(server.close(), 'close');
         sockets[1]!.end();
-        await closed;
+        await gone;
         assert.equal(await ask(session), 502);
         await proxy.event('request', ({ error }) => error === 'ECONNREFUSED');
         session.close();
@@ -233,7 +234,7 @@ test('a whole answer whose client reads slowly is none the worse for a backend t
     const slow = connect(port, { initialWindowSize: 1000 });
     const stream = slow.request({ ':path': '/' });
     await once(stream, 'response');
-    await once(sockets[0]!, 'close');
+    await closed(sockets[0]!);
     const other = connect(port);
     assert.equal(await ask(other), 200);
     other.close();

@@ -8,6 +8,7 @@ import { createServer as createTcpServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
+import { closed } from '../helpers/closed.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
@@ -220,10 +221,9 @@ async function askAndGo(
     const socket = tls.connect({ ...own, ALPNProtocols: [...ALPNProtocols] });
     await once(socket, 'secureConnect');
     const [{ socket: connection }] = await Promise.all([asked, ask(socket)]);
-    // What the backend wrote meanwhile may be answered with a reset: that is an end as well.
-    const closed = new Promise((resolve) => connection.once('close', resolve));
+    const gone = closed(connection);
     socket.destroy();
-    await closed;
+    await gone;
   } finally {
     onRequest = undefined;
   }

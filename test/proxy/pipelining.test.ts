@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, afterEach, before, test } from 'node:test';
 import tls from 'node:tls';
+import { closed } from '../helpers/closed.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
@@ -131,7 +132,7 @@ test('a client that goes takes what is asked with it, and what comes behind is n
   });
   const socket = connect();
   socket.write(head('GET /1') + head('GET /2') + LAST);
-  const gone = once((await asked).socket, 'close');
+  const gone = closed((await asked).socket);
   socket.destroy();
   await gone;
   answer = echo;

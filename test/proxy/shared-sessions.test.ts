@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import { after, before, test } from 'node:test';
+import { closed } from '../helpers/closed.ts';
 import { HostsFolder, inFrontOf, portOf } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
@@ -48,7 +49,7 @@ test('a client that does not read fills a connection to the backend, and the oth
       assert.equal(await statusOf(request), 200, method);
     }
     // Node's server goes on counting what is broken off now.
-    const left = once(sessions[0]!, 'close');
+    const left = closed(sessions[0]!);
     slow.destroy();
     await left;
     for (let count = 0; count < 4; count += 1)

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { after, before, mock, test } from 'node:test';
 import tls from 'node:tls';
 import { HttpFront } from '../../lib/proxy/http-front.ts';
+import { closed } from '../helpers/closed.ts';
 import { HostsFolder, inFrontOf, type ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 const LIMIT_MS = 400;
@@ -120,10 +121,10 @@ test('a body that does not go on is 408, and no failure of the backend', async (
     const stream = session.request({ ':method': 'PUT', ':path': '/' });
     stream.write('x');
     // It does not end its side after that either.
-    const closed = once(stream, 'close');
+    const gone = once(stream, 'close');
     const [head] = await once(stream, 'response');
     assert.equal(head[':status'], 408);
-    await closed;
+    await gone;
     assert.equal(stream.rstCode, http2.constants.NGHTTP2_NO_ERROR, 'its answer is whole');
     session.close();
     for (const version of ['HTTP/1.1', 'HTTP/2.0']) {
@@ -169,7 +170,7 @@ test('a client that reads no answer is ended, also if it pings; so is one that a
         session.request({ ':path': path }).on('error', () => undefined);
       }
       const timer = setInterval(() => session.destroyed || session.ping(() => undefined), LIMIT_MS / 4);
-      await once(session, 'close');
+      await closed(session);
       clearInterval(timer);
     }
     for (const ask of ['', `GET / HTTP/1.1\r\n${HEAD}\r\n`, `GET /long HTTP/1.1\r\n${HEAD}\r\n`]) {
@@ -229,21 +230,21 @@ test(
   STAYING,
   async () => {
     // In an array: it is the connection that is waited for.
-    const asked = async () => [once((await once(backend, 'connection'))[0], 'close')];
+    const asked = async () => [closed((await once(backend, 'connection'))[0])];
     await serving([...idle(NEVER_MS), ...slowest(LIMIT_MS)], async (port, proxy) => {
-      const [[closed], answer] = await Promise.all([asked(), stay(port, upgradeOf('/half'))]);
+      const [[gone], answer] = await Promise.all([asked(), stay(port, upgradeOf('/half'))]);
       assert.match(answer, /\r\n\r\nhalf$/);
       const { status, bytes, error } = await proxy.event('upgrade');
       assert.deepEqual([status, bytes, error], [403, 4, 'timeout']);
-      await closed;
+      await gone;
     });
     await serving([...idle(NEVER_MS), ...slowest(NEVER_MS)], async (port, proxy) => {
       const socket = connect(port);
       // Whatever it has sent ahead, more than is kept of it.
       socket.write(upgradeOf('/half') + 'x'.repeat(200_000));
-      const [[closed]] = await Promise.all([asked(), once(socket, 'data')]);
+      const [[gone]] = await Promise.all([asked(), once(socket, 'data')]);
       socket.destroy();
-      await closed;
+      await gone;
       const { status, error } = await proxy.event('upgrade');
       assert.deepEqual([status, error], [403, undefined]);
     });
@@ -276,9 +277,9 @@ async function leave(port: number, ms: number): Promise<void> {
   await Promise.all(streams.map(statusOf));
   await new Promise((resolve) => setTimeout(resolve, ms));
   for (const stream of streams) stream.close(http2.constants.NGHTTP2_NO_ERROR);
-  const closed = once(session, 'close');
+  const gone = closed(session);
   session.close();
-  await closed;
+  await gone;
 }
 
 test('clients that reset their streams without an error in the middle of answers, and go, leave nothing', async () => {

@@ -14,6 +14,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { decodeProxyHeader } from '../../lib/proxy/proxy-protocol.ts';
+import { closed } from '../helpers/closed.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 /** The package brings no types. */
@@ -48,12 +49,6 @@ async function serving(
 function connect(port: number, options: tls.ConnectionOptions = {}): tls.TLSSocket {
   const base = { port, host: '127.0.0.1', servername: 'localhost', ca: folder.authority.certPem };
   return tls.connect({ ...base, ...options });
-}
-
-/** Whatever it ends with. */
-function closed(socket: Socket): Promise<void> {
-  socket.on('error', () => undefined).resume();
-  return new Promise((resolve) => socket.on('close', () => resolve()));
 }
 
 const echo = () => createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket));
@@ -94,7 +89,7 @@ test('a backend that resets takes the client’s connection with it; one that is
   await serving(server, 'tcp', [], async (port, proxy) => {
     const socket = connect(port);
     socket.write('x');
-    await closed(socket);
+    await closed(socket.resume());
     assert.equal((await proxy.event('stream')).error, 'ECONNRESET');
   });
   const down = createServer();
@@ -103,7 +98,7 @@ test('a backend that resets takes the client’s connection with it; one that is
   down.close();
   await serving(echo(), 'tcp', ['--backend', `www=tcp://127.0.0.1:${freed}`], async (port, proxy) => {
     const socket = connect(port);
-    await closed(socket);
+    await closed(socket.resume());
     assert.equal((await proxy.event('stream')).error, 'ECONNREFUSED');
   });
 });
@@ -111,7 +106,7 @@ test('a backend that resets takes the client’s connection with it; one that is
 test('a connection on which nothing moves is closed', async () => {
   await serving(echo(), 'tcp', ['--idle-timeout', '200'], async (port, proxy) => {
     const socket = connect(port);
-    await closed(socket);
+    await closed(socket.resume());
     assert.equal((await proxy.event('stream')).error, 'timeout');
   });
 });
@@ -130,7 +125,7 @@ test('tls: the backend’s certificate is verified; its own bytes pass', async (
   });
   await serving(server(), 'tls', [], async (port, proxy) => {
     const socket = connect(port);
-    await closed(socket);
+    await closed(socket.resume());
     assert.match(String((await proxy.event('stream')).error), /UNABLE_TO|SELF_SIGNED/);
   });
 });
@@ -157,7 +152,7 @@ test('--backend-timeout is for the whole way to a backend, TLS included, however
   });
   await serving(server, 'tls', ['--backend-timeout', '250'], async (port, proxy) => {
     const started = performance.now();
-    await closed(connect(port));
+    await closed(connect(port).resume());
     assert.ok(performance.now() - started < 5000);
     assert.equal((await proxy.event('stream')).error, 'timeout');
   });
@@ -249,7 +244,7 @@ for (const [how, leave] of [
       const [backend] = (await once(server, 'connection')) as [Socket];
       await once(backend, 'data');
       leave(socket);
-      const ends = [closed(backend), closed(socket), proxy.event('upgrade')] as const;
+      const ends = [closed(backend.resume()), closed(socket.resume()), proxy.event('upgrade')] as const;
       const [, , { status, error }] = await Promise.all(ends);
       assert.deepEqual([status, error], [499, undefined]);
     });
@@ -311,7 +306,7 @@ test('SIGTERM: what is under way is finished, nothing new is taken, and then it 
 test('a client that says nothing is turned away after the handshake timeout, and does not hold up an end', async () => {
   await serving(echo(), 'tcp', ['--handshake-timeout', '200'], async (port, proxy) => {
     const silent: Socket = connectTcp(port, '127.0.0.1');
-    await closed(silent);
+    await closed(silent.resume());
     assert.equal((await proxy.event('refused')).reason, 'ERR_TLS_HANDSHAKE_TIMEOUT');
   });
   await serving(echo(), 'tcp', ['--drain-timeout', '200'], async (port) => {

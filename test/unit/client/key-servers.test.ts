@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import { after, before, test } from 'node:test';
 import { KeylessError } from '../../../lib/errors.ts';
 import type { KeyServers, KeyServersOptions } from '../../../lib/keys/key-servers.ts';
@@ -13,6 +12,7 @@ import { ManualClock } from '../../helpers/manual-clock.ts';
 import { signOperation } from '../../helpers/operations.ts';
 import { answer, KEY_ID, RudeEdges, SIGNATURE, sign } from '../../helpers/rude-edges.ts';
 import { type OnRequest, type RudeKeyServer, startRudeKeyServer } from '../../helpers/rude-key-server.ts';
+import { stopwatch } from '../../helpers/stopwatch.ts';
 
 let edges: RudeEdges;
 const rude: RudeEdges['rude'] = (...args) => edges.rude(...args);
@@ -103,9 +103,9 @@ test('an answer that does not come in time is a time-out, and ignored when it co
   );
   const keys = edge([server]);
   await keys.ready();
-  const startedAt = performance.now();
+  const took = stopwatch();
   await assert.rejects(sign(keys, 100), { code: 'ERR_KEYLESS_TIMEOUT' });
-  assert.ok(performance.now() - startedAt < 1000);
+  assert.ok(took() < 1000);
   late[0]!();
   await until(() => keys.stats().servers[0]!.lateAnswers === 1);
   assert.equal(keys.stats().servers[0]!.inFlight, 0);
@@ -205,14 +205,14 @@ test('no key server: refused at once, and served again as soon as there is one',
   const port = await freePort();
   const keys = edge([`127.0.0.1:${port}`]);
   await assert.rejects(keys.ready(), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
-  const startedAt = performance.now();
+  const took = stopwatch();
   await assert.rejects(sign(keys), (error: KeylessError) => {
     return (
       error.code === 'ERR_KEYLESS_NO_KEY_SERVER' &&
       (error.cause as KeylessError).code === 'ERR_KEYLESS_CONNECTION'
     );
   });
-  assert.ok(performance.now() - startedAt < 50);
+  assert.ok(took() < 50);
   const server = await rude(answer, { port });
   await until(() => keys.stats().servers[0]!.state === 'ready');
   assert.deepEqual(Buffer.from(await sign(keys)), SIGNATURE);
@@ -251,9 +251,9 @@ test('a frozen key server is noticed by ping, and its operations go to the other
   const keys = edge([frozen, good], { pingTimeoutMs: 100 });
   await until(() => keys.stats().servers.every(({ state }) => state === 'ready'));
   frozen.frozen = true;
-  const startedAt = performance.now();
+  const took = stopwatch();
   await Promise.all(Array.from({ length: 10 }, () => sign(keys)));
-  assert.ok(performance.now() - startedAt < 1000);
+  assert.ok(took() < 1000);
   assert.equal(keys.stats().failed, 0);
 });
 

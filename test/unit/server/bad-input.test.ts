@@ -19,6 +19,7 @@ import {
 } from '../../../lib/server/channels.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
 import { makeAuthority } from '../../helpers/certificates.ts';
+import { closed } from '../../helpers/closed.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -269,12 +270,12 @@ test('a connection that says nothing, or no TLS, is closed within the time for h
   const collect = (message: unknown) => refusals.push(message);
   serverConnectionRefused.subscribe(collect);
   await withServer({ handshakeTimeoutMs: 150 }, async (server) => {
-    const silent = net.connect(server.port, '127.0.0.1').on('error', () => undefined);
-    const http = net.connect(server.port, '127.0.0.1').on('error', () => undefined);
+    const silent = net.connect(server.port, '127.0.0.1');
+    const http = net.connect(server.port, '127.0.0.1');
     http.write('GET / HTTP/1.1\r\n\r\n');
     http.resume();
     silent.resume();
-    await Promise.all([once(silent, 'close'), once(http, 'close')]);
+    await Promise.all([closed(silent), closed(http)]);
     assert.equal(server.stats().refused, 2);
   });
   serverConnectionRefused.unsubscribe(collect);

@@ -1,7 +1,6 @@
 /** Whom a key server lets in, and for how long: certificates replaced, revoked and expired under open connections. */
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import type tls from 'node:tls';
@@ -12,6 +11,7 @@ import { requireCredentials } from '../../../lib/server/credentials.ts';
 import { Grants } from '../../../lib/server/grants.ts';
 import { certificateName, revocationLists } from '../../../lib/server/revocation-list.ts';
 import { type Issued, makeAuthority } from '../../helpers/certificates.ts';
+import { closed } from '../../helpers/closed.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
@@ -239,8 +239,7 @@ test('who was refused is told by address, also when the connection has gone', as
   const stranger = await (await makeAuthority('Stranger')).issue({ type: 'p256', usage: 'client' });
   assert.equal(await isLetIn(port, stranger), false);
   const socket = net.connect(port, '127.0.0.1', () => socket.end('this is not TLS'));
-  socket.on('error', () => undefined);
-  await once(socket.resume(), 'close');
+  await closed(socket.resume());
   unsubscribe('keyless-tls:server:connection:refused', listener);
   assert.equal(refused.length, 2);
   for (const { address } of refused) assert.match(address, /^127\.0\.0\.1 port \d+$/);

@@ -189,11 +189,12 @@ test('a policy with 4,000 clients and 1,000 revocations is in force at once', ()
     tickets: { group: `group-${at % 20}` },
   }));
   const revoked = clients.slice(0, 1000).map(({ name }) => `DNS:${name}.internal`);
-  const begun = performance.now();
+  const begun = process.cpuUsage();
   const grants = new Grants({ clients, revoked }, new ManualClock());
-  const ms = performance.now() - begun;
+  const { user, system } = process.cpuUsage(begun);
+  const ms = (user + system) / 1000;
   const named = (name: string) => grants.find({ ...EDGE, names: [`DNS:${name}.internal`] })?.name;
   assert.deepEqual([named('edge-999'), named('edge-1000')], [undefined, 'edge-1000']);
   // A revocation has a second; for each revocation with each client it would take minutes.
-  assert.ok(ms < 500, `${ms.toFixed(0)} ms`);
+  assert.ok(ms < 1000, `${ms.toFixed(0)} ms of CPU time`);
 });

@@ -6,6 +6,7 @@ import { before, test } from 'node:test';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import { type ServerConnectionRefused, serverConnectionRefused } from '../../../lib/server/channels.ts';
 import { HalfOpen } from '../../../lib/server/half-open.ts';
+import { closed } from '../../helpers/closed.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { connectPeer } from '../../helpers/wire-peer.ts';
 
@@ -28,7 +29,7 @@ test('connections that say nothing make way, the oldest first, and keep nobody o
   serverConnectionRefused.subscribe(listener);
   const server = await setup.start({ maxConnections: 5, maxHandshakes: 10, handshakeTimeoutMs: 3_600_000 });
   const first = await silent(server.port, 10);
-  const gone = Promise.all(first.slice(0, 5).map((socket) => once(socket, 'close')));
+  const gone = Promise.all(first.slice(0, 5).map((socket) => closed(socket)));
   const second = await silent(server.port, 5);
   await gone;
   const peer = await connectPeer(server.port, setup.edgeOptions);

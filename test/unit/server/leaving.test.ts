@@ -6,6 +6,7 @@ import { before, test } from 'node:test';
 import { keyStoreOf } from '../../../lib/index.ts';
 import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import { createKeyServer } from '../../../lib/server/key-server.ts';
+import { closed } from '../../helpers/closed.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { connectPeer } from '../../helpers/wire-peer.ts';
 
@@ -33,11 +34,10 @@ test('who goes in its TLS handshake has gone, before that has a time-out', async
 test('who stays in its TLS handshake does not keep the key server from its end', async () => {
   const server = await setup.start({ handshakeTimeoutMs: NEVER_MS, closeTimeoutMs: 50 });
   const peer = net.connect(server.port, '127.0.0.1');
-  peer.on('error', () => undefined);
   peer.write(BEGUN);
   await once(peer, 'connect');
   peer.resume();
-  const ended = once(peer, 'close');
+  const ended = closed(peer);
   await server.close();
   await ended;
 });

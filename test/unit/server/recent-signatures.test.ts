@@ -159,14 +159,18 @@ test('there is a place for each, also of records as short as none are', () => {
   }
 });
 
-/** @returns milliseconds that it takes to find the first of so many */
+/** @returns milliseconds that it takes to find the first of so many: the least of some, as others take the core in between */
 function timeToFind(digestAt: (at: number) => Buffer): number {
   const { recent } = make();
   for (let at = 0; at < 20_000; at += 1)
     recent.keep(nameOf('', { digest: digestAt(at) }), 'edge', Buffer.of(1));
-  const since = performance.now();
-  recent.find(nameOf('', { digest: digestAt(0) }), 'edge');
-  return performance.now() - since;
+  const first = nameOf('', { digest: digestAt(0) });
+  const times = Array.from({ length: 10 }, () => {
+    const since = performance.now();
+    recent.find(first, 'edge');
+    return performance.now() - since;
+  });
+  return Math.min(...times);
 }
 
 test('digests that a peer has chosen cost what others do', () => {
