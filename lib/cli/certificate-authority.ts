@@ -188,6 +188,11 @@ export class CertificateAuthority {
     return new CertificateAuthority(certPem, { name: name(commonName), keyId, key });
   }
 
+  /** When it ends, and all that it has signed with it: milliseconds since 1970. */
+  get endsAt(): number {
+    return Date.parse(new X509Certificate(this.certPem).validTo);
+  }
+
   /** Makes a key and a certificate for it. */
   issue(request: CertificateRequest): Credentials {
     const { publicKey, privateKey } = GENERATORS[request.keyType]();

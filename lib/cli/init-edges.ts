@@ -186,12 +186,19 @@ function changesOf(
   return changes;
 }
 
-function writeEdges(files: NewFiles, authority: CertificateAuthority, { issued }: Changes): void {
+function writeEdges(files: NewFiles, { issued }: Changes): void {
   for (const [edge, { certPem, keyPem }] of issued) {
     const folder = `edges/${edge}`;
     files.folder(folder);
     files.write({ [`${folder}/edge.key`]: keyPem, [`${folder}/edge.crt`]: certPem });
-    if (!files.has(`${folder}/ca.crt`)) files.write({ [`${folder}/ca.crt`]: authority.certPem });
+  }
+}
+
+/** Also to those that were made before: who made them may have been interrupted. */
+function giveAuthority(files: NewFiles, { certPem }: CertificateAuthority, edges: readonly string[]): void {
+  for (const folder of edges.map((edge) => `edges/${edge}`)) {
+    if (!files.has(`${folder}/edge.crt`) || files.has(`${folder}/ca.crt`)) continue;
+    files.write({ [`${folder}/ca.crt`]: certPem });
   }
 }
 
@@ -212,7 +219,8 @@ export async function makeEdges(
       write(changes.policy);
       files.tell(path);
     }
-    writeEdges(files, authority, changes);
+    writeEdges(files, changes);
+    giveAuthority(files, authority, plan.edges);
     return changes.refused;
   };
   if (existsSync(path)) return editPolicy(path, make);

@@ -224,6 +224,18 @@ function serverRefusals(files: NewFiles, plan: Plan): Refusal[] {
   return why === undefined ? [] : [{ why, isFailure: true }];
 }
 
+/** Certificates that outlive their authority are nobody's, whatever they say: whoever renews them hears of it in time to begin another one. */
+function tellOfEnd({ endsAt }: CertificateAuthority, days: number): void {
+  const leftMs = endsAt - Date.now();
+  if (leftMs > days * DAY_MS) return;
+  const end = new Date(endsAt).toISOString();
+  const what = 'Begin another one, in another directory, and let key servers and edges know both for a while';
+  if (leftMs <= 0) throw unusable(`The authority of ca/ca.crt has ended (${end}). ${what}.`);
+  process.stderr.write(
+    `keyless-tls: The authority of ca/ca.crt ends at ${end}, and all its certificates with it, whatever they say. ${what}.\n`,
+  );
+}
+
 /** For a shell. */
 function quoted(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
@@ -254,6 +266,7 @@ async function run(args: readonly string[]): Promise<number> {
   const plan = planOf(args);
   const files = new NewFiles(plan.directory);
   const authority = authorityIn(files);
+  tellOfEnd(authority, plan.days);
   writeServer(files, authority, plan);
   const refused = [...serverRefusals(files, plan), ...(await makeEdges(files, authority, plan))];
   for (const { why } of refused) process.stderr.write(`keyless-tls: ${why}\n`);

@@ -5,7 +5,9 @@ import { X509Certificate } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -15,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { CertificateAuthority } from '../../lib/cli/certificate-authority.ts';
 import type { PolicyDraft } from '../../lib/cli/policy-edit.ts';
 import { Clients } from '../../lib/server/clients.ts';
 import type { ClientOptions } from '../../lib/server/grants.ts';
@@ -349,3 +352,41 @@ test('a certificate that is gone is told of where its key is there, which stays'
   );
   assert.notEqual(identity('e2').pin, e2.pin);
 });
+
+test('an edge whose making was interrupted has a key and its certificate or neither, and the rest when it is made again', () => {
+  for (const [file, left] of [
+    ['edge.crt', []],
+    ['ca.crt', ['edge.crt', 'edge.key']],
+  ] as const) {
+    // Nothing can be written where it is to be written first, as on a disk that is full.
+    mkdirSync(at(`edges/e3/${file}.next`), { recursive: true });
+    assert.equal(renew('--edge', 'e3').status, 1);
+    rmSync(at(`edges/e3/${file}.next`), { recursive: true });
+    assert.deepEqual(readdirSync(at('edges/e3')), left);
+  }
+  const e3 = identity('e3');
+  assert.equal(renew('--edge', 'e3').status, 0);
+  assert.equal(readFileSync(at('edges/e3/ca.crt'), 'utf8'), readFileSync(at('ca/ca.crt'), 'utf8'));
+  assert.deepEqual(identity('e3'), e3);
+});
+
+for (const [what, days, status, says] of [
+  [
+    'that ends before what it signs is told of',
+    20,
+    0,
+    /^keyless-tls: The authority of ca\/ca\.crt ends at \S+Z, and/,
+  ],
+  ['that has ended makes nothing any more', -1, 1, /^keyless-tls: The authority of ca\/ca\.crt has ended \(/],
+] as const) {
+  test(`an authority ${what}`, () => {
+    const { certPem, keyPem } = CertificateAuthority.make('keyless-tls', days);
+    writeFileSync(at('ca/ca.crt'), certPem);
+    writeFileSync(at('ca/ca.key'), keyPem);
+    const e1 = identity('e1');
+    const made = renew();
+    assert.equal(made.status, status);
+    assert.match(made.stderr, says);
+    assert.equal(identity('e1').pin !== e1.pin, status === 0);
+  });
+}
