@@ -67,9 +67,9 @@ function requestOf(head: string): Request | undefined {
   return target === undefined ? undefined : { method: method as Request['method'], target };
 }
 
-/** What a target says behind the path is for pages that have a choice. */
+/** As a proxy is asked, a server has to understand it, too (RFC 9112 §3.2.2). What a target says behind the path is for pages that have a choice. */
 function pathOf({ target }: Request): string {
-  return target.replace(/\?.*$/, '');
+  return target.replace(/^https?:\/\/[^/?]*/i, '').replace(/\?.*$/, '');
 }
 
 function bytesOf({ status, contentType, body }: PageAnswer, request: Request | undefined): Buffer {

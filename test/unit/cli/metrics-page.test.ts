@@ -104,10 +104,12 @@ test('a request that comes in pieces, or from a client that has ended its side, 
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nup 1\n$/s);
 });
 
-test('a query changes nothing, and HEAD has no page', async (t) => {
+test('a query changes nothing, nor the name of the server before the path, and HEAD has no page', async (t) => {
   const port = await start(t, async () => 'up 1\n');
   const text = await exchange(port, 'GET /metrics?collect%5B%5D=up HTTP/1.1\r\n\r\n');
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nup 1\n$/s);
+  const whole = await exchange(port, 'GET http://keys-1.internal:9407/metrics?a HTTP/1.1\r\n\r\n');
+  assert.match(whole, /^HTTP\/1\.1 200 OK\r\n/);
   const head = await exchange(port, 'HEAD /metrics HTTP/1.1\r\n\r\n');
   assert.match(head, /^HTTP\/1\.1 200 OK\r\n.*content-length: 5\r\n.*\r\n\r\n$/s);
 });
