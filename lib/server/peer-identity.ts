@@ -38,7 +38,7 @@ function splitNames(text: string): string[] {
 
 /** What a policy can call it by. */
 export function policyNamesOf({ names, pin }: PeerIdentity): string[] {
-  return [...names.filter((name) => /^(DNS|URI):/.test(name)), pin];
+  return [...names.filter((name) => /^(DNS|URI|IP Address|email):/.test(name)), pin];
 }
 
 export function identityOf(certificate: X509Certificate): PeerIdentity {

@@ -18,9 +18,11 @@ const FINGERPRINT = /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
 const name = z.string().regex(NAME);
 const pin = z.string().regex(PIN);
 const fingerprint = z.string().regex(FINGERPRINT);
-const identity = z.union([name, pin], {
-  error:
-    'must be a name such as "DNS:edge-1.internal" or "URI:spiffe://…", in ASCII, or a key such as "sha256/…="',
+const NAME_OR_KEY =
+  'must be a name such as "DNS:edge-1.internal" or "URI:spiffe://…", in ASCII, or a key such as "sha256/…="';
+const identity = z.union([name, pin], { error: NAME_OR_KEY });
+const revoked = z.union([name, pin, fingerprint], {
+  error: `${NAME_OR_KEY}, or the SHA-256 fingerprint of a certificate, in upper case with colons`,
 });
 
 const rate = z.strictObject({
@@ -67,7 +69,7 @@ const policy = z.strictObject({
   version: z.literal(1),
   clients: z.array(client),
   keys: z.record(keyId, key).optional(),
-  revoked: z.array(z.union([identity, fingerprint])).optional(),
+  revoked: z.array(revoked).optional(),
   ticketGeneration: z.int().min(0).max(0xffff_ffff).optional(),
 });
 

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import type { Answer } from '../../../lib/protocol/answers.ts';
 import { signRequest } from '../../../lib/protocol/request-encoder.ts';
 import type { KeyServer, KeyServerOptions } from '../../../lib/server/key-server.ts';
-import { identityOf } from '../../../lib/server/peer-identity.ts';
+import { identityOf, policyNamesOf } from '../../../lib/server/peer-identity.ts';
 import { certificateVerify } from '../../helpers/handshake-messages.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { connectPeer, type WirePeer } from '../../helpers/wire-peer.ts';
@@ -166,4 +166,11 @@ test('a policy that is read again gives nobody another burst', async () => {
   keyServer!.setGrants(grants);
   assert.equal(await result(sign(edge)), 8);
   assert.equal(await result(sign(await connect())), 8);
+});
+
+test('whom a policy does not name is told by each name that it could have', () => {
+  const whole = identityOf(new X509Certificate(setup.edge.certPem));
+  const could = ['DNS:a.internal', 'URI:spiffe://a/b', 'email:a@b.internal', 'IP Address:192.0.2.1'];
+  const names = [...could, 'DirName:CN = a'];
+  assert.deepEqual(policyNamesOf({ ...whole, names }), [...could, whole.pin]);
 });

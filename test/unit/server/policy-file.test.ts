@@ -103,6 +103,11 @@ const BAD: readonly [what: string, text: string, says: RegExp][] = [
   ],
   ['has a key of a strange name', policy({ keys: {} }).replace('{}', '{"__proto__":{}}'), /keys\.__proto__/],
   ['has a name that is not in ASCII', policy({ revoked: ['DNS:bücher.internal'] }), /revoked\.0/],
+  [
+    'revokes what may have been meant for a name',
+    policy({ revoked: ['edge-7'] }),
+    /revoked\.0: must be a name such as "DNS:.*, or a key such as .*, or the SHA-256 fingerprint of a certificate/,
+  ],
   ['has a name with a space', policy({ revoked: ['DNS:edge 1'] }), /revoked\.0/],
   ['has a key of 257 bits', policy({ revoked: [`sha256/${'A'.repeat(42)}B=`] }), /revoked\.0/],
   ['names one identity twice', JSON.stringify({ version: 1, clients: [CLIENT, CLIENT] }), /two clients/],
