@@ -2,41 +2,55 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <string>
+#include <vector>
+
 #include "binding.h"
 
 namespace keyless {
 
 namespace {
 
-std::string Text(const Napi::Object& options, const char* name) {
-  const Napi::Value value = options.Get(name);
+// What is read in an environment that is being ended (a worker's) is empty, of which only the type may be asked.
+
+std::string Text(const Napi::Value& value) {
   return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
 }
 
-int Number(const Napi::Object& options, const char* name) {
-  const Napi::Value value = options.Get(name);
-  return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : 0;
+int Number(const Napi::Value& value) { return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : 0; }
+
+bool Flag(const Napi::Value& value) { return value.IsBoolean() && value.As<Napi::Boolean>().Value(); }
+
+std::vector<std::string> Texts(const Napi::Value& value) {
+  std::vector<std::string> texts;
+  if (!value.IsArray()) return texts;
+  const auto list = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) texts.push_back(Text(list.Get(i)));
+  return texts;
+}
+
+std::vector<uint8_t> Bytes(const Napi::Value& value) {
+  if (!value.IsTypedArray()) return {};
+  const auto bytes = value.As<Napi::Uint8Array>();
+  return {bytes.Data(), bytes.Data() + bytes.ByteLength()};
 }
 
 EndpointOptions ReadOptions(const Napi::Object& options) {
   EndpointOptions result;
-  result.server = options.Get("server").ToBoolean();
-  const auto chains = options.Get("certificateChains").As<Napi::Array>();
-  for (uint32_t i = 0; i < chains.Length(); i++) {
-    result.certificate_chains.push_back(chains.Get(i).As<Napi::String>().Utf8Value());
-  }
-  result.ca = Text(options, "ca");
-  if (options.Get("ciphers").IsString()) result.ciphers = Text(options, "ciphers");
-  result.cipher_suites = Text(options, "cipherSuites");
-  result.sigalgs = Text(options, "sigalgs");
-  result.groups = Text(options, "groups");
-  result.servername = Text(options, "servername");
-  result.certificate_name = Text(options, "certificateName");
-  result.min_version = Number(options, "minVersion");
-  result.max_version = Number(options, "maxVersion");
-  result.request_certificate = options.Get("requestCert").ToBoolean();
-  const auto alpn = options.Get("alpn").As<Napi::Uint8Array>();
-  result.alpn.assign(alpn.Data(), alpn.Data() + alpn.ByteLength());
+  result.server = Flag(options.Get("server"));
+  result.certificate_chains = Texts(options.Get("certificateChains"));
+  result.ca = Text(options.Get("ca"));
+  const Napi::Value ciphers = options.Get("ciphers");
+  if (ciphers.IsString()) result.ciphers = Text(ciphers);
+  result.cipher_suites = Text(options.Get("cipherSuites"));
+  result.sigalgs = Text(options.Get("sigalgs"));
+  result.groups = Text(options.Get("groups"));
+  result.servername = Text(options.Get("servername"));
+  result.certificate_name = Text(options.Get("certificateName"));
+  result.min_version = Number(options.Get("minVersion"));
+  result.max_version = Number(options.Get("maxVersion"));
+  result.request_certificate = Flag(options.Get("requestCert"));
+  result.alpn = Bytes(options.Get("alpn"));
   return result;
 }
 

@@ -51,7 +51,8 @@ Napi::Value StartSigning(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(started));
 }
 
-// queueDigests(id, signers, digests). Returns false where there is no memory: then nothing is signed.
+// queueDigests(id, signers, digests). Returns false where there is no memory, or the environment is being ended: then nothing is
+// signed.
 Napi::Value QueueDigests(const Napi::CallbackInfo& info) {
   SigningThreads* threads = Environment::Of(info)->signing_threads();
   auto job = std::make_unique<SigningJob>(IdArgument(info));
@@ -61,8 +62,8 @@ Napi::Value QueueDigests(const Napi::CallbackInfo& info) {
   for (uint32_t index = 0; added && index < signers.Length(); index += 1) {
     const Napi::Value signer = signers[index];
     const Napi::Value value = digests[index];
-    // A worker that is being terminated can read nothing any more.
-    if (signer.IsEmpty() || value.IsEmpty()) return info.Env().Undefined();
+    // What cannot be read any more.
+    if (signer.IsEmpty() || value.IsEmpty()) return Napi::Boolean::New(info.Env(), false);
     const auto digest = value.As<Napi::Uint8Array>();
     added = job->Add(signer.As<Napi::External<DigestSigner>>().Data(), digest.Data(), digest.ByteLength());
   }
