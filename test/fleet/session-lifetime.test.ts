@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import type { Server } from 'node:tls';
-import { createServer, leaseTicketKeys, localKey, sessionStore } from '../../lib/index.ts';
-import { type Authority, type Issued, makeAuthority } from '../helpers/certificates.ts';
-import { close, listen } from '../helpers/connections.ts';
+import { leaseTicketKeys, sessionStore } from '../../lib/index.ts';
+import type { Issued } from '../helpers/certificates.ts';
 import { comeBack, firstVisit, type Returned } from '../helpers/returning-client.ts';
+import { SessionEdges } from '../helpers/session-edges.ts';
 import { TicketSource } from '../helpers/ticket-source.ts';
 
 /** Seconds. */
@@ -14,19 +14,14 @@ const TIMEOUT = 3;
 /** OpenSSL counts whole seconds. */
 const AT_MOST_MS = (TIMEOUT + 2) * 1000;
 
-let authority: Authority;
-let site: Issued;
+let edges: SessionEdges;
 let visitor: Issued;
-const servers: Server[] = [];
 
 before(async () => {
-  authority = await makeAuthority();
-  [site, visitor] = await Promise.all([
-    authority.issue({ type: 'p256' }),
-    authority.issue({ type: 'p256', usage: 'client' }),
-  ]);
+  edges = await SessionEdges.make();
+  visitor = await edges.authority.issue({ type: 'p256', usage: 'client' });
 });
-after(() => Promise.all(servers.map(close)));
+after(() => edges.close());
 
 const WAYS = {
   tickets: { secureOptions: 0, install: (lease, server) => lease.use(server) },
@@ -41,22 +36,16 @@ const WAYS = {
 
 for (const [name, { secureOptions, install }] of Object.entries(WAYS)) {
   test(`a client that comes back again and again is asked for its certificate when its session is over: ${name}`, async () => {
-    const server = createServer(
-      {
-        ...{ cert: site.certPem, key: localKey(site.keyPem), ca: authority.certPem, secureOptions },
-        ...{ requestCert: true, sessionTimeout: TIMEOUT },
-      },
-      (socket) => socket.end('x'),
-    );
+    const rules = { ca: edges.authority.certPem, requestCert: true, sessionTimeout: TIMEOUT };
+    const { server, goal: anywhere } = await edges.withoutStore({ ...rules, secureOptions });
     server.on('tlsClientError', () => undefined);
-    servers.push(server);
     const source = new TicketSource();
     source.periodMs = 60_000;
     source.remainingMs = 60_000;
     const lease = leaseTicketKeys(source);
     install(lease, server);
     await lease.ready();
-    const goal = { port: await listen(server), ca: authority.certPem, version: 'TLSv1.3' } as const;
+    const goal = { ...anywhere, version: 'TLSv1.3' } as const;
     let session: Buffer | undefined = await firstVisit({
       ...goal,
       more: { cert: visitor.certPem, key: visitor.keyPem },

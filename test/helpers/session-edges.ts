@@ -30,12 +30,12 @@ export interface SessionEdge {
 }
 
 export class SessionEdges {
-  readonly #authority: Authority;
+  readonly authority: Authority;
   readonly #issued: Issued;
   readonly #servers: Server[] = [];
 
   private constructor(authority: Authority, issued: Issued) {
-    this.#authority = authority;
+    this.authority = authority;
     this.#issued = issued;
   }
 
@@ -57,7 +57,7 @@ export class SessionEdges {
     return Object.assign(counts, { sessions, lease, clock, source, server, goal });
   }
 
-  /** A server that gives no tickets but ids, and has nobody to ask for them. */
+  /** A server that gives no tickets but ids, and has nobody to ask for them; `more` may have other `secureOptions`. */
   async withoutStore(more: TlsOptions = {}) {
     const key = localKey(this.#issued.keyPem);
     const counts = { operations: 0 };
@@ -68,7 +68,7 @@ export class SessionEdges {
     const options = { cert: this.#issued.certPem, key: { ...key, sign }, secureOptions: SSL_OP_NO_TICKET };
     const server = createServer({ ...options, ...more }, (socket) => socket.end('x'));
     this.#servers.push(server);
-    const goal = { port: await listen(server), ca: this.#authority.certPem, version: 'TLSv1.2' } as const;
+    const goal = { port: await listen(server), ca: this.authority.certPem, version: 'TLSv1.2' } as const;
     return { server, goal, counts };
   }
 
