@@ -48,8 +48,8 @@ const MAX_ENTRIES = 10_000_000;
 const DEFAULT_TIMEOUT_MS = 100;
 const MAX_TIMEOUT_MS = 60_000;
 const MAX_PENDING = 1000;
-/** Of servers without one, in seconds: the default that Node documents. OpenSSL's own is longer. */
-const DEFAULT_SESSION_TIMEOUT = 300;
+/** Of servers without one, in seconds: OpenSSL's default, which their sessions have. Node documents another. */
+const DEFAULT_SESSION_TIMEOUT = 7200;
 const FAILED = Symbol('failed');
 
 function wholeNumber(name: string, value: number | undefined, fallback: number, most: number): number {

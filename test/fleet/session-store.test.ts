@@ -22,6 +22,12 @@ function sharedMemory(): RedisClient {
   };
 }
 
+/** As OpenSSL writes a session's time-out, up to 32,767 s: [2] INTEGER. */
+function timeoutInDer(seconds: number): Buffer {
+  const value = seconds < 128 ? [seconds] : [seconds >> 8, seconds & 255];
+  return Buffer.from([0xa2, value.length + 2, 0x02, value.length, ...value]);
+}
+
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 before(async () => {
@@ -112,6 +118,24 @@ test('a process that was busy for longer than it waits for the store reads what 
   held[0]!();
   assert.equal(await resumed, true);
   assert.deepEqual([one.sessions.stats().failed, clock.pending], [0, 0]);
+});
+
+test('an entry lives as long as its session, also where the server has no sessionTimeout', async () => {
+  const entries: number[] = [];
+  const redis: RedisClient = {
+    ...sharedMemory(),
+    set: async (_key, _value, { expiration }) => entries.push(expiration.value),
+  };
+  for (const [more, seconds] of [[{ sessionTimeout: 60 }, 60] as const, [{}, 7200] as const]) {
+    const { goal, server } = await edges.edge({ redis }, more);
+    let session: Buffer | undefined;
+    server.prependListener('newSession', (_, made) => {
+      session = made;
+    });
+    await firstVisit(goal);
+    assert.ok(session!.includes(timeoutInDer(seconds)), 'that is how long OpenSSL lets it live');
+    assert.equal(entries.at(-1), seconds * 1000);
+  }
 });
 
 test('without Redis sessions resume on the servers of one process', async () => {
