@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import type { Server } from 'node:tls';
 import { addon } from './addon.ts';
 import { isAnotherCopys, keylessContext } from './contexts.ts';
-import { serverInternals } from './tls-handle.ts';
+import { hasPskCallback, serverInternals } from './tls-handle.ts';
 
 /** OpenSSL takes 32 bytes, and Node text. */
 const SESSION_CONTEXT_DIGITS = 32;
@@ -61,11 +61,13 @@ function sessionContext(server: Server, origin: Origin, label: string): string |
   const [authorities, lists, securityLevel] = trust;
   const rules = [
     label,
+    hasPskCallback(server),
     requestCert === true,
     rejectUnauthorized !== false,
     authorities === undefined ? 'those of Node' : digestsOf(authorities),
     digestsOf(lists),
-    securityLevel,
+    // Node's default is not the same in each version: where nobody is asked for a certificate, it keeps nobody out.
+    requestCert === true && securityLevel,
     digestsOf(origin.keyIds),
   ];
   return createHash('sha256').update(JSON.stringify(rules)).digest('hex').slice(0, SESSION_CONTEXT_DIGITS);

@@ -106,6 +106,12 @@ export function serverInternals(server: Server): TlsServerInternals {
   return server as unknown as TlsServerInternals;
 }
 
+/** Whether the server lets in clients by a key that both know, in the place of certificates. Node has that under a symbol of its own. */
+export function hasPskCallback(server: Server): boolean {
+  const name = Object.getOwnPropertySymbols(server).find(({ description }) => description === 'pskcallback');
+  return name !== undefined && Boolean(Reflect.get(server, name));
+}
+
 /** @returns the socket's fields that its public type does not show */
 export function internals(socket: TLSSocket): TlsSocketInternals {
   return socket as unknown as TlsSocketInternals;

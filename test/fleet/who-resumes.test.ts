@@ -133,10 +133,24 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] satisfies SecureVersion[]) {
     });
 
     it('is said by the security level, which decides what keys of clients may be', async () => {
-      const ofLevel = (level: number) => edge({ ca: clients.certPem, ciphers: `DEFAULT:@SECLEVEL=${level}` });
+      const ofLevel = (level: number, requestCert = true) =>
+        edge({ ca: clients.certPem, requestCert, ciphers: `DEFAULT:@SECLEVEL=${level}` });
       const [lax, laxToo, strict] = [await ofLevel(0), await ofLevel(0), await ofLevel(2)];
       assert.equal(await resumes(lax, strict), false);
       assert.equal(await resumes(lax, laxToo), true);
+      assert.equal(await resumes(await ofLevel(1, false), await ofLevel(2, false)), true, 'nobody is asked');
+    });
+
+    it('is said by pskCallback, which lets in clients without a certificate', async () => {
+      const ofAll = () => edge({ ca: clients.certPem, pskCallback: () => null });
+      const [knowing, knowingToo, other] = [
+        await ofAll(),
+        await ofAll(),
+        await edge({ ca: clients.certPem }),
+      ];
+      assert.equal(await resumes(knowing, other), false);
+      assert.equal(await resumes(other, knowing), false, 'it may know everybody whom it lets in');
+      assert.equal(await resumes(knowing, knowingToo), true);
     });
 
     it('is said by what OpenSSL has read of `ca`', async () => {
