@@ -57,7 +57,8 @@ async function edgeOf(
   options?: EdgeOptions,
 ): Promise<Edge> {
   const addresses = servers.map(({ address }) => address);
-  const edge = await startEdge(setup, setup.sites.p256!, addresses, options);
+  // Who waits for a process to start waits for as long as that takes, which is long on a busy machine.
+  const edge = await startEdge(setup, setup.sites.p256!, addresses, { timeoutMs: 60_000, ...options });
   open.unshift(edge);
   await until(() => edge.keys.stats().servers.every(({ ready }) => ready === 2));
   return edge;
@@ -192,7 +193,10 @@ test('row 7: none was ever reached: handshakes fail in less than 50 ms, and are 
 test('row 7: startup: "wait": none was ever reached, and handshakes wait for the first', async () => {
   const server = await serve();
   await server.end('SIGKILL');
-  const edge = await startEdge(setup, setup.sites.p256!, [server.address], { startup: 'wait' });
+  const edge = await startEdge(setup, setup.sites.p256!, [server.address], {
+    startup: 'wait',
+    timeoutMs: 60_000,
+  });
   open.unshift(edge);
   const [ready, visits] = [edge.keys.ready(), edge.visits(5)];
   await until(() => edge.keys.stats().waiting === 5 && edge.keys.stats().servers[0]!.failures > 0);

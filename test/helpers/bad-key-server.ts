@@ -35,7 +35,7 @@ export type Manner =
   | { readonly error: WireErrorCode | number }
   /** The right answer, so many milliseconds later. */
   | { readonly lateMs: number }
-  /** Holds answers back until there are so many, and gives them in reverse order. */
+  /** Holds answers back until there are so many, or `release()` is called, and gives them in reverse order. */
   | { readonly reordered: number };
 
 const OTHERS = {
@@ -113,7 +113,11 @@ export class BadKeyServer extends RudeKeyServer {
 
   #holdBack(count: number, say: () => void): void {
     this.#heldBack.push(say);
-    if (this.#heldBack.length < count) return;
+    if (this.#heldBack.length >= count) this.release();
+  }
+
+  /** Gives the answers that are held back. */
+  release(): void {
     const held = this.#heldBack.reverse();
     this.#heldBack = [];
     for (const each of held) each();

@@ -70,6 +70,10 @@ if (where === 'session') client.once('session', fail);
 client.on('error', (error: NodeJS.ErrnoException) => console.log(`client ${error.code}`));
 client.on('close', () => server.close());
 client.on('data', (data) => console.log(`client heard ${data}`));
-// Natively a connection whose handler threw may stay as it is; the process does not wait for it.
-const deadline = setTimeout(() => process.exit(), 1000);
-server.on('close', () => clearTimeout(deadline));
+// Natively a connection whose handler threw may stay as it is; the process does not wait for it. In turns: it may stand still.
+let turnsLeft = 50;
+const deadline = setInterval(() => {
+  turnsLeft -= 1;
+  if (turnsLeft === 0) process.exit();
+}, 20);
+server.on('close', () => clearInterval(deadline));

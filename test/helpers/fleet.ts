@@ -84,6 +84,8 @@ export async function makeFleet(
       cert: certificate.certPem,
       key: certificate.keyPem,
       ca: setup.authority.certPem,
+      // That the first attempts take long on a busy machine does not mean that nobody is there.
+      connectTimeoutMs: 30_000,
     });
     const server = createServer({ cert: setup.sites.p256!.certPem, key: keys }, (socket) => socket.end('x'));
     server.on('tlsClientError', () => undefined);

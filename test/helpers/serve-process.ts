@@ -16,6 +16,7 @@ export class ServeProcess {
   readonly events: ServeEvent[] = [];
   readonly ended: Promise<number | NodeJS.Signals>;
   stderr = '';
+  #hasEnded = false;
   #rest = '';
   readonly #waiting = new Set<() => void>();
 
@@ -37,6 +38,7 @@ export class ServeProcess {
       this.stderr += text;
     });
     this.ended = once(this.child, 'close').then(([code, signal]) => {
+      this.#hasEnded = true;
       for (const wake of this.#waiting) wake();
       return code ?? signal;
     });
@@ -47,7 +49,8 @@ export class ServeProcess {
     for (;;) {
       const found = this.events.find((each) => each.event === name && fits(each));
       if (found !== undefined) return found;
-      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+      // Not as soon as it has exited: its last lines may be on their way.
+      if (this.#hasEnded) {
         throw new Error(`it ended without the event ${name}: ${this.stderr}`);
       }
       await new Promise<void>((resolve) => this.#waiting.add(resolve));

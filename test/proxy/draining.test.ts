@@ -12,7 +12,7 @@ import { closed } from '../helpers/closed.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 /** Less than any time-out of the proxy. */
-const SOON = { timeout: 20_000 };
+const SOON = { timeout: 120_000 };
 
 let folder: HostsFolder;
 let backend: Server;
@@ -26,7 +26,14 @@ before(async () => {
   url = `http://127.0.0.1:${await portOf(backend)}`;
 });
 beforeEach(async () => {
-  proxy = new ProxyProcess(folder, ['--backend', url, '--handshake-timeout', '60000']);
+  proxy = new ProxyProcess(folder, [
+    '--backend',
+    url,
+    '--handshake-timeout',
+    '300000',
+    '--drain-timeout',
+    '300000',
+  ]);
   port = await proxy.port();
 });
 after(() => {

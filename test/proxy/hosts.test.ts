@@ -152,7 +152,7 @@ test('a key of another kind than its certificate’s takes no names, and leaves 
 });
 
 test('what is no file is a problem of its host: the proxy waits for no pipe, serves the others and ends', {
-  timeout: 30_000,
+  timeout: 120_000,
 }, async (context) => {
   const folder = await makeFolder();
   const fine = await folder.add('fine', ['a.test']);

@@ -50,7 +50,7 @@ before(async () => {
     ...['--backend', `http://127.0.0.1:${await portOf(backend)}`],
     ...['--backend', `down=http://127.0.0.1:${closedPort}`],
     ...['--backend', `slow.test=http://127.0.0.1:${await portOf(silent)}`],
-    ...['--backend-timeout', '300'],
+    ...['--backend-timeout', '2000'],
   ]);
   port = await proxy.port();
 });
@@ -229,7 +229,7 @@ async function askAndGo(
   }
 }
 
-test('a client that goes takes its request to the backend with it', { timeout: 10_000 }, async () => {
+test('a client that goes takes its request to the backend with it', { timeout: 120_000 }, async () => {
   await askAndGo(['http/1.1'], (socket) => {
     socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
     return once(socket, 'data');

@@ -7,6 +7,9 @@ import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { HostsFolder, inFrontOf, type ProxyProcess, portOf } from '../helpers/proxying.ts';
 
+/** What a backend takes that is none of those that say nothing, also on a machine that stands still for a moment. */
+const LIMIT_MS = 1500;
+
 let folder: HostsFolder;
 before(async () => {
   folder = await HostsFolder.make();
@@ -94,7 +97,7 @@ async function swallowing(
 test('a connection whose other end is not there any more fails one request; the next ones go over another', async () => {
   const backend = http2.createServer((_, response) => response.end());
   const relay = await swallowing(await portOf(backend));
-  const limits = ['--backend-timeout', '300'];
+  const limits = ['--backend-timeout', String(LIMIT_MS)];
   await serving(`h2c://127.0.0.1:${relay.port}`, limits, async (port) => {
     const session = connect(port);
     const ask = () => statusOf(session.request({ ':path': '/' }));
@@ -107,7 +110,7 @@ test('a connection whose other end is not there any more fails one request; the 
     const impatient = session.request({ ':path': '/' });
     await swallowed;
     impatient.close(http2.constants.NGHTTP2_CANCEL);
-    await new Promise((resolve) => setTimeout(resolve, 310));
+    await new Promise((resolve) => setTimeout(resolve, LIMIT_MS + 10));
     assert.deepEqual([await ask(), relay.count()], [200, 3]);
     session.close();
   });
@@ -122,7 +125,7 @@ test('a connection that becomes none, and one that says nothing, are given up fo
     if (sockets.length > 1) backend.emit('connection', socket);
   });
   const sockets: Socket[] = [];
-  const limits = ['--backend-timeout', '300'];
+  const limits = ['--backend-timeout', String(LIMIT_MS)];
   await serving(`h2c://127.0.0.1:${await portOf(server)}`, limits, async (port) => {
     const session = connect(port);
     assert.equal(await statusOf(session.request({ ':path': '/' })), 504);
@@ -158,7 +161,7 @@ function sessionsOf(server: http2.Http2Server): http2.ServerHttp2Session[] {
 test('a request that takes too long leaves a connection that is heard of, or answers a ping, to the others', async () => {
   const backend = watching();
   const sessions = sessionsOf(backend);
-  const limits = ['--backend-timeout', '300'];
+  const limits = ['--backend-timeout', String(LIMIT_MS)];
   await serving(`h2c://127.0.0.1:${await portOf(backend)}`, limits, async (port) => {
     const session = connect(port);
     const ask = (path: string) => statusOf(session.request({ ':path': path }));
@@ -183,7 +186,7 @@ test('a request that takes too long leaves a connection that is heard of, or ans
 test('who holds what one connection to a backend takes leaves others for other clients, and for nobody all', async () => {
   const backend = watching({ maxConcurrentStreams: 4 });
   const sessions = sessionsOf(backend);
-  const limits = ['--backend-timeout', '1000'];
+  const limits = ['--backend-timeout', '5000'];
   await serving(`h2c://127.0.0.1:${await portOf(backend)}`, limits, async (port) => {
     const [greedy, other, last] = [connect(port), connect(port), connect(port)];
     const watch = (client = greedy) => client.request({ ':path': '/watch' });

@@ -33,7 +33,7 @@ function end({ how }: Plan): void {
   if (how === 'throw') throw new Error('as planned');
   parentPort?.postMessage('now');
   // Until the parent's terminate() arrives this thread stays exactly here.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);
 }
 
 function start(plan: Plan): void {

@@ -28,7 +28,7 @@ for (const keyExchange of ['of TLS 1.3', 'RSA', 'RSA-PSK'] as const) {
         let stderr = '';
         child.stderr?.setEncoding('utf8').on('data', (text) => (stderr += text));
         child.send(plan(moment, 'exit', keyExchange));
-        const [code, signal] = await once(child, 'exit');
+        const [code, signal] = await once(child, 'close');
         assert.deepEqual({ code, signal, stderr }, { code: 7, signal: null, stderr: '' });
       });
 

@@ -70,7 +70,7 @@ async function clientStores(answers: boolean): Promise<string[]> {
   const note = (name: string) => found.push(`${name}: ${storage.getStore()}`);
   const local = localKey(issued.keyPem, { sync: true });
   const key: PrivateKey = {
-    timeoutMs: 50,
+    timeoutMs: answers ? 60_000 : 50,
     sign: (operation) => {
       note('sign');
       operation.signal.addEventListener('abort', () => note('abort'));

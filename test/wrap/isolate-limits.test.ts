@@ -218,7 +218,7 @@ function visitExposed(env: NodeJS.ProcessEnv = {}): string {
     {
       env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem, ...env },
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 120_000,
     },
   );
   assert.equal(status, 0, stderr);
@@ -258,7 +258,7 @@ test('an app that calls something else process.execPath, later, is served all th
   const { stdout, stderr } = spawnSync(
     process.execPath,
     ['--import', ISOLATE.href, '-e', `process.execPath = '/nowhere/node'; ${VISIT}`],
-    { env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem }, encoding: 'utf8', timeout: 20_000 },
+    { env: { ...process.env, CERT: issued.certPem, KEY: issued.keyPem }, encoding: 'utf8', timeout: 120_000 },
   );
   assert.equal(stdout, 'connected\n', stderr);
 });
@@ -287,7 +287,7 @@ test('where Node.js needs LD_LIBRARY_PATH to start, the processes with the keys 
         LD_LIBRARY_PATH: '..:x',
       },
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 120_000,
     },
   );
   assert.equal(stdout, 'connected\n', stderr);

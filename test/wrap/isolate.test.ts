@@ -241,7 +241,7 @@ test('an app without keys starts no process, and one that has nothing to do ends
   const env = { ...process.env, CERT: issued.certPem, KEY: issued.keyPem };
   const done = spawnSync(process.execPath, ['--import', ISOLATE.href, '-e', withKey], {
     env,
-    timeout: 20_000,
+    timeout: 120_000,
   });
   assert.equal(done.status, 0, String(done.stderr));
 });

@@ -19,7 +19,8 @@ async function story(execArgv: string[], ...words: string[]): Promise<unknown[]>
   const messages: unknown[] = [];
   child.on('message', (message) => messages.push(message));
   child.send({ certPem: issued.certPem, keyPem: issued.keyPem });
-  const [code] = await once(child, 'exit');
+  // Its messages have come by then, which they need not have at 'exit'.
+  const [code] = await once(child, 'close');
   return [...messages, code];
 }
 

@@ -195,7 +195,7 @@ function fails(cert: string, key: string, env: NodeJS.ProcessEnv = {}) {
     cwd: files.folder,
     env: { ...process.env, ...env },
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 120_000,
   });
 }
 

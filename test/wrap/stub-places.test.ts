@@ -118,7 +118,7 @@ test('a stub works in every form and place of a key, for servers and for clients
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
     ['--import', REGISTER.href, files.path('app.mjs')],
-    { cwd: files.folder, env, encoding: 'utf8', timeout: 30_000 },
+    { cwd: files.folder, env, encoding: 'utf8', timeout: 120_000 },
   );
   assert.equal(status, 0, stderr);
   const { otherName, ...others } = JSON.parse(stdout) as Record<string, string>;

@@ -109,7 +109,7 @@ test('a second request goes to one that has answered before, and not to one of w
 });
 
 test('of the field only one is asked for a premaster at a time: an error for its padding is as early from each', async () => {
-  const { keys, asked } = await goodAndSilent({ profile: 'field' }, 200);
+  const { keys, asked } = await goodAndSilent({ profile: 'field' }, 2000);
   const decrypt = async () => repeatable['a premaster'](keys).then(String, ({ code }) => code);
   const results: string[] = [];
   for (let round = 0; round < 4; round += 1) results.push(await decrypt());
@@ -119,7 +119,7 @@ test('of the field only one is asked for a premaster at a time: an error for its
 });
 
 test('whoever lets an operation time out is not taken for the quickest: the next ones go to others', async () => {
-  const { keys, asked } = await goodAndSilent({ profile: 'field' }, 200);
+  const { keys, asked } = await goodAndSilent({ profile: 'field' }, 2000);
   for (let round = 0; round < 12; round += 1) await repeatable['a premaster'](keys).catch(() => undefined);
   assert.ok(asked.silent <= 1, `${asked.silent} of 12 were asked of it`);
   assert.equal(asked.good, 12 - asked.silent);

@@ -134,7 +134,7 @@ test('an idle connection does not keep the process alive, a pending operation do
     await writeFile(join(folder, 'edge.mjs'), program);
     const { stdout } = await promisify(execFile)(process.execPath, ['edge.mjs'], {
       cwd: folder,
-      timeout: 10_000,
+      timeout: 120_000,
     });
     assert.equal(stdout, '48\n');
   } finally {
