@@ -99,7 +99,7 @@ class TicketLease {
   use(server: Server): void {
     if (this.#closed) throw closedError();
     if (this.#servers.has(server)) return;
-    if (!this.#install(server, this.keys())) {
+    if (Object(server) !== server || !this.#install(server, this.keys())) {
       throw invalid(
         'Leased ticket keys are for servers with a PrivateKey object in "key", made by "keyless-tls", ' +
           '"keyless-tls/https" or "keyless-tls/http2".',

@@ -13,8 +13,10 @@ export interface Answerer {
 export class Answered {
   #by: Answerer | undefined;
 
-  static by(operation: object): Answerer | undefined {
-    return #by in operation ? operation.#by : undefined;
+  /** @param operation whatever somebody took for one */
+  static by(operation: unknown): Answerer | undefined {
+    const isObject = typeof operation === 'object' && operation !== null;
+    return isObject && #by in operation ? operation.#by : undefined;
   }
 
   static note(operation: object, by: Answerer | undefined): void {

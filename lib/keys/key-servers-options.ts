@@ -124,7 +124,8 @@ function startupOf({ startup = 'fail' }: KeyServersOptions): 'wait' | 'fail' {
 }
 
 /** @throws ERR_KEYLESS_INVALID_ARGUMENT */
-export function secureContextOf({ cert, key, ca, passphrase }: EdgeCredentials): tls.SecureContext {
+export function secureContextOf(credentials: EdgeCredentials): tls.SecureContext {
+  const { cert, key, ca, passphrase } = Object(credentials) as EdgeCredentials;
   for (const [name, value] of Object.entries({ cert, key, ca })) {
     if (value !== undefined && value !== null) continue;
     throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `connectKeyServers() needs "${name}", PEM.`);
@@ -185,7 +186,7 @@ function systemSrv(): Pick<SrvSettings, 'resolve' | 'cancel'> {
 /** @returns `undefined`: the key servers are named one by one */
 export function watchSrv(options: KeyServersOptions, set: KeyServerSet): SrvWatch | undefined {
   if (options.srv === undefined) return undefined;
-  const resolve = ofType('resolveSrv', options.resolveSrv, 'function');
+  const { resolveSrv: resolve } = options;
   const settings = {
     name: options.srv,
     ...(resolve === undefined ? systemSrv() : { resolve }),

@@ -64,6 +64,7 @@ class KeyServers implements PrivateKey {
     this.#sendAddresses = ofType('sendAddresses', options.sendAddresses, 'boolean') === true;
     const decrypts = ofType('decrypt', options.decrypt, 'boolean') !== false;
     milliseconds('srvIntervalMs', options.srvIntervalMs, 30_000);
+    ofType('resolveSrv', options.resolveSrv, 'function');
     this.#set = openSet(options, () => this.#srv?.hurry());
     this.#srv = watchSrv(options, this.#set);
     if (decrypts) this.decrypt = (operation) => this.#decrypt(operation);

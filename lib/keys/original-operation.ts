@@ -11,9 +11,9 @@ export const kOriginal = Symbol('keyless-tls operation');
 
 type Traced = Operation & { readonly [kOriginal]?: Operation };
 
-/** @returns the engine's; the operation itself where it is none of the engine's, nor a copy of one */
+/** @returns the engine's; the operation itself where it is none of the engine's, nor a copy of one, nor anything */
 export function originalOf(operation: Traced): Operation {
-  return operation[kOriginal] ?? operation;
+  return (operation as Traced | undefined)?.[kOriginal] ?? operation;
 }
 
 /** @returns a copy with what its original has on demand, where it has not got that */

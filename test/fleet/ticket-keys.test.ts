@@ -325,6 +325,7 @@ for (const version of VERSIONS) {
 it('a server without a keyless key cannot use them', () => {
   const lease = leaseTicketKeys(new TicketSource(), { clock: new ManualClock() });
   const native = nodeTls.createServer({ cert: issued.certPem, key: issued.keyPem });
-  assert.throws(() => lease.use(native), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
+  for (const none of [native, undefined, null])
+    assert.throws(() => lease.use(none as never), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
   lease.close();
 });

@@ -1,6 +1,7 @@
 /** Options of connectKeyServers that cannot be meant. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { KeylessError } from '../../../lib/errors.ts';
 import { connectKeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 
@@ -24,6 +25,7 @@ test('wrong options are told at once', () => {
     { servername: 5, servers: undefined, srv: 'keys' },
     { lookup: 'dns' },
     { resolveSrv: 5, servers: undefined, srv: 'keys' },
+    { resolveSrv: 5 },
     { schemes: 'ed25519' },
     { schemes: [] },
     { schemes: ['rot13'] },
@@ -45,4 +47,15 @@ test('wrong options are told at once', () => {
   }
   for (const none of [undefined, null, 'keys'])
     assert.throws(() => connectKeyServers(none as never), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
+});
+
+test('a set of key servers that is given nothing says so', () => {
+  const keys = connectKeyServers({ servers: ['127.0.0.1:1'], ...setup.edgeOptions });
+  const refused = new KeylessError('ERR_KEYLESS_BAD_SIGNATURE', 'refused');
+  for (const none of [undefined, null, {}] as never[]) {
+    assert.throws(() => keys.setCredentials(none), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
+    assert.equal(keys.signAgain(none, refused), undefined, 'there is no other signature');
+    keys.onRefused(none, refused);
+  }
+  keys.close();
 });
