@@ -4,6 +4,7 @@ import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { KeylessError } from '../errors.ts';
 import { alternativeNames } from '../protocol/alternative-names.ts';
+import { aloneIn } from './awaited-lock.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { type Command, parsePositionals, UsageError } from './command.ts';
 import { type EdgesPlan, edgeCertificate, makeEdges, type Refusal } from './init-edges.ts';
@@ -265,10 +266,14 @@ The certificates are valid for ${days} days (until ${until}); renew them with --
 async function run(args: readonly string[]): Promise<number> {
   const plan = planOf(args);
   const files = new NewFiles(plan.directory);
-  const authority = authorityIn(files);
-  tellOfEnd(authority, plan.days);
-  writeServer(files, authority, plan);
-  const refused = [...serverRefusals(files, plan), ...(await makeEdges(files, authority, plan))];
+  files.folder('');
+  // Two at once would make two authorities, and leave the key of one beside the certificate of the other.
+  const refused = await aloneIn(plan.directory, async () => {
+    const authority = authorityIn(files);
+    tellOfEnd(authority, plan.days);
+    writeServer(files, authority, plan);
+    return [...serverRefusals(files, plan), ...(await makeEdges(files, authority, plan))];
+  });
   for (const { why } of refused) process.stderr.write(`keyless-tls: ${why}\n`);
   await print(nextSteps(plan, files));
   return refused.some(({ isFailure }) => isFailure) ? EXIT_FAILED : 0;

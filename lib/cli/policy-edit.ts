@@ -1,11 +1,10 @@
 /** Edits of a key server's policy file by commands: one after the other, each of what the one before it has written. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLockFile } from '../engine/file-lock.ts';
-import { KeylessError } from '../errors.ts';
 import { isAtPath } from '../server/file-at-path.ts';
 import type { GrantsOptions } from '../server/grants.ts';
 import { parsePolicy } from '../server/policy-file.ts';
+import { openLocked } from './awaited-lock.ts';
 import { replaceFile } from './replaced-file.ts';
 
 /** The policy as it is in the file, in its order. */
@@ -24,9 +23,6 @@ export function policyText(policy: PolicyDraft): string {
   return text;
 }
 
-const POLL_MS = 20;
-const PATIENCE_MS = 10_000;
-
 /** @returns the file that is at the path now, locked; `undefined`: somebody else has it */
 function tryOpen(path: string): number | undefined {
   const file = openSync(path, 'r+');
@@ -41,18 +37,6 @@ function tryOpen(path: string): number | undefined {
   return undefined;
 }
 
-async function openLocked(path: string): Promise<number> {
-  const until = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const file = tryOpen(path);
-    if (file !== undefined) return file;
-    if (performance.now() >= until) {
-      throw new KeylessError('ERR_KEYLESS_TIMEOUT', `Another command has been editing ${path} for too long.`);
-    }
-    await sleep(POLL_MS);
-  }
-}
-
 /**
  * @param work gets the policy as it is once nobody else edits it, and a function that writes another; until it returns,
  * nobody else edits the policy
@@ -64,7 +48,7 @@ export async function editPolicy<T>(
   path: string,
   work: (policy: PolicyDraft, write: (next: PolicyDraft) => void) => T,
 ): Promise<T> {
-  const file = await openLocked(path);
+  const file = await openLocked(path, () => tryOpen(path));
   try {
     return work(draftOf(readFileSync(file, 'utf8')), (next) => replaceFile(path, policyText(next)));
   } finally {
