@@ -111,7 +111,7 @@ export class KeyProcess {
       question.settle(keyLost());
       return;
     }
-    question.holder = holder;
+    question.moveTo(holder);
     holder.ask(question.items, (result) => {
       if (result === undefined) this.#ask(question);
       else question.settle(result);

@@ -34,10 +34,10 @@ export interface Asked {
 export class Question implements Timed {
   readonly key: KeyLease;
   readonly items: Items;
-  /** Who is asked now. */
-  holder: Hearable | undefined;
   readonly #silenceMs: number;
-  readonly #askedAt: number;
+  /** When it was asked, or whoever was asked before said something for the last time. */
+  #since: number;
+  #holder: Hearable | undefined;
   readonly #onSettled: OnSettled;
   #isSettled = false;
 
@@ -46,7 +46,7 @@ export class Question implements Timed {
     this.key = key;
     this.items = items;
     this.#silenceMs = silenceMs;
-    this.#askedAt = now;
+    this.#since = now;
     this.#onSettled = onSettled;
   }
 
@@ -54,9 +54,19 @@ export class Question implements Timed {
     return this.#isSettled;
   }
 
+  /** @param holder is asked from now on; it may have had nothing to say before: what counts is how long none of them has said anything */
+  moveTo(holder: Hearable): void {
+    this.#since = this.#quietSince;
+    this.#holder = holder;
+  }
+
   /** It moves on with each word of the process. */
   get deadline(): number {
-    return Math.max(this.#askedAt, this.holder?.heardAt ?? 0) + this.#silenceMs;
+    return this.#quietSince + this.#silenceMs;
+  }
+
+  get #quietSince(): number {
+    return Math.max(this.#since, this.#holder?.heardAt ?? 0);
   }
 
   timeOut(): void {

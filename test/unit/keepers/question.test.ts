@@ -35,13 +35,37 @@ test('nobody answers: it ends 10 s after it was asked, and once', () => {
 test('it waits for as long as the process answers others, and 10 s longer', () => {
   const { clock, question, results } = ask();
   const holder = { heardAt: 0 };
-  question.holder = holder;
+  question.moveTo(holder);
   for (let answers = 0; answers < 12; answers += 1) {
     clock.advance(LIMIT_MS - 1);
     holder.heardAt = clock.now();
   }
   assert.deepEqual(results, []);
   clock.advance(LIMIT_MS);
+  assert.deepEqual(results, ['ERR_KEYLESS_TIMEOUT']);
+});
+
+test('the process that is asked in the place of one that has ended has as long, though it was silent with nothing to do', () => {
+  const { clock, question, results } = ask();
+  const ended = { heardAt: 0 };
+  question.moveTo(ended);
+  clock.advance(LIMIT_MS - 1);
+  ended.heardAt = clock.now();
+  clock.advance(LIMIT_MS - 1);
+  ended.heardAt = clock.now();
+  question.moveTo({ heardAt: 0 });
+  clock.advance(LIMIT_MS - 1);
+  assert.deepEqual(results, []);
+  clock.advance(1);
+  assert.deepEqual(results, ['ERR_KEYLESS_TIMEOUT']);
+});
+
+test('two that say nothing, one asked after the other, have no longer than one', () => {
+  const { clock, question, results } = ask();
+  question.moveTo({ heardAt: 0 });
+  clock.advance(1000);
+  question.moveTo({ heardAt: 0 });
+  clock.advance(LIMIT_MS - 1000);
   assert.deepEqual(results, ['ERR_KEYLESS_TIMEOUT']);
 });
 
