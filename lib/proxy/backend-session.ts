@@ -15,7 +15,7 @@ import {
 import type { Socket } from 'node:net';
 import { type Backend, connectBackend } from './backend.ts';
 import { BackendTimeout, ClientStalled } from './failure.ts';
-import { MOST_FIELDS } from './headers.ts';
+import { hasManyFields, MOST_FIELDS } from './headers.ts';
 
 export interface BackendSessionOptions {
   /** Until the backend has told its settings; without a word from it, although it was asked something. */
@@ -50,11 +50,11 @@ export class BackendSession {
   #streams = 0;
   #used = false;
   /**
-   * When it refused a request although others of it go on, and none of them has ended since: Node's servers do for as long as they hold 10 MB
-   * that slow clients do not take. `undefined`: it takes what it is given.
+   * When it refused a request although others of it go on, and none of them has come to its end since: Node's servers do for as long as they
+   * hold 10 MB that slow clients do not take, and they (20 to 26) go on counting what was broken off. `undefined`: it takes what it is given.
    */
   #fullSince: number | undefined;
-  /** It has refused a request so. Node's servers (20 to 26) go on counting what was broken off: of use again is only another connection. */
+  /** It has refused a request so: what it counts may be what was broken off. Of use again, once nothing is under way, is only another one. */
   #wasFull = false;
   /** Answers that their clients do not read, since when. */
   readonly #unread = new Map<ClientHttp2Stream, number>();
@@ -127,13 +127,19 @@ export class BackendSession {
     stream.on('close', () => {
       this.#unread.delete(stream);
       this.#streams -= 1;
-      const refused = stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM;
-      this.#fullSince = refused ? (this.#fullSince ?? performance.now()) : undefined;
-      this.#wasFull ||= refused;
+      if (stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) this.#refused(fields);
+      else if (stream.rstCode === constants.NGHTTP2_NO_ERROR) this.#fullSince = undefined;
       if (this.#streams === 0 && this.#wasFull) this.close();
       else this.#events.onRoom();
     });
     return stream;
+  }
+
+  #refused(fields: OutgoingHttpHeaders): void {
+    // Node's servers refuse that in the same way, however little they hold.
+    if (hasManyFields(fields)) return;
+    this.#fullSince ??= performance.now();
+    this.#wasFull = true;
   }
 
   /** Doubts it if it has been silent for as long as a backend may be. */
@@ -163,7 +169,7 @@ export class BackendSession {
 
   /**
    * The answers end that nobody has read for so long, and the others are its last. Where there are none, what it refused was that request,
-   * whatever it had against it: with more fields than it allows, for example. So it is given others.
+   * whatever it had against it. So it is given others.
    */
   endUnread(ms: number): void {
     const unread = [...this.#unread].filter(([, since]) => performance.now() - since >= ms);

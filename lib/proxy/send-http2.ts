@@ -44,7 +44,7 @@ function headOf(
 }
 
 /** Servers of Node.js reset so what they have not looked at, but that is no rule. */
-const { NGHTTP2_ENHANCE_YOUR_CALM } = constants;
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_CANCEL } = constants;
 
 /** What a request is given by its backend. */
 interface Heard {
@@ -98,6 +98,8 @@ export class Http2Backend {
     });
     const destroy = (error?: Error) => {
       leave();
+      // RFC 9113 §7: it is no longer needed; without this, Node.js would say that all is well.
+      stream?.close(NGHTTP2_CANCEL);
       stream?.destroy();
       if (error instanceof BackendTimeout) over?.doubt();
     };

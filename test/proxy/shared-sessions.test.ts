@@ -48,16 +48,100 @@ test('a client that does not read fills a connection to the backend, and the oth
       request.end();
       assert.equal(await statusOf(request), 200, method);
     }
-    // Node's server goes on counting what is broken off now.
-    const left = closed(sessions[0]!);
-    slow.destroy();
-    await left;
-    for (let count = 0; count < 4; count += 1)
-      assert.equal(await statusOf(other.request({ ':path': '/' })), 200, 'when it has left');
     assert.ok(sessions.length > 1 && sessions.length < 6, `${sessions.length} connections`);
     for (const client of [slow, other]) client.destroy();
   });
   backend.close();
+});
+
+/** Three fill a connection of a server of Node.js, by so much that it is full also when some of it has been sent. */
+const LARGE_PAGE = Buffer.alloc(4_000_000, 'x');
+const LARGE_PAGES = 3;
+
+/** A server of Node.js, and what it has begun to answer, by path. */
+class FilledBackend {
+  readonly server = http2.createServer((request, response) => {
+    request.resume();
+    const { url, stream } = request;
+    this.connections.add(stream.session);
+    if (url === '/') response.end('ok');
+    else this.#answers.push([url, response]);
+    if (url === '/page') response.end(LARGE_PAGE);
+    if (url === '/events') response.writeHead(200).write('event');
+  });
+  readonly connections = new Set<unknown>();
+  readonly #answers: [string, http2.Http2ServerResponse][] = [];
+
+  answers(path: string): http2.Http2ServerResponse[] {
+    return this.#answers.filter(([url]) => url === path).map(([, response]) => response);
+  }
+
+  /** Fills the connection that is there, so that the next one is opened. */
+  async fill(slow: http2.ClientHttp2Session, other: http2.ClientHttp2Session): Promise<void> {
+    for (let count = 0; count < LARGE_PAGES; count += 1)
+      assert.equal(await statusOf(slow.request({ ':path': '/page' })), 200, `page ${count}`);
+    assert.equal(this.connections.size, 1);
+    assert.equal(await statusOf(other.request({ ':path': '/' })), 200);
+    assert.equal(this.connections.size, 2);
+  }
+}
+
+/** Of what is not sent again. */
+function post(session: http2.ClientHttp2Session, fields: http2.OutgoingHttpHeaders = {}): Promise<number> {
+  const request = session.request({ ':method': 'POST', ':path': '/', ...fields });
+  request.end();
+  return statusOf(request);
+}
+
+/** What Node's server had broken off it goes on counting: a connection that it has refused is never what it was. */
+test('when a client that had filled a connection leaves, the requests of others are answered at once', async () => {
+  const backend = new FilledBackend();
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend.server)}`, folder, [], async (port) => {
+    const [slow, other] = [connect(port), connect(port)];
+    const late = other.request({ ':path': '/late' });
+    await once(backend.server, 'request');
+    await backend.fill(slow, other);
+    // Where one has come to its end there may be room.
+    const ended = closed(late.resume());
+    backend.answers('/late')[0]!.end('late');
+    await ended;
+    const left = Promise.all(backend.answers('/page').map(closed));
+    slow.destroy();
+    await left;
+    for (let count = 0; count < 2; count += 1) assert.equal(await post(other), 200);
+    for (const client of [slow, other]) client.destroy();
+  });
+  backend.server.close();
+});
+
+test('an answer that is broken off makes no room in a connection that is full', async () => {
+  const backend = new FilledBackend();
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend.server)}`, folder, [], async (port) => {
+    const [slow, other] = [connect(port), connect(port)];
+    const events = [other.request({ ':path': '/events' }), other.request({ ':path': '/events' })];
+    for (const each of events) assert.equal(await statusOf(each), 200);
+    await backend.fill(slow, other);
+    const brokenOff = closed(backend.answers('/events')[0]!);
+    events[0]!.close(http2.constants.NGHTTP2_CANCEL);
+    await brokenOff;
+    assert.equal(await post(other), 200);
+    for (const client of [slow, other]) client.destroy();
+  });
+  backend.server.close();
+});
+
+test('a request that Node.js refuses for the number of its fields says nothing of its connection', async () => {
+  const backend = new FilledBackend();
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend.server)}`, folder, [], async (port) => {
+    const client = connect(port);
+    assert.equal(await statusOf(client.request({ ':path': '/events' })), 200);
+    const fields = Array.from({ length: 130 }, (_, index) => [`x-${index}`, '1']);
+    assert.equal(await post(client, Object.fromEntries(fields)), 502);
+    assert.equal(await post(client), 200);
+    assert.equal(backend.connections.size, 1);
+    client.destroy();
+  });
+  backend.server.close();
 });
 
 /** Fills a connection for a client that does not read, as a server of Node.js does, with one request; what has fields it does not like it refuses, too. */
