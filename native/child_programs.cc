@@ -104,8 +104,12 @@ void CloseFrom(int first) {
   if (syscall(SYS_close_range, first, ~0U, 0) != 0) CloseListedFrom(first);
 }
 
-// What an app is given to listen on port 443 (AmbientCapabilities of systemd), all that it starts would have too.
-void GiveUpCapabilities() { prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); }
+// What an app is given to listen on port 443 (AmbientCapabilities of systemd), all that it starts would have too; and what Node.js's
+// file is given for that (setcap), each Node.js. Of root the program keeps what it needs to become another user.
+void GiveUpCapabilities() {
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  if (getuid() != 0) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
 #else
 void CloseFrom(int first) {
   for (int descriptor = getdtablesize() - 1; descriptor >= first; --descriptor) close(descriptor);

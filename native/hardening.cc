@@ -57,7 +57,9 @@ bool BecomeNobody() {
 bool GiveUpRoot() {
   if (!HasRoot()) return true;
   const uid_t before = geteuid();
-  return BecomeNobody() || (seteuid(before) == 0 && !HasRoot());
+  if (BecomeNobody()) return true;
+  [[maybe_unused]] const bool aside = seteuid(before) == 0;
+  return false;
 }
 
 // The descriptors that are open stay.

@@ -1,6 +1,9 @@
 /** What a process with keys has of the rights of the app that started it: nothing. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 const HARDENING = new URL('../../../lib/engine/hardening.js', import.meta.url);
@@ -39,6 +42,37 @@ test('where it cannot be given up, it stays put aside, and that is said', asRoot
   assert.match(printed, /^Uid:\t0\t1000\t0\t1000$/m);
   assert.match(printed, /^CapEff:\t0+$/m);
 });
+
+const SETCAP = '/usr/sbin/setcap';
+const asRootWithSetcap = existsSync(SETCAP) ? asRoot : { skip: `needs ${SETCAP}` };
+
+test(
+  'capabilities of the file of a program, as of a Node.js that may listen on port 443, are not given',
+  asRootWithSetcap,
+  (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-capable-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    chmodSync(folder, 0o755);
+    const program = join(folder, 'sleep');
+    copyFileSync('/bin/sleep', program);
+    execFileSync(SETCAP, ['cap_net_bind_service=ep', program]);
+    const printed = run(`
+    import { spawn } from 'node:child_process';
+    import { readFileSync } from 'node:fs';
+    import { ChildProgram } from ${JSON.stringify(CHILD_PROGRAM.href)};
+    import { childrenOf } from ${JSON.stringify(new URL('../../helpers/child-processes.js', import.meta.url).href)};
+    process.setuid(1000);
+    const permitted = (pid) => /^CapPrm:\\t0*(.*)$/m.exec(readFileSync('/proc/' + pid + '/status', 'utf8'))[1];
+    const natively = spawn(${JSON.stringify(program)}, ['1000']);
+    const ofFile = permitted(natively.pid);
+    const program = new ChildProgram(${JSON.stringify(program)}, ['1000'], {});
+    const [child] = childrenOf(process.pid).filter((pid) => pid !== natively.pid);
+    console.log(ofFile, [permitted(child)]);
+    natively.kill();
+    program.end(() => undefined);`);
+    assert.equal(printed, "400 [ '' ]\n");
+  },
+);
 
 test('capabilities that the app hands on to all that it starts are not handed on', asRoot, () => {
   const capabilities = ['--inh-caps', '+net_bind_service', '--ambient-caps', '+net_bind_service'];
