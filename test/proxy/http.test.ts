@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { closed } from '../helpers/closed.ts';
+import { lastingPort } from '../helpers/lasting-port.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 let folder: HostsFolder;
@@ -43,12 +44,9 @@ before(async () => {
     folder.add('slow', ['slow.test']),
   ]);
   backend = http.createServer(answer);
-  const closed = createTcpServer();
-  const closedPort = await portOf(closed);
-  closed.close();
   proxy = new ProxyProcess(folder, [
     ...['--backend', `http://127.0.0.1:${await portOf(backend)}`],
-    ...['--backend', `down=http://127.0.0.1:${closedPort}`],
+    ...['--backend', `down=http://127.0.0.1:${await lastingPort()}`],
     ...['--backend', `slow.test=http://127.0.0.1:${await portOf(silent)}`],
     ...['--backend-timeout', '2000'],
   ]);

@@ -15,6 +15,7 @@ import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { decodeProxyHeader } from '../../lib/proxy/proxy-protocol.ts';
 import { closed } from '../helpers/closed.ts';
+import { lastingPort } from '../helpers/lasting-port.ts';
 import { HostsFolder, ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 /** The package brings no types. */
@@ -92,15 +93,16 @@ test('a backend that resets takes the client’s connection with it; one that is
     await closed(socket.resume());
     assert.equal((await proxy.event('stream')).error, 'ECONNRESET');
   });
-  const down = createServer();
-  await portOf(down);
-  const { port: freed } = down.address() as { port: number };
-  down.close();
-  await serving(echo(), 'tcp', ['--backend', `www=tcp://127.0.0.1:${freed}`], async (port, proxy) => {
-    const socket = connect(port);
-    await closed(socket.resume());
-    assert.equal((await proxy.event('stream')).error, 'ECONNREFUSED');
-  });
+  await serving(
+    echo(),
+    'tcp',
+    ['--backend', `www=tcp://127.0.0.1:${await lastingPort()}`],
+    async (port, proxy) => {
+      const socket = connect(port);
+      await closed(socket.resume());
+      assert.equal((await proxy.event('stream')).error, 'ECONNREFUSED');
+    },
+  );
 });
 
 test('a connection on which nothing moves is closed', async () => {

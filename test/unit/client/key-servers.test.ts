@@ -8,6 +8,7 @@ import { encodeError, encodePong, encodeResult } from '../../../lib/protocol/ans
 import { asTurn } from '../../../lib/turn.ts';
 import { makeAuthority } from '../../helpers/certificates.ts';
 import { until } from '../../helpers/edge.ts';
+import { lastingPort } from '../../helpers/lasting-port.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { signOperation } from '../../helpers/operations.ts';
 import { answer, KEY_ID, RudeEdges, SIGNATURE, sign } from '../../helpers/rude-edges.ts';
@@ -22,15 +23,6 @@ before(async () => {
   edges = await RudeEdges.make();
 });
 after(() => edges.close());
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 test('answers in any order reach those who asked', async () => {
   const asked: (() => void)[] = [];
@@ -202,7 +194,7 @@ for (const [what, bytes] of GARBAGE) {
 }
 
 test('no key server: refused at once, and served again as soon as there is one', async () => {
-  const port = await freePort();
+  const port = await lastingPort();
   const keys = edge([`127.0.0.1:${port}`]);
   await assert.rejects(keys.ready(), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
   const took = stopwatch();
@@ -221,7 +213,7 @@ test('no key server: refused at once, and served again as soon as there is one',
 
 test('an operation does not wait for the end of the back-off', async () => {
   const clock = new ManualClock();
-  const port = await freePort();
+  const port = await lastingPort();
   const keys = edge([`127.0.0.1:${port}`], { clock });
   await assert.rejects(keys.ready(), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
   const server = await rude(answer, { port });

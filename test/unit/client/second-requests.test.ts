@@ -52,8 +52,9 @@ test('RSA among much faster P-256 is not asked for twice because it takes longer
     if (isRsa) asked += 1;
     setTimeout(answer, isRsa ? 1000 : 0, frame, socket);
   });
-  await sign('rsa_pss_rsae_sha256');
   for (let round = 0; round < 20; round += 1) await Promise.all(Array.from({ length: 10 }, () => sign()));
+  // Behind them: what little is known of RSA fades with the time they take.
+  await sign('rsa_pss_rsae_sha256');
   await Promise.all(Array.from({ length: 59 }, () => sign('rsa_pss_rsae_sha256')));
   // The first one: nothing was known. Others, where a busy machine answers half as late again.
   assert.ok(asked <= 60 + 5, `${asked} requests for 60 operations`);
