@@ -80,11 +80,13 @@ const ENOUGH = 1500;
 test('serve whose output nobody reads ends at SIGTERM', IN_TIME, async () => {
   const serve = new ServeProcess([...files.args]);
   running.push(serve.child);
-  const keys = connectKeyServers({ servers: [`127.0.0.1:${await serve.port()}`], ...setup.edgeOptions });
+  // Many wait for room, on a slow machine for long.
+  const timeoutMs = 240_000;
+  const servers = [`127.0.0.1:${await serve.port()}`];
+  const keys = connectKeyServers({ servers, ...setup.edgeOptions, timeoutMs });
   serve.child.stdout!.pause();
   const nobodys = Buffer.alloc(20, 7);
-  // They wait for room, on a slow machine for long.
-  const patient = signOperation(nobodys, undefined, undefined, 240_000);
+  const patient = signOperation(nobodys, undefined, undefined, timeoutMs);
   const ask = () => assert.rejects(keys.sign(patient), { code: 'ERR_KEYLESS_KEY_NOT_FOUND' });
   await Promise.all(Array.from({ length: ENOUGH }, ask));
   keys.close();

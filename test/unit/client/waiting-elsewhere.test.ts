@@ -35,7 +35,7 @@ async function changeable(manner: OnRequest): Promise<{ server: RudeKeyServer; m
 async function waiting(how: OnRequest) {
   const failing = await changeable(how);
   const full = await edges.rude(silent);
-  const keys = edges.edge([failing.server, full]);
+  const keys = edges.edge([failing.server, full], { timeoutMs: PATIENCE_MS });
   await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
   const operations = Promise.all(Array.from({ length: 200 }, () => sign(keys, PATIENCE_MS)));
   await until(() => inFlight(keys, full) === 64 && keys.stats().waiting === 136);
@@ -112,7 +112,7 @@ test('what one key server answered with an error for does not wait for room at o
 
 /** @returns milliseconds of CPU time that thousands of operations take, which key servers with room for a few answer one after the other */
 async function cpuOfMany(servers: readonly RudeKeyServer[]): Promise<number> {
-  const keys = edges.edge(servers);
+  const keys = edges.edge(servers, { timeoutMs: PATIENCE_MS });
   await until(() => keys.stats().servers.every(({ ready }) => ready === 2));
   const since = process.cpuUsage();
   await Promise.all(Array.from({ length: 6000 }, () => sign(keys, PATIENCE_MS)));
