@@ -68,12 +68,22 @@ function report(error: unknown, example: string): number {
   return CALLED_WRONGLY;
 }
 
+/** What it prints is lost (a pipe that nobody reads any more, a full disk): the work is interrupted, as by whoever sends a signal. */
+function endUnread({ message }: Error): void {
+  process.stderr.write(`What was to be printed could not be written: ${message}\n`);
+  process.exitCode = FAILED;
+  // Without a listener nothing is under way that would have to end.
+  process.emit('SIGTERM', 'SIGTERM');
+}
+
 /**
  * Ends the process where the work fails, and when it is interrupted: what it made is gone then, its own `finally` sees to that.
  *
  * @param example a command line that is right; @param work cleans up behind itself where it rejects
  */
 export async function script(example: string, work: () => Promise<void>): Promise<void> {
+  process.stdout.on('error', endUnread);
+  process.stderr.on('error', () => undefined);
   try {
     await work();
   } catch (error) {

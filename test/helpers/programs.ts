@@ -1,6 +1,8 @@
 /** Child processes of tests: what they print, how they end; none outlives the test file that started it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -134,6 +136,14 @@ export function run(
 /** Runs `keyless-tls` to its end. */
 export function runCommand(values: readonly string[], options: ProgramOptions = {}): Promise<Outcome> {
   return run(process.execPath, [MAIN, ...values], options);
+}
+
+/** @param text of a shell script that has this name, before all others; @returns an environment with it, until the file's tests are over */
+export function withProgram(name: string, text: string, env: NodeJS.ProcessEnv = process.env) {
+  const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-test-'));
+  after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  return { ...env, PATH: `${folder}:${env.PATH}` };
 }
 
 /** What anyone on the machine who may look at a process sees of how it was started (proc(5)). */

@@ -39,6 +39,11 @@ export interface EdgePlan {
 /** What it answers to its plan: the port of each site. */
 export type EdgePorts = Readonly<Record<string, number>>;
 
+/** What it answers instead, where it cannot do what it was told: why. */
+export interface NotStarted {
+  readonly failed: string;
+}
+
 export interface EdgeRequest {
   /** `burn`: milliseconds of CPU to waste for each handshake from now on. */
   readonly burnMs?: number;
@@ -158,7 +163,7 @@ function figures(keys: EdgeKeys | undefined): EdgeFigures {
   };
 }
 
-process.once('message', async (plan: EdgePlan) => {
+async function start(plan: EdgePlan): Promise<void> {
   const keys = await keysOf(plan);
   asker = await askerOf(plan);
   process.send?.(await serve(plan, keys));
@@ -167,5 +172,9 @@ process.once('message', async (plan: EdgePlan) => {
     if (collect === true) collectGarbage();
     process.send?.(figures(keys));
   });
-});
+}
+
+process.once('message', (plan: EdgePlan) =>
+  start(plan).catch(({ message }: Error) => process.send?.({ failed: message } satisfies NotStarted)),
+);
 process.on('disconnect', () => process.exit());

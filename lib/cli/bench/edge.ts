@@ -1,14 +1,18 @@
 /** A running edge, seen from the benchmark. */
 import { rmSync } from 'node:fs';
+import { KeylessError } from '../../errors.ts';
 import { ChildModule } from './child-module.ts';
 import { pin, type Role } from './cores.ts';
-import type { EdgeFigures, EdgePlan, EdgePorts, EdgeRequest } from './edge-process.ts';
+import type { EdgeFigures, EdgePlan, EdgePorts, EdgeRequest, NotStarted } from './edge-process.ts';
 
 /** `perf` looks there for what V8 has compiled, whatever TMPDIR is. */
 const mapOf = (pid: number) => `/tmp/perf-${pid}.map`;
 const MAP = '--perf-basic-prof';
 /** Of node: to write that down, and V8's log, which comes with it, to a file without a name. */
 export const WITH_MAP: readonly string[] = [MAP, '--logfile=+', '--no-logfile-per-isolate'];
+
+const isNotStarted = (answer: EdgePorts | NotStarted): answer is NotStarted =>
+  typeof answer.failed === 'string';
 
 /** Owner: whoever made it; `end()` ends it. */
 export class Edge {
@@ -39,10 +43,18 @@ export class Edge {
     this.lost.catch(() => undefined);
   }
 
-  /** @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION: it ends instead of listening; it has said why */
+  /** @throws (rejects) KeylessError ERR_KEYLESS_CONNECTION with the reason: it does not listen, and has ended */
   async listen(plan: EdgePlan): Promise<void> {
     this.#asks = plan.mode !== 'native';
-    this.#ports = await this.#child.ask<EdgePorts>(plan);
+    const answer = await this.#child.ask<EdgePorts | NotStarted>(plan);
+    if (isNotStarted(answer)) {
+      this.end();
+      throw new KeylessError(
+        'ERR_KEYLESS_CONNECTION',
+        `An edge (${plan.mode}) did not start: ${answer.failed}`,
+      );
+    }
+    this.#ports = answer;
     this.place(this.#role);
   }
 

@@ -29,7 +29,9 @@ export async function unlessInterrupted<T>(
   });
   interrupted.catch(() => undefined);
   try {
-    const done = await Promise.race([orTheirEnd(work(), interrupted), interrupted]).finally(cleanUp);
+    // What throws at once leaves something behind, too.
+    const begun = new Promise<T>((resolve) => resolve(work()));
+    const done = await Promise.race([orTheirEnd(begun, interrupted), interrupted]).finally(cleanUp);
     // One that came while the work was cleaned up is heard as well.
     return signal === undefined ? done : await interrupted;
   } catch (error) {

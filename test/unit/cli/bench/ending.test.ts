@@ -3,17 +3,20 @@
  * it does, there is a report.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { childrenOf } from '../../../../lib/cli/bench/process-figures.ts';
 import type { Report } from '../../../../lib/cli/bench/report.ts';
 import { makeAuthority } from '../../../helpers/certificates.ts';
-import { gone, type Program, run, start, startCommand } from '../../../helpers/programs.ts';
+import { gone, type Program, run, start, startCommand, withProgram } from '../../../helpers/programs.ts';
 import { portOf } from '../../../helpers/proxying.ts';
 
 const BENCH = fileURLToPath(new URL('../../../../bench/', import.meta.url));
@@ -180,6 +183,28 @@ test('a script of bench/ with edges whose key server ends says so, and leaves no
   assert.deepEqual(await readdir(temporary), []);
 });
 
+test('a script of bench/ that nobody reads any more says so, and leaves nothing', async () => {
+  const values = [join(BENCH, 'startup.js'), '--rounds=1'];
+  const child = spawn(process.execPath, values, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /^What was to be printed could not be written: write EPIPE$/m);
+  assert.doesNotMatch(stderr, /^\s+at /m);
+  assert.deepEqual(await readdir(temporary), []);
+});
+
+test('an edge that does not start says why, and ends', async () => {
+  const { Edge } = await import('../../../../lib/cli/bench/edge.ts');
+  const edge = new Edge();
+  const listening = edge.listen({ mode: 'native', sites: { 'P-256': { cert: 'none', key: 'none' } } });
+  await assert.rejects(listening, {
+    code: 'ERR_KEYLESS_CONNECTION',
+    message: /^An edge \(native\) did not start: .*PEM/,
+  });
+  await edge.gone;
+});
+
 test('what a child ends with it says, and not what came of it', async () => {
   const url = new URL('../../../../bench/', import.meta.url).href;
   const script = `
@@ -230,18 +255,10 @@ test('a transfer that is cut short is no measurement', async () => {
   }
 });
 
-/** @param text of a program that has this name, before all others; @returns an environment with it */
-async function withProgram(name: string, text: string): Promise<NodeJS.ProcessEnv> {
-  const folder = await mkdtemp(join(tmpdir(), 'keyless-tls-test-'));
-  after(() => rm(folder, { recursive: true }));
-  await writeFile(join(folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-  return { ...env, PATH: `${folder}:${env.PATH}` };
-}
-
 test('so does profile.js, with the map of what V8 compiles, which is not in a folder of its own', async () => {
   const program = start(process.execPath, [join(BENCH, 'profile.js')], {
     cwd: temporary,
-    env: await withProgram('perf', 'exit 0'),
+    env: withProgram('perf', 'exit 0', env),
   });
   const map = `/tmp/perf-${await child(program, 'edge-process.js')}.map`;
   while (!existsSync(map)) await pause(5);
@@ -253,7 +270,7 @@ test('so does profile.js, with the map of what V8 compiles, which is not in a fo
 });
 
 test('profile.js says that perf does not work, and leaves nothing', async () => {
-  const failing = { env: await withProgram('perf', 'exit 1') };
+  const failing = { env: withProgram('perf', 'exit 1', env) };
   const { code, stderr } = await run(process.execPath, [join(BENCH, 'profile.js')], failing);
   assert.deepEqual([code, stderr.split('\n').length], [1, 2], stderr);
   assert.match(stderr, /^`perf version` failed: is it installed/);

@@ -44,6 +44,20 @@ test('what fails without a signal fails for its own reason, and no signal is hea
   assert.equal(process.listenerCount('SIGINT'), 0);
 });
 
+test('what fails before it waits for anything is cleaned up after as well', async () => {
+  let isClean = false;
+  const failed = unlessInterrupted(
+    () => {
+      throw FAILED;
+    },
+    () => {
+      isClean = true;
+    },
+  );
+  await assert.rejects(failed, FAILED);
+  assert.ok(isClean);
+});
+
 test('what succeeds does not wait', async () => {
   const took = stopwatch();
   assert.equal(
