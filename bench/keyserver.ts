@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Asker } from '../lib/cli/bench/asker.ts';
 import type { Watched } from '../lib/cli/bench/doubts.ts';
-import { ms } from '../lib/cli/bench/figures-in-words.ts';
+import { ms, perSecond, times } from '../lib/cli/bench/figures-in-words.ts';
 import { median, percentile } from '../lib/cli/bench/statistics.ts';
 import { createKeyServer } from '../lib/server/key-server.ts';
 import { keyStoreOf } from '../lib/server/pem-directory.ts';
@@ -179,7 +179,7 @@ async function speeds(
     }
     const [a, b] = [median(ours.map(({ perCpuSecond }) => perCpuSecond)), median(theirs)];
     console.log(
-      `${kind}, ${what}: ${a.toFixed(0)} operations for a second of CPU, openssl speed ${b.toFixed(0)}: ${(a / b).toFixed(2)} x (${asker.failed} failed)`,
+      `${kind}, ${what}: ${perSecond(a)} operations for a second of CPU, openssl speed ${perSecond(b)}: ${times(a / b)} (${asker.failed} failed)`,
     );
     tell(`${kind}, ${what}`, ...ours);
     asker.close();
@@ -206,7 +206,7 @@ async function flooded(
     const rate = (sum() - answered) / (cpuOf(pid) - cpu);
     for (const asker of flood) asker.close();
     console.log(
-      `${kind} over 4 connections of one client with 1,000 requests in the air on each: ${(rate / speed[kind]).toFixed(2)} of that; resident ${residentOf(pid).toFixed(0)} MB`,
+      `${kind} over 4 connections of one client with 1,000 requests in the air on each: ${times(rate / speed[kind])} that; resident ${residentOf(pid).toFixed(0)} MB`,
     );
     tell(`${kind}, flooded`, waited);
     await pause(1);

@@ -10,14 +10,21 @@ import { UsageError } from '../lib/cli/command.ts';
 import { script, type Word, wordsOf } from './script.ts';
 
 function isReport(value: unknown): value is Report {
-  const { answers, verdicts, machine } = (value ?? {}) as Partial<Report>;
-  return Array.isArray(answers) && Array.isArray(verdicts) && machine !== undefined;
+  const { answers, verdicts, warnings, machine, settings } = (value ?? {}) as Partial<Report>;
+  const lists = [answers, verdicts, warnings, ...(Array.isArray(answers) ? answers.map(tablesOf) : [])];
+  return lists.every(Array.isArray) && [machine?.code, settings?.environment?.given].every(isObject);
 }
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null;
+const tablesOf = (answer: Partial<Report['answers'][number]> | null) => answer?.tables;
+
+/** `npm run` prints lines of its own before what its script prints. */
+const withoutNpm = (text: string) => text.replace(/^\s*(?:> .*\n)+\s*/, '');
 
 const report: Word<Report> = (path) => {
   let found: unknown;
   try {
-    found = JSON.parse(readFileSync(path, 'utf8'));
+    found = JSON.parse(withoutNpm(readFileSync(path, 'utf8')));
   } catch (error) {
     throw new UsageError(
       `No report can be read from ${JSON.stringify(path)}: ${(error as Error).message}`,

@@ -57,6 +57,10 @@ const edges = new Map(NAMES.map((name) => [name, edgeOf(name)]));
 
 const pretended = {
   edge: async (name: Name) => edges.get(name),
+  planOf: (name: Name) => name,
+  startEdge: async (name: Name) => ({ ...edges.get(name)!, end: () => undefined }),
+  warmUp: async () => undefined,
+  run: async () => '',
   renew: () => {
     generation += 1;
     wastedMs = 0;

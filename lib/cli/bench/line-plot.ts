@@ -57,6 +57,9 @@ function grid(x: Axis, y: Axis, top: number): string {
 const labelOf = (label: string, { isLogarithmic }: Axis) =>
   isLogarithmic ? `${label} (logarithmic)` : label;
 
+/** A round without a handshake has no figure. */
+const isKnown = (value: number | undefined): value is number => Number.isFinite(value);
+
 /** @returns one svg element; nothing of it is markup of its data's making */
 export function linePlot({ title, x, y, lines }: LinePlot): string {
   const shown = lines.map(({ name, points }) => ({
@@ -68,7 +71,7 @@ export function linePlot({ title, x, y, lines }: LinePlot): string {
     points.map(([at]) => at),
     x.whole,
   );
-  const up = axisOf(points.flatMap(([, ...values]) => values.filter((value) => value !== undefined)));
+  const up = axisOf(points.flatMap(([, ...values]) => values.filter(isKnown)));
   const colours = coloursOf(shown.map(({ name }) => name));
   const head = legend(colours, 0);
   const top = head.height + 26;
@@ -81,12 +84,9 @@ export function linePlot({ title, x, y, lines }: LinePlot): string {
       const [cx, cy] = at(point);
       const [a, , least, most] = point;
       const range =
-        least === undefined || most === undefined
-          ? ''
-          : whisker(
-              [horizontal(across.place(a)), height(least)],
-              [horizontal(across.place(a)), height(most)],
-            );
+        isKnown(least) && isKnown(most)
+          ? whisker([horizontal(across.place(a)), height(least)], [horizontal(across.place(a)), height(most)])
+          : '';
       return `${range}<circle class="${colour}" cx="${cx}" cy="${cy}" r="3.2"/>`;
     });
     return `<path class="line ${colour}" d="M${path}"/>${dots.join('')}`;

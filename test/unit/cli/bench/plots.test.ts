@@ -28,6 +28,23 @@ const ticksUp = (svg: string) =>
     .sort(([, one], [, other]) => Number(other) - Number(one))
     .map(([, , label]) => Number(label));
 
+test('a round without a figure leaves its point and those of others where they are', () => {
+  const svg = plotOf([
+    [1, 10, 5, 20],
+    [2, 12, Number.NaN, Number.NaN],
+  ]);
+  assert.deepEqual(
+    dotsOf(svg),
+    dotsOf(
+      plotOf([
+        [1, 10, 5, 20],
+        [2, 12],
+      ]),
+    ),
+  );
+  assert.doesNotMatch(svg, /NaN/);
+});
+
 test('what is more is further up and further right, in proportion', () => {
   const [first = [], second = [], third = []] = dotsOf(
     plotOf([

@@ -13,7 +13,7 @@ import { schedulingOf } from '../../../../lib/cli/bench/process-figures.ts';
 import type { Answered } from '../../../../lib/cli/bench/question.ts';
 import { reportWith } from '../../../helpers/bench.ts';
 import type { Pretended } from '../../../helpers/pretended-gate.ts';
-import { run } from '../../../helpers/programs.ts';
+import { run, withProgram } from '../../../helpers/programs.ts';
 
 const BENCH = fileURLToPath(new URL('../../../../bench/', import.meta.url));
 
@@ -105,9 +105,12 @@ for (const [script, words, said, times] of [
 
 const PRETENDED = new URL('../../../helpers/pretended-gate.js', import.meta.url).href;
 
+/** Prints a sample in code of this name. */
+const PERF = withProgram('perf', 'if [ "$1" = script ]; then echo "7f00 cfree (/usr/lib/libc.so.6)"; fi');
+
 /** A script with a workshop, whose edges are none. */
 function pretending(script: string, pretended: Pretended, ...words: readonly string[]) {
-  const env = { ...process.env, PRETENDED: JSON.stringify(pretended) };
+  const env = { ...PERF, PRETENDED: JSON.stringify(pretended) };
   return run(process.execPath, ['--import', PRETENDED, join(BENCH, `${script}.js`), ...words], { env });
 }
 
@@ -130,6 +133,41 @@ for (const [script, words, times] of [
     assert.doesNotMatch(stdout, /NaN/);
   });
 }
+
+test('bench:profile says that other programs had the cores', async () => {
+  const { stdout: alone } = await pretending('profile', { costs: [1.2] });
+  assert.match(alone, /^\| malloc and free \| 1000 \| 1200 \|$[^!]*^\| sum \| 1000 \| 1200 \|\n$/m);
+  const { code, stdout, stderr } = await pretending('profile', { costs: [1.2], waiting: 0.3 });
+  assert.deepEqual([code, stderr], [0, '']);
+  const said = /^! Other programs disturbed this: the edge waited .*(?=.*native 30 %).*remote 30 %/m;
+  assert.match(stdout, said);
+});
+
+/** Loaded before a script: what it waits for itself is over much sooner. */
+const HURRIED = `
+const wait = globalThis.setTimeout;
+globalThis.setTimeout = (over, ms, ...values) => wait(over, ms / 20, ...values);`;
+
+test('bench:keyserver says of each of its figures that other programs had the cores', {
+  skip: schedulingOf(process.pid) === undefined && 'this system does not say how long processes wait',
+}, async () => {
+  const speed = 'if [ "$1" = speed ]; then echo +F2:0:2048:0.0005; exit; fi';
+  const env = withProgram('openssl', `${speed}; PATH="\${PATH#*:}"; exec openssl "$@"`);
+  const hooks = [WAITING, HURRIED].flatMap((hook) => [
+    '--import',
+    `data:text/javascript,${encodeURIComponent(hook)}`,
+  ]);
+  const words = [...hooks, join(BENCH, 'keyserver.js'), '1', '1'];
+  const { code, stdout, stderr } = await run(process.execPath, words, { env });
+  assert.equal(code, 0, stderr);
+  const lines = stdout.trimEnd().split('\n');
+  const said = lines.map((line) => line.startsWith('! Other programs disturbed this: the key server waited'));
+  // Of what only its memory is said of, that it waited says nothing.
+  const figures = lines.map((line, index) => !said[index] && !line.includes('over 128 connections'));
+  assert.equal(figures.filter(Boolean).length, 10, stdout);
+  assert.deepEqual(said.slice(1), figures.slice(0, -1), stdout);
+  assert.doesNotMatch(stdout, /NaN/);
+});
 
 test('a process that has come meanwhile is counted from its own start', async () => {
   const waitsOf = watch();
@@ -162,11 +200,28 @@ test('bench:tables writes the tables of a kept report, and what disturbed them',
     tables: [{ columns: ['KB each', 'native'], rows: [['resident', '57.6']] }],
   };
   const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-tables-'));
-  try {
+  const tablesOf = (text: string) => {
     const file = join(folder, 'report.json');
-    writeFileSync(file, JSON.stringify(reportWith([answer])));
-    const { code, stdout, stderr } = await run(process.execPath, [join(BENCH, 'tables.js'), file]);
+    writeFileSync(file, text);
+    return run(process.execPath, [join(BENCH, 'tables.js'), file]);
+  };
+  try {
+    const report = reportWith([answer]);
+    const { code, stdout, stderr } = await tablesOf(JSON.stringify(report));
     assert.deepEqual([code, stderr], [0, '']);
+    const byNpm = `\n> keyless-tls@0.1.0 bench\n> node dist/lib/cli/main.js bench --json\n\n${JSON.stringify(report)}\n`;
+    assert.equal((await tablesOf(byNpm)).stdout, stdout);
+    for (const damaged of [
+      { ...report, machine: null },
+      { ...report, machine: {} },
+      { ...report, warnings: undefined },
+      { ...report, answers: [{ name: 'memory' }] },
+      { ...report, answers: [null] },
+    ]) {
+      const refused = await tablesOf(JSON.stringify(damaged));
+      assert.equal(refused.code, 2, refused.stderr);
+      assert.match(refused.stderr, /is not what keyless-tls bench --json prints\.$/m);
+    }
     const whole =
       '## Memory\n\n| KB each | native |\n| --- | --- |\n| resident | 57.6 |\n\n! It was disturbed.\n';
     assert.ok(stdout.includes(whole), stdout);
