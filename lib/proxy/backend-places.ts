@@ -1,7 +1,7 @@
 /**
- * Who may have a connection of HTTP/1.1 to a backend, each of which is an open file and has one request at a time. A
- * connection of a client may always have one. What one of HTTP/2 asks for beyond that is out of a common stock, of which each
- * may hold as much as is left for others: the first up to a half.
+ * Who may have a connection to a backend, each of which is an open file and for one connection of a client at a time. That
+ * may always have one. What one of HTTP/2 needs beyond that is out of a common stock, of which each may hold as much as is
+ * left for others: the first up to a half.
  *
  * So there are never more than one for each connection of a client, and the stock, whatever strangers ask for, and none of
  * them keeps another from its one.
@@ -9,15 +9,13 @@
 import { FairQueue } from './fair-queue.ts';
 import { Holdings } from './holdings.ts';
 
-/** What has a connection, and tells when it has it no more. */
-interface Holder {
-  once(event: 'close', listener: () => void): unknown;
-}
-
-/** A request that waits for a connection. */
+/** Who waits for a connection. */
 export interface WaitingForPlace {
-  /** @throws Error for a request that cannot be sent */
-  start(): Holder;
+  /**
+   * @param giveBack to be called once, later: the connection is nobody's any more
+   * @throws Error for a request that cannot be sent
+   */
+  start(giveBack: () => void): void;
   fail(error: Error): void;
 }
 
@@ -45,19 +43,23 @@ export class BackendPlaces {
   }
 
   #start(owner: object, waiting: WaitingForPlace): void {
+    if (this.#held.of(owner) > 0) this.#free -= 1;
+    this.#held.take(owner);
     try {
-      const holder = waiting.start();
-      if (this.#held.of(owner) > 0) this.#free -= 1;
-      this.#held.take(owner);
-      holder.once('close', () => this.#giveBack(owner));
+      waiting.start(() => this.#giveBack(owner));
     } catch (error) {
+      this.#leave(owner);
       waiting.fail(error as Error);
     }
   }
 
-  #giveBack(owner: object): void {
+  #leave(owner: object): void {
     this.#held.giveBack(owner);
     if (this.#held.of(owner) > 0) this.#free += 1;
+  }
+
+  #giveBack(owner: object): void {
+    this.#leave(owner);
     for (;;) {
       const next = this.#queue.next((each) => this.#mayStart(each));
       if (next === undefined) return;

@@ -13,9 +13,10 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { onAnswerEnd } from './answer-end.ts';
 import { type Backend, connectBackend } from './backend.ts';
-import { BackendTimeout, ClientStalled } from './failure.ts';
-import { hasManyFields, MOST_FIELDS } from './headers.ts';
+import { BackendTimeout } from './failure.ts';
+import { MOST_FIELDS } from './headers.ts';
 
 export interface BackendSessionOptions {
   /** Until the backend has told its settings; without a word from it, although it was asked something. */
@@ -25,7 +26,7 @@ export interface BackendSessionOptions {
 }
 
 export interface BackendSessionEvents {
-  /** It may have room that it had not. */
+  /** It may have room that it had not, or be idle. */
   onRoom(): void;
   /** It takes no more requests. */
   onLeaving(): void;
@@ -49,15 +50,11 @@ export class BackendSession {
   #limit = 0;
   #streams = 0;
   #used = false;
-  /**
-   * When it refused a request although others of it go on, and none of them has come to its end since: Node's servers do for as long as they
-   * hold 10 MB that slow clients do not take, and they (20 to 26) go on counting what was broken off. `undefined`: it takes what it is given.
-   */
-  #fullSince: number | undefined;
-  /** It has refused a request so: what it counts may be what was broken off. Of use again, once nothing is under way, is only another one. */
-  #wasFull = false;
-  /** Answers that their clients do not read, since when. */
-  readonly #unread = new Map<ClientHttp2Stream, number>();
+  /** It has refused a request although others of it went on, and none of them has come to its end since. */
+  #isFull = false;
+  #isClean = true;
+  /** Whose backend has said that they end. */
+  readonly #whole = new WeakSet<ClientHttp2Stream>();
   /** The last stream that it has looked at, or may have. */
   #lastSeen = Number.POSITIVE_INFINITY;
   #heardBytes = 0;
@@ -91,12 +88,20 @@ export class BackendSession {
 
   /** Requests that it can be given, now. */
   get room(): number {
-    return this.#isReady && this.#fullSince === undefined ? Math.max(0, this.#limit - this.#streams) : 0;
+    return this.#isReady && !this.#isFull ? Math.max(0, this.#limit - this.#streams) : 0;
   }
 
-  /** How long it has been full; 0: it is not. */
-  get fullMs(): number {
-    return this.#fullSince === undefined ? 0 : Math.max(1, performance.now() - this.#fullSince);
+  /** No request is under way. */
+  get isIdle(): boolean {
+    return this.#streams === 0;
+  }
+
+  /**
+   * Whether it is as good as another one. Servers of Node.js (20 to 26) refuse all requests of a connection for which they hold 10 MB that nobody
+   * reads, and go on counting an answer that is broken off.
+   */
+  get isClean(): boolean {
+    return this.#isClean;
   }
 
   /** Whether it has ever been given a request. */
@@ -114,6 +119,11 @@ export class BackendSession {
     return id > this.#lastSeen || (!this.#session.destroyed && rstCode === constants.NGHTTP2_REFUSED_STREAM);
   }
 
+  /** Whether all of its answer has come. */
+  hasEnded(stream: ClientHttp2Stream): boolean {
+    return this.#whole.has(stream);
+  }
+
   /** @throws Error of node:http2 for fields that cannot be sent */
   request(fields: OutgoingHttpHeaders, options: ClientSessionRequestOptions): ClientHttp2Stream {
     const stream = this.#session.request(fields, options);
@@ -121,25 +131,22 @@ export class BackendSession {
     this.#streams += 1;
     this.#listenToBytes();
     this.#unheardSince ??= performance.now();
-    stream
-      .on('pause', () => this.#unread.set(stream, performance.now()))
-      .on('resume', () => this.#unread.delete(stream));
+    onAnswerEnd(stream, () => this.#whole.add(stream));
+    let isAnswered = false;
+    stream.on('response', () => {
+      isAnswered = true;
+    });
     stream.on('close', () => {
-      this.#unread.delete(stream);
       this.#streams -= 1;
-      if (stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) this.#refused(fields);
-      else if (stream.rstCode === constants.NGHTTP2_NO_ERROR) this.#fullSince = undefined;
-      if (this.#streams === 0 && this.#wasFull) this.close();
-      else this.#events.onRoom();
+      const [isRefused, hasEnded] = [
+        stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM,
+        this.hasEnded(stream),
+      ];
+      this.#isFull = isRefused || (this.#isFull && !hasEnded);
+      if (isRefused || (isAnswered && !hasEnded)) this.#isClean = false;
+      this.#events.onRoom();
     });
     return stream;
-  }
-
-  #refused(fields: OutgoingHttpHeaders): void {
-    // Node's servers refuse that in the same way, however little they hold.
-    if (hasManyFields(fields)) return;
-    this.#fullSince ??= performance.now();
-    this.#wasFull = true;
   }
 
   /** Doubts it if it has been silent for as long as a backend may be. */
@@ -165,26 +172,6 @@ export class BackendSession {
       this.#state = 'ready';
       this.#events.onRoom();
     });
-  }
-
-  /**
-   * The answers end that nobody has read for so long, and the others are its last. Where there are none, what it refused was that request,
-   * whatever it had against it. So it is given others.
-   */
-  endUnread(ms: number): void {
-    const unread = [...this.#unread].filter(([, since]) => performance.now() - since >= ms);
-    if (unread.length === 0) {
-      this.#fullSince = undefined;
-      this.#events.onRoom();
-      return;
-    }
-    this.close();
-    for (const [stream] of unread) stream.destroy(new ClientStalled());
-  }
-
-  /** What is under way breaks off. */
-  destroy(): void {
-    this.#session.destroy();
   }
 
   /** What is under way is finished. */

@@ -1,156 +1,162 @@
 /**
- * The connections of HTTP/2 to one backend: as many as its limit of requests makes necessary, up to a bound. One that does
- * not answer is given nothing more, and another is opened.
- *
- * What they can take is shared between connections of clients: each may hold as much as is left for others. So the first
- * may have half of it, and however much is held, who comes next finds something.
+ * The connections of HTTP/2 to one backend. Each is one client's for as long as that has requests on it, as one of HTTP/1.1 is
+ * one request's, and is kept then for whoever needs one next. One that does not answer is given nothing more, and another is
+ * opened.
  */
-import type { ClientHttp2Stream } from 'node:http2';
-import type { Backend } from './backend.ts';
+import { type Backend, KEPT_CONNECTIONS } from './backend.ts';
+import type { BackendPlaces } from './backend-places.ts';
 import { BackendSession, type BackendSessionOptions } from './backend-session.ts';
+import { ClientSessions, type Waiting } from './client-sessions.ts';
 import { BackendTimeout } from './failure.ts';
-import { FairQueue } from './fair-queue.ts';
-import { Holdings } from './holdings.ts';
 
-/** A request that waits for a connection. */
-export interface Waiting {
-  /** @throws Error for a request that cannot be sent */
-  start(session: BackendSession): ClientHttp2Stream;
-  fail(error: Error): void;
-}
-
-/** That take requests; those that leave hold one at least, or are about to close. */
-export const MOST_SESSIONS = 16;
-/** Of a backend whose settings are not known yet: what most allow. */
-const USUAL_LIMIT = 100;
-/** A backend that takes no more connections is not asked for one without a pause; and one that is full may be so for a moment. */
+/** A backend that takes no more connections is not asked for one without a pause. */
 const PAUSE_MS = 1000;
 
 export class BackendSessions {
   readonly #backend: Backend;
   readonly #options: BackendSessionOptions;
-  readonly #open = new Set<BackendSession>();
-  readonly #queue = new FairQueue<Waiting>();
-  /** Requests that each connection of a client has at this backend. */
-  readonly #held = new Holdings();
-  #usualLimit = USUAL_LIMIT;
+  readonly #places: BackendPlaces;
+  /** By their connections: who has requests here. */
+  readonly #clients = new Map<object, ClientSessions>();
+  readonly #users = new Map<BackendSession, object>();
+  /** Without a user; the last one was used last. */
+  readonly #kept: BackendSession[] = [];
+  /** Whose attempt to connect the backend has refused while others are connected. */
+  readonly #refused = new Set<object>();
   #pause: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(backend: Backend, options: BackendSessionOptions) {
+  constructor(backend: Backend, options: BackendSessionOptions, places: BackendPlaces) {
     this.#backend = backend;
     this.#options = options;
+    this.#places = places;
   }
 
   /** @param owner the client's connection; @returns ends the waiting, if it still waits */
   request(owner: object, waiting: Waiting): () => void {
-    const leave = this.#queue.add(owner, waiting);
-    this.#serve();
-    return leave;
+    const leave = this.#clientOf(owner).add(waiting);
+    this.#forget(owner);
+    return () => {
+      leave();
+      this.#forget(owner);
+    };
   }
 
   /** Nothing is under way. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#pause);
-    for (const session of this.#open) session.close();
+    for (const session of [...this.#kept, ...this.#users.keys()]) session.close();
   }
 
-  #serve(): void {
-    while (!this.#queue.isEmpty) {
-      const session = this.#withRoom();
-      if (session === undefined) {
-        this.#openAnother();
-        return;
-      }
-      const free = this.#free();
-      const next = this.#queue.next((owner) => this.#held.of(owner) < free);
-      if (next === undefined) return;
-      this.#start(next.owner, next.item, session);
-    }
+  #clientOf(owner: object): ClientSessions {
+    const known = this.#clients.get(owner);
+    if (known !== undefined) return known;
+    const client = new ClientSessions({
+      enter: (waiting) => this.#places.request(owner, waiting),
+      take: () => this.#take(owner),
+    });
+    this.#clients.set(owner, client);
+    return client;
   }
 
-  #start(owner: object, waiting: Waiting, session: BackendSession): void {
-    try {
-      const stream = waiting.start(session);
-      this.#held.take(owner);
-      // Before the session tells of its room.
-      stream.prependListener('close', () => this.#held.giveBack(owner));
-    } catch (error) {
-      waiting.fail(error as Error);
-    }
+  #forget(owner: object): void {
+    if (!this.#clients.get(owner)?.isDone) return;
+    this.#clients.delete(owner);
+    this.#refused.delete(owner);
   }
 
-  /** The first: those behind it become idle, and close. */
-  #withRoom(): BackendSession | undefined {
-    for (const session of this.#open) {
+  #take(owner: object): BackendSession {
+    const session = this.#takeKept() ?? this.#open();
+    this.#users.set(session, owner);
+    return session;
+  }
+
+  #takeKept(): BackendSession | undefined {
+    const index = this.#kept.findLastIndex((session) => {
       session.check();
-      if (session.room > 0) return session;
-    }
-    return undefined;
+      return session.room > 0;
+    });
+    return index < 0 ? undefined : this.#kept.splice(index, 1)[0];
   }
 
-  /** Requests that could be sent beyond those that are, also over connections that are not open yet. */
-  #free(): number {
-    let [ready, room] = [0, 0];
-    for (const session of this.#open) {
-      if (session.state !== 'ready') continue;
-      ready += 1;
-      room += session.room;
-    }
-    return room + (MOST_SESSIONS - ready) * this.#usualLimit;
-  }
-
-  /** One at a time: it may do for all that wait. */
-  #openAnother(): void {
-    if (this.#closed || this.#pause !== undefined) return;
-    const states = [...this.#open].map(({ state }) => state);
-    if (states.includes('connecting')) return;
-    if (states.filter((state) => state === 'ready').length >= MOST_SESSIONS) {
-      this.#endUnreadIfAllAreFull();
-      return;
-    }
+  #open(): BackendSession {
     const session: BackendSession = new BackendSession(this.#backend, this.#options, {
-      onRoom: () => {
-        this.#usualLimit = session.limit;
-        this.#serve();
-      },
-      onLeaving: () => this.#serve(),
+      onRoom: () => this.#settle(session),
+      onLeaving: () => this.#leave(session),
       onClosed: (error) => this.#gone(session, error),
     });
-    this.#open.add(session);
+    return session;
   }
 
-  /** They would be until those read who do not: what nobody has read for a while ends, of the one that has been full for the longest. */
-  #endUnreadIfAllAreFull(): void {
-    const ready = [...this.#open].filter(({ state }) => state === 'ready');
-    if (ready.some(({ fullMs }) => fullMs === 0)) return;
-    const first = ready.reduce((one, other) => (other.fullMs > one.fullMs ? other : one));
-    if (first.fullMs < PAUSE_MS) this.#tryAgainLater();
-    // Those that leave are connections, too.
-    else if (this.#open.size - ready.length >= MOST_SESSIONS) first.destroy();
-    else first.endUnread(PAUSE_MS);
+  /** One may have room, or be idle. */
+  #settle(session: BackendSession): void {
+    const owner = this.#users.get(session);
+    const isNew = !session.used;
+    if (owner !== undefined) this.#serve(owner, session);
+    // The backend takes connections; or one that is kept answers again.
+    if (isNew || owner === undefined) this.#resume();
+  }
+
+  #serve(owner: object, session: BackendSession): void {
+    const client = this.#clients.get(owner)!;
+    if (session.isIdle && !session.isClean) session.close();
+    client.serve();
+    if (session.isIdle && session.state !== 'leaving' && !client.isWaiting) this.#keep(owner, session);
+  }
+
+  #keep(owner: object, session: BackendSession): void {
+    this.#users.delete(session);
+    if (this.#closed || this.#kept.length >= KEPT_CONNECTIONS) session.close();
+    else this.#kept.push(session);
+    this.#clients.get(owner)!.drop(session);
+    this.#forget(owner);
+    this.#resume();
+  }
+
+  /** It takes no more requests. */
+  #leave(session: BackendSession): void {
+    const index = this.#kept.indexOf(session);
+    if (index >= 0) this.#kept.splice(index, 1);
+    const owner = this.#users.get(session);
+    if (owner !== undefined) this.#clients.get(owner)!.serve();
+  }
+
+  #gone(session: BackendSession, error: Error | undefined): void {
+    const owner = this.#users.get(session);
+    if (owner === undefined) return;
+    this.#users.delete(session);
+    const client = this.#clients.get(owner)!;
+    client.drop(session);
+    if (session.used || error instanceof BackendTimeout) client.serve();
+    else this.#unusable(owner, client, error);
+    this.#forget(owner);
+  }
+
+  /** The backend is not there; or, where it is, it takes no more connections, and those that are there must do. */
+  #unusable(owner: object, client: ClientSessions, error = new Error('closed without a word')): void {
+    if (![...this.#kept, ...this.#users.keys()].some(({ state }) => state === 'ready')) {
+      client.fail(error);
+      return;
+    }
+    client.pause();
+    this.#refused.add(owner);
+    this.#tryAgainLater();
   }
 
   #tryAgainLater(): void {
     this.#pause ??= setTimeout(() => {
       this.#pause = undefined;
-      this.#serve();
+      this.#resume();
+      if (this.#refused.size > 0) this.#tryAgainLater();
     }, PAUSE_MS).unref();
   }
 
-  #gone(session: BackendSession, error: Error | undefined): void {
-    this.#open.delete(session);
-    if (!session.used && !(error instanceof BackendTimeout)) this.#unusable(error);
-    this.#serve();
-  }
-
-  /** The backend is not there; or, where it is, it takes no more connections, and those that are there must do. */
-  #unusable(error = new Error('closed without a word')): void {
-    if ([...this.#open].some(({ state }) => state === 'ready')) {
-      this.#tryAgainLater();
-      return;
-    }
-    for (const waiting of this.#queue.takeAll()) waiting.fail(error);
+  /** Of those that were refused, the one that has waited for the longest. */
+  #resume(): void {
+    const [owner] = this.#refused;
+    if (owner === undefined) return;
+    this.#refused.delete(owner);
+    this.#clients.get(owner)!.resume();
   }
 }

@@ -37,7 +37,7 @@ export function isHttp({ protocol }: Backend): boolean {
   return protocol !== 'tcp' && protocol !== 'tls';
 }
 
-/** Without a request, of `http` and `https`. */
+/** Without a request, to one backend of HTTP. */
 export const KEPT_CONNECTIONS = 256;
 
 function agentFor(protocol: BackendProtocol): Backend['agent'] {

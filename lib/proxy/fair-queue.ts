@@ -3,10 +3,6 @@ export class FairQueue<Item> {
   /** In the order of their owners' turns. */
   readonly #byOwner = new Map<object, Set<Item>>();
 
-  get isEmpty(): boolean {
-    return this.#byOwner.size === 0;
-  }
-
   /** @returns takes it out again, if it still waits */
   add(owner: object, item: Item): () => void {
     const items = this.#byOwner.get(owner) ?? new Set();
@@ -28,12 +24,5 @@ export class FairQueue<Item> {
       return { owner, item: item! };
     }
     return undefined;
-  }
-
-  /** Everything, and nothing waits any more. */
-  takeAll(): readonly Item[] {
-    const all = [...this.#byOwner.values()].flatMap((items) => [...items]);
-    this.#byOwner.clear();
-    return all;
   }
 }

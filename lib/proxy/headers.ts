@@ -5,14 +5,6 @@ import { isIP } from 'node:net';
 /** Of a message over HTTP/2: as many as Node's 64 KiB can hold, of which each takes 32 bytes and its own. */
 export const MOST_FIELDS = 2048;
 
-/** Servers of Node.js take 128, among which they count what is not a field: more they refuse, unless they are told otherwise. */
-const MANY_FIELDS = 100;
-
-/** Whether a backend may refuse a request for the number of its fields. */
-export function hasManyFields(fields: OutgoingHttpHeaders): boolean {
-  return Object.values(fields).flat().length > MANY_FIELDS;
-}
-
 /** Between two neighbours only (RFC 9110 §7.6.1, RFC 9113 §8.2.2); `expect` was answered by this proxy. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',

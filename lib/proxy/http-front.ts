@@ -46,7 +46,7 @@ export interface Visit extends Addressed {
 export interface HttpFrontOptions {
   readonly backendTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** Connections of HTTP/1.1 to backends, beyond one for each connection of a client. */
+  /** Connections to backends of HTTP, beyond one for each connection of a client. */
   readonly backendStock: number;
   onRecord(record: RequestRecord): void;
 }
@@ -294,9 +294,11 @@ export class HttpFront {
 
   #http2Backend(backend: Backend): Http2Backend {
     const { backendTimeoutMs: timeoutMs, idleTimeoutMs } = this.#options;
-    const known = this.#http2Backends.get(backend) ?? new Http2Backend(backend, { timeoutMs, idleTimeoutMs });
-    this.#http2Backends.set(backend, known);
-    return known;
+    const known = this.#http2Backends.get(backend);
+    if (known !== undefined) return known;
+    const made = new Http2Backend(backend, { timeoutMs, idleTimeoutMs }, this.#places);
+    this.#http2Backends.set(backend, made);
+    return made;
   }
 
   async #upgrade(request: IncomingMessage, head: Buffer, visit: Visit): Promise<void> {

@@ -155,11 +155,11 @@ export function sendHttp1(
   let request: ClientRequest | undefined;
   let leave = () => {};
   const answer = new Promise<AnswerHead>((resolve, reject) => {
-    const start = () => {
+    const start = (giveBack: () => void) => {
       request = startHttp1(backend, outgoing, onChange === undefined ? backend.agent : false);
       listen(request, outgoing, sender, { resolve, reject }, onChange);
       sender.passBody(request);
-      return request;
+      request.once('close', giveBack);
     };
     leave = enter({ start, fail: reject });
   });

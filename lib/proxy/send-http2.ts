@@ -6,32 +6,13 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import type { Backend } from './backend.ts';
+import type { BackendPlaces } from './backend-places.ts';
 import { type BackendSession, type BackendSessionOptions, schemeOf } from './backend-session.ts';
 import { BackendSessions } from './backend-sessions.ts';
 import { type AnswerHead, type Sender, type Sent, StaleConnection } from './exchange.ts';
 import { BackendTimeout, CutOff } from './failure.ts';
 import { endToEnd } from './headers.ts';
 import { EARLY_HINTS, isIdempotent, type OutgoingRequest } from './send-http1.ts';
-
-/**
- * Node.js (20 to 26) emits `end` without an error also for a stream that is reset with NO_ERROR or CANCEL, and for those of a connection
- * that ends: its source says so when the stream is closed, and for END_STREAM before.
- *
- * @returns whether END_STREAM has come
- */
-function watchEnd(stream: ClientHttp2Stream): () => boolean {
-  const push = stream.push;
-  let ended = false;
-  stream.push = (chunk, encoding) => {
-    if (chunk !== null || stream.closed) return push.call(stream, chunk, encoding);
-    ended = true;
-    push.call(stream, chunk);
-    // Whatever waits for a slow client: the backend may close its connection now, and that would destroy it.
-    if (stream.isPaused()) stream.resume();
-    return false;
-  };
-  return () => ended;
-}
 
 function headOf(
   stream: ClientHttp2Stream,
@@ -50,12 +31,13 @@ const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_CANCEL } = constants;
 interface Heard {
   resolve(head: AnswerHead): void;
   reject(error: Error): void;
+  isWhole(): boolean;
   /** Of a stream without an answer. */
   mayRepeat(): boolean;
 }
 
-function listen(stream: ClientHttp2Stream, { resolve, reject, mayRepeat }: Heard): void {
-  const [isWhole, trailers] = [watchEnd(stream), {} as IncomingHttpHeaders];
+function listen(stream: ClientHttp2Stream, { resolve, reject, isWhole, mayRepeat }: Heard): void {
+  const trailers: IncomingHttpHeaders = {};
   const fail = (error: Error) =>
     reject(!(error instanceof BackendTimeout) && mayRepeat() ? new StaleConnection() : error);
   stream
@@ -69,12 +51,12 @@ export class Http2Backend {
   readonly #scheme: string;
   readonly #sessions: BackendSessions;
 
-  constructor(backend: Backend, options: BackendSessionOptions) {
+  constructor(backend: Backend, options: BackendSessionOptions, places: BackendPlaces) {
     this.#scheme = schemeOf(backend);
-    this.#sessions = new BackendSessions(backend, options);
+    this.#sessions = new BackendSessions(backend, options, places);
   }
 
-  /** @param owner the client's connection, for its share */
+  /** @param owner the client's connection */
   send(outgoing: OutgoingRequest, owner: object, sender: Sender): Sent {
     const [fields, options] = [this.#fieldsOf(outgoing), { endStream: !outgoing.hasBody }];
     let stream: ClientHttp2Stream | undefined;
@@ -87,12 +69,11 @@ export class Http2Backend {
         [stream, over] = [asked, session];
         const mayBeUnseen = () => (kept && session.lost) || asked.rstCode === NGHTTP2_ENHANCE_YOUR_CALM;
         const mayRepeat = () => session.hasRefused(asked) || (isIdempotent(outgoing.method) && mayBeUnseen());
-        listen(asked, { resolve, reject, mayRepeat });
+        listen(asked, { resolve, reject, isWhole: () => session.hasEnded(asked), mayRepeat });
         stream.on('headers', (headers) => {
           if (Number(headers[':status']) === EARLY_HINTS) sender.passHints(headers);
         });
         sender.passBody(stream);
-        return stream;
       };
       leave = this.#sessions.request(owner, { start, fail: reject });
     });

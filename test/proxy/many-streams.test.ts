@@ -1,8 +1,9 @@
-/** Strangers whose connections of HTTP/2 ask for as much at once as they may, in front of a backend of HTTP/1.1. */
+/** Strangers whose connections of HTTP/2 ask for as much at once as they may, in front of backends whose connections have one request. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import http from 'node:http';
 import http2 from 'node:http2';
+import type { Server } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
@@ -15,22 +16,25 @@ const STRANGERS = 10;
 const STREAMS = 128;
 
 let folder: HostsFolder;
-let backend: Server;
-let url: string;
 before(async () => {
   folder = await HostsFolder.make();
   await folder.add('www', ['localhost']);
-  backend = createServer((request, response) => {
-    if (request.method === 'GET') response.end('ok');
-    else request.resume();
-  });
-  url = `http://127.0.0.1:${await portOf(backend)}`;
 });
-after(() => {
-  backend.closeAllConnections();
-  backend.close();
-  folder.remove();
-});
+after(() => folder.remove());
+
+/** Answers GET, and reads the rest. */
+function answer(
+  request: http.IncomingMessage | http2.Http2ServerRequest,
+  response: http.ServerResponse | http2.Http2ServerResponse,
+): void {
+  if (request.method === 'GET') response.end('ok');
+  else request.resume();
+}
+
+const BACKENDS: Readonly<Record<string, () => Server>> = {
+  http: () => http.createServer(answer),
+  h2c: () => http2.createServer({ settings: { maxConcurrentStreams: 1 } }, answer),
+};
 
 function connect(port: number): http2.ClientHttp2Session {
   const session = http2.connect(`https://localhost:${port}`, { ca: folder.authority.certPem });
@@ -61,23 +65,27 @@ async function answerTo(port: number): Promise<string> {
   return text(socket);
 }
 
-test('they take a stock of connections to it, and no more: everybody else is served', async () => {
-  const args = ['--backend', url, '--max-connections', '50', '--backend-timeout', '3000'];
-  const proxy = new ProxyProcess(folder, args, undefined, OPEN_FILES);
-  const port = await proxy.port();
-  const strangers = Array.from({ length: STRANGERS }, () => connect(port));
-  await Promise.all(strangers.map(upload));
-  assert.match(await answerTo(port), /^HTTP\/1\.1 200 /);
-  const guest = connect(port);
-  assert.deepEqual(
-    await Promise.all(Array.from({ length: 20 }, () => statusOver(guest))),
-    Array(20).fill(200),
-  );
-  const open = await new Promise<number>((resolve) => backend.getConnections((_, count) => resolve(count)));
-  assert.ok(open <= STRANGERS + STOCK + 2, `${open} connections`);
-  const { status, error } = await proxy.event('request', (each) => each.method === 'POST');
-  assert.deepEqual([status, error], [504, 'timeout'], 'who waits in vain is told');
-  assert.equal(proxy.events.filter(({ reason }) => /EMFILE|ENFILE/.test(String(reason))).length, 0);
-  for (const session of [guest, ...strangers]) session.destroy();
-  assert.equal(await proxy.end(), 0);
-});
+for (const [scheme, make] of Object.entries(BACKENDS))
+  test(`they take a stock of connections to a backend of ${scheme}, and no more: everybody else is served`, async () => {
+    const backend = make();
+    const url = `${scheme}://127.0.0.1:${await portOf(backend)}`;
+    const args = ['--backend', url, '--max-connections', '50', '--backend-timeout', '3000'];
+    const proxy = new ProxyProcess(folder, args, undefined, OPEN_FILES);
+    const port = await proxy.port();
+    const strangers = Array.from({ length: STRANGERS }, () => connect(port));
+    await Promise.all(strangers.map(upload));
+    assert.match(await answerTo(port), /^HTTP\/1\.1 200 /);
+    const guest = connect(port);
+    assert.deepEqual(
+      await Promise.all(Array.from({ length: 20 }, () => statusOver(guest))),
+      Array(20).fill(200),
+    );
+    const open = await new Promise<number>((resolve) => backend.getConnections((_, count) => resolve(count)));
+    assert.ok(open <= STRANGERS + STOCK + 2, `${open} connections`);
+    const { status, error } = await proxy.event('request', (each) => each.method === 'POST');
+    assert.deepEqual([status, error], [504, 'timeout'], 'who waits in vain is told');
+    assert.equal(proxy.events.filter(({ reason }) => /EMFILE|ENFILE/.test(String(reason))).length, 0);
+    for (const session of [guest, ...strangers]) session.destroy();
+    assert.equal(await proxy.end(), 0);
+    backend.close();
+  });
