@@ -19,7 +19,9 @@ export class BackendSessions {
   /** By their connections: who has requests here. */
   readonly #clients = new Map<object, ClientSessions>();
   readonly #users = new Map<BackendSession, object>();
-  /** Without a user; the last one was used last. */
+  /** That have not told their settings; the first one was opened first. */
+  readonly #connecting = new Set<BackendSession>();
+  /** Without a user, also such as connect; the last one was used last. */
   readonly #kept: BackendSession[] = [];
   /** Whose attempt to connect the backend has refused while others are connected. */
   readonly #refused = new Set<object>();
@@ -67,7 +69,7 @@ export class BackendSessions {
   }
 
   #take(owner: object): BackendSession {
-    const session = this.#takeKept() ?? this.#open();
+    const session = this.#takeKept() ?? this.#takeConnecting() ?? this.#open();
     this.#users.set(session, owner);
     return session;
   }
@@ -80,22 +82,31 @@ export class BackendSessions {
     return index < 0 ? undefined : this.#kept.splice(index, 1)[0];
   }
 
+  /** The client that it was opened for has got another one. */
+  #takeConnecting(): BackendSession | undefined {
+    const index = this.#kept.findIndex(({ state }) => state === 'connecting');
+    return index < 0 ? undefined : this.#kept.splice(index, 1)[0];
+  }
+
   #open(): BackendSession {
     const session: BackendSession = new BackendSession(this.#backend, this.#options, {
       onRoom: () => this.#settle(session),
       onLeaving: () => this.#leave(session),
       onClosed: (error) => this.#gone(session, error),
     });
+    this.#connecting.add(session);
     return session;
   }
 
   /** One may have room, or be idle. */
   #settle(session: BackendSession): void {
+    this.#connecting.delete(session);
     const owner = this.#users.get(session);
     const isNew = !session.used;
     if (owner !== undefined) this.#serve(owner, session);
     // The backend takes connections; or one that is kept answers again.
     if (isNew || owner === undefined) this.#resume();
+    if (owner === undefined) this.#handOver();
   }
 
   #serve(owner: object, session: BackendSession): void {
@@ -112,10 +123,28 @@ export class BackendSessions {
     this.#clients.get(owner)!.drop(session);
     this.#forget(owner);
     this.#resume();
+    this.#handOver();
+  }
+
+  /** Backends leave connections that they do not take without a word: who waits for such a one is given what is free, and leaves it to others. */
+  #handOver(): void {
+    for (const connecting of this.#connecting) {
+      const owner = this.#users.get(connecting);
+      const client = owner && this.#clients.get(owner)!;
+      if (owner === undefined || !client?.isWaiting) continue;
+      const session = this.#takeKept();
+      if (session === undefined) return;
+      this.#users.delete(connecting);
+      this.#kept.unshift(connecting);
+      this.#users.set(session, owner);
+      client.replace(connecting, session);
+      return;
+    }
   }
 
   /** It takes no more requests. */
   #leave(session: BackendSession): void {
+    this.#connecting.delete(session);
     const index = this.#kept.indexOf(session);
     if (index >= 0) this.#kept.splice(index, 1);
     const owner = this.#users.get(session);

@@ -84,6 +84,13 @@ export class ClientSessions {
     giveBack?.();
   }
 
+  /** In the same place. */
+  replace(session: BackendSession, by: BackendSession): void {
+    this.#sessions.set(by, this.#sessions.get(session)!);
+    this.#sessions.delete(session);
+    this.serve();
+  }
+
   /** All that waits fails. */
   fail(error: Error): void {
     const all = [...this.#waiting];

@@ -1,8 +1,9 @@
 /** Connections of HTTP/2 to a backend are one client's at a time: what one of them, or the backend, does there is not the others' harm. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http2 from 'node:http2';
 import https from 'node:https';
+import { createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { closed } from '../helpers/closed.ts';
 import { HostsFolder, inFrontOf, portOf } from '../helpers/proxying.ts';
@@ -219,4 +220,47 @@ test('as many fields as a head of HTTP/1.1 can have pass in requests and answers
     session.destroy();
   });
   backend.close();
+});
+
+test('a client whose connection the backend leaves without a word is given one that is free', async () => {
+  const backend = http2.createServer((request, response) => {
+    if (request.url === '/free') answered.then(() => response.end('ok'));
+    else response.end('ok');
+  });
+  let answer!: () => void;
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const silent: Socket[] = [];
+  const arrivals = new EventEmitter();
+  let isTaken = false;
+  const listener = createServer((socket) => {
+    if (isTaken) {
+      silent.push(socket.on('error', () => undefined));
+      arrivals.emit('silent');
+      return;
+    }
+    isTaken = true;
+    backend.emit('connection', socket);
+  });
+  const url = `h2c://127.0.0.1:${await portOf(listener)}`;
+  await inFrontOf(url, folder, ['--backend-timeout', '60000'], async (port) => {
+    const clients = [connect(port), connect(port), connect(port)];
+    const free = statusOf(clients[0]!.request({ ':path': '/free' }));
+    await once(backend, 'stream');
+    const others: Promise<number>[] = [];
+    for (const client of clients.slice(1)) {
+      const arrived = once(arrivals, 'silent');
+      others.push(statusOf(client.request({ ':path': '/' })));
+      await arrived;
+    }
+    answer();
+    assert.deepEqual(await Promise.all([free, ...others]), [200, 200, 200]);
+    // What nobody waits for any more is left for the next one.
+    assert.equal(await statusOf(clients[1]!.request({ ':path': '/' })), 200);
+    assert.equal(silent.length, 2);
+    for (const client of clients) client.destroy();
+  });
+  for (const socket of silent) socket.destroy();
+  listener.close();
 });
