@@ -185,6 +185,9 @@ function newTicketSecret(): string {
   return `${randomBytes(TICKET_SECRET_BYTES).toString('base64')}\n`;
 }
 
+/** It is always there, and locked while a command is at work: the directory itself may be locked by whoever runs it. */
+const OWN_FOLDER = 'server';
+
 function writeServer(files: NewFiles, authority: CertificateAuthority, { servers, days, renew }: Plan): void {
   files.folder('server/keys');
   if (servers.length > 0 && (renew || serverCertificate(files) === undefined)) {
@@ -263,20 +266,23 @@ The certificates are valid for ${days} days (until ${until}); renew them with --
 `;
 }
 
-async function run(args: readonly string[]): Promise<number> {
-  const plan = planOf(args);
-  const files = new NewFiles(plan.directory);
-  files.folder('');
-  // Two at once would make two authorities, and leave the key of one beside the certificate of the other.
-  const refused = await aloneIn(plan.directory, async () => {
-    const authority = authorityIn(files);
-    tellOfEnd(authority, plan.days);
-    writeServer(files, authority, plan);
-    return [...serverRefusals(files, plan), ...(await makeEdges(files, authority, plan))];
-  });
+async function make(plan: Plan, files: NewFiles): Promise<number> {
+  const authority = authorityIn(files);
+  tellOfEnd(authority, plan.days);
+  writeServer(files, authority, plan);
+  const refused = [...serverRefusals(files, plan), ...(await makeEdges(files, authority, plan))];
   for (const { why } of refused) process.stderr.write(`keyless-tls: ${why}\n`);
   await print(nextSteps(plan, files));
   return refused.some(({ isFailure }) => isFailure) ? EXIT_FAILED : 0;
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const { directory } = planOf(args);
+  const files = new NewFiles(directory);
+  files.folder(OWN_FOLDER);
+  // Two at once would make two authorities, and leave the key of one beside the certificate of the other; and what the first has renewed
+  // is due no more.
+  return aloneIn(join(directory, OWN_FOLDER), () => make(planOf(args), files));
 }
 
 /** See {@link USAGE}. */

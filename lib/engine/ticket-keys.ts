@@ -91,7 +91,7 @@ export function setTicketKeys(server: Server, keys: Uint8Array, label: string): 
   addon().setTicketKeys(origin.number, NO_KEYS);
   const context = sessionContext(server, origin, label);
   if (context === undefined) return false;
-  // Not on OpenSSL's context alone: each connection gets Node's own note of it, with the server's name (22.23, 24.22, 26.12).
+  // Not on OpenSSL's context alone: each connection gets Node's own note of it, with the server's name (22.23, 24.22).
   native!.setSessionIdContext(context);
   return addon().setTicketKeys(origin.number, keys);
 }

@@ -3,7 +3,7 @@ import { handshake, sessionFrom } from './client-handshake.ts';
 import type { ClientFigures, ClosedPlan } from './client-plans.ts';
 import { Tally } from './client-tally.ts';
 
-/** Sessions of Node's servers are good for 300 s. */
+/** Well before the end of sessions of any server here. */
 const SESSION_MS = 200_000;
 /** Kept from plan to plan: the handshake that makes one is not among those that are measured, when a warm-up came before. */
 const kept = new Map<string, { readonly session: Buffer; readonly until: number }>();
