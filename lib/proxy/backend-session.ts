@@ -35,6 +35,8 @@ export interface BackendSessionEvents {
 
 /** An answer to a ping takes the way there and back, and nothing else. */
 const PING_LIMIT_MS = 5000;
+/** A backend closes a connection when it is told to. */
+const CLOSE_LIMIT_MS = 5000;
 
 export function schemeOf({ protocol }: Backend): 'http' | 'https' {
   return protocol === 'h2' ? 'https' : 'http';
@@ -49,6 +51,8 @@ export class BackendSession {
   #state: 'connecting' | 'ready' | 'doubted' | 'leaving' = 'connecting';
   #limit = 0;
   #streams = 0;
+  /** Of these: whose answers have begun. */
+  #answering = 0;
   #used = false;
   /** It has refused a request although others of it went on, and none of them has come to its end since. */
   #isFull = false;
@@ -89,6 +93,11 @@ export class BackendSession {
   /** Requests that it can be given, now. */
   get room(): number {
     return this.#isReady && !this.#isFull ? Math.max(0, this.#limit - this.#streams) : 0;
+  }
+
+  /** Answers are under way. */
+  get isAnswering(): boolean {
+    return this.#answering > 0;
   }
 
   /** No request is under way. */
@@ -135,15 +144,18 @@ export class BackendSession {
     let isAnswered = false;
     stream.on('response', () => {
       isAnswered = true;
+      this.#answering += 1;
     });
     stream.on('close', () => {
       this.#streams -= 1;
+      if (isAnswered) this.#answering -= 1;
       const [isRefused, hasEnded] = [
         stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM,
         this.hasEnded(stream),
       ];
       this.#isFull = isRefused || (this.#isFull && !hasEnded);
       if (isRefused || (isAnswered && !hasEnded)) this.#isClean = false;
+      if (this.#state === 'leaving') this.#endIfIdle();
       this.#events.onRoom();
     });
     return stream;
@@ -222,7 +234,13 @@ export class BackendSession {
     clearTimeout(this.#connecting);
     if (this.#state === 'leaving') return;
     this.#state = 'leaving';
+    this.#endIfIdle();
     this.#events.onLeaving();
+  }
+
+  /** Node.js waits for the other end to close, for as long as that takes. */
+  #endIfIdle(): void {
+    if (this.#streams === 0) setTimeout(() => this.#socket.destroy(), CLOSE_LIMIT_MS).unref();
   }
 
   #listenToBytes(): void {

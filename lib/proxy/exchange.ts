@@ -60,9 +60,30 @@ const INTERNAL_ERROR = 0x2;
 /** A request that went into a kept connection which the backend had closed, or did not want it on: it may be sent again. */
 export class StaleConnection extends Error {
   readonly code = 'ECONNRESET';
+  /** It has enough to do with other requests, which are being answered. */
+  readonly isFull: boolean;
+
+  constructor(isFull = false) {
+    super();
+    this.isFull = isFull;
+  }
 }
-/** The next connection may end at the same time: backends end each after so many requests. */
-const MOST_REPEATS = 3;
+
+/** How often a request may be sent again. */
+interface Repeats {
+  /** The next connection may end at the same time: backends end each after so many requests. */
+  readonly stale: number;
+  /** Of as many requests as a client may ask for at once, each may fill a connection. */
+  readonly full: number;
+}
+const MOST_REPEATS: Repeats = { stale: 3, full: 128 };
+const NO_REPEATS: Repeats = { stale: 0, full: 0 };
+
+/** RFC 9110 §9.2.2 and RFC 9113 §8.7 allow it again. @returns `undefined`: that was often enough */
+function repeatsLeft({ stale, full }: Repeats, { isFull }: StaleConnection): Repeats | undefined {
+  const left = isFull ? { stale, full: full - 1 } : { stale: stale - 1, full };
+  return Math.min(left.stale, left.full) < 0 ? undefined : left;
+}
 
 export class Exchange {
   readonly #request: FrontRequest;
@@ -124,7 +145,7 @@ export class Exchange {
       // A client that breaks off tells by `close`; its error has nothing to add.
       this.#request.on('error', () => undefined);
       this.#response.on('error', () => undefined);
-      this.#ask(hasBody(this.#request) ? 0 : MOST_REPEATS);
+      this.#ask(hasBody(this.#request) ? NO_REPEATS : MOST_REPEATS);
     });
   }
 
@@ -140,7 +161,7 @@ export class Exchange {
     this.#watch?.end();
   }
 
-  #ask(repeats: number): void {
+  #ask(repeats: Repeats): void {
     let sent: Sent;
     try {
       sent = this.#send({
@@ -156,9 +177,9 @@ export class Exchange {
     sent.answer.then(
       (head) => this.#answer(head),
       (error: Error) => {
-        // RFC 9110 §9.2.2 and RFC 9113 §8.7 allow it again.
-        if (repeats > 0 && !this.#done && error instanceof StaleConnection) this.#ask(repeats - 1);
-        else this.#fail(error);
+        const left = error instanceof StaleConnection ? repeatsLeft(repeats, error) : undefined;
+        if (left === undefined || this.#done) this.#fail(error);
+        else this.#ask(left);
       },
     );
   }

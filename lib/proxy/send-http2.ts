@@ -32,14 +32,13 @@ interface Heard {
   resolve(head: AnswerHead): void;
   reject(error: Error): void;
   isWhole(): boolean;
-  /** Of a stream without an answer. */
-  mayRepeat(): boolean;
+  /** Of a stream without an answer: `undefined`, it may not be sent again. */
+  stale(): StaleConnection | undefined;
 }
 
-function listen(stream: ClientHttp2Stream, { resolve, reject, isWhole, mayRepeat }: Heard): void {
+function listen(stream: ClientHttp2Stream, { resolve, reject, isWhole, stale }: Heard): void {
   const trailers: IncomingHttpHeaders = {};
-  const fail = (error: Error) =>
-    reject(!(error instanceof BackendTimeout) && mayRepeat() ? new StaleConnection() : error);
+  const fail = (error: Error) => reject((error instanceof BackendTimeout ? undefined : stale()) ?? error);
   stream
     .on('trailers', (fields) => Object.assign(trailers, fields))
     .on('response', (headers) => resolve(headOf(stream, headers, trailers, isWhole)))
@@ -67,9 +66,12 @@ export class Http2Backend {
         const kept = session.used;
         const asked = session.request(fields, options);
         [stream, over] = [asked, session];
-        const mayBeUnseen = () => (kept && session.lost) || asked.rstCode === NGHTTP2_ENHANCE_YOUR_CALM;
+        const isRefused = () => asked.rstCode === NGHTTP2_ENHANCE_YOUR_CALM;
+        const mayBeUnseen = () => (kept && session.lost) || isRefused();
         const mayRepeat = () => session.hasRefused(asked) || (isIdempotent(outgoing.method) && mayBeUnseen());
-        listen(asked, { resolve, reject, isWhole: () => session.hasEnded(asked), mayRepeat });
+        const stale = () =>
+          mayRepeat() ? new StaleConnection(isRefused() && session.isAnswering) : undefined;
+        listen(asked, { resolve, reject, isWhole: () => session.hasEnded(asked), stale });
         stream.on('headers', (headers) => {
           if (Number(headers[':status']) === EARLY_HINTS) sender.passHints(headers);
         });

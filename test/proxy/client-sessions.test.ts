@@ -68,6 +68,28 @@ test('a client that does not read fills connections of its own, and leaves them 
   backend.close();
 });
 
+const FILES = 30;
+const FILE = Buffer.alloc(2_000_000, 'x');
+
+test('a client that reads may ask for more at once than a connection to the backend holds', async () => {
+  const backend = http2.createServer((_, response) => {
+    response.end(FILE);
+  });
+  await inFrontOf(`h2c://127.0.0.1:${await portOf(backend)}`, folder, [], async (port) => {
+    const client = connect(port);
+    const files = Array.from({ length: FILES }, async () => {
+      const stream = client.request({ ':path': '/' });
+      assert.equal(await statusOf(stream), 200);
+      let bytes = 0;
+      for await (const chunk of stream) bytes += chunk.length;
+      return bytes;
+    });
+    assert.deepEqual(await Promise.all(files), Array(FILES).fill(FILE.length));
+    client.destroy();
+  });
+  backend.close();
+});
+
 /** Three fill a connection of a server of Node.js, by so much that it is full also when some of it has been sent. */
 const LARGE_PAGE = Buffer.alloc(4_000_000, 'x');
 const LARGE_PAGES = 3;

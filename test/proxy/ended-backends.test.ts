@@ -97,7 +97,7 @@ test('a kept connection that ends before its answer: what is idempotent is sent 
   server.close();
 });
 
-const [DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY] = [0, 1, 3, 4, 7];
+const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY] = [0, 1, 3, 4, 6, 7];
 const [END_STREAM, END_HEADERS] = [1, 4];
 const PREFACE_BYTES = 24;
 const FRAME_HEADER_BYTES = 9;
@@ -120,7 +120,7 @@ const OK_100 = Buffer.concat([OK, Buffer.from('\x0f\x0d\x03100', 'latin1')]);
 
 /** Answers each request by frames of its own; @param answer is told the stream */
 function framing(answer: (socket: Socket, id: number) => void): Server {
-  return createServer((socket) => {
+  return createServer({ allowHalfOpen: true }, (socket) => {
     let unread: Buffer = Buffer.alloc(0);
     let skip = PREFACE_BYTES;
     socket.on('error', () => undefined).write(frame(SETTINGS, 0, 0));
@@ -242,6 +242,49 @@ test('a whole answer whose client reads slowly is none the worse for a backend t
     for await (const chunk of stream) bytes += chunk.length;
     assert.equal(bytes, 3 * body.length);
     slow.close();
+  });
+  server.close();
+});
+
+test('a connection that the backend ends before anything is asked over it is no failure of a request', async () => {
+  const sockets: Socket[] = [];
+  const server = framing((socket, id) => socket.write(frame(HEADERS, END_HEADERS | END_STREAM, id, OK)));
+  // In one piece with its settings.
+  server.prependListener('connection', (socket) => socket.cork());
+  server.on('connection', (socket) => {
+    sockets.push(socket);
+    if (sockets.length === 1) socket.write(frame(GOAWAY, 0, 0, words(0, 0)));
+    socket.uncork();
+  });
+  await serving(`h2c://127.0.0.1:${await portOf(server)}`, async (port) => {
+    const session = connect(port);
+    assert.equal(await ask(session), 200);
+    assert.equal(sockets.length, 2);
+    session.close();
+  });
+  server.close();
+});
+
+test('a backend that does not close a connection which is given up does not keep it', {
+  timeout: 60_000,
+}, async () => {
+  const server = framing((socket, id) => {
+    socket.write(frame(HEADERS, END_HEADERS, id, OK));
+    socket.write(frame(DATA, 0, id, Buffer.from('half')));
+  });
+  const connected = once(server, 'connection');
+  await serving(`h2c://127.0.0.1:${await portOf(server)}`, async (port) => {
+    const session = connect(port);
+    const stream = session.request({ ':path': '/' });
+    stream.on('error', () => undefined);
+    await once(stream, 'data');
+    const [socket] = await connected;
+    // Whoever has gone answers so with a reset.
+    const timer = setInterval(() => socket.write(frame(PING, 1, 0, Buffer.alloc(8))), 50);
+    const gone = closed(socket);
+    session.destroy();
+    await gone;
+    clearInterval(timer);
   });
   server.close();
 });
