@@ -90,8 +90,8 @@ test('where a key server refuses the edge, check says what is wrong with the cer
     ],
     [
       await setup.authority.issue({ ...client, dns: ['b.internal'] }),
-      /Our certificate is valid now.* the policy does not name us \(DNS:b\.internal, sha256\/.*=\), or we were revoked/,
-      /policy names no such client, or it was revoked: DNS:b\.internal, sha256\/.*=\./,
+      /Our certificate is valid now.* the policy does not name us \(DNS:b\.internal, IP Address:127\.0\.0\.1, sha256\/.*=\), or we were revoked/,
+      /policy names no such client, or it was revoked: DNS:b\.internal, IP Address:127\.0\.0\.1, sha256\/.*=\./,
     ],
   ];
   for (const [edge, said, why] of cases) {
