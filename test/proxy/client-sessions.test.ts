@@ -80,7 +80,7 @@ test('a client that reads may ask for more at once than a connection to the back
     const files = Array.from({ length: FILES }, async () => {
       const stream = client.request({ ':path': '/' });
       const status = await statusOf(stream);
-      // Servers of Node.js 26 end some of so many answers by a reset where others end them by END_STREAM, natively too.
+      // Servers of Node.js 24 and 26 end some of so many answers by a reset where others end them by END_STREAM.
       await closed(stream.resume());
       return status;
     });
