@@ -6,6 +6,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -129,6 +130,8 @@ await main(async () => {
   if (!existsSync(join(root, 'dist/test/run.js')))
     throw new Error('There is no dist/; run "npm run build:ts".');
   const tree = mkdtempSync(join(tmpdir(), 'keyless-tls-asan-'));
+  // Tests run as root become another user, who loads the addon.
+  chmodSync(tree, 0o755);
   try {
     return await check(tree);
   } finally {
