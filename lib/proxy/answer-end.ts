@@ -1,20 +1,30 @@
-/** Whether the backend has ended an answer over HTTP/2, or it has merely ended. */
+/** Whether all of an answer over HTTP/2 has come, or it has merely ended. */
 import type { ClientHttp2Stream } from 'node:http2';
 
 /**
  * Node.js (20 to 26) emits `end` without an error also for a stream that is reset with NO_ERROR or CANCEL, and for those of a connection
- * that ends: its source says so when the stream is closed, and for END_STREAM before.
+ * that ends: its source says so when the stream is closed, and for END_STREAM before. Servers of Node.js (24, 26) reset some
+ * of many large answers so when they have sent everything: an answer with all bytes of its `Content-Length` has come.
  *
- * @param ended END_STREAM has come
+ * @param stream of which nothing has come
+ * @returns asked from its `response` on
  */
-export function onAnswerEnd(stream: ClientHttp2Stream, ended: () => void): void {
-  const push = stream.push;
+export function watchEnd(stream: ClientHttp2Stream): () => boolean {
+  const { push } = stream;
+  let hasEnded = false;
+  let bytes = 0;
+  let announced = Number.NaN;
+  stream.on('response', (headers) => {
+    announced = Number(headers['content-length'] ?? Number.NaN);
+  });
+  const isWhole = () => hasEnded || bytes === announced;
   stream.push = (chunk, encoding) => {
-    if (chunk !== null || stream.closed) return push.call(stream, chunk, encoding);
-    ended();
-    push.call(stream, chunk);
+    if (chunk !== null) bytes += chunk.length;
+    else hasEnded ||= !stream.closed;
+    const wantsMore = push.call(stream, chunk, encoding);
     // Whatever waits for a slow client: the backend may close its connection now, and that would destroy it.
-    if (stream.isPaused()) stream.resume();
-    return false;
+    if (chunk === null && isWhole() && stream.isPaused()) stream.resume();
+    return wantsMore;
   };
+  return isWhole;
 }

@@ -13,7 +13,7 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { onAnswerEnd } from './answer-end.ts';
+import { watchEnd } from './answer-end.ts';
 import { type Backend, connectBackend } from './backend.ts';
 import { BackendTimeout } from './failure.ts';
 import { MOST_FIELDS } from './headers.ts';
@@ -57,8 +57,8 @@ export class BackendSession {
   /** It has refused a request although others of it went on, and none of them has come to its end since. */
   #isFull = false;
   #isClean = true;
-  /** Whose backend has said that they end. */
-  readonly #whole = new WeakSet<ClientHttp2Stream>();
+  /** Whether their answers are whole. */
+  readonly #ends = new WeakMap<ClientHttp2Stream, () => boolean>();
   /** The last stream that it has looked at, or may have. */
   #lastSeen = Number.POSITIVE_INFINITY;
   #heardBytes = 0;
@@ -130,7 +130,7 @@ export class BackendSession {
 
   /** Whether all of its answer has come. */
   hasEnded(stream: ClientHttp2Stream): boolean {
-    return this.#whole.has(stream);
+    return this.#ends.get(stream)?.() ?? false;
   }
 
   /** @throws Error of node:http2 for fields that cannot be sent */
@@ -140,7 +140,7 @@ export class BackendSession {
     this.#streams += 1;
     this.#listenToBytes();
     this.#unheardSince ??= performance.now();
-    onAnswerEnd(stream, () => this.#whole.add(stream));
+    this.#ends.set(stream, watchEnd(stream));
     let isAnswered = false;
     stream.on('response', () => {
       isAnswered = true;
@@ -240,7 +240,9 @@ export class BackendSession {
 
   /** Node.js waits for the other end to close, for as long as that takes. */
   #endIfIdle(): void {
-    if (this.#streams === 0) setTimeout(() => this.#socket.destroy(), CLOSE_LIMIT_MS).unref();
+    if (this.#streams > 0 || this.#socket.destroyed) return;
+    const alarm = setTimeout(() => this.#socket.destroy(), CLOSE_LIMIT_MS).unref();
+    this.#socket.once('close', () => clearTimeout(alarm));
   }
 
   #listenToBytes(): void {

@@ -17,7 +17,7 @@ import {
   CutOff,
   statusOf,
 } from './failure.ts';
-import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
+import { type FrontRequest, type FrontResponse, hasBody, isHttp2, MAX_STREAMS } from './front-request.ts';
 import { type StallLimits, StallWatch } from './stall-watch.ts';
 
 /** The head of a backend's answer; the fields are end-to-end ones. */
@@ -73,10 +73,10 @@ export class StaleConnection extends Error {
 interface Repeats {
   /** The next connection may end at the same time: backends end each after so many requests. */
   readonly stale: number;
-  /** Of as many requests as a client may ask for at once, each may fill a connection. */
+  /** Each of a client's other requests may fill a connection. */
   readonly full: number;
 }
-const MOST_REPEATS: Repeats = { stale: 3, full: 128 };
+const MOST_REPEATS: Repeats = { stale: 3, full: MAX_STREAMS };
 const NO_REPEATS: Repeats = { stale: 0, full: 0 };
 
 /** RFC 9110 §9.2.2 and RFC 9113 §8.7 allow it again. @returns `undefined`: that was often enough */

@@ -5,6 +5,9 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 export type FrontRequest = IncomingMessage | Http2ServerRequest;
 export type FrontResponse = ServerResponse | Http2ServerResponse;
 
+/** Requests that are under way at once on a client's connection of HTTP/2. */
+export const MAX_STREAMS = 128;
+
 /** By what carries it, never by the version it names: that is text, which a client of HTTP/1.1 writes as it likes. */
 export function isHttp2(request: FrontRequest): request is Http2ServerRequest {
   return 'stream' in request;

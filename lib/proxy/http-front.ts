@@ -15,7 +15,7 @@ import type { RequestRecord } from './events.ts';
 import { Exchange, type Sender, type Sent } from './exchange.ts';
 import { ClientFault, reasonOf, statusOfUnread } from './failure.ts';
 import { refuse } from './final-status.ts';
-import { type FrontRequest, type FrontResponse, hasBody, isHttp2 } from './front-request.ts';
+import { type FrontRequest, type FrontResponse, hasBody, isHttp2, MAX_STREAMS } from './front-request.ts';
 import { type Client, MOST_FIELDS, requestHeaders, takesTrailers } from './headers.ts';
 import { endWhenIdle } from './idle-session.ts';
 import { Line } from './line.ts';
@@ -51,7 +51,6 @@ export interface HttpFrontOptions {
   onRecord(record: RequestRecord): void;
 }
 
-const MAX_STREAMS = 128;
 /** Node's own: how late a head may be found to be too late. */
 const MOST_CHECKING_MS = 30_000;
 /** RFC 9113 §7. */

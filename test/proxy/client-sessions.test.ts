@@ -72,19 +72,20 @@ const FILES = 30;
 const FILE = Buffer.alloc(2_000_000, 'x');
 
 test('a client that reads may ask for more at once than a connection to the backend holds', async () => {
+  // Servers of Node.js 24 and 26 end some of so many answers by a reset where others end them by END_STREAM.
   const backend = http2.createServer((_, response) => {
-    response.end(FILE);
+    response.writeHead(200, { 'content-length': FILE.length }).end(FILE);
   });
   await inFrontOf(`h2c://127.0.0.1:${await portOf(backend)}`, folder, [], async (port) => {
     const client = connect(port);
     const files = Array.from({ length: FILES }, async () => {
       const stream = client.request({ ':path': '/' });
-      const status = await statusOf(stream);
-      // Servers of Node.js 24 and 26 end some of so many answers by a reset where others end them by END_STREAM.
-      await closed(stream.resume());
-      return status;
+      assert.equal(await statusOf(stream), 200);
+      let bytes = 0;
+      for await (const chunk of stream) bytes += chunk.length;
+      return bytes;
     });
-    assert.deepEqual(await Promise.all(files), Array(FILES).fill(200));
+    assert.deepEqual(await Promise.all(files), Array(FILES).fill(FILE.length));
     client.destroy();
   });
   backend.close();
