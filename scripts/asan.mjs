@@ -45,7 +45,11 @@ const NOT_COPIED = new Set([
   'dist/test/faults',
   'dist/test/cli',
   // Nothing of theirs comes to the addon but what test/tls, test/teardown and test/unit/server do as well.
-  ...['dist/test/unit/cli', 'dist/test/unit/docs', 'dist/test/unit/house', 'dist/test/unit/proxy'],
+  ...['cli', 'client', 'docs', 'house', 'proxy'].map((part) => `dist/test/unit/${part}`),
+  ...['cluster', 'key-servers-gone', 'revocation', 'secret-rotation'].map(
+    (name) => `dist/test/fleet/${name}.test.js`,
+  ),
+  'dist/test/helpers/stopwatch.test.js',
 ]);
 /** The proxy is JavaScript between sockets, and its tests are the longest: those stay that meet the addon's part of it. */
 const IS_OF_THE_PROXY_ALONE = /^dist\/test\/proxy\/(?!hosts|gone-hosts|key-exchange)/;
