@@ -9,6 +9,7 @@ import { type ResolveSrv, type SrvSettings, SrvWatch } from '../client/srv-watch
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import { groupsOfEdge } from '../protocol/key-exchange.ts';
+import { isGiven } from '../protocol/pem-given.ts';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
 import type { PrivateKey, SignatureScheme } from './private-key.ts';
 import { isVerifyPolicy, VERIFY_POLICY_NEEDED } from './verify-policy.ts';
@@ -127,7 +128,7 @@ function startupOf({ startup = 'fail' }: KeyServersOptions): 'wait' | 'fail' {
 export function secureContextOf(credentials: EdgeCredentials): tls.SecureContext {
   const { cert, key, ca, passphrase } = Object(credentials) as EdgeCredentials;
   for (const [name, value] of Object.entries({ cert, key, ca })) {
-    if (value !== undefined && value !== null) continue;
+    if (isGiven(value)) continue;
     throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `connectKeyServers() needs "${name}", PEM.`);
   }
   return tls.createSecureContext({

@@ -3,6 +3,7 @@ import { constants, X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import { cheapGroups } from '../protocol/key-exchange.ts';
+import { isGiven } from '../protocol/pem-given.ts';
 import { type PemBlock, pemBlocks } from './pem-blocks.ts';
 import { splitLists } from './revocation-list.ts';
 
@@ -35,7 +36,7 @@ const CIPHERS = [
 
 /** @throws ERR_KEYLESS_INVALID_ARGUMENT */
 export function requireOption<T extends object>(options: T, name: keyof T & string): void {
-  if (options[name] !== undefined && options[name] !== null) return;
+  if (isGiven(options[name])) return;
   throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `A key server needs "${name}".`);
 }
 

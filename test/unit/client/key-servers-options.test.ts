@@ -17,6 +17,10 @@ test('wrong options are told at once', () => {
     { servers: ['host:99999'] },
     { cert: undefined },
     { ca: undefined },
+    // Of these Node takes no notice, and trusts its own authorities.
+    ...['', false, [], [''], Buffer.alloc(0)].map((ca) => ({ ca })),
+    { cert: '' },
+    { key: '' },
     { timeoutMs: 0 },
     { timeoutMs: 2 ** 31 },
     { pingIntervalMs: 1.5 },
@@ -52,6 +56,7 @@ test('wrong options are told at once', () => {
 test('a set of key servers that is given nothing says so', () => {
   const keys = connectKeyServers({ servers: ['127.0.0.1:1'], ...setup.edgeOptions });
   const refused = new KeylessError('ERR_KEYLESS_BAD_SIGNATURE', 'refused');
+  assert.throws(() => keys.setCredentials({ ...setup.edgeOptions, ca: '' }), { message: /needs "ca"/ });
   for (const none of [undefined, null, {}] as never[]) {
     assert.throws(() => keys.setCredentials(none), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
     assert.equal(keys.signAgain(none, refused), undefined, 'there is no other signature');

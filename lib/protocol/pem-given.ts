@@ -1,0 +1,15 @@
+/**
+ * Whether there is anything in an option that is to be PEM, as in the text of a file that is written anew. Node passes over `ca` where
+ * it is an empty text, and trusts all of its own authorities then.
+ */
+import { isArrayBufferView } from 'node:util/types';
+
+function isEmpty(part: unknown): boolean {
+  return !part || (isArrayBufferView(part) && part.byteLength === 0);
+}
+
+/** @param value whatever somebody gives in the place of PEM, or of a list of it: each part must be there */
+export function isGiven(value: unknown): boolean {
+  const parts = [value].flat();
+  return parts.length > 0 && !parts.some(isEmpty);
+}
