@@ -60,9 +60,9 @@ export function wireError(code: number, server: string): KeylessError {
   );
 }
 
-/** Node's codes for a certificate that does not verify begin or read like these. */
+/** Node's codes for a certificate that does not verify begin or read like these; the last one is for what Node has no code (name constraints, weak keys). */
 const IDENTITY =
-  /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_|HOSTNAME_|PATH_LENGTH|ERR_TLS_CERT_ALTNAME)/;
+  /^(CERT_|ERROR_IN_CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_|HOSTNAME_|PATH_LENGTH|ERR_TLS_CERT_ALTNAME|UNSPECIFIED$)/;
 const REFUSED_US =
   /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|CERTIFICATE_REQUIRED/;
 

@@ -208,7 +208,7 @@ test('row 26: the same while another key server is merely dead: who waited in va
   });
 });
 
-test('row 27: expired, another name, another authority, plain TCP: no request leaves, and each has its own error', async () => {
+test('row 27: expired, another name, another authority, what Node has no code for, plain TCP: no request leaves, and each has its own error', async () => {
   const seen = new Map<string, string>();
   const look = async (what: string, port: number, options: EdgeOptions = {}): Promise<void> => {
     const keys = connectKeyServers({
@@ -227,8 +227,14 @@ test('row 27: expired, another name, another authority, plain TCP: no request le
   const good = await badServer();
   const expired = await setup.authority.issue({ type: 'p256', usage: 'server', days: -1 });
   const old = tls.createServer({ cert: expired.certPem, key: expired.keyPem });
+  const extended = await setup.authority.issue({
+    type: 'p256',
+    usage: 'server',
+    more: ['1.2.3.4=critical,DER:05:00'],
+  });
+  const unknown = tls.createServer({ cert: extended.certPem, key: extended.keyPem });
   const plain = net.createServer((socket) => socket.on('error', () => undefined).end('220 mail\r\n'));
-  for (const server of [old, plain]) {
+  for (const server of [old, unknown, plain]) {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     open.push(server);
   }
@@ -236,14 +242,32 @@ test('row 27: expired, another name, another authority, plain TCP: no request le
   await look('expired', portOf(old));
   await look('name', good.port, { servername: 'other.example' });
   await look('authority', good.port, { ca: (await makeAuthority('Another authority')).certPem });
+  await look('extension', portOf(unknown));
   await look('plain', portOf(plain));
   assert.deepEqual(good.chunks, []);
-  assert.deepEqual([...seen.values()].slice(0, 3), [
+  assert.deepEqual([...seen.values()].slice(0, 4), [
     'ERR_KEYLESS_KEY_SERVER_IDENTITY CERT_HAS_EXPIRED',
     'ERR_KEYLESS_KEY_SERVER_IDENTITY ERR_TLS_CERT_ALTNAME_INVALID',
     'ERR_KEYLESS_KEY_SERVER_IDENTITY SELF_SIGNED_CERT_IN_CHAIN',
+    'ERR_KEYLESS_KEY_SERVER_IDENTITY UNSPECIFIED',
   ]);
   assert.match(seen.get('plain')!, /^ERR_KEYLESS_CONNECTION ERR_SSL_/);
+});
+
+test('row 27: a key server that was there comes back as somebody else: nobody waits for it', async () => {
+  const stranger = await makeAuthority('Another authority');
+  const impostor = { ...setup, server: await stranger.issue({ type: 'p256', usage: 'server' }) };
+  const server = await badServer();
+  const { port } = server;
+  const edge = await edgeOf([server.address], { connectionsPerServer: 1 });
+  assert.equal(await edge.visit(), 'ok');
+  await server.close();
+  open.push(await startBadKeyServer(impostor, { port }));
+  await until(() => edge.keys.stats().servers[0]!.lastError?.code === 'ERR_KEYLESS_KEY_SERVER_IDENTITY');
+  const took = stopwatch();
+  assert.notEqual(await edge.visit(), 'ok');
+  assert.ok(took() < 5000, 'its time would be 10 s');
+  assert.deepEqual(edge.errors, ['ERR_KEYLESS_NO_KEY_SERVER']);
 });
 
 test('row 30: the wall clock jumps by a day, either way: no time-out moves', async (t) => {
