@@ -65,7 +65,7 @@ function backendOf({ redis, prefix, maxEntries }: SessionStoreOptions, clock: Cl
   const most = wholeNumber('maxEntries', maxEntries, DEFAULT_MAX_ENTRIES, MAX_ENTRIES);
   if (redis === undefined) return new MemorySessions(most, clock);
   // Its pool has these methods, too, and never says that it is ready.
-  const isClient = typeof redis.getRange === 'function' && typeof redis.set === 'function';
+  const isClient = typeof redis?.getRange === 'function' && typeof redis.set === 'function';
   if (isClient && typeof redis.isReady === 'boolean') {
     return new RedisSessions(redis, prefix ?? 'keyless-tls:session:');
   }

@@ -236,6 +236,7 @@ test('options that are wrong are refused', async () => {
     {},
     { lease: {} },
     { lease, redis: {} },
+    { lease, redis: null },
     { lease, redis: never },
     { lease, redis: pool },
     { lease, maxEntries: 0 },
