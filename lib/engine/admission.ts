@@ -1,5 +1,5 @@
 /**
- * How many handshakes may stand paused at once. Each holds a job's stack, and whoever can open connections can make
+ * How many handshakes of servers may stand paused at once. Each holds a job's stack, and whoever can open connections can make
  * them; beyond the limit they wait without a job, beyond twice the limit they are refused.
  */
 import { KeylessError } from '../errors.ts';
@@ -27,8 +27,8 @@ let isAdmitting = false;
 /** Process-wide settings of the engine. */
 export interface EngineSettings {
   /**
-   * Handshakes of this thread that may be paused at once, 1 to 1,000,000; default 10,000. As many again wait in a
-   * queue; more are refused with ERR_KEYLESS_TOO_MANY_HANDSHAKES.
+   * Handshakes of this thread's servers that may be paused at once, 1 to 1,000,000; default 10,000. As many again wait in a
+   * queue; more are refused with ERR_KEYLESS_TOO_MANY_HANDSHAKES. Those of clients are not counted, and wait for nobody.
    */
   readonly maxPausedHandshakes?: number | undefined;
 }

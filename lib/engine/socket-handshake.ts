@@ -143,8 +143,16 @@ export class SocketHandshake implements ScopedOrigin, Told {
     // Near the end of a deep stack it may not have been held when it parked.
     holdHandshake(this.id);
     if (this.streamEnd?.isPatient === false) waitUnread(this.streamEnd);
-    if (this.asksNobody) this.scope.runInAsyncScope(this.drive, this);
+    if (this.asksNobody || !this.isBounded) this.scope.runInAsyncScope(this.drive, this);
     else enter(this);
+  }
+
+  /**
+   * Peers may begin any number of a server's handshakes. A client's is begun here, and may be the one to a key's holder, for whom all
+   * the others wait.
+   */
+  private get isBounded(): boolean {
+    return this.role === 'server';
   }
 
   admit(): void {
@@ -261,9 +269,9 @@ export class SocketHandshake implements ScopedOrigin, Told {
     const question = userQuestion(step, this);
     if (question !== undefined) this.ask(question);
     else if (step === HandshakeStep.WANT_SIGN || step === HandshakeStep.WANT_DECRYPT) {
-      this.queuesPaused = !this.admitted;
-      if (this.admitted) this.perform();
-      else enter(this);
+      this.queuesPaused = this.isBounded && !this.admitted;
+      if (this.queuesPaused) enter(this);
+      else this.perform();
     } else this.telling.tell(step);
   }
 
