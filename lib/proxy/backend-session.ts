@@ -48,6 +48,8 @@ export class BackendSession {
   readonly #socket: Socket;
   readonly #session: ClientHttp2Session;
   readonly #connecting: NodeJS.Timeout;
+  /** Node.js's time-out of a session counts from any frame on, and does not come again when a request ends that it has found under way. */
+  readonly #idle: NodeJS.Timeout;
   #state: 'connecting' | 'ready' | 'doubted' | 'leaving' = 'connecting';
   #limit = 0;
   #streams = 0;
@@ -78,6 +80,7 @@ export class BackendSession {
       settings: { enablePush: false },
     });
     this.#connecting = setTimeout(() => this.#session.destroy(new BackendTimeout()), options.timeoutMs);
+    this.#idle = setTimeout(() => this.#closeIfUnused(), options.idleTimeoutMs).unref();
     this.#listen();
   }
 
@@ -156,6 +159,7 @@ export class BackendSession {
       this.#isFull = isRefused || (this.#isFull && !hasEnded);
       if (isRefused || (isAnswered && !hasEnded)) this.#isClean = false;
       if (this.#state === 'leaving') this.#endIfIdle();
+      this.#idle.refresh();
       this.#events.onRoom();
     });
     return stream;
@@ -212,21 +216,20 @@ export class BackendSession {
         this.#leave();
       })
       .on('close', () => {
+        clearTimeout(this.#idle);
         this.#leave();
         this.#events.onClosed(failure);
       });
-    this.#session.setTimeout(this.#options.idleTimeoutMs, () => {
-      if (this.#streams > 0 || !this.#isReady) return;
-      this.#leave();
-      this.#session.close();
-    });
     this.#session.unref();
   }
 
   #settled(maxConcurrentStreams: number | undefined): void {
     clearTimeout(this.#connecting);
     this.#limit = maxConcurrentStreams ?? Number.MAX_SAFE_INTEGER;
-    if (this.#state === 'connecting') this.#state = 'ready';
+    if (this.#state === 'connecting') {
+      this.#state = 'ready';
+      this.#idle.refresh();
+    }
     this.#events.onRoom();
   }
 
@@ -236,6 +239,11 @@ export class BackendSession {
     this.#state = 'leaving';
     this.#endIfIdle();
     this.#events.onLeaving();
+  }
+
+  /** One that connects has a limit of its own. */
+  #closeIfUnused(): void {
+    if (this.#streams === 0 && this.#state !== 'connecting') this.close();
   }
 
   /** Node.js waits for the other end to close, for as long as that takes. */

@@ -5,6 +5,7 @@ import http2 from 'node:http2';
 import https from 'node:https';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { closed } from '../helpers/closed.ts';
 import { HostsFolder, inFrontOf, type ProxyProcess, portOf } from '../helpers/proxying.ts';
 
 /** What a backend takes that is none of those that say nothing, also on a machine that stands still for a moment. */
@@ -188,6 +189,35 @@ test('a client that asks for more than one connection to a backend takes has oth
     assert.deepEqual(await Promise.all(watches.map(statusOf)), Array(40).fill(200));
     assert.equal(sessions.length, 10);
     client.destroy();
+  });
+  backend.close();
+});
+
+/** Less than a backend may take: it comes to its end while a request waits. */
+const IDLE_MS = 500;
+
+test('a connection without a request is closed, also after one without an answer, and whatever the backend sends', async () => {
+  const sessions: http2.ServerHttp2Session[] = [];
+  const backend = http2.createServer((request, response) => {
+    if (request.url !== '/unanswered') response.end();
+  });
+  backend.on('session', (session) => {
+    sessions.push(session);
+    const pings = setInterval(() => session.ping(() => undefined), IDLE_MS / 10);
+    session.on('close', () => clearInterval(pings));
+  });
+  const limits = ['--idle-timeout', String(IDLE_MS), '--backend-timeout', String(LIMIT_MS)];
+  await serving(`h2c://127.0.0.1:${await portOf(backend)}`, limits, async (port) => {
+    for (const [path, status] of [
+      ['/', 200],
+      ['/unanswered', 504],
+    ] as const) {
+      const session = connect(port);
+      assert.equal(await statusOf(session.request({ ':path': path })), status);
+      await closed(sessions.at(-1)!);
+      session.destroy();
+    }
+    assert.equal(sessions.length, 2);
   });
   backend.close();
 });
