@@ -11,6 +11,7 @@ export interface KeyServerNumbers {
   readonly maxInFlightPerClient: number;
   readonly maxHandshakes: number;
   readonly replayCapacity: number;
+  readonly replayWindowMs: number;
 }
 
 type NumberOptions = { readonly [name in keyof KeyServerNumbers]?: number | undefined };
@@ -29,20 +30,25 @@ function defaultsOf({ maxInFlight = DEFAULT_IN_FLIGHT }: NumberOptions): KeyServ
     maxInFlightPerClient: CONNECTIONS_IN_FLIGHT * maxInFlight,
     maxHandshakes: 512,
     replayCapacity: 1_572_864,
+    replayWindowMs: 600_000,
   };
 }
 
+/** What may be switched off. */
+const LEAST: Partial<KeyServerNumbers> = { replayWindowMs: 0 };
+
 const MAX_INTEGER = 2_147_483_647;
 
-/** @throws ERR_KEYLESS_INVALID_ARGUMENT for what is no whole number from 1 on */
+/** @throws ERR_KEYLESS_INVALID_ARGUMENT for what is no whole number from 1 on, or from 0 where that switches it off */
 export function numbersOf(options: NumberOptions): KeyServerNumbers {
   const numbers = { ...defaultsOf(options) };
   for (const name of Object.keys(numbers) as (keyof KeyServerNumbers)[]) {
     const value = options[name] ?? numbers[name];
-    if (!Number.isInteger(value) || value < 1 || value > MAX_INTEGER) {
+    const { [name]: least = 1 } = LEAST;
+    if (!Number.isInteger(value) || value < least || value > MAX_INTEGER) {
       throw new KeylessError(
         'ERR_KEYLESS_INVALID_ARGUMENT',
-        `"${name}" must be a whole number from 1 to ${MAX_INTEGER}, not ${String(value)}.`,
+        `"${name}" must be a whole number from ${least} to ${MAX_INTEGER}, not ${String(value)}.`,
       );
     }
     numbers[name] = value;

@@ -43,7 +43,7 @@ export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   readonly keys: KeyStore;
   /** Who may what; `undefined`: every client of `ca` may use every key. See {@link KeyServer.setGrants}. */
   readonly grants?: GrantsOptions | undefined;
-  /** Milliseconds in which a message is signed once only; default 600,000; 0: a message may be signed again. */
+  /** Milliseconds in which a message is signed once only, whole ones; default 600,000; 0: a message may be signed again. */
   readonly replayWindowMs?: number | undefined;
   /** Messages remembered in that time, in 14 bytes each; default 1,572,864. */
   readonly replayCapacity?: number | undefined;
@@ -87,8 +87,6 @@ export interface KeyServerStats {
   /** Milliseconds in which a message is signed once only: below `replayWindowMs` where there were too many; 0: no such thing. */
   readonly replayWindowMs: number;
 }
-
-const REPLAY_WINDOW_MS = 600_000;
 
 function requireOptions(options: KeyServerOptions): void {
   requireCredentials(options);
@@ -146,7 +144,7 @@ class KeyServer {
     this.#operations = new Operations(
       options.keys,
       policyOf(options),
-      this.#signedOnce(options),
+      this.#signedOnce(),
       maxInFlight,
       options.tickets && new TicketKeys(options.tickets),
     );
@@ -288,10 +286,11 @@ class KeyServer {
     return server;
   }
 
-  #signedOnce({ replayWindowMs: windowMs = REPLAY_WINDOW_MS }: KeyServerOptions): SignedOnce | undefined {
+  #signedOnce(): SignedOnce | undefined {
+    const { replayWindowMs: windowMs, replayCapacity: capacity } = this.#numbers;
     if (windowMs === 0) return undefined;
     const clock = this.#clock;
-    const guard = new ReplayGuard({ windowMs, capacity: this.#numbers.replayCapacity, clock });
+    const guard = new ReplayGuard({ windowMs, capacity, clock });
     return new SignedOnce(guard, new RecentSignatures({ clock }));
   }
 

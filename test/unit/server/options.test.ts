@@ -28,6 +28,8 @@ test('wrong options are told before anything listens', () => {
     { maxInFlight: 1.5 },
     { idleTimeoutMs: '5' },
     { handshakeTimeoutMs: 2 ** 31 },
+    { replayWindowMs: -1 },
+    { replayWindowMs: Number.NaN },
   ];
   for (const options of wrong) {
     const all = { ...good, ...options } as KeyServerOptions;
