@@ -3,6 +3,7 @@
  * signature. One thread for each core, unless it is told otherwise; they start with the first signature.
  */
 import { availableParallelism } from 'node:os';
+import { isUint8Array } from 'node:util/types';
 import { KeylessError } from '../errors.ts';
 import { setImmediate } from '../timers.ts';
 import { addon, type RawDigestSigner } from './addon.ts';
@@ -141,6 +142,8 @@ export function signInThreads(
   here: () => Uint8Array,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
+    // The addon would throw it later, to nobody, and sign nothing of the whole go.
+    if (!isUint8Array(digest)) throw new TypeError('What is to be signed must be a Uint8Array.');
     if (waiting.length === 0) setImmediate(share);
     waiting.push({ signer, digest, here, resolve, reject });
   });

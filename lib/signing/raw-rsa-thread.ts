@@ -43,9 +43,9 @@ class RawRsaThread {
     const id = this.#nextId;
     this.#nextId += 1;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      // A copy of the bytes alone: a view would take all of the chunk it came in along.
+      // A copy of the bytes alone: a view would take all of the chunk it came in along. It throws where they were given away.
       const task: RawRsaTask = { id, key, hash, input: Uint8Array.from(input) };
+      this.#waiting.set(id, { resolve, reject });
       const worker = this.#thread();
       worker.ref();
       worker.postMessage(task);

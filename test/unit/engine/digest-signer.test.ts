@@ -52,6 +52,15 @@ for (const [name, { privateKey, publicKey }, hash, pss] of CASES) {
   });
 }
 
+test('what is no digest at all is refused in the pool, too, and those beside it are signed', async () => {
+  const signer = digestSigner(rsa.privateKey, 'sha256', true)!;
+  for (const none of [undefined, null, 'x'.repeat(32), new DataView(new ArrayBuffer(32))] as never[]) {
+    const beside = signer.signInPool(randomBytes(32));
+    await assert.rejects(signer.signInPool(none), TypeError);
+    assert.equal((await beside).length, 256);
+  }
+});
+
 test('a digest of another length is refused, and the next one signed', async () => {
   const signer = digestSigner(rsa.privateKey, 'sha256', true)!;
   for (const length of [0, 31, 33, 4096]) {

@@ -3,6 +3,7 @@ import { constants, generateKeyPairSync, type KeyObject, publicEncrypt } from 'n
 import test from 'node:test';
 import { SIGNING_METHODS } from '../../../lib/protocol/schemes.ts';
 import { pemKey } from '../../../lib/server/pem-key.ts';
+import { rsaRawDecryptInThread } from '../../../lib/signing/raw-rsa-thread.ts';
 
 const pem = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }) as string;
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -32,6 +33,16 @@ test('many raw decryptions at once each get their own block', async () => {
     blocks.map((block) => Buffer.from(block.subarray(-48))),
     inputs,
   );
+});
+
+test('the thread that decrypts without the addon holds no process for bytes that were given away', async () => {
+  const given = new Uint8Array(256);
+  structuredClone(given.buffer, { transfer: [given.buffer] });
+  const ports = () => process.getActiveResourcesInfo().filter((each) => each === 'MessagePort').length;
+  const before = ports();
+  await assert.rejects(rsaRawDecryptInThread(rsa.privateKey, given), TypeError);
+  assert.equal((await rsaRawDecryptInThread(rsa.privateKey, Buffer.alloc(256, 1))).length, 256);
+  assert.equal(ports(), before);
 });
 
 test('what is not below the modulus is refused as that, and the next one is decrypted', async () => {
