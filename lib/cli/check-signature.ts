@@ -2,7 +2,8 @@
  * The last question of `keyless-tls check`: does the key of a certificate sign, and for which versions of TLS? A token or an agent may
  * not have every kind of signature, and a policy may leave a version out.
  */
-import { constants, randomBytes, verify, type X509Certificate } from 'node:crypto';
+import { constants, type KeyObject, randomBytes, verify, type X509Certificate } from 'node:crypto';
+import { isSignatureScheme } from '../engine/schemes.ts';
 import { KeylessError } from '../errors.ts';
 import type { KeyServers } from '../keys/key-servers.ts';
 import type { SignatureScheme, SignOperation } from '../keys/private-key.ts';
@@ -17,11 +18,17 @@ interface Trial {
   readonly message: Buffer;
 }
 
+/** An RSA-PSS key may be for one hash alone (RFC 4055 §3.1). */
+function pssSchemeOf(key: KeyObject): SignatureScheme {
+  const scheme = `rsa_pss_pss_${key.asymmetricKeyDetails?.hashAlgorithm}`;
+  return isSignatureScheme(scheme) ? scheme : 'rsa_pss_pss_sha256';
+}
+
 /** One that TLS 1.3 has for the key. */
-function schemeOf(certificate: X509Certificate): SignatureScheme {
-  const { type, curve } = keyKindOf(certificate.publicKey);
+function schemeOf({ publicKey }: X509Certificate): SignatureScheme {
+  const { type, curve } = keyKindOf(publicKey);
   if (type === 'rsa') return 'rsa_pss_rsae_sha256';
-  if (type === 'rsa-pss') return 'rsa_pss_pss_sha256';
+  if (type === 'rsa-pss') return pssSchemeOf(publicKey);
   if (type !== 'ec') return type;
   if (curve === 'prime256v1') return 'ecdsa_secp256r1_sha256';
   return curve === 'secp384r1' ? 'ecdsa_secp384r1_sha384' : 'ecdsa_secp521r1_sha512';

@@ -40,7 +40,7 @@ export function isRefusal(kind: ClientOperation['kind'], code: number, profile: 
 }
 
 const ADVICE: Readonly<Record<number, string>> = {
-  1: 'the cryptography failed; is the key of the type the certificate says?',
+  1: 'the cryptography failed: perhaps the key is not of the type that the certificate says',
   2: 'it has no such key, or does not sign such a message with it',
   3: 'it could not read its key',
   4: 'it speaks another version of the protocol',

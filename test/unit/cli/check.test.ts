@@ -1,7 +1,7 @@
 /** What `keyless-tls check` says of keys that cannot everything. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,12 +30,16 @@ before(async () => {
   setup = await makeKeyServers(['rsa', 'p256', 'ed25519']);
 });
 
-async function checked(kind: string, options: Partial<KeyServerOptions> = {}): Promise<string> {
+function checked(kind: string, options?: Partial<KeyServerOptions>): Promise<string> {
+  return checkedSite(setup.sites[kind]!.certPem, options);
+}
+
+async function checkedSite(certPem: string, options: Partial<KeyServerOptions> = {}): Promise<string> {
   await using server = await setup.start(options);
   const servers = [`127.0.0.1:${server.port}`];
   const keys = connectKeyServers({ servers, ...setup.edgeOptions });
   try {
-    return await checkSignature(keys, new X509Certificate(setup.sites[kind]!.certPem), 5000);
+    return await checkSignature(keys, new X509Certificate(certPem), 5000);
   } finally {
     keys.close();
   }
@@ -176,6 +180,20 @@ test('a key that signs for both versions is all well', async () => {
     ['ed25519', /^TLS 1\.3 with ed25519 in [\d.]+ ms, TLS 1\.2 with ed25519 in /],
   ] as const)
     assert.match(await checked(kind), said);
+});
+
+test('an RSA-PSS key that is for one hash alone is asked for that', async () => {
+  const { privateKey } = generateKeyPairSync('rsa-pss', {
+    ...{ modulusLength: 2048, hashAlgorithm: 'sha512', mgf1HashAlgorithm: 'sha512' },
+    saltLength: 64 as never, // the types want a string, which Node.js refuses
+  });
+  const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+  const { certPem } = await setup.authority.issueFor(keyPem);
+  const key = pemKey(keyPem, 'pss');
+  assert.match(
+    await checkedSite(certPem, { keys: { find: () => key } }),
+    /^TLS 1\.3 with rsa_pss_pss_sha512 in [\d.]+ ms, TLS 1\.2 with rsa_pss_pss_sha512 in [\d.]+ ms$/,
+  );
 });
 
 test('an RSA key without PSS, as an SSH agent has it, is well for TLS 1.2, and what the edge must do is said', async () => {
