@@ -75,6 +75,7 @@ export class KnownServer implements TriedCandidate {
           onChange: () => this.#onLinkChange(),
           onAnswers: events.onAnswers,
           mayConnect: () => at === 0 || this.ready,
+          mayRenew: () => at === 0 || links[0]!.isCurrent,
         }),
       );
     }

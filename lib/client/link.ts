@@ -20,6 +20,8 @@ export interface LinkEvents {
   onAnswers(): void;
   /** A spare connects only while the key server is known to be there: one attempt at a time is enough to find out. */
   mayConnect(): boolean;
+  /** So it does with newer credentials while it serves with others: one attempt at a time is enough to find out whether they are accepted. */
+  mayRenew(): boolean;
 }
 
 /** A connection that does not even live so long counts as one more failure in a row. */
@@ -37,6 +39,8 @@ export class Link {
   #connection: Connection | undefined;
   /** Connects with newer credentials while the other one still serves. */
   #successor: Connection | undefined;
+  /** There are newer credentials than those of the connection. */
+  #isOutdated = false;
   /** Whose last answers are awaited. */
   readonly #leaving = new Set<Connection>();
   #alarm: Alarm | undefined;
@@ -80,6 +84,11 @@ export class Link {
     return connection !== undefined && (this.readyAt! >= since || connection.provenAt >= since);
   }
 
+  /** It is ready, by the credentials that there are now. */
+  get isCurrent(): boolean {
+    return this.state === 'ready' && !this.#isOutdated;
+  }
+
   /** Worth waiting for: it is being connected, or was ready until now and will soon be again. */
   get promising(): boolean {
     const { state } = this;
@@ -114,8 +123,9 @@ export class Link {
     if (this.#settings().clock.now() - this.#attemptedAt >= MIN_ATTEMPT_INTERVAL_MS) this.#connect();
   }
 
-  /** A spare may connect now. */
+  /** A spare may connect now, or renew its connection. */
   wake(): void {
+    if (this.#alarm === undefined) this.#renewIfOutdated();
     if (this.state !== 'waiting' || this.#alarm !== undefined || !this.#events.mayConnect()) return;
     if (this.#failuresInARow === 0) this.#connect();
     else this.#retryIn(backOffMs(this.#failuresInARow, this.#backOff));
@@ -125,9 +135,16 @@ export class Link {
   renew(): void {
     this.#successor?.destroy(closedError());
     this.#successor = undefined;
-    if (this.state === 'ready') this.#succeed();
-    else if (this.state === 'connecting') this.#startAgain();
+    if (this.state === 'ready') {
+      this.#isOutdated = true;
+      this.#renewIfOutdated();
+    } else if (this.state === 'connecting') this.#startAgain();
     else this.hurry();
+  }
+
+  #renewIfOutdated(): void {
+    if (!this.#isOutdated || this.state !== 'ready' || this.#successor !== undefined) return;
+    if (this.#events.mayRenew()) this.#succeed();
   }
 
   /** Not a failure, and nobody sees a moment without an attempt: operations that wait for this one wait on. */
@@ -174,6 +191,7 @@ export class Link {
     this.#alarm?.cancel();
     this.#alarm = undefined;
     this.readyAt = undefined;
+    this.#isOutdated = false;
     this.#connection = this.#open();
   }
 
@@ -187,8 +205,7 @@ export class Link {
     const { clock, address } = this.#settings();
     if (connection === this.#successor) {
       const before = this.#connection;
-      this.#successor = undefined;
-      this.#connection = connection;
+      this.#promote();
       if (before !== undefined) this.#letGo(before);
     }
     this.connections += 1;
@@ -253,15 +270,16 @@ export class Link {
     const waitMs = backOffMs(this.#failuresInARow, this.#backOff);
     this.#alarm = this.#settings().clock.after(waitMs, () => {
       this.#alarm = undefined;
-      if (this.state === 'ready') this.#succeed();
+      this.#renewIfOutdated();
     });
     this.#events.onChange();
   }
 
-  /** The connection it was to replace is gone already. */
+  /** The connection it was to replace has no more to do, or is gone already. */
   #promote(): void {
     this.#connection = this.#successor;
     this.#successor = undefined;
+    this.#isOutdated = false;
   }
 
   #fail(error: KeylessError, lived: boolean): void {

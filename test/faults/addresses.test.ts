@@ -156,18 +156,26 @@ test('row 31: other credentials before the first connection is there: handshakes
 });
 
 test('row 31: credentials that the key servers do not accept: the old connections serve on, and the stats say why', async () => {
+  const CONNECTIONS = 12;
   const server = await badServer();
-  const edge = await edgeOf([server.address]);
-  await edge.keys.ready();
+  const edge = await edgeOf([server.address], { connectionsPerServer: CONNECTIONS });
+  await until(() => edge.keys.stats().servers[0]!.ready === CONNECTIONS);
   const stranger = await (await makeAuthority('Another authority')).issue({ type: 'p256', usage: 'client' });
   edge.keys.setCredentials({ ...setup.edgeOptions, cert: stranger.certPem, key: stranger.keyPem });
   const stats = () => edge.keys.stats().servers[0]!;
   await until(() => stats().failures >= 1);
   assert.deepEqual(await edge.visits(5), { ok: 5 });
   assert.equal(stats().state, 'ready');
+  await until(() => stats().failures >= 4);
+  assert.ok(server.connections - CONNECTIONS <= stats().failures + 1, 'one at a time tries');
   assert.match(stats().lastError!.message, /accept our certificate/);
-  edge.keys.setCredentials(setup.edgeOptions);
-  await until(() => stats().lastError === undefined);
+  const renewed = await setup.authority.issue({ type: 'p256', usage: 'client', cn: 'renewed edge' });
+  edge.keys.setCredentials({ ...setup.edgeOptions, cert: renewed.certPem, key: renewed.keyPem });
+  const subjects = () => [...server.sockets].map((socket) => socket.getPeerX509Certificate()?.subject);
+  await until(
+    () => subjects().length === CONNECTIONS && subjects().every((each) => each === 'CN=renewed edge'),
+  );
+  assert.equal(stats().lastError, undefined);
   assert.deepEqual(await edge.visits(5), { ok: 5 });
   assert.throws(() => edge.keys.setCredentials({ ...setup.edgeOptions, key: undefined }), {
     code: 'ERR_KEYLESS_INVALID_ARGUMENT',
