@@ -114,9 +114,10 @@ function words(...values: number[]): Buffer {
   return Buffer.concat(values.map((value) => Buffer.from([0, 0, 0, value])));
 }
 
-/** Of RFC 7541: indexed `:status` 200, and `content-length` as a literal. */
+/** Of RFC 7541: indexed `:status` 200, and `content-length` and `trailer` as literals. */
 const OK = Buffer.from([0x88]);
 const OK_100 = Buffer.concat([OK, Buffer.from('\x0f\x0d\x03100', 'latin1')]);
+const OK_4_AND_TRAILER = Buffer.concat([OK, Buffer.from('\x0f\x0d\x014\x00\x07trailer\x01x', 'latin1')]);
 const OK_48000 = Buffer.concat([OK, Buffer.from('\x0f\x0d\x0548000', 'latin1')]);
 
 /** Answers each request by frames of its own; @param answer is told the stream */
@@ -202,7 +203,7 @@ async function readHttp2(port: number, end: () => void): Promise<number> {
 
 for (const [how, end] of Object.entries(ENDS))
   test(`an answer that breaks off by ${how} is not told as a whole one`, async () => {
-    for (const fields of [OK, OK_100]) {
+    for (const fields of [OK, OK_100, OK_4_AND_TRAILER]) {
       let endIt: () => void = () => undefined;
       const server = framing((socket, id) => {
         endIt = () => end(socket, id);
