@@ -48,7 +48,12 @@ const EXIT_FAILED = 1;
 const TICKET_SECRET_BYTES = 32;
 const SERVER_CERTIFICATE = 'server/server.crt';
 const SERVER_KEY = 'server/server.pem';
-const NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i;
+/** RFC 1123 §2.1. */
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+/** RFC 1035 §2.3.4 for host names; an edge's is that of its folder, too, and of what it is called in logs. */
+const MOST_LETTERS = { server: 253, edge: 63 } as const;
+/** RFC 5280, appendix A.1, ub-common-name. */
+const MAX_COMMON_NAME = 64;
 
 interface Plan extends EdgesPlan {
   readonly directory: string;
@@ -61,10 +66,16 @@ interface Plan extends EdgesPlan {
 const NUMBER_AT_END = /(^|\.)\d+$/;
 
 function namesOf(option: 'server' | 'edge', values: readonly string[]): readonly string[] {
+  const most = MOST_LETTERS[option];
+  const isName = (value: string) =>
+    value.length <= most && value.split('.').every((label) => LABEL.test(label));
   const isSlip = (value: string) => option === 'server' && NUMBER_AT_END.test(value) && !isIPv4(value);
-  const bad = values.find((value) => !NAME.test(value) || isSlip(value));
+  const bad = values.find((value) => !isName(value) || isSlip(value));
   if (bad === undefined) return [...new Set(values)];
-  throw new UsageError(`--${option} ${JSON.stringify(bad)} is not a host name.`, HINT);
+  throw new UsageError(
+    `--${option} ${JSON.stringify(bad)} is not a host name of at most ${most} letters.`,
+    HINT,
+  );
 }
 
 const DAY_MS = 86_400_000;
@@ -194,7 +205,8 @@ function writeServer(files: NewFiles, authority: CertificateAuthority, { servers
     const ipv4Addresses = servers.filter((name) => isIPv4(name));
     const dnsNames = servers.filter((name) => !isIPv4(name));
     const { certPem, keyPem } = authority.issue({
-      commonName: servers[0] ?? 'key server',
+      // Whoever looks at names looks at the alternative ones.
+      commonName: servers.find((name) => name.length <= MAX_COMMON_NAME) ?? 'key server',
       dnsNames,
       ipv4Addresses,
       usage: 'server',
