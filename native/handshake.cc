@@ -293,6 +293,8 @@ HandshakeState Handshake::StateAfter(int value) {
   if (value == 1) return HandshakeState::kDone;
   if (error == SSL_ERROR_WANT_READ) return HandshakeState::kWantRead;
   if (error == SSL_ERROR_WANT_WRITE) return HandshakeState::kWantWrite;
+  // The peer has said goodbye: Node reads of it when it is woken, which is no failure to it.
+  if (error == SSL_ERROR_ZERO_RETURN && shared_with_node_) return HandshakeState::kWantRead;
   failed_ = true;
   if (shared_with_node_) error_.Take();
   return HandshakeState::kFailed;

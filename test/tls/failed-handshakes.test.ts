@@ -17,6 +17,7 @@ import { type Issued, makeAuthority } from '../helpers/certificates.ts';
 import { close, describeError, listen } from '../helpers/connections.ts';
 import { clientHello } from '../helpers/half-open.ts';
 import { parity } from '../helpers/parity.ts';
+import { begin, clientHello as keyExchangeHello } from '../helpers/premaster-client.ts';
 
 let issued: Issued;
 let rsa: Issued;
@@ -146,6 +147,20 @@ test('nor do hooks, where the client had ended its side while its handshake wait
   );
   for (const { client } of [first, second]) client.destroy();
   await close(server as Server);
+});
+
+/** Of its key exchange, which a job reads. OpenSSL has no error then, and Node finds an end. */
+parity('a client that takes its leave in the place of a key exchange', async (side) => {
+  const CLOSE_NOTIFY = Buffer.of(21, 3, 3, 0, 2, 1, 0);
+  const server = side.tls.createServer({ cert: rsa.certPem, key: side.key(rsa) });
+  const port = await listen(server);
+  const told = once(server, 'tlsClientError');
+  const { socket } = await begin(port, keyExchangeHello());
+  socket.write(CLOSE_NOTIFY);
+  const [error] = await told;
+  socket.destroy();
+  await close(server);
+  return describeError(error);
 });
 
 /** A signature that is not one makes OpenSSL say several things, of which Node tells one. A client with a key reads it in a job. */
