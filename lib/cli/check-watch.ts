@@ -7,7 +7,7 @@ import type { KeyServers, KeyServersStats } from '../keys/key-servers.ts';
 import { CustomFunction } from '../protocol/opcodes.ts';
 import { checkSignature } from './check-signature.ts';
 import { endingSignal } from './command.ts';
-import { eventLines, type Print } from './event-lines.ts';
+import { eventLines, type Print, rounded } from './event-lines.ts';
 
 const INTERVAL_MS = 1000;
 
@@ -32,8 +32,8 @@ function tellServer(server: ServerFigures, print: Print): void {
     state: server.state,
     breaker: server.breaker,
     connections: server.ready,
-    p50: latencyMs?.p50.toFixed(2),
-    p99: latencyMs?.p99.toFixed(2),
+    p50: latencyMs && rounded(latencyMs.p50, 2),
+    p99: latencyMs && rounded(latencyMs.p99, 2),
     answered: server.answered,
     errors: Object.values(errors).reduce((sum, count) => sum + count, 0),
     last: lastError && `${lastError.code}: ${lastError.message}`,

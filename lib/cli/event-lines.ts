@@ -7,6 +7,11 @@ import { LineOutput } from './line-output.ts';
 
 /** Those that are `undefined` are left out. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;
+/** A number that is one in JSON, too. @param digits behind the point, at most */
+export function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
+
 /** @param fields or what makes them, if the line is printed at all */
 export type Print = (event: string, fields: Fields | (() => Fields)) => void;
 

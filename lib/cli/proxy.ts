@@ -7,7 +7,7 @@ import { proxyMetrics } from '../proxy/metrics.ts';
 import { TlsProxy } from '../proxy/tls-proxy.ts';
 import { demandFiles, hasStub, tryBackendTls } from './backend-tls.ts';
 import { type Command, endingSignal, explainListening, parseListen } from './command.ts';
-import { eventLines, type Print } from './event-lines.ts';
+import { eventLines, type Print, rounded } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
 import { tellOfFewFiles } from './open-files.ts';
 import { filesOf } from './proxy-files.ts';
@@ -74,7 +74,7 @@ function eventsFor(values: ProxyValues, print: Print, observe: ProxyEvents['onRe
       const { kind, durationMs, ...fields } = record;
       print(kind === 'tcp' ? 'stream' : kind === 'http' ? 'request' : 'upgrade', {
         ...fields,
-        ms: durationMs.toFixed(1),
+        ms: rounded(durationMs, 1),
       });
     },
   };

@@ -24,7 +24,7 @@ import {
   parseOptions,
   UsageError,
 } from './command.ts';
-import { eventLines, type Fields, type Print } from './event-lines.ts';
+import { eventLines, type Fields, type Print, rounded } from './event-lines.ts';
 import { startMetrics } from './metrics-page.ts';
 import { tellOfFewFiles } from './open-files.ts';
 import { readCredentials, seeCredentials, watchCredentials } from './serve-credentials.ts';
@@ -131,7 +131,7 @@ function operationFields(operation: ServerOperation): Fields {
     sni: servername,
     result: errorCode === undefined ? done : `error-${errorCode.toString(16).padStart(2, '0')}`,
     reason: refusal,
-    ms: durationMs.toFixed(2),
+    ms: rounded(durationMs, 2),
     edge: peer.subject,
   };
 }

@@ -301,6 +301,7 @@ test('what is told of requests: no query, escaped, with their end', async () => 
     },
     { host: 'www', client: '127.0.0.1', method: 'GET', status: 201, version: 'HTTP/1.1' },
   );
+  assert.equal(typeof event.ms, 'number');
   assert.ok(!JSON.stringify(proxy.events).includes('secret'));
   const failed = await proxy.event('request', ({ host }) => host === 'slow');
   assert.deepEqual([failed.status, failed.error], [504, 'timeout']);

@@ -133,6 +133,7 @@ test('--json prints an object a line, with the same events', async (t) => {
   const operation = told[4]!;
   assert.equal(operation.key, told[0]!.id);
   assert.equal(operation.result, 'ok');
+  assert.equal(typeof operation.ms, 'number');
   assert.equal(operation.edge, 'CN=edge');
   assert.deepEqual(told.at(-2)!.reason, 'SIGINT');
 });
