@@ -6,6 +6,17 @@
  */
 import { addressBytes } from '../protocol/ip-address.ts';
 
+/** Certificates have their names in ASCII (RFC 5280 §4.2.1.6): one that is written otherwise would be nobody's. */
+export const NAME: RegExp = /^(DNS:|URI:|IP Address:|email:)[!-~]+$/;
+/** 32 bytes in base64: of the last digit, two bits are 0. */
+export const PIN: RegExp = /^sha256\/[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
+export const FINGERPRINT: RegExp = /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
+
+/** Whether it can stand under `revoked` of a policy. */
+export function isIdentity(text: string): boolean {
+  return [NAME, PIN, FINGERPRINT].some((form) => form.test(text));
+}
+
 /** `edge.internal.` is `edge.internal`: a certificate's name is absolute anyway. */
 function dnsName(name: string): string {
   return name.toLowerCase().replace(/(?<=[^.])\.$/, '');

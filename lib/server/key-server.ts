@@ -20,7 +20,7 @@ import {
   requireOption,
   secureOptionsOf,
 } from './credentials.ts';
-import { Grants, type GrantsOptions } from './grants.ts';
+import { Grants, type GrantsOptions, requireRevoked } from './grants.ts';
 import { HalfOpen } from './half-open.ts';
 import { type KeyServerNumbers, numbersOf } from './key-server-numbers.ts';
 import type { KeyStore } from './key-store.ts';
@@ -90,6 +90,7 @@ export interface KeyServerStats {
 
 function requireOptions(options: KeyServerOptions): void {
   requireCredentials(options);
+  requireRevoked(options.grants);
   requireOption(options, 'keys');
   if (typeof options.keys.find !== 'function') {
     throw new KeylessError(
@@ -188,8 +189,11 @@ class KeyServer {
   /**
    * Another policy, at once, also for the connections there are: whoever is not in it any more, or is revoked, is
    * disconnected; operations under way are lost to it.
+   *
+   * @throws ERR_KEYLESS_INVALID_ARGUMENT for what cannot be revoked, and the policy there was stays
    */
   setGrants(grants: GrantsOptions | undefined): void {
+    requireRevoked(grants);
     const before = this.#grants;
     this.#grants = new Grants(grants, this.#clock);
     this.#grants.continueFrom(before);

@@ -5,15 +5,9 @@
 import { z } from 'zod';
 import { KeylessError } from '../errors.ts';
 import type { GrantsOptions } from './grants.ts';
-import { comparableIdentity } from './identity-name.ts';
+import { comparableIdentity, FINGERPRINT, NAME, PIN } from './identity-name.ts';
 import { KEY_USES } from './key-rules.ts';
 import { repeatedMember } from './repeated-member.ts';
-
-/** Certificates have their names in ASCII (RFC 5280 §4.2.1.6): one that is written otherwise would be nobody's. */
-const NAME = /^(DNS:|URI:|IP Address:|email:)[!-~]+$/;
-/** 32 bytes in base64: of the last digit, two bits are 0. */
-const PIN = /^sha256\/[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
-const FINGERPRINT = /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/;
 
 const name = z.string().regex(NAME);
 const pin = z.string().regex(PIN);
@@ -72,11 +66,6 @@ const policy = z.strictObject({
   revoked: z.array(revoked).optional(),
   ticketGeneration: z.int().min(0).max(0xffff_ffff).optional(),
 });
-
-/** Whether it can stand under `revoked` of a policy. */
-export function isIdentity(text: string): boolean {
-  return [NAME, PIN, FINGERPRINT].some((form) => form.test(text));
-}
 
 /** Two clients of one identity: it would be chance which of them counts. One client that has it twice was meant to have another. */
 function repeatedIdentity({ clients }: z.infer<typeof policy>): string | undefined {

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { before, test } from 'node:test';
+import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import { createKeyServer, type KeyServerOptions } from '../../../lib/server/key-server.ts';
+import { identityOf } from '../../../lib/server/peer-identity.ts';
 import { keyStoreOf } from '../../../lib/server/pem-directory.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { connectPeer } from '../../helpers/wire-peer.ts';
 
 let setup: KeyServerSetup;
 
@@ -40,6 +44,26 @@ test('wrong options are told before anything listens', () => {
     );
   }
   assert.throws(() => createKeyServer({ ...good, cert: 'no certificate' }));
+});
+
+test('what can be nobody is not revoked in silence, and the policy there was stays', async () => {
+  const clients = [{ name: 'edge', identities: [identityOf(new X509Certificate(setup.edge.certPem)).pin] }];
+  await using server = await setup.start({ grants: { clients } });
+  for (const revoked of [
+    ['edge-1'],
+    ['sha256/ABC='],
+    ['aa:bb'],
+    'DNS:edge-1',
+    [undefined],
+    null,
+  ] as never[]) {
+    const told = { code: 'ERR_KEYLESS_INVALID_ARGUMENT', message: /^"revoked" lists/ };
+    await assert.rejects(setup.start({ grants: { clients, revoked } }), told);
+    assert.throws(() => server.setGrants({ clients: [], revoked }), told);
+  }
+  const peer = await connectPeer(server.port, setup.edgeOptions);
+  assert.equal((await peer.ask(pingRequest())).kind, 'pong');
+  peer.close();
 });
 
 test('a port that is taken rejects listen()', async () => {
