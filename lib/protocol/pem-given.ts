@@ -8,8 +8,7 @@ function isEmpty(part: unknown): boolean {
   return !part || (isArrayBufferView(part) && part.byteLength === 0);
 }
 
-/** @param value whatever somebody gives in the place of PEM, or of a list of it: each part must be there */
+/** @param value whatever somebody gives in the place of PEM, or of a list of it, which Node does not pass over: one part of it is enough */
 export function isGiven(value: unknown): boolean {
-  const parts = [value].flat();
-  return parts.length > 0 && !parts.some(isEmpty);
+  return ![value].flat().every(isEmpty);
 }

@@ -53,6 +53,15 @@ test('wrong options are told at once', () => {
     assert.throws(() => connectKeyServers(none as never), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
 });
 
+test('of a list of authorities some may be empty', () => {
+  const { ca } = setup.edgeOptions;
+  for (const list of [
+    [ca, ''],
+    [Buffer.alloc(0), ca],
+  ] as never[])
+    connectKeyServers({ servers: ['127.0.0.1:1'], ...setup.edgeOptions, ca: list }).close();
+});
+
 test('a set of key servers that is given nothing says so', () => {
   const keys = connectKeyServers({ servers: ['127.0.0.1:1'], ...setup.edgeOptions });
   const refused = new KeylessError('ERR_KEYLESS_BAD_SIGNATURE', 'refused');

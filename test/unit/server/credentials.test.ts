@@ -196,6 +196,7 @@ test('credentials that cannot be used are refused, and the old ones stay', async
       message: 'A key server needs "ca".',
     });
   }
+  server.setCredentials({ ...credentials(), ca: ['', setup.authority.certPem] });
   const half = other.certPem.slice(0, 300);
   assert.throws(() => server.setCredentials(credentials({ ca: setup.authority.certPem + half })), {
     message: '"ca" has a block in PEM that is not whole: cut short, or damaged.',
