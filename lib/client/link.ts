@@ -18,7 +18,7 @@ export interface LinkEvents {
   onChange(): void;
   /** There is room for more requests. */
   onAnswers(): void;
-  /** A spare connects only while the key server is known to be there: one attempt at a time is enough to find out. */
+  /** A spare connects only while the key server is known to be there, and is not tried with newer credentials: one attempt at a time is enough to find out. */
   mayConnect(): boolean;
   /** So it does with newer credentials while it serves with others: one attempt at a time is enough to find out whether they are accepted. */
   mayRenew(): boolean;
@@ -87,6 +87,11 @@ export class Link {
   /** It is ready, by the credentials that there are now. */
   get isCurrent(): boolean {
     return this.state === 'ready' && !this.#isOutdated;
+  }
+
+  /** It is ready, by credentials older than those: whether these are accepted is not known. */
+  get isOutdated(): boolean {
+    return this.state === 'ready' && this.#isOutdated;
   }
 
   /** Worth waiting for: it is being connected, or was ready until now and will soon be again. */

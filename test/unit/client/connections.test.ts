@@ -5,9 +5,11 @@ import { type AddressInfo, connect, createServer, type LookupFunction, type Sock
 import { after, before, test } from 'node:test';
 import { connectKeyServers, type KeyServers, type KeyServersOptions } from '../../../lib/keys/key-servers.ts';
 import { type BadKeyServer, startBadKeyServer } from '../../helpers/bad-key-server.ts';
+import { makeAuthority } from '../../helpers/certificates.ts';
 import { until } from '../../helpers/edge.ts';
 import { makeServeFolder, startKeyServer } from '../../helpers/key-server-process.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
 import { signOperation } from '../../helpers/operations.ts';
 
 let setup: KeyServerSetup;
@@ -112,6 +114,29 @@ test('a key server that takes one connection and drops all others is left with o
   }
   assert.ok(server.connections <= 12, `${server.connections} connections`);
   assert.ok((await sign(keys)).length >= 68);
+});
+
+test('while one connection tries newer credentials in vain, those that are lost do not try them too', async () => {
+  const COUNT = 8;
+  const server = await badServer();
+  const clock = new ManualClock();
+  const keys = edgeTo([server], { connectionsPerServer: COUNT, clock });
+  const stats = () => keys.stats().servers[0]!;
+  await until(() => stats().ready === COUNT);
+  const stranger = await (await makeAuthority('Another authority')).issue({ type: 'p256', usage: 'client' });
+  keys.setCredentials({ ...setup.edgeOptions, cert: stranger.certPem, key: stranger.keyPem });
+  await until(() => stats().failures === 1);
+  // The first is there before its spares begin.
+  for (const socket of [...server.sockets].slice(1)) socket.destroy();
+  await until(() => stats().failures === COUNT);
+  const before = server.connections;
+  clock.advance(100);
+  await until(() => stats().failures > COUNT);
+  assert.equal(server.connections, before + 1);
+  keys.setCredentials(setup.edgeOptions);
+  await until(() => stats().connections === COUNT + 1);
+  clock.advance(1000);
+  await until(() => stats().ready === COUNT);
 });
 
 test('what was signed on a connection that was lost is signed no more there: the loss is the error', async () => {
