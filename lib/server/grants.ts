@@ -5,11 +5,9 @@
  * turned away at the door, and what a client was not granted looks to it like what does not exist.
  */
 import type { Clock } from '../clock.ts';
-import { KeylessError } from '../errors.ts';
 import type { RecognisedContext } from '../protocol/handshake-message.ts';
 import { type ClientRateOptions, ClientRates } from './client-rates.ts';
 import { Clients } from './clients.ts';
-import { isIdentity } from './identity-name.ts';
 import type { KeysOptions } from './key-rules.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { Refusal } from './refusals.ts';
@@ -143,17 +141,6 @@ export const EVERYTHING: Grant = {
   ticketGroup: undefined,
   take: () => true,
 };
-
-/** What is revoked in no form of the policy's would turn nobody away, and nobody would know. @throws ERR_KEYLESS_INVALID_ARGUMENT */
-export function requireRevoked(grants: GrantsOptions | undefined): void {
-  const { revoked = [] } = Object(grants) as Partial<GrantsOptions>;
-  const bad = Array.isArray(revoked) ? revoked.filter((each) => !isIdentity(String(each))) : [revoked];
-  if (bad.length === 0) return;
-  throw new KeylessError(
-    'ERR_KEYLESS_INVALID_ARGUMENT',
-    `"revoked" lists names such as "DNS:edge-1.internal", keys ("sha256/…=") and fingerprints (SHA-256, in upper case with colons), not ${JSON.stringify(bad[0])}.`,
-  );
-}
 
 /** Finds the grant of a client. A new policy makes new grants, which continue from those before. */
 export class Grants {

@@ -20,7 +20,8 @@ import {
   requireOption,
   secureOptionsOf,
 } from './credentials.ts';
-import { Grants, type GrantsOptions, requireRevoked } from './grants.ts';
+import { Grants, type GrantsOptions } from './grants.ts';
+import { requireGrants } from './grants-options.ts';
 import { HalfOpen } from './half-open.ts';
 import { type KeyServerNumbers, numbersOf } from './key-server-numbers.ts';
 import type { KeyStore } from './key-store.ts';
@@ -90,7 +91,7 @@ export interface KeyServerStats {
 
 function requireOptions(options: KeyServerOptions): void {
   requireCredentials(options);
-  requireRevoked(options.grants);
+  requireGrants(options.grants);
   requireOption(options, 'keys');
   if (typeof options.keys.find !== 'function') {
     throw new KeylessError(
@@ -190,10 +191,10 @@ class KeyServer {
    * Another policy, at once, also for the connections there are: whoever is not in it any more, or is revoked, is
    * disconnected; operations under way are lost to it.
    *
-   * @throws ERR_KEYLESS_INVALID_ARGUMENT for what cannot be revoked, and the policy there was stays
+   * @throws ERR_KEYLESS_INVALID_ARGUMENT for what is none, and the policy there was stays
    */
   setGrants(grants: GrantsOptions | undefined): void {
-    requireRevoked(grants);
+    requireGrants(grants);
     const before = this.#grants;
     this.#grants = new Grants(grants, this.#clock);
     this.#grants.continueFrom(before);

@@ -5,6 +5,7 @@ import { pingRequest } from '../../../lib/protocol/request-encoder.ts';
 import { createKeyServer, type KeyServerOptions } from '../../../lib/server/key-server.ts';
 import { identityOf } from '../../../lib/server/peer-identity.ts';
 import { keyStoreOf } from '../../../lib/server/pem-directory.ts';
+import { parsePolicy } from '../../../lib/server/policy-file.ts';
 import { type KeyServerSetup, makeKeyServers } from '../../helpers/key-servers.ts';
 import { connectPeer } from '../../helpers/wire-peer.ts';
 
@@ -57,13 +58,49 @@ test('what can be nobody is not revoked in silence, and the policy there was sta
     [undefined],
     null,
   ] as never[]) {
-    const told = { code: 'ERR_KEYLESS_INVALID_ARGUMENT', message: /^"revoked" lists/ };
+    const told = { code: 'ERR_KEYLESS_INVALID_ARGUMENT', message: /^"grants"\.revoked must list/ };
     await assert.rejects(setup.start({ grants: { clients, revoked } }), told);
     assert.throws(() => server.setGrants({ clients: [], revoked }), told);
   }
   const peer = await connectPeer(server.port, setup.edgeOptions);
   assert.equal((await peer.ask(pingRequest())).kind, 'pong');
   peer.close();
+});
+
+test('grants that are misspelt, or of another form, are told, and not taken for no limit', async () => {
+  const client = { name: 'edge', identities: ['DNS:edge-1'] };
+  const ofClient = (more: object) => ({ clients: [client, { ...client, ...more }] });
+  const cases: readonly [grants: unknown, message: string][] = [
+    [ofClient({ servername: ['a.example'] }), '"grants".clients.1.servername is no member that is known.'],
+    [ofClient({ servernames: 'a.example' }), '"grants".clients.1.servernames must be an array of strings.'],
+    [ofClient({ decrypt: 'no' }), '"grants".clients.1.decrypt must be a boolean.'],
+    [ofClient({ rate: 5 }), '"grants".clients.1.rate must be an object.'],
+    [
+      ofClient({ rate: { perSecond: Number.NaN } }),
+      '"grants".clients.1.rate.perSecond must be a number above 0.',
+    ],
+    [ofClient({ ratePerKey: {} }), '"grants".clients.1.ratePerKey.perSecond must be a number above 0.'],
+    [ofClient({ tickets: {} }), '"grants".clients.1.tickets.group must be a string.'],
+    [ofClient({ identities: undefined }), '"grants".clients.1.identities must be an array of strings.'],
+    [{ clients: [], keys: { ab: { use: ['sign'] } } }, '"grants".keys.ab.use is no member that is known.'],
+    [{ clients: [], keys: [] }, '"grants".keys must be an object.'],
+    [
+      { clients: [], ticketGeneration: -1 },
+      '"grants".ticketGeneration must be a whole number from 0 to 4,294,967,295.',
+    ],
+    [{ version: 2, clients: [] }, '"grants".version must be 1.'],
+    [{ client: [] }, '"grants".client is no member that is known.'],
+    [{}, '"grants".clients must be an array.'],
+    [null, '"grants" must be an object.'],
+    ['all', '"grants" must be an object.'],
+  ];
+  await using server = await setup.start();
+  server.setGrants(parsePolicy('{"version":1,"clients":[]}'));
+  for (const [grants, message] of cases) {
+    const told = { code: 'ERR_KEYLESS_INVALID_ARGUMENT', message };
+    assert.throws(() => server.setGrants(grants as never), told);
+    await assert.rejects(setup.start({ grants: grants as never }), told);
+  }
 });
 
 test('a port that is taken rejects listen()', async () => {
