@@ -5,6 +5,7 @@
 import { KeylessError } from '../errors.ts';
 import type { ClientOptions, GrantsOptions } from './grants.ts';
 import { isIdentity } from './identity-name.ts';
+import { asKeyId } from './key-names.ts';
 import type { KeyOptions } from './key-rules.ts';
 import type { Rate } from './token-bucket.ts';
 
@@ -69,13 +70,18 @@ const client = object<ClientOptions>(
   ['name', 'identities'],
 );
 const key = object<KeyOptions>({ contexts: texts, uses: texts });
-const isRecord = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+/** By a label, say, a rule would be no key's. */
+const isByKeyId = (value: unknown) =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.keys(value).every((name) => asKeyId(name) !== undefined);
 /** A policy file may be given as it was read, with its version. */
 const grantsForm = object<GrantsOptions & { readonly version: 1 }>(
   {
     version: needs('must be 1', (value) => value === 1),
     clients: each(client, Array.isArray, 'must be an array'),
-    keys: each(key, isRecord, 'must be an object'),
+    keys: each(key, isByKeyId, 'must be an object by key ids, 40 hexadecimal digits each'),
     revoked,
     ticketGeneration: generation,
   },

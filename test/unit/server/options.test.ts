@@ -70,6 +70,9 @@ test('what can be nobody is not revoked in silence, and the policy there was sta
 test('grants that are misspelt, or of another form, are told, and not taken for no limit', async () => {
   const client = { name: 'edge', identities: ['DNS:edge-1'] };
   const ofClient = (more: object) => ({ clients: [client, { ...client, ...more }] });
+  const ofKey = (name: string, rule: object) => ({ clients: [], keys: { [name]: rule } });
+  const id = 'AB'.repeat(20);
+  const BY_KEY_ID = '"grants".keys must be an object by key ids, 40 hexadecimal digits each.';
   const cases: readonly [grants: unknown, message: string][] = [
     [ofClient({ servername: ['a.example'] }), '"grants".clients.1.servername is no member that is known.'],
     [ofClient({ servernames: 'a.example' }), '"grants".clients.1.servernames must be an array of strings.'],
@@ -82,8 +85,9 @@ test('grants that are misspelt, or of another form, are told, and not taken for 
     [ofClient({ ratePerKey: {} }), '"grants".clients.1.ratePerKey.perSecond must be a number above 0.'],
     [ofClient({ tickets: {} }), '"grants".clients.1.tickets.group must be a string.'],
     [ofClient({ identities: undefined }), '"grants".clients.1.identities must be an array of strings.'],
-    [{ clients: [], keys: { ab: { use: ['sign'] } } }, '"grants".keys.ab.use is no member that is known.'],
-    [{ clients: [], keys: [] }, '"grants".keys must be an object.'],
+    [ofKey(id, { use: ['sign'] }), `"grants".keys.${id}.use is no member that is known.`],
+    [ofKey('www', { uses: ['sign'] }), BY_KEY_ID],
+    [{ clients: [], keys: [] }, BY_KEY_ID],
     [
       { clients: [], ticketGeneration: -1 },
       '"grants".ticketGeneration must be a whole number from 0 to 4,294,967,295.',
