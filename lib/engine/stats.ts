@@ -6,7 +6,7 @@ import { admissionStats } from './admission.ts';
 export interface EngineStats {
   /** Connections with a keyless key that are open, whatever their state. */
   readonly handshakes: number;
-  /** Handshakes whose job is paused on an operation. */
+  /** Handshakes, of servers and clients, whose job is paused on an operation. */
   readonly paused: number;
   /** Handshakes that wait for others to finish. */
   readonly queued: number;

@@ -42,7 +42,7 @@ import { type TicketKeyOptions, TicketKeys } from './ticket-keys.ts';
 export interface KeyServerOptions extends PolicyOptions, KeyServerCredentials {
   /** The keys it serves. */
   readonly keys: KeyStore;
-  /** Who may what; `undefined`: every client of `ca` may use every key. See {@link KeyServer.setGrants}. */
+  /** Who may what; `undefined`: every client of `ca` may use every key. Members that are not known, or of another form, are refused. See {@link KeyServer.setGrants}. */
   readonly grants?: GrantsOptions | undefined;
   /** Milliseconds in which a message is signed once only, whole ones; default 600,000; 0: a message may be signed again. */
   readonly replayWindowMs?: number | undefined;
