@@ -1,16 +1,14 @@
-/** The files of one audit log: `audit-<number of the first record, 12 digits at least>.log`, in the order of those numbers. */
+/** The files of one audit log: `audit-<number of the first record, 12 digits>.log`, in the order of those numbers. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-const NAME = /^audit-(\d{12}|[1-9]\d{12,15})\.log$/;
-
-const byNumber = (a: string, b: string) => a.length - b.length || (a < b ? -1 : 1);
+const NAME = /^audit-\d{12}\.log$/;
 
 /** @returns paths, oldest first */
 export function auditFiles(directory: string): string[] {
   return readdirSync(directory)
     .filter((name) => NAME.test(name))
-    .sort(byNumber)
+    .sort()
     .map((name) => join(directory, name));
 }
 
