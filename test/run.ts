@@ -24,7 +24,7 @@ const ALL_HANDSHAKES = '200000';
  * for its own copy of this package.
  */
 const ABOUT_THE_ENGINE =
-  /^tls\/(?:node-internals|node-callbacks|node-keys|addresses|called-twice|process-hold|premaster-version|time-outs|two-copies-by-name)\./;
+  /^tls\/(?:node-internals|node-callbacks|node-keys|addresses|called-twice|holder-behind|process-hold|premaster-version|time-outs|two-copies-by-name)\./;
 const parts = process.argv.slice(2).filter((word) => word !== ISOLATED && word !== LONG);
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
