@@ -7,13 +7,14 @@ import { LineOutput } from './line-output.ts';
 
 /** Those that are `undefined` are left out. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;
+
+/** @param fields or what makes them, if the line is printed at all */
+export type Print = (event: string, fields: Fields | (() => Fields)) => void;
+
 /** A number that is one in JSON, too. @param digits behind the point, at most */
 export function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
-
-/** @param fields or what makes them, if the line is printed at all */
-export type Print = (event: string, fields: Fields | (() => Fields)) => void;
 
 /** Words as they are, anything else as a JSON string in ASCII: a line can be taken apart again, and is one line. */
 function quoted(value: string | number): string {

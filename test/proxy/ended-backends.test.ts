@@ -226,7 +226,7 @@ for (const [how, end] of Object.entries(ENDS))
 /** What comes after the last of three pieces; as servers of Node.js 24 and 26 end some of many large answers. */
 const END_BY_RESET = frame(RST_STREAM, 0, 1, words(0));
 
-test('an answer of which all bytes have come that it announced is whole, however its stream ends', async () => {
+test('an answer of which all bytes have come that it announced is whole, also where its stream is reset without an error', async () => {
   const ends = ['RST_STREAM with NO_ERROR', 'RST_STREAM with CANCEL', 'GOAWAY and FIN'] as const;
   let end: (socket: Socket, id: number) => unknown;
   const server = framing((socket, id) => {
