@@ -119,6 +119,11 @@ export class Connection {
     return this.#state === 'ready';
   }
 
+  /** The credentials that it was made with. */
+  get secureContext(): tls.SecureContext {
+    return this.#settings.secureContext;
+  }
+
   /** Requests that somebody waits for. */
   get inFlight(): number {
     return this.#pending.waiting;

@@ -74,8 +74,7 @@ export class KnownServer implements TriedCandidate {
         new Link(() => this.#settings, settings.backOff, {
           onChange: () => this.#onLinkChange(),
           onAnswers: events.onAnswers,
-          mayConnect: () => at === 0 || (this.ready && !links[0]!.isOutdated),
-          mayRenew: () => at === 0 || links[0]!.isCurrent,
+          mayConnect: () => at === 0 || links.some(({ isCurrent }) => isCurrent),
         }),
       );
     }

@@ -18,10 +18,8 @@ export interface LinkEvents {
   onChange(): void;
   /** There is room for more requests. */
   onAnswers(): void;
-  /** A spare connects only while the key server is known to be there, and is not tried with newer credentials: one attempt at a time is enough to find out. */
+  /** A spare connects only while the key server is known to be there, and to accept the credentials: one attempt at a time is enough to find out. */
   mayConnect(): boolean;
-  /** So it does with newer credentials while it serves with others: one attempt at a time is enough to find out whether they are accepted. */
-  mayRenew(): boolean;
 }
 
 /** A connection that does not even live so long counts as one more failure in a row. */
@@ -39,8 +37,6 @@ export class Link {
   #connection: Connection | undefined;
   /** Connects with newer credentials while the other one still serves. */
   #successor: Connection | undefined;
-  /** There are newer credentials than those of the connection. */
-  #isOutdated = false;
   /** Whose last answers are awaited. */
   readonly #leaving = new Set<Connection>();
   #alarm: Alarm | undefined;
@@ -86,12 +82,7 @@ export class Link {
 
   /** It is ready, by the credentials that there are now. */
   get isCurrent(): boolean {
-    return this.state === 'ready' && !this.#isOutdated;
-  }
-
-  /** It is ready, by credentials older than those: whether these are accepted is not known. */
-  get isOutdated(): boolean {
-    return this.state === 'ready' && this.#isOutdated;
+    return this.connection?.secureContext === this.#settings().secureContext;
   }
 
   /** Worth waiting for: it is being connected, or was ready until now and will soon be again. */
@@ -140,16 +131,16 @@ export class Link {
   renew(): void {
     this.#successor?.destroy(closedError());
     this.#successor = undefined;
-    if (this.state === 'ready') {
-      this.#isOutdated = true;
-      this.#renewIfOutdated();
-    } else if (this.state === 'connecting') this.#startAgain();
-    else this.hurry();
+    const { state } = this;
+    if (state === 'ready') this.#renewIfOutdated();
+    else if (state === 'connecting') this.#startAgain();
+    // However short ago the old ones were tried.
+    else if (state === 'waiting' && this.#events.mayConnect()) this.#connect();
   }
 
   #renewIfOutdated(): void {
-    if (!this.#isOutdated || this.state !== 'ready' || this.#successor !== undefined) return;
-    if (this.#events.mayRenew()) this.#succeed();
+    if (this.state !== 'ready' || this.isCurrent || this.#successor !== undefined) return;
+    if (this.#events.mayConnect()) this.#succeed();
   }
 
   /** Not a failure, and nobody sees a moment without an attempt: operations that wait for this one wait on. */
@@ -196,7 +187,6 @@ export class Link {
     this.#alarm?.cancel();
     this.#alarm = undefined;
     this.readyAt = undefined;
-    this.#isOutdated = false;
     this.#connection = this.#open();
   }
 
@@ -284,7 +274,6 @@ export class Link {
   #promote(): void {
     this.#connection = this.#successor;
     this.#successor = undefined;
-    this.#isOutdated = false;
   }
 
   #fail(error: KeylessError, lived: boolean): void {

@@ -139,6 +139,44 @@ test('while one connection tries newer credentials in vain, those that are lost 
   await until(() => stats().ready === COUNT);
 });
 
+test('nor do they when the first one is lost, too, as long as none has been accepted', async () => {
+  const COUNT = 8;
+  const server = await badServer();
+  const clock = new ManualClock();
+  const keys = edgeTo([server], { connectionsPerServer: COUNT, clock });
+  const stats = () => keys.stats().servers[0]!;
+  await until(() => stats().ready === COUNT);
+  const stranger = await (await makeAuthority('Another authority')).issue({ type: 'p256', usage: 'client' });
+  keys.setCredentials({ ...setup.edgeOptions, cert: stranger.certPem, key: stranger.keyPem });
+  await until(() => stats().failures === 1);
+  const lost = [...server.sockets].slice(0, COUNT / 2);
+  for (const socket of lost) socket.destroy();
+  await until(() => stats().failures === 1 + lost.length);
+  const before = server.connections;
+  clock.advance(100);
+  await until(() => stats().failures === 2 + lost.length);
+  assert.equal(server.connections, before + 1);
+  assert.ok((await sign(keys)).length >= 68, 'the others serve');
+  keys.setCredentials(setup.edgeOptions);
+  // The first, and those that are renewed.
+  await until(() => stats().connections === COUNT + 1 + (COUNT - lost.length));
+  clock.advance(1000);
+  await until(() => stats().ready === COUNT);
+});
+
+test('other credentials are tried at once, however short ago others were refused, and waited for', async () => {
+  const server = await badServer();
+  const stranger = await (await makeAuthority('Another authority')).issue({ type: 'p256', usage: 'client' });
+  const refused = { cert: stranger.certPem, key: stranger.keyPem };
+  const keys = edgeTo([server], { ...refused, clock: new ManualClock() });
+  await assert.rejects(keys.ready(), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
+  await assert.rejects(sign(keys), { code: 'ERR_KEYLESS_NO_KEY_SERVER' });
+  keys.setCredentials(setup.edgeOptions);
+  const signed = sign(keys);
+  await keys.ready();
+  assert.ok((await signed).length >= 68);
+});
+
 test('what was signed on a connection that was lost is signed no more there: the loss is the error', async () => {
   const one = await badServer();
   const alone = edgeTo([one], { connectionsPerServer: 1 });
