@@ -35,13 +35,11 @@ export class LineOutput {
   write(line: string): boolean {
     if (this.#gone) return true;
     const bytes = Buffer.byteLength(line);
-    if (this.#unreadBytes + bytes > MAX_UNREAD_BYTES) return false;
-    this.#unreadBytes += bytes;
-    const last = this.#chunks.length - 1;
-    if (last >= 0 && this.#chunks[last]!.length + bytes <= CHUNK_BYTES) this.#chunks[last] += line;
-    else this.#chunks.push(line);
+    const hasRoom = this.#unreadBytes + bytes <= MAX_UNREAD_BYTES;
+    if (hasRoom) this.#add(line, bytes);
+    // Also without room: a full disk may have some again, and nobody else would notice.
     if (!this.#writing) this.#write();
-    return true;
+    return hasRoom;
   }
 
   /** Resolves when all is written, or cannot be. */
@@ -50,6 +48,13 @@ export class LineOutput {
       this.#waiting.push(resolve);
       if (!this.#writing) this.#write();
     });
+  }
+
+  #add(line: string, bytes: number): void {
+    this.#unreadBytes += bytes;
+    const last = this.#chunks.length - 1;
+    if (last >= 0 && this.#chunks[last]!.length + bytes <= CHUNK_BYTES) this.#chunks[last] += line;
+    else this.#chunks.push(line);
   }
 
   #write(): void {

@@ -1,20 +1,27 @@
 /** What a key server prints: whole lines, no more of one kind than a disk can bear, and all of them at the end. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 const CLOCK = new URL('../../../lib/clock.js', import.meta.url).href;
 const MODULE = new URL('../../../lib/cli/event-lines.js', import.meta.url).href;
 
-/** Runs a program that has `lines`; @returns what it printed */
-function printed(json: boolean, program: string): string[] {
-  const source = `import { eventLines } from ${JSON.stringify(MODULE)};
+function sourceOf(json: boolean, program: string): string {
+  return `import { eventLines } from ${JSON.stringify(MODULE)};
     let now = 0;
     const { systemClock } = await import(${JSON.stringify(CLOCK)});
     const lines = eventLines(${json}, { ...systemClock, now: () => now }, new Set(['request']));
     const { print } = lines;
     ${program}
     await lines.end();`;
+}
+
+/** Runs a program that has `lines`; @returns what it printed */
+function printed(json: boolean, program: string): string[] {
+  const source = sourceOf(json, program);
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', source], {
     encoding: 'utf8',
     maxBuffer: 16_777_216,
@@ -85,3 +92,32 @@ for (const json of [false, true]) {
     );
   });
 }
+
+test('a full disk: lines go on when there is room again, whatever was left out', (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'keyless-tls-lines-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const log = join(folder, 'log');
+  const source = sourceOf(
+    false,
+    `import { statSync, truncateSync } from 'node:fs';
+    import { setImmediate } from 'node:timers/promises';
+    const log = ${JSON.stringify(log)};
+    for (let at = 0; at < 30_000; at += 1) {
+      print('request', { path: '${'x'.repeat(100)}' });
+      if (at % 100 === 0) await setImmediate();
+    }
+    truncateSync(log);
+    while (statSync(log).size === 0) {
+      print('request', { path: '/again' });
+      await setImmediate();
+    }`,
+  );
+  const args = ['-c', 'ulimit -f 64; exec "$@"', 'sh', process.execPath, '--input-type=module', '-e', source];
+  const { status, stderr } = spawnSync('sh', args, {
+    stdio: ['ignore', openSync(log, 'a'), 'pipe'],
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.match(readFileSync(log, 'utf8'), /request path=x{100}\n/);
+});
