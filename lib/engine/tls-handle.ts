@@ -56,9 +56,10 @@ export interface TlsHandle {
 }
 
 /** That of a TLS socket stands on another again. */
-interface SocketBelow {
+export interface SocketBelow {
   /** `null` from its destroy() on. */
   readonly _handle: Pick<TlsHandle, '_parentWrap'> | null;
+  destroy(error?: Error): unknown;
 }
 
 /** @returns what stands for the stream of the user's below; `undefined`: there is a socket of Node's */

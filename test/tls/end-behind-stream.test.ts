@@ -25,6 +25,8 @@ interface Case {
   readonly flight: number;
   /** That one is not as it was sent, at its very end. */
   readonly isBroken?: boolean;
+  /** Whoever made the stream that ends destroys it a turn later, as those do that stand on a connection. */
+  readonly closes?: boolean;
 }
 
 const CASES: Readonly<Record<string, Case>> = {
@@ -101,12 +103,13 @@ async function visit(side: Side, key: string, each: Case, end: (typeof ENDS)[str
   const { certPem: cert, keyPem } = issued;
   const own = side.tls.createSecureContext({ cert, key, ...options });
   const native = tls.createSecureContext({ cert, key: keyPem, ...options });
+  if (each.closes) clientEnd.once('end', () => setImmediate(() => clientEnd.destroy()));
   const of = (end: Role) => ({ secureContext: end === role ? own : native, rejectUnauthorized: false });
   const requestCert = role === 'client';
   const server = new tls.TLSSocket(serverEnd as Socket, { isServer: true, requestCert, ...of('server') });
   const client = tls.connect({ socket: clientEnd as Socket, ...of('client') });
   server.on('error', () => client.destroy());
-  client.on('error', () => server.destroy());
+  client.on(each.closes ? 'close' : 'error', () => server.destroy());
   const log = { server: [] as string[], client: [] as string[] };
   const closed = Promise.all([watch(server, log.server), watch(client, log.client)]);
   // A server that waits for the client's Finished waits on.
@@ -120,6 +123,14 @@ for (const [name, each] of Object.entries(CASES)) {
   for (const [when, end] of Object.entries(ENDS)) {
     parity(`the stream of ${name}, ends ${when}`, (side) => visit(side, side.key(issued), each, end));
   }
+}
+
+/** Natively the server has had the answer; here it is not worth one any more. */
+for (const [when, end] of Object.entries(ENDS)) {
+  parity(`the stream of a client, TLS 1.2, ends ${when} and is closed`, async (side) => {
+    const each: Case = { role: 'client', options: { maxVersion: 'TLSv1.2' }, flight: 1, closes: true };
+    return (await visit(side, side.key(issued), each, end)).client;
+  });
 }
 
 /** Longer than a peer that has ended its side is waited for where it may have gone. */
