@@ -24,6 +24,7 @@
         "native/system_call_filter.cc",
         "native/key_record.cc",
         "native/loop_turn.cc",
+        "native/message_hash.cc",
         "native/node_streams.cc",
         "native/openssl/saved_error.cc",
         "native/operation.cc",

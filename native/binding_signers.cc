@@ -1,10 +1,12 @@
 #include "binding.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "digest_signer.h"
+#include "message_hash.h"
 #include "signing_threads.h"
 
 namespace keyless {
@@ -43,6 +45,25 @@ Napi::Value SignatureBytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(signer->max_bytes()));
 }
 
+// createMessageHash(name): a value for isDigest(); undefined: OpenSSL has no such hash here.
+Napi::Value CreateMessageHash(const Napi::CallbackInfo& info) {
+  std::unique_ptr<MessageHash> hash = MessageHash::Create(info[0].As<Napi::String>().Utf8Value().c_str());
+  if (hash == nullptr) return info.Env().Undefined();
+  const auto value = Napi::External<MessageHash>::New(info.Env(), hash.get(),
+                                                      [](Napi::Env, MessageHash* owned) { delete owned; });
+  if (!value.IsEmpty()) hash.release();
+  return value;
+}
+
+// isDigest(hash, message, digest): whether it is the message's.
+Napi::Value IsDigest(const Napi::CallbackInfo& info) {
+  MessageHash* hash = info[0].As<Napi::External<MessageHash>>().Data();
+  const auto message = info[1].As<Napi::Uint8Array>();
+  const auto digest = info[2].As<Napi::Uint8Array>();
+  const bool is = hash->Matches(message.Data(), message.ByteLength(), digest.Data(), digest.ByteLength());
+  return Napi::Boolean::New(info.Env(), is);
+}
+
 // startSigning(threads, onSigned): how many threads there are now, which call onSigned() in a turn of the loop when there is
 // something to take; 0: none. Once for each environment.
 Napi::Value StartSigning(const Napi::CallbackInfo& info) {
@@ -71,21 +92,27 @@ Napi::Value QueueDigests(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), added);
 }
 
-// takeSigned(callback): callback(id, signatures, milliseconds of CPU) for each job that is done, with an empty signature for
-// each that failed.
+// takeSigned(callback): callback(id, signatures, sizes, milliseconds of CPU) for each job that is done: its signatures one after
+// the other in one piece of memory (one of its own would cost each more than the rest of its way back), and how many bytes each
+// has; 0: it failed.
 void TakeSigned(const Napi::CallbackInfo& info) {
   SigningThreads* threads = Environment::Of(info)->signing_threads();
   if (threads == nullptr) return;
   for (const std::unique_ptr<SigningJob>& job : threads->TakeSigned()) {
     job->GiveBack();
     const Napi::HandleScope scope(info.Env());
-    Napi::Array signatures = Napi::Array::New(info.Env(), job->size());
+    const auto signatures = Napi::Buffer<uint8_t>::New(info.Env(), job->signature_bytes());
+    Napi::Array sizes = Napi::Array::New(info.Env(), job->size());
+    // The environment is being ended: nobody waits any more.
+    if (signatures.IsEmpty() || sizes.IsEmpty()) return;
+    uint8_t* end = signatures.Data();
     for (uint32_t index = 0; index < job->size(); index += 1) {
       const std::vector<uint8_t>& signature = job->signature(index);
-      signatures.Set(index, Napi::Buffer<uint8_t>::Copy(info.Env(), signature.data(), signature.size()));
+      end = std::copy(signature.begin(), signature.end(), end);
+      sizes.Set(index, static_cast<double>(signature.size()));
     }
     const auto milliseconds = Napi::Number::New(info.Env(), job->milliseconds());
-    info[0].As<Napi::Function>().Call({Napi::Number::New(info.Env(), job->id()), signatures, milliseconds});
+    info[0].As<Napi::Function>().Call({Napi::Number::New(info.Env(), job->id()), signatures, sizes, milliseconds});
   }
 }
 
@@ -100,6 +127,8 @@ void ExportSigners(const CopyFunctions& functions) {
   functions.Add("createDigestSigner", CreateDigestSigner);
   functions.Add("signDigest", SignInto<&DigestSigner::Sign>);
   functions.Add("signMessage", SignInto<&DigestSigner::SignMessage>);
+  functions.Add("createMessageHash", CreateMessageHash);
+  functions.Add("isDigest", IsDigest);
   functions.Add("startSigning", StartSigning);
   functions.Add("queueDigests", QueueDigests);
   functions.Add("takeSigned", TakeSigned);

@@ -94,6 +94,12 @@ void SigningJob::Run() {
   milliseconds_ = CpuMilliseconds() - since;
 }
 
+size_t SigningJob::signature_bytes() const {
+  size_t bytes = 0;
+  for (const Task& task : tasks_) bytes += task.signature.size();
+  return bytes;
+}
+
 void SigningJob::GiveBack() { signers_.clear(); }
 
 size_t SigningThreads::Start(size_t threads) {

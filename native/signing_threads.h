@@ -37,6 +37,8 @@ class SigningJob {
   size_t size() const { return tasks_.size(); }
   // Of the thread's CPU, for all of it: how long the machine had other things to do says nothing about the keys.
   double milliseconds() const { return milliseconds_; }
+  // Of all signatures.
+  size_t signature_bytes() const;
   // Empty: it failed.
   const std::vector<uint8_t>& signature(size_t index) const { return tasks_[index].signature; }
 

@@ -8,6 +8,7 @@ import { endianness } from 'node:os';
 import { KeylessError } from '../errors.ts';
 import { findBinary, isInPlace } from './binary.ts';
 import type { PskQuestion } from './psk-question.ts';
+import type { RawDigestSigner, RawMessageHash, TakeSignatures } from './raw-signers.ts';
 
 /** Where a handshake stands; what a step returns (native/handshake.h, HandshakeState). */
 export const HandshakeStep = {
@@ -71,10 +72,6 @@ export interface RawEndpointOptions {
   readonly maxVersion: number | undefined;
   readonly requestCert: boolean;
 }
-
-/** The addon's own, of createDigestSigner. */
-declare const RAW_DIGEST_SIGNER: unique symbol;
-export type RawDigestSigner = { readonly [RAW_DIGEST_SIGNER]: true };
 
 /** What the binary has for everybody who loads it. */
 interface Binary {
@@ -179,9 +176,11 @@ export interface Addon {
   signatureBytes(signer: RawDigestSigner): number;
   signDigest(signer: RawDigestSigner, digest: Uint8Array, into: Uint8Array): number;
   signMessage(signer: RawDigestSigner, message: Uint8Array, into: Uint8Array): number;
+  createMessageHash(name: string): RawMessageHash | undefined;
+  isDigest(hash: RawMessageHash, message: Uint8Array, digest: Uint8Array): boolean;
   startSigning(threads: number, onSigned: () => void): number;
   queueDigests(id: number, signers: readonly RawDigestSigner[], digests: readonly Uint8Array[]): boolean;
-  takeSigned(callback: (id: number, signatures: readonly Buffer[], cpuMs: number) => void): void;
+  takeSigned(callback: TakeSignatures): void;
   holdForSigning(hold: boolean): void;
 }
 
@@ -258,6 +257,8 @@ const FUNCTIONS = [
   'signatureBytes',
   'signDigest',
   'signMessage',
+  'createMessageHash',
+  'isDigest',
   'startSigning',
   'queueDigests',
   'takeSigned',

@@ -4,9 +4,12 @@
  */
 import { availableParallelism } from 'node:os';
 import { isUint8Array } from 'node:util/types';
+import { markAsUntransferable } from 'node:worker_threads';
+import { Bag, type InBag, OUTSIDE } from '../bag.ts';
 import { KeylessError } from '../errors.ts';
 import { setImmediate } from '../timers.ts';
-import { addon, type RawDigestSigner } from './addon.ts';
+import { addon } from './addon.ts';
+import type { RawDigestSigner } from './raw-signers.ts';
 
 interface Task {
   readonly signer: RawDigestSigner;
@@ -15,6 +18,12 @@ interface Task {
   readonly here: () => Uint8Array;
   readonly resolve: (signature: Uint8Array) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** Tasks that a thread has begun. */
+interface Go extends InBag {
+  readonly id: number;
+  readonly tasks: readonly Task[];
 }
 
 /** A go takes so much of a thread's time at most: the last signature waits for all. More of them in one wins little. */
@@ -29,7 +38,7 @@ const MEMORY = 0.8;
 let threads = Math.min(availableParallelism(), MAX_THREADS);
 let started = false;
 let waiting: Task[] = [];
-const running = new Map<number, readonly Task[]>();
+const running = new Bag<Go>();
 let lastId = 0;
 let msPerSignature = EXPECTED_MS;
 
@@ -62,14 +71,19 @@ function failed(): Error {
   return new Error('OpenSSL does not sign this digest');
 }
 
-function settle(id: number, signatures: readonly Buffer[], cpuMs: number): void {
-  const tasks = running.get(id)!;
-  running.delete(id);
+function settle(id: number, signatures: Buffer, sizes: readonly number[], cpuMs: number): void {
+  const go = running.find((each) => each.id === id)!;
+  running.delete(go);
+  const { tasks } = go;
   msPerSignature = MEMORY * msPerSignature + ((1 - MEMORY) * cpuMs) / tasks.length;
+  // As Node's own pool: whoever transferred one signature would take the others with it.
+  markAsUntransferable(signatures.buffer);
+  let start = 0;
   tasks.forEach(({ resolve, reject }, index) => {
-    const signature = signatures[index]!;
-    if (signature.length > 0) resolve(signature);
+    const end = start + sizes[index]!;
+    if (end > start) resolve(signatures.subarray(start, end));
     else reject(failed());
+    start = end;
   });
 }
 
@@ -127,7 +141,7 @@ function queue(tasks: readonly Task[]): void {
     for (const { reject } of tasks) reject(failed());
     return;
   }
-  running.set(lastId, tasks);
+  running.add({ id: lastId, tasks, place: OUTSIDE });
   if (running.size === 1) addon().holdForSigning(true);
 }
 

@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeylessError } from '../errors.ts';
 import { readGuarded } from './guarded-file.ts';
-import { hex, namesOf } from './key-names.ts';
+import { KeyIndex } from './key-index.ts';
 import type { KeyProblem, KeySelector, KeyStore, StoredKey } from './key-store.ts';
 import { pemKey } from './pem-key.ts';
 import { isAsItWas, type SeenFile, seeFile } from './seen-file.ts';
@@ -173,15 +173,6 @@ function listKeyFiles(directory: string): string[] {
   }
 }
 
-/** Every key by each of its names. */
-function indexOf(keys: readonly StoredKey[]): ReadonlyMap<string, StoredKey> {
-  const index = new Map<string, StoredKey>();
-  for (const key of keys) {
-    for (const name of namesOf(key)) index.set(name!, key);
-  }
-  return index;
-}
-
 function labelsOf(keys: readonly StoredKey[]): ReadonlyMap<string, readonly StoredKey[]> {
   const labels = new Map<string, StoredKey[]>();
   for (const key of keys) {
@@ -194,13 +185,13 @@ function labelsOf(keys: readonly StoredKey[]): ReadonlyMap<string, readonly Stor
 
 /** A key store over keys that are already loaded. */
 export function keyStoreOf(keys: readonly StoredKey[]): Required<KeyStore> {
-  const index = indexOf(keys);
+  const index = new KeyIndex(keys);
   const labels = labelsOf(keys);
   return {
     named: (label) => labels.get(label) ?? [],
     find({ keyId, certificateDigest }: KeySelector) {
       const selector = keyId ?? certificateDigest;
-      return selector === undefined ? undefined : index.get(hex(selector));
+      return selector === undefined ? undefined : index.find(selector);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** What a key server does at all, for anybody: the first gate, before any key is looked for. */
+import { isDigestOf } from '../engine/message-digest.ts';
 import { KeylessError } from '../errors.ts';
-import { digestOf } from '../protocol/digests.ts';
 import { fitsContext, SIGNING_CONTEXTS } from '../protocol/handshake-message.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
 import { asKeyId } from './key-names.ts';
@@ -75,9 +75,7 @@ function refuseMessage(
   message: Uint8Array,
   { method, digest, context }: SignRequest,
 ): Refusal | undefined {
-  if (method.hash !== undefined && Buffer.compare(digestOf(method.hash, message), digest!) !== 0) {
-    return 'digest-mismatch';
-  }
+  if (method.hash !== undefined && !isDigestOf(method.hash, message, digest!)) return 'digest-mismatch';
   if (contexts.has('tls12-client')) return undefined;
   // It must look like a key that is not there: whoever tries learns nothing about the keys.
   if (context === undefined) return 'not-a-handshake';

@@ -4,6 +4,10 @@ import type { SignRequest } from '../protocol/request-decoder.ts';
 const [HAS_MESSAGE, HAS_SERVERNAME] = [1, 2] as const;
 const DIGEST_AT = 2;
 
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
 /** Its members are `private` to TypeScript only: every operation makes one, and Node 20 is slow with `#` members. */
 export class RequestName {
   private readonly method: number;
@@ -34,6 +38,17 @@ export class RequestName {
     into.set(this.digest, at + DIGEST_AT);
     into.set(this.keyId, keyAt);
     if (this.servername !== undefined) into.set(this.servername, keyAt + this.keyId.length);
+  }
+
+  /** Whether it is of the same request. */
+  equals(other: RequestName): boolean {
+    return (
+      isSame(this.digest, other.digest) &&
+      isSame(this.keyId, other.keyId) &&
+      this.method === other.method &&
+      this.parts === other.parts &&
+      (this.servername === undefined || isSame(this.servername, other.servername!))
+    );
   }
 
   bytes(): Buffer {

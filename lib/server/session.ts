@@ -6,6 +6,7 @@
  * request that was read is answered unless the connection goes first. Reading stops while too much is in flight or unread, of this connection or of its client ({@link ClientShare}).
  */
 import type { TLSSocket } from 'node:tls';
+import { Bag, type InBag, OUTSIDE } from '../bag.ts';
 import type { Alarm, Clock } from '../clock.ts';
 import { internals } from '../engine/tls-handle.ts';
 import { KeylessError } from '../errors.ts';
@@ -56,7 +57,7 @@ export interface SessionHost {
 const UNREAD_MS = 10_000;
 
 /** A request whose answer takes time. */
-interface Pending {
+interface Pending extends InBag {
   readonly id: number;
   /** Of its frame. */
   readonly bytes: number;
@@ -89,7 +90,7 @@ export class Session implements Reader, AskingConnection {
   readonly #outbox: Outbox;
   /** Of the decoder, as the client's share knows them. */
   #bytes = 0;
-  readonly #pending = new Set<Pending>();
+  readonly #pending = new Bag<Pending>();
   #closing = false;
   /** Of requests that had come when it began to close: they are still served. */
   #owedBytes = 0;
@@ -169,7 +170,7 @@ export class Session implements Reader, AskingConnection {
   giveUp(): void {
     this.#closing = true;
     this.#owedBytes = 0;
-    for (const pending of this.#pending) this.#settle(pending, 'ending');
+    for (const pending of this.#pending.members()) this.#settle(pending, 'ending');
     this.work();
   }
 
@@ -318,7 +319,7 @@ export class Session implements Reader, AskingConnection {
       this.#answer(id, record, outcome, asking);
       return;
     }
-    const pending = { id, bytes, record, asking };
+    const pending = { id, bytes, record, asking, place: OUTSIDE };
     this.#pending.add(pending);
     this.#share.begin(bytes);
     outcome.then(

@@ -2,6 +2,7 @@
  * One message is signed once. The client that had it signed may ask again, when the answer was lost with its connection: it
  * gets the signature that was made, or that is being made. Whoever else asks is refused, and so is what asks for anything else.
  */
+import { Bag, type InBag, OUTSIDE } from '../bag.ts';
 import type { SignRequest } from '../protocol/request-decoder.ts';
 import type { Asking, Outcome, PatientAsker } from './asking.ts';
 import type { Grant } from './grants.ts';
@@ -46,7 +47,8 @@ class Askers implements PatientAsker {
   }
 }
 
-interface UnderWay {
+interface UnderWay extends InBag {
+  readonly name: RequestName;
   /** `undefined`: it waits for nothing, whoever asks. */
   readonly askers: Askers | undefined;
   readonly outcome: Promise<Outcome>;
@@ -62,8 +64,8 @@ export interface ToSign {
 export class SignedOnce {
   readonly #guard: ReplayGuard;
   readonly #recent: RecentSignatures;
-  /** By client and name. */
-  readonly #underWay = new Map<string, UnderWay>();
+  /** Of each client that waits for any. */
+  readonly #underWay = new Map<string, Bag<UnderWay>>();
 
   constructor(guard: ReplayGuard, recent: RecentSignatures) {
     this.#guard = guard;
@@ -89,19 +91,20 @@ export class SignedOnce {
     const askers = key.workplace === undefined ? undefined : new Askers(asking);
     const outcome = sign(askers ?? asking);
     if (!(outcome instanceof Promise)) return this.#keep(name, client, ticket, outcome);
-    const place = placeOf(name, client);
     const end = (result: Outcome): Outcome => {
-      this.#underWay.delete(place);
+      this.#end(underWay, client);
       return this.#keep(name, client, ticket, result);
     };
     const settled = outcome.then(end, () => end('failed'));
-    this.#underWay.set(place, { askers, outcome: settled });
+    const underWay: UnderWay = { name, askers, outcome: settled, place: OUTSIDE };
+    this.#begin(underWay, client);
     return settled;
   }
 
   #again(name: RequestName, asking: Asking): Outcome | Promise<Outcome> {
     const { client } = asking;
-    const underWay = this.#underWay.get(placeOf(name, client));
+    // Repeats are rare, and a client has no more requests under way than it may have in hand.
+    const underWay = this.#underWay.get(client)?.find((each) => each.name.equals(name));
     const answer = underWay?.outcome ?? this.#recent.find(name, client);
     // It is of somebody else, or for something else, or of long ago: also where fingerprints alone were the same.
     if (answer === undefined) return 'replayed';
@@ -110,13 +113,24 @@ export class SignedOnce {
     return answer;
   }
 
+  #begin(underWay: UnderWay, client: string): void {
+    let all = this.#underWay.get(client);
+    if (all === undefined) {
+      all = new Bag();
+      this.#underWay.set(client, all);
+    }
+    all.add(underWay);
+  }
+
+  #end(underWay: UnderWay, client: string): void {
+    const all = this.#underWay.get(client)!;
+    all.delete(underWay);
+    if (all.size === 0) this.#underWay.delete(client);
+  }
+
   #keep(name: RequestName, client: string, ticket: ReplayTicket, outcome: Outcome): Outcome {
     if (typeof outcome === 'string') ticket.release();
     else this.#recent.keep(name, client, outcome);
     return outcome;
   }
-}
-
-function placeOf(name: RequestName, client: string): string {
-  return `${client} ${name.bytes().toString('latin1')}`;
 }

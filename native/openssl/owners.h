@@ -22,6 +22,7 @@ using Owner = std::unique_ptr<T, FreeWith<T, Free>>;
 using BioOwner = Owner<BIO, BIO_free_all>;
 using PkeyOwner = Owner<EVP_PKEY, EVP_PKEY_free>;
 using PkeyCtxOwner = Owner<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
+using MdOwner = Owner<EVP_MD, EVP_MD_free>;
 using MdCtxOwner = Owner<EVP_MD_CTX, EVP_MD_CTX_free>;
 using SslOwner = Owner<SSL, SSL_free>;
 using SslCtxOwner = Owner<SSL_CTX, SSL_CTX_free>;

@@ -8,12 +8,13 @@ import { posix } from 'node:path';
 import { codeOf } from './source-tree.ts';
 
 const TIME = ['clock', 'deadlines', 'patience', 'timers', 'turn'];
-const CHAIN = ['errors', ...TIME, 'protocol', 'signing', 'client', 'keys', 'engine', 'fleet'];
+const CHAIN = ['errors', 'bag', ...TIME, 'protocol', 'signing', 'client', 'keys', 'engine', 'fleet'];
 const FACES = ['tls', 'https', 'http2'];
 
 /** What each layer may import besides itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   errors: [],
+  bag: [],
   clock: ['timers'],
   deadlines: ['clock', 'timers'],
   patience: ['clock', 'timers'],
@@ -23,14 +24,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   signing: ['errors', 'protocol'],
   client: ['errors', ...TIME, 'protocol'],
   keys: ['errors', 'clock', 'protocol', 'signing', 'client'],
-  engine: ['errors', ...TIME, 'keys'],
+  engine: ['errors', 'bag', ...TIME, 'keys'],
   fleet: ['errors', 'clock', 'patience', 'protocol', 'client', 'keys', 'engine'],
   tls: ['errors', 'keys', 'engine'],
   https: ['errors', 'keys', 'engine'],
   http2: ['errors', 'keys', 'engine'],
   'handshake-metrics': [],
   metrics: ['keys', 'handshake-metrics'],
-  server: ['errors', 'clock', 'protocol', 'signing', 'engine'],
+  server: ['errors', 'bag', 'clock', 'protocol', 'signing', 'engine'],
   keepers: [...CHAIN, 'server'],
   index: [...CHAIN, 'server', 'keepers', 'tls'],
   wrap: [...CHAIN, 'server', 'keepers', ...FACES, 'index'],
