@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
  * Of a connection that breaks the work hears before it hears of the end that broke it; and of a terminal's signal, perhaps, after its
  * children's ends.
  */
-const HEARD_MS = 1000;
+export const HEARD_MS = 1000;
 
 /**
  * @param ended rejects where the work has ended, or what it needs

@@ -1,9 +1,11 @@
 /** Asks questions one after the other, and reports. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { thisEnvironment, withheldWarning } from './environment.ts';
 import { loadWarning, type Machine, thisMachine } from './machine.ts';
 import { paceWarning } from './pace.ts';
 import { Progress, type ProgressOutput } from './progress.ts';
 import type { Answer, Answered, Question } from './question.ts';
+import { HEARD_MS } from './reason.ts';
 import type { Report } from './report.ts';
 import { CONCURRENT, type Scale } from './scale.ts';
 import { inWorkshops } from './session.ts';
@@ -68,6 +70,8 @@ async function ask(question: Question, workshops: Workshops): Promise<Answered> 
     return await asked(question, await workshops.current());
   } catch (error) {
     workshops.discard().catch(() => undefined);
+    // Where a signal to all of them ended what it needed, there is no report: this process may hear of it after their ends.
+    await pause(HEARD_MS);
     const warnings = [`This was not measured: ${(error as Error).message}`];
     const { name, title } = question;
     return { name, title, failed: true, rounds: 0, ...NOTHING, warnings };

@@ -16,6 +16,7 @@ import { textReport } from '../../../../lib/cli/bench/report.ts';
 import { askAll } from '../../../../lib/cli/bench/run.ts';
 import { takeSample } from '../../../../lib/cli/bench/sample.ts';
 import { CONCURRENT, type Scale } from '../../../../lib/cli/bench/scale.ts';
+import { Interrupted } from '../../../../lib/cli/bench/session.ts';
 import { TARGETS } from '../../../../lib/cli/bench/targets.ts';
 import { type EdgeName, Workshop } from '../../../../lib/cli/bench/workshop.ts';
 import { reportWith, roundsIn } from '../../../helpers/bench.ts';
@@ -190,6 +191,15 @@ test('a question that fails has no figures, says why, and takes no other one wit
     { name: 'miscounted', failed: false, words: ['well'], warnings: [] },
     { name: 'disturbed', failed: false, words: ['well'], warnings: [] },
   ]);
+});
+
+test('a signal to all processes is heard after the end of the key server that it ended: nothing is reported', async () => {
+  const killed = asked('killed', ({ keyServer: { child, ended } }) => {
+    ended.then(() => setTimeout(() => process.kill(process.pid, 'SIGTERM'), 600));
+    child.kill('SIGKILL');
+    return new Promise(() => undefined);
+  });
+  await assert.rejects(askAll([killed], TINY, { write: () => undefined }), Interrupted);
 });
 
 test('requests that the key server refuses measure nothing', async () => {
