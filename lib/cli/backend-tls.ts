@@ -5,8 +5,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { KeylessError } from '../errors.ts';
+import { certificateBlocks, requireCertificate } from '../protocol/pem-certificates.ts';
 import type { BackendCredentials, BackendTls } from '../proxy/backend-tls.ts';
-import { certificateBlocks, requireCertificate } from '../server/credentials.ts';
 import { readStub } from '../wrap/stub.ts';
 import { UsageError } from './command.ts';
 import { certificateOption, readOption } from './pem-option.ts';

@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { pemBlocks } from '../protocol/pem-blocks.ts';
 import { readBounded } from '../server/guarded-file.ts';
-import { pemBlocks } from '../server/pem-blocks.ts';
 import { UsageError } from './command.ts';
 
 const HINT = 'keyless-tls check --help';

@@ -9,6 +9,7 @@ import { type ResolveSrv, type SrvSettings, SrvWatch } from '../client/srv-watch
 import { type Clock, systemClock } from '../clock.ts';
 import { KeylessError } from '../errors.ts';
 import { groupsOfEdge } from '../protocol/key-exchange.ts';
+import { requireWholeCertificates } from '../protocol/pem-certificates.ts';
 import { isGiven } from '../protocol/pem-given.ts';
 import { SIGNING_METHODS } from '../protocol/schemes.ts';
 import type { PrivateKey, SignatureScheme } from './private-key.ts';
@@ -131,6 +132,7 @@ export function secureContextOf(credentials: EdgeCredentials): tls.SecureContext
     if (isGiven(value)) continue;
     throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', `connectKeyServers() needs "${name}", PEM.`);
   }
+  requireWholeCertificates({ cert, ca });
   return tls.createSecureContext({
     cert,
     key,

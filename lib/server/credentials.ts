@@ -1,10 +1,10 @@
 /** Who a key server is to its clients, and which clients it lets in: what its TLS is made of. */
-import { constants, X509Certificate } from 'node:crypto';
+import { constants } from 'node:crypto';
 import type tls from 'node:tls';
 import { KeylessError } from '../errors.ts';
 import { cheapGroups } from '../protocol/key-exchange.ts';
+import { requireWholeCertificates } from '../protocol/pem-certificates.ts';
 import { isGiven } from '../protocol/pem-given.ts';
-import { type PemBlock, pemBlocks } from './pem-blocks.ts';
 import { splitLists } from './revocation-list.ts';
 
 type Pem = tls.SecureContextOptions['cert'];
@@ -43,32 +43,7 @@ export function requireOption<T extends object>(options: T, name: keyof T & stri
 /** @throws ERR_KEYLESS_INVALID_ARGUMENT */
 export function requireCredentials(credentials: KeyServerCredentials): void {
   for (const name of ['cert', 'key', 'ca'] as const) requireOption(credentials, name);
-  for (const name of ['cert', 'ca'] as const) {
-    for (const block of certificateBlocks(credentials[name], name)) requireCertificate(block, name);
-  }
-}
-
-const TRUSTED = 'TRUSTED CERTIFICATE';
-
-/** @throws ERR_KEYLESS_INVALID_ARGUMENT if one of them is not whole */
-export function certificateBlocks(pem: Pem, name: 'cert' | 'ca'): readonly PemBlock[] {
-  const labels = ['CERTIFICATE', 'X509 CERTIFICATE', TRUSTED];
-  return [pem ?? []].flat().flatMap((text) => pemBlocks(String(text), labels, `"${name}"`));
-}
-
-/**
- * OpenSSL reads no further than the first that it cannot read, and says nothing. What it calls trusted has more in it than a certificate.
- *
- * @throws ERR_KEYLESS_INVALID_ARGUMENT
- */
-export function requireCertificate({ label, der }: PemBlock, name: string): void {
-  if (label === TRUSTED) return;
-  try {
-    new X509Certificate(der);
-  } catch (cause) {
-    const message = `"${name}" has a certificate that cannot be read.`;
-    throw new KeylessError('ERR_KEYLESS_INVALID_ARGUMENT', message, { cause });
-  }
+  requireWholeCertificates(credentials);
 }
 
 export function secureOptionsOf({

@@ -6,7 +6,7 @@
  */
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
-import { certificateBlocks } from './credentials.ts';
+import { certificateBlocks } from '../protocol/pem-certificates.ts';
 import { type CertificateName, certificateName } from './revocation-list.ts';
 
 /** Below the authority's, the client's own included; each costs a verification of a signature. */

@@ -5,7 +5,7 @@
 import { isSameName } from '../engine/same-name.ts';
 import { KeylessError } from '../errors.ts';
 import { INTEGER, readElement, SEQUENCE } from '../protocol/der.ts';
-import { type PemBlock, pemBlocks } from './pem-blocks.ts';
+import { type PemBlock, pemBlocks } from '../protocol/pem-blocks.ts';
 
 const VERSION_OF_CERTIFICATE = 0xa0;
 

@@ -53,6 +53,25 @@ test('wrong options are told at once', () => {
     assert.throws(() => connectKeyServers(none as never), { code: 'ERR_KEYLESS_INVALID_ARGUMENT' });
 });
 
+test('half of an authority or of a certificate is told: OpenSSL would leave it out in silence', () => {
+  const { cert, ca } = setup.edgeOptions;
+  const keys = connectKeyServers({ servers: ['127.0.0.1:1'], ...setup.edgeOptions });
+  for (const half of [
+    { ca: ca + ca.slice(0, 300) },
+    { ca: [ca, ca.slice(0, 300)] },
+    { cert: cert + cert.slice(0, 300) },
+  ]) {
+    const wrong = { ...setup.edgeOptions, ...half };
+    const refusal = {
+      code: 'ERR_KEYLESS_INVALID_ARGUMENT',
+      message: /^"(ca|cert)" has a block in PEM that is not whole/,
+    };
+    assert.throws(() => connectKeyServers({ servers: ['127.0.0.1:1'], ...wrong }), refusal);
+    assert.throws(() => keys.setCredentials(wrong), refusal);
+  }
+  keys.close();
+});
+
 test('of a list of authorities some may be empty', () => {
   const { ca } = setup.edgeOptions;
   for (const list of [

@@ -1,7 +1,7 @@
 /** Which blocks of a PEM file are used: those that OpenSSL uses, or none of the file. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { pemBlocks } from '../../../lib/server/pem-blocks.ts';
+import { pemBlocks } from '../../../lib/protocol/pem-blocks.ts';
 
 const blockOf = (label: string, content: string) =>
   `-----BEGIN ${label}-----\n${content}\n-----END ${label}-----\n`;
