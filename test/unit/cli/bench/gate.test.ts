@@ -208,6 +208,13 @@ test('the canary sings with the real budgets, and fails where the slowdown is no
   const blind = await gateOf({ costs: [1.3], blind: true }, '--canary');
   assert.equal(blind.code, 1, blind.stdout);
   assert.match(blind.stderr, /there was no attempt of 3/);
+  // Of an edge that has become faster than its budget is narrow, what to do.
+  const fast = await gateOf({ costs: [1] }, '--canary');
+  assert.equal(fast.code, 1, fast.stdout);
+  assert.match(
+    fast.stderr,
+    /^P-256.* below 1\.15 needs a narrower budget .*, one above 1\.5 is too slow\.$/m,
+  );
 });
 
 test('what lands passed the gate, and the gate its canary', () => {
