@@ -27,8 +27,8 @@ interface Go extends InBag {
 }
 
 /** A go takes so much of a thread's time at most: the last signature waits for all. More of them in one wins little. */
-const GO_MS = 6;
-const MOST_IN_ONE_GO = 24;
+const GO_MS = 8;
+const MOST_IN_ONE_GO = 32;
 const MAX_THREADS = 256;
 /** Of RSA-2048; what it is here is learnt. */
 const EXPECTED_MS = 0.3;

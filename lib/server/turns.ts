@@ -52,13 +52,7 @@ export class Turns {
     if (this.#running < this.#limit() && this.#waiting === 0) return this.#begin(work);
     if (this.#waiting >= this.#maxWaiting) return 'overloaded';
     return new Promise((resolve, reject) => {
-      const begin = () => {
-        try {
-          resolve(this.#begin(work));
-        } catch (error) {
-          reject(error as Error);
-        }
-      };
+      const begin = () => this.#beginFor(work, resolve, reject);
       this.#add({ asker, begin, drop: resolve });
     });
   }
@@ -79,6 +73,34 @@ export class Turns {
     };
     result.then(next, next);
     return result;
+  }
+
+  /** As {@link #begin}, for who has waited: a promise that is resolved by another one costs as much as three. */
+  #beginFor<T>(
+    work: () => T | Promise<T>,
+    resolve: (result: T) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    let result: T | Promise<T>;
+    try {
+      result = work();
+    } catch (error) {
+      reject(error);
+      return;
+    }
+    if (!(result instanceof Promise)) {
+      resolve(result);
+      return;
+    }
+    this.#running += 1;
+    const end =
+      <V>(settle: (value: V) => void) =>
+      (value: V) => {
+        settle(value);
+        this.#running -= 1;
+        this.#next();
+      };
+    result.then(end(resolve), end(reject));
   }
 
   #add(waiting: Waiting): void {
