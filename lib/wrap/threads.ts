@@ -22,10 +22,13 @@ function preloading(file: string, code: string): string {
   });
 }
 
+/** Or a file of options, which may name an `import`. */
+const IMPORT = /^--(?:import|(?:experimental-)?(?:default-)?config-file)(?:=|$)/;
+
 /** `--require` reaches all threads. */
 function importsAhead(): boolean {
   const words = [...process.execArgv, ...wordsOf(process.env.NODE_OPTIONS ?? '')];
-  return words.some((word) => /^--import(?:=|$)/.test(word));
+  return words.some((word) => IMPORT.test(word));
 }
 
 const NO_OPTION = '--no-such-option-of-node';

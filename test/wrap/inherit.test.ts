@@ -113,6 +113,15 @@ for (const [mode, key, holders, ways] of [
   }
 }
 
+/** Node.js 20 has none. */
+if (Number.parseInt(process.versions.node, 10) > 20)
+  test("isolate by a file of Node's options: forks, threads and cluster workers inherit it", async () => {
+    const path = files.path('options.json');
+    writeFileSync(path, JSON.stringify({ nodeOptions: { import: [ISOLATE.href] } }));
+    const args = [`--experimental-config-file=${path}`, '--no-warnings'];
+    assert.deepEqual(await printed({ args }, 'site.key'), everyKind(2));
+  });
+
 test('run finds the configuration where it was started, though its program changes the directory first', async () => {
   const { PATH } = process.env;
   const words = ['run', '--', 'sh', '-c', 'cd / && exec "$@"', 'sh', process.execPath, APP];
