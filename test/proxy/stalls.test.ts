@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
-import type { Socket } from 'node:net';
+import net, { type Socket } from 'node:net';
 import { after, before, mock, test } from 'node:test';
 import tls from 'node:tls';
 import { HttpFront } from '../../lib/proxy/http-front.ts';
@@ -31,6 +31,7 @@ before(async () => {
       const timer = setInterval(() => response.write('.'), 1);
       response.on('close', () => clearInterval(timer));
     } else if (request.url === '/slow') setTimeout(() => response.end('slow'), 2 * LIMIT_MS);
+    else if (request.url === '/unread') response.end(Buffer.alloc(REFUSAL_BYTES));
     else if (request.url === '/long') response.end(Buffer.alloc(1_000_000));
     else request.resume().on('end', () => response.end('ok'));
   });
@@ -291,3 +292,44 @@ test('clients that reset their streams without an error in the middle of answers
       await Promise.all(Array.from({ length: together }, (_, index) => leave(port, index)));
   });
 });
+
+/** A client of HTTP/2 whose windows are open, and which reads nothing. */
+function askUnread(socket: tls.TLSSocket, path: string): void {
+  const frame = (type: number, flags: number, stream: number, payload: number[]) => {
+    const head = [0, 0, payload.length, type, flags, 0, 0, 0, stream];
+    return Buffer.from([...head, ...payload]);
+  };
+  const text = (value: string) => [value.length, ...Buffer.from(value)];
+  const [window, most] = [
+    [0, 4],
+    [0x7f, 0xff, 0, 0],
+  ] as const;
+  socket.write(
+    Buffer.concat([
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      frame(4, 0, 0, [...window, ...most]),
+      frame(8, 0, 0, [...most]),
+      frame(1, 5, 1, [0x82, 0x87, 0x41, ...text('localhost'), 0x44, ...text(path)]),
+    ]),
+  );
+}
+
+for (const goes of [false, true])
+  test(`a client of HTTP/2 that ${goes ? 'goes' : 'stays'} without reading its answer is not kept`, {
+    timeout: 60_000,
+  }, async () => {
+    await serving([...idle(LIMIT_MS), '--drain-timeout', String(NEVER_MS)], async (port, proxy) => {
+      const below = net.connect(port);
+      const socket = tls.connect({
+        ...{ socket: below, servername: 'localhost', ca: folder.authority.certPem },
+        ALPNProtocols: ['h2'],
+      });
+      socket.on('error', () => undefined);
+      await once(socket, 'secureConnect');
+      askUnread(socket, '/unread');
+      await proxy.event('request');
+      if (goes) below.resetAndDestroy();
+      assert.equal(await proxy.end(), 0);
+      socket.destroy();
+    });
+  });
