@@ -1,7 +1,7 @@
 /** node:http2 with PrivateKey objects as `key`. What the functions return are Node's own objects. */
 import http2 from 'node:http2';
 import { installEngine } from './engine/hook.ts';
-import { type AcceptsKeys, acceptKeys, sealArguments } from './engine/server-options.ts';
+import { type AcceptsKeys, acceptKeys, sealArguments, sealServerArguments } from './engine/server-options.ts';
 
 installEngine();
 
@@ -19,7 +19,7 @@ export function createSecureServer(
 ): http2.Http2SecureServer;
 export function createSecureServer(...values: unknown[]): http2.Http2SecureServer {
   return acceptKeys(
-    Reflect.apply(http2.createSecureServer, http2, sealArguments(values)) as http2.Http2SecureServer,
+    Reflect.apply(http2.createSecureServer, http2, sealServerArguments(values)) as http2.Http2SecureServer,
   );
 }
 

@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingMessage, RequestListener } from 'node:http'
 import https from 'node:https';
 import { installEngine } from './engine/hook.ts';
 import { sealOptions } from './engine/sealed-keys.ts';
-import { type AcceptsKeys, acceptKeys, sealArguments } from './engine/server-options.ts';
+import { type AcceptsKeys, acceptKeys, sealArguments, sealServerArguments } from './engine/server-options.ts';
 
 installEngine();
 
@@ -15,7 +15,7 @@ export type AgentOptions = AcceptsKeys<https.AgentOptions>;
 export function createServer(listener?: RequestListener): https.Server;
 export function createServer(options: ServerOptions, listener?: RequestListener): https.Server;
 export function createServer(...values: unknown[]): https.Server {
-  return acceptKeys(Reflect.apply(https.createServer, https, sealArguments(values)) as https.Server);
+  return acceptKeys(Reflect.apply(https.createServer, https, sealServerArguments(values)) as https.Server);
 }
 
 type OnResponse = (response: IncomingMessage) => void;

@@ -2,7 +2,7 @@
 import tls from 'node:tls';
 import { installEngine } from './engine/hook.ts';
 import { sealOptions } from './engine/sealed-keys.ts';
-import { type AcceptsKeys, acceptKeys, sealArguments } from './engine/server-options.ts';
+import { type AcceptsKeys, acceptKeys, sealArguments, sealServerArguments } from './engine/server-options.ts';
 import type { PrivateKey } from './keys/private-key.ts';
 
 installEngine();
@@ -20,7 +20,7 @@ export type Key = PrivateKey | tls.SecureContextOptions['key'] | readonly (Priva
 export function createServer(listener?: (socket: tls.TLSSocket) => void): tls.Server;
 export function createServer(options: TlsOptions, listener?: (socket: tls.TLSSocket) => void): tls.Server;
 export function createServer(...values: unknown[]): tls.Server {
-  return acceptKeys(Reflect.apply(tls.createServer, tls, sealArguments(values)) as tls.Server);
+  return acceptKeys(Reflect.apply(tls.createServer, tls, sealServerArguments(values)) as tls.Server);
 }
 
 /** As tls.connect: the PrivateKey answers when the server asks for the client's certificate. */
